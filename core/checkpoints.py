@@ -1,0 +1,88 @@
+"""Weights on disk: written whole or not at all, read without running anything that is in the file."""
+
+import os
+import random
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load as load_tensors
+from safetensors.torch import save as save_tensors
+
+from core import runs
+from core.corpus import CharTokenizer
+from core.errors import BardlabError
+from core.models.contract import LanguageModel
+from core.runs import Run
+from core.training import Trainer
+
+
+def seed_everything(seed: int) -> None:
+    """Set every generator that a model might draw from."""
+    random.seed(seed)
+    np.random.seed(seed)
+    torch.manual_seed(seed)
+
+
+def save(path: Path, trainer: Trainer) -> None:
+    """Write `trainer.pt`, then the newest weights. Raises OSError; what was there before then stays whole."""
+    with runs.replacing(path / runs.TRAINER) as file:
+        torch.save(trainer.state_dict(), file)
+    runs.replace(path / runs.WEIGHTS, _weights(trainer.model, trainer.done), durable=True)
+
+
+def snapshot(path: Path, trainer: Trainer) -> None:
+    """Keep a copy of the weights of this step, as a second name of the newest weights where the disk allows it."""
+    target = runs.snapshot_path(path, trainer.done)
+    target.parent.mkdir(exist_ok=True)
+    target.unlink(missing_ok=True)
+    try:
+        os.link(path / runs.WEIGHTS, target)  # `replace` gives the newest weights a new file each time
+    except OSError:
+        runs.replace(target, (path / runs.WEIGHTS).read_bytes())
+
+
+def _weights(model: LanguageModel, step: int) -> bytes:
+    state = {name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()}
+    return save_tensors(state, metadata={"step": str(step)})
+
+
+def load_trainer_state(path: Path) -> dict[str, Any] | None:
+    """Return what `save` wrote, or None if there is nothing yet. Raises BardlabError if the file is damaged."""
+    file = path / runs.TRAINER
+    if not file.exists():
+        return None
+    try:
+        state: dict[str, Any] = torch.load(file, map_location="cpu", weights_only=True)
+        _ = state["model"], state["done"]
+    except Exception as error:  # torch raises whatever its unpickler meets in a damaged file
+        raise BardlabError(
+            f"{file.name} is damaged ({_first_line(error)}); start a new run with the same settings"
+        ) from None
+    return state
+
+
+def load_model(run: Run, step: int | None = None) -> tuple[LanguageModel, CharTokenizer]:
+    """Load a run's model in evaluation mode on the CPU, with its newest weights or those of a snapshot `step`.
+
+    Raises BardlabError if the run is damaged or has no weights yet.
+    """
+    config = run.need()
+    file = run.path / runs.WEIGHTS if step is None else runs.snapshot_path(run.path, step)
+    if not file.exists():
+        raise BardlabError(
+            f"run {run.slug} has no weights{'' if step is None else f' of step {step}'} yet; train it first"
+        )
+    with torch.random.fork_rng():
+        model = config.rung.build(config.model_config_, len(config.characters))
+    try:
+        model.load_state_dict(load_tensors(file.read_bytes()), strict=True)
+    except (SafetensorError, RuntimeError, OSError) as error:
+        raise BardlabError(f"run {run.slug} is damaged: {file.name}: {_first_line(error)}") from None
+    return model.eval(), CharTokenizer(config.characters)
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -1,0 +1,305 @@
+"""The command line. Every command has `--json`; bad input ends in one line on standard error and exit status 2."""
+
+import json
+import math
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import click
+
+from core import runs, stages
+from core.config import Settings
+from core.errors import BardlabError
+from core.runs import Run, State
+from core.sampling import SamplingConfig
+
+JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of text.")
+
+
+def _options_of(config: type[Settings]) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Turn each field of a configuration into an option with its help and default."""
+
+    def add(function: Callable[..., None]) -> Callable[..., None]:
+        for field in reversed(config.fields()):
+            name = f"--{field.name.replace('_', '-')}"
+            function = click.option(name, field.name, default=field.default, type=str, help=field.help)(function)
+        return function
+
+    return add
+
+
+def _say(result: Any, as_json: bool, text: str) -> None:
+    click.echo(json.dumps(_plain(result), ensure_ascii=False) if as_json else text)
+
+
+def _plain(value: Any) -> Any:
+    """JSON has no infinity: give null for it."""
+    if isinstance(value, dict):
+        return {k: _plain(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(v) for v in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _summary(run: Run) -> dict[str, Any]:
+    status = run.status
+    return {
+        "run": run.slug,
+        "name": run.name,
+        "stage": run.stage,
+        "state": "damaged" if run.damage else str(run.state),
+        "step": status.step,
+        "of": status.of,
+        "val_loss": status.val_loss,
+        "best_val_loss": status.best_val_loss,
+        "train_loss": status.train_loss,
+        "parameters": status.parameters,
+        "tokens_per_second": status.tokens_per_second,
+        "seconds": status.seconds,
+        "device": status.device,
+        "message": run.damage or status.message,
+    }
+
+
+def _line(run: Run) -> str:
+    row = _summary(run)
+    loss = f"{row['val_loss']:.4f}" if row["val_loss"] is not None else "-"
+    count = f"{row['parameters']:,}" if row["parameters"] else "-"
+    parts = f"{row['run']:<34} {row['state']:<9} {row['step']:>6}/{row['of']:<6} val {loss:<7} {count:>11} parameters"
+    return f"{parts}  {row['message']}".rstrip()
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+def cli() -> None:
+    """Train and inspect the language models of the ladder, from the bigram to the Transformer."""
+
+
+@cli.command("stages")
+@JSON
+def list_stages(as_json: bool) -> None:
+    """List the rungs with their parameters and presets."""
+    from core import speed
+    from core.corpus import load
+
+    vocab = load().tokenizer.size
+    rows: list[dict[str, Any]] = []
+    for stage in stages.STAGES.values():
+        presets = {}
+        for name, preset in stage.presets.items():
+            model, train = stage.settings(name, {}, {})
+            count = speed.cost(stage, model, train, vocab).parameters
+            presets[name] = {"parameters": count, "steps": train.steps, "help": preset.help}
+        rows.append({"stage": stage.key, "title": stage.title, "paper": stage.paper, "presets": presets})
+    lines = []
+    for row in rows:
+        lines.append(f"{row['stage']}: {stages.get(row['stage']).idea} ({row['paper']})")
+        lines += [f"  {n:<10} {p['parameters']:>11,} parameters  {p['help']}" for n, p in row["presets"].items()]
+    _say(rows, as_json, "\n".join(lines))
+
+
+@cli.command()
+@click.argument("stage")
+@click.option("--preset", help="A named choice of settings to start from (see: stages); the first by default.")
+@click.option(
+    "--set", "assignments", multiple=True, metavar="NAME=VALUE", help="Change a setting, e.g. model.n_head=4."
+)
+@click.option("--seed", type=int, help="Short for --set train.seed=N.")
+@click.option("--device", default="auto", help="auto, cpu, cuda or mps.")
+@click.option("--name", help="What to call the run.")
+@click.option("--detach", is_flag=True, help="Start a background job and return at once.")
+@JSON
+def train(
+    stage: str,
+    preset: str | None,
+    assignments: Sequence[str],
+    seed: int | None,
+    device: str,
+    name: str | None,
+    detach: bool,
+    as_json: bool,
+) -> None:
+    """Train a rung, showing progress; Ctrl-C stops and keeps the weights."""
+    from core import jobs, launch, worker
+
+    values: dict[str, Any] = {}
+    for assignment in assignments:
+        key, equals, value = assignment.partition("=")
+        if not equals:
+            raise BardlabError(f"--set {assignment!r} has no value; write NAME=VALUE")
+        values[key.strip()] = value
+    if seed is not None:
+        values["train.seed"] = seed
+    model, train_values = launch.split_settings(values)
+    preset = preset or stages.get(stage).default_preset
+    run = runs.create(launch.plan(stage, preset=preset, model=model, train=train_values, device=device))
+    if name:
+        try:
+            run = runs.rename(run, name)
+        except BardlabError:
+            runs.delete(run)
+            raise
+    run = jobs.start(run) if detach else worker.work(run.path)
+    _finish(run, as_json)
+
+
+def _finish(run: Run, as_json: bool) -> None:
+    """Print how a run ended; a failed one makes the command fail."""
+    if run.state is State.FAILED:
+        if as_json:
+            click.echo(json.dumps(_plain(_summary(run)), ensure_ascii=False))
+        raise BardlabError(f"{run.slug} failed: {run.status.message}")
+    _say(_summary(run), as_json, _line(run))
+
+
+@cli.command("runs")
+@JSON
+def list_runs(as_json: bool) -> None:
+    """List all runs, newest first, then those that ship with the product."""
+    found = runs.list_runs(shipped=True)
+    text = "\n".join(_line(run) for run in found) or "no runs yet; train one with: python -m core train bigram"
+    _say([_summary(run) for run in found], as_json, text)
+
+
+@cli.command()
+@click.argument("run")
+@JSON
+def show(run: str, as_json: bool) -> None:
+    """Show one run: its settings, its state and the text it wrote last."""
+    found = runs.find(run)
+    config = found.config.model_dump() if found.config else None
+    written = runs.samples(found.path)
+    lines = [_line(found), f"folder: {found.path}"]
+    if found.config:
+        settings = {f"model.{k}": v for k, v in found.config.model.items()}
+        settings |= {f"train.{k}": v for k, v in found.config.train.model_dump().items()}
+        lines += [f"  {key} = {value!r}" for key, value in settings.items()]
+    if written:
+        lines += [f"sample at step {written[-1].step}:", written[-1].text]
+    _say({**_summary(found), "config": config, "path": str(found.path)}, as_json, "\n".join(lines))
+
+
+@cli.command()
+@click.argument("run")
+@JSON
+def stop(run: str, as_json: bool) -> None:
+    """Stop a run after its step; its weights are kept."""
+    from core import jobs
+
+    found = jobs.wait(jobs.stop(runs.find(run)), 60.0)
+    _say(_summary(found), as_json, _line(found))
+
+
+@cli.command()
+@click.argument("run")
+@JSON
+def resume(run: str, as_json: bool) -> None:
+    """Go on with a stopped, failed or lost run where it was."""
+    from core import jobs, worker
+
+    found = runs.find(run)
+    jobs.check_startable(found)
+    runs.queue_again(found)
+    _finish(worker.work(found.path), as_json)
+
+
+@cli.command()
+@click.argument("run")
+@click.argument("name")
+@JSON
+def rename(run: str, name: str, as_json: bool) -> None:
+    """Give a run another name."""
+    found = runs.rename(runs.find(run), name)
+    _say(_summary(found), as_json, f"{found.slug} is now called {found.name}")
+
+
+@cli.command()
+@click.argument("run")
+@JSON
+def delete(run: str, as_json: bool) -> None:
+    """Delete a run and everything in it."""
+    found = runs.find(run)
+    runs.delete(found)
+    _say({"run": found.slug, "deleted": True}, as_json, f"deleted {found.slug}")
+
+
+@cli.command()
+@click.argument("run")
+@JSON
+def evaluate(run: str, as_json: bool) -> None:
+    """Measure the validation loss over the whole split, in nats and bits per character."""
+    from core import checkpoints
+    from core.corpus import load
+    from core.evaluation import evaluate as measure
+
+    found = runs.find(run)
+    config = found.need()
+    corpus = load(config.corpus)
+    model, tokenizer = checkpoints.load_model(found)
+    if tokenizer.chars != corpus.tokenizer.chars:
+        raise BardlabError(f"{found.slug} was trained on another alphabet than that of {corpus.name}")
+    result = measure(model, corpus.val_ids)
+    text = f"{result.loss:.6f} nats per character, {result.bits:.6f} bits, over {result.predictions:,} predictions"
+    if result.impossible:
+        text += f"; infinite because {result.impossible} pairs of the text have no probability: use smoothing above 0"
+    answer = {"run": found.slug, "val_loss": result.loss, "bits_per_character": result.bits}
+    answer |= {"predictions": result.predictions, "impossible": result.impossible}
+    _say(answer, as_json, text)
+
+
+@cli.command()
+@click.argument("run")
+@click.option("--prompt", default="\n", help="Text to go on from; a line break by default.")
+@_options_of(SamplingConfig)
+@JSON
+def sample(run: str, prompt: str, as_json: bool, **settings: Any) -> None:
+    """Write text with a trained run."""
+    from core import checkpoints
+    from core.sampling import generate
+
+    config = SamplingConfig.parse(settings)
+    model, tokenizer = checkpoints.load_model(runs.find(run))
+    if not prompt:
+        raise BardlabError("the prompt is empty; give at least one character, such as a line break")
+    ids = tokenizer.encode(prompt)
+    if as_json:
+        text = tokenizer.decode(choice.id for choice in generate(model, ids, config))
+        _say({"run": run, "prompt": prompt, "text": text, **config.model_dump()}, True, "")
+        return
+    click.echo(prompt, nl=False)
+    for choice in generate(model, ids, config):
+        click.echo(tokenizer.decode([choice.id]), nl=False)
+        sys.stdout.flush()
+    click.echo()
+
+
+@cli.command()
+@click.argument("what", type=click.Choice(["live"]))
+@click.option("--blocks", default=8, help="How often each of the two is timed, in turn.")
+@click.option("--seconds", default=6.0, help="Length of one block.")
+@JSON
+def bench(what: str, blocks: int, seconds: float, as_json: bool) -> None:
+    """Measure on this machine. live: training with its page open and polling, against the bare loop."""
+    from core.bench import live
+
+    result = live(blocks=blocks, seconds=seconds)
+    _say(result, as_json, "\n".join(f"{key}: {value}" for key, value in result.items()))
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run a command; say what is wrong in one line instead of a traceback."""
+    try:
+        cli.main(
+            args=list(arguments) if arguments is not None else None, standalone_mode=False, prog_name="python -m core"
+        )
+    except BardlabError as error:
+        _fail(str(error))
+    except click.exceptions.Abort:
+        _fail("interrupted")
+    except click.ClickException as error:
+        _fail(f"{error.format_message()} (see: python -m core --help)")
+
+
+def _fail(message: str) -> None:
+    click.echo(f"error: {' '.join(message.split())}", err=True)
+    raise SystemExit(2)

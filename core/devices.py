@@ -1,0 +1,65 @@
+"""Which device a job runs on, and whose turn it is."""
+
+import contextlib
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from filelock import FileLock, Timeout
+
+from core import paths, runs
+from core.errors import BardlabError
+from core.runs import Run, State
+
+
+def resolve(wanted: str) -> torch.device:
+    """Turn `auto`, `cpu`, `cuda` or `mps` into a device that is there. Raises BardlabError if it is not."""
+    there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    if wanted == "auto":
+        return torch.device(next(kind for kind, present in there.items() if present))
+    if not there.get(wanted, False):
+        have = ", ".join(kind for kind, present in there.items() if present)
+        raise BardlabError(f"no {wanted} device on this machine; use --device auto, or one of: {have}")
+    return torch.device(wanted)
+
+
+def lock_path(device: torch.device) -> Path:
+    """Return the file whose lock means "this device is in use"."""
+    return paths.runs() / f".device-{device.type}.lock"
+
+
+def wait_for(
+    device: torch.device, me: Run, should_stop: Callable[[], bool], say: Callable[[str], None]
+) -> FileLock | None:
+    """Wait until it is this run's turn on the device, first come first served, and return the lock held.
+
+    Every waiting worker looks at the queue by itself, so there is no scheduler that could die. Returns None if
+    `should_stop` said yes first.
+    """
+    lock = FileLock(lock_path(device))
+    told, pause = "", 0.05
+    while not should_stop():
+        with contextlib.suppress(Timeout):
+            lock.acquire(timeout=0)
+            if not _ahead_of(me, device):
+                return lock
+            lock.release()
+        if pause >= 0.4:  # it is not just changing hands: say who is in front
+            ahead = _ahead_of(me, device)
+            waiting = f"waiting for the {device.type}" + (f", behind {ahead[0].name}" if ahead else "")
+            if waiting != told:
+                say(waiting)
+                told = waiting
+        time.sleep(pause)
+        pause = min(1.0, pause * 2)
+    return None
+
+
+def _ahead_of(me: Run, device: torch.device) -> list[Run]:
+    """List the runs that come before `me` on the device: the one that runs, then those that waited longer."""
+    mine = (me.status.queued, me.slug)
+    others = (run for run in runs.list_runs() if run.path != me.path and run.status.device == device.type)
+    busy = [run for run in others if run.state.active and runs.is_alive(run.path)]
+    before = [r for r in busy if r.state is not State.QUEUED or (r.status.queued, r.slug) < mine]
+    return sorted(before, key=lambda r: (r.state is State.QUEUED, r.status.queued))

@@ -1,0 +1,68 @@
+"""One evaluation for every rung: exact, over the whole text, always the same windows."""
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from core.models.contract import LanguageModel
+
+SLIDING_WINDOW = 256
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """The mean cross-entropy of a text under a model."""
+
+    loss: float
+    """Nats a character; infinite if the model calls a character that occurs impossible."""
+    predictions: int
+    """How many next characters were predicted."""
+    impossible: int
+    """How many of them the model had given no probability at all."""
+
+    @property
+    def bits(self) -> float:
+        """Bits a character."""
+        return self.loss / math.log(2)
+
+
+def evaluation_window(model: LanguageModel) -> int:
+    """Characters in one window: the model's own context, or 256 for a model whose shorter reach slides inside it."""
+    return max(model.context, SLIDING_WINDOW) if model.slides else model.context
+
+
+@torch.no_grad()
+def evaluate(model: LanguageModel, ids: Tensor, *, characters_at_once: int = 16_384) -> Evaluation:
+    """Measure the mean next-character cross-entropy over every pair of neighbours in ids (N,), in nats.
+
+    The text is cut into consecutive windows; the last, shorter one is included, so all N - 1 characters that have a
+    predecessor are predicted exactly once. The model is put into evaluation mode for the time being.
+    """
+    window = evaluation_window(model)
+    inputs, targets = ids[:-1], ids[1:]  # (N-1,) each
+    rows = max(1, characters_at_once // window)
+    whole = len(inputs) // window * window
+    batches = list(
+        zip(
+            torch.split(inputs[:whole].view(-1, window), rows),  # (b, window)
+            torch.split(targets[:whole].view(-1, window), rows),
+            strict=True,
+        )
+    )
+    if whole < len(inputs):
+        batches.append((inputs[whole:][None], targets[whole:][None]))  # (1, rest)
+    total = torch.zeros((), dtype=torch.float64)
+    impossible = 0
+    was_training = model.training
+    model.eval()
+    try:
+        for x, y in batches:
+            losses = F.cross_entropy(model(x).flatten(0, 1).float(), y.flatten(), reduction="none")  # (b·window,)
+            total += losses.double().sum().cpu()
+            impossible += int(torch.isinf(losses).sum())
+    finally:
+        model.train(was_training)
+    return Evaluation(float(total) / len(inputs), len(inputs), impossible)

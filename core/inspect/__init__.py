@@ -1,0 +1,1 @@
+"""Pure functions that look inside a trained model: model in, named arrays out."""

@@ -1,0 +1,110 @@
+"""From a rung and some settings to a run: the one way in for the form, the command line and the tests."""
+
+import platform
+import shlex
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from importlib.metadata import version
+from typing import Any
+
+from core import runs, stages
+from core.config import Device, Settings, TrainConfig
+from core.corpus import Corpus
+from core.corpus import load as load_corpus
+from core.errors import BardlabError
+from core.runs import Run, RunConfig
+from core.stages import Stage
+
+DEVICES: tuple[Device, ...] = ("auto", "cpu", "cuda", "mps")
+
+
+def plan(
+    stage_key: str,
+    *,
+    preset: str | None = None,
+    model: Mapping[str, Any] | None = None,
+    train: Mapping[str, Any] | None = None,
+    device: str = "auto",
+    corpus_name: str = "tinyshakespeare",
+) -> RunConfig:
+    """Check everything that can be checked before a run exists, and return its configuration.
+
+    Raises BardlabError with one line on an unknown rung, preset, setting or device, a value out of range, a text
+    that is too short, or a prompt that the text's alphabet cannot spell.
+    """
+    stage = stages.get(stage_key)
+    model_config, train_config = stage.settings(preset, model or {}, train or {})
+    corpus = load_corpus(corpus_name)
+    check(stage, model_config, train_config, corpus)
+    if device not in DEVICES:
+        raise BardlabError(f"unknown device {device!r}; choose one of {', '.join(DEVICES)}")
+    return RunConfig(
+        stage=stage.key,
+        preset=preset,
+        model=model_config.model_dump(),
+        train=train_config,
+        corpus=corpus.name,
+        corpus_sha256=corpus.sha256,
+        characters=corpus.tokenizer.chars,
+        device=device,
+        created=datetime.now(UTC).isoformat(timespec="milliseconds"),
+        versions={"python": platform.python_version(), "torch": version("torch"), "bardlab": version("bardlab")},
+    )
+
+
+def check(stage: Stage, model: Settings, train: TrainConfig, corpus: Corpus) -> None:
+    """Check the rules that a model, its training and a text must keep together. Raises BardlabError."""
+    context = getattr(model, "context", None)
+    shorter = min(len(corpus.train_ids), len(corpus.val_ids))
+    window = train.window or context or 1
+    if window >= shorter:
+        raise BardlabError(
+            f"sequences of {window} characters do not fit the text {corpus.name!r}, whose shorter split has {shorter}; "
+            "lower model.context or train.window"
+        )
+    if context and train.window > context and not stage.model.slides:
+        raise BardlabError(
+            f"train.window {train.window} is longer than model.context {context}; give at most {context}, or 0"
+        )
+    if not train.prompt:
+        raise BardlabError("train.prompt is empty; give at least one character, such as a line break")
+    corpus.tokenizer.encode(train.prompt)
+
+
+def create(config: RunConfig) -> Run:
+    """Make the run folder."""
+    return runs.create(config)
+
+
+def overrides(stage: Stage, preset: str | None, model: Settings, train: TrainConfig) -> dict[str, Any]:
+    """Return the settings that differ from a preset, by dotted name."""
+    base_model, base_train = stage.settings(preset, {}, {})
+    changed = {f"model.{k}": v for k, v in model.changes(base_model).items()}
+    return changed | {f"train.{k}": v for k, v in train.changes(base_train).items()}
+
+
+def command(stage: Stage, preset: str | None, model: Settings, train: TrainConfig, device: str = "auto") -> str:
+    """Return the exact command line that trains these settings."""
+    words = ["python", "-m", "core", "train", stage.key]
+    if preset:
+        words += ["--preset", preset]
+    for name, value in overrides(stage, preset, model, train).items():
+        if name == "train.seed":
+            words += ["--seed", str(value)]
+        else:
+            text = str(value).lower() if isinstance(value, bool) else str(value)
+            words += ["--set", f"{name}={text}"]
+    if device != "auto":
+        words += ["--device", device]
+    return shlex.join(words)
+
+
+def split_settings(assignments: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Sort `model.x` and `train.y` into the two configurations. Raises BardlabError on any other name."""
+    sorted_into: dict[str, dict[str, Any]] = {"model": {}, "train": {}}
+    for name, value in assignments.items():
+        group, dot, field = name.partition(".")
+        if not dot or group not in sorted_into:
+            raise BardlabError(f"unknown setting {name!r}; write model.NAME=VALUE or train.NAME=VALUE")
+        sorted_into[group][field] = value
+    return sorted_into["model"], sorted_into["train"]

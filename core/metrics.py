@@ -1,0 +1,103 @@
+"""The curves of a run, kept in TensorBoard's own event files: `tensorboard --logdir checkpoints` reads them too."""
+
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from threading import Lock
+
+import numpy as np
+from numpy.typing import NDArray
+from tensorboard.backend.event_processing.event_file_loader import LegacyEventFileLoader
+from tensorboard.compat.proto.event_pb2 import Event, SessionLog
+from tensorboard.compat.proto.summary_pb2 import Summary
+from tensorboard.summary.writer.event_file_writer import EventFileWriter
+
+TRAIN_LOSS, VAL_LOSS, SECONDS, CHARACTERS = "train/loss", "val/loss", "time/seconds", "time/characters"
+
+
+class MetricsWriter:
+    """Appends points to a run's event files from a thread of its own."""
+
+    def __init__(self, folder: Path, resume_step: int | None = None) -> None:
+        """Open a new event file. With `resume_step`, points of later steps in older files are declared void."""
+        self._writer = EventFileWriter(str(folder), flush_secs=3600)
+        if resume_step is not None:
+            start = SessionLog(status=SessionLog.START)
+            self._writer.add_event(Event(step=resume_step + 1, wall_time=time.time(), session_log=start))
+        self._flushed = 0.0
+
+    def add(self, step: int, values: Mapping[str, float]) -> None:
+        """Add one point to each named curve, as a single record."""
+        rows = [Summary.Value(tag=tag, simple_value=value) for tag, value in values.items()]
+        self._writer.add_event(Event(step=step, wall_time=time.time(), summary=Summary(value=rows)))
+        if time.monotonic() - self._flushed > 0.2:
+            self.flush()
+
+    def flush(self) -> None:
+        """Make everything added so far visible to readers. Raises OSError if it cannot be written."""
+        self._writer.flush()
+        self._flushed = time.monotonic()
+
+    def close(self) -> None:
+        """Flush and end."""
+        self._writer.close()
+
+
+class MetricsReader:
+    """Follows a run's event files: each `refresh` reads only what is new."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.generation = 0
+        """Grows when points are taken back because the run was resumed from an earlier step."""
+        self._loaders: dict[Path, LegacyEventFileLoader] = {}
+        self._points: dict[str, tuple[list[int], list[float]]] = {}
+        self._arrays: dict[str, tuple[NDArray[np.float64], NDArray[np.float64]]] = {}
+        self._lock = Lock()
+
+    def refresh(self) -> "MetricsReader":
+        """Read what has been written since the last call."""
+        with self._lock:
+            for path in sorted(self.folder.glob("events.out.tfevents.*")):
+                if path not in self._loaders:
+                    self._loaders[path] = LegacyEventFileLoader(str(path))
+                for event in self._loaders[path].Load():
+                    self._take(event)
+        return self
+
+    def _take(self, event: Event) -> None:
+        if event.HasField("session_log") and event.session_log.status == SessionLog.START:
+            self._purge(event.step)
+        for value in event.summary.value:
+            steps, values = self._points.setdefault(value.tag, ([], []))
+            steps.append(event.step)
+            values.append(value.simple_value)
+
+    def _purge(self, first_void: int) -> None:
+        for tag, (steps, values) in self._points.items():
+            keep = [i for i, step in enumerate(steps) if step < first_void]
+            if len(keep) < len(steps):
+                self.generation += 1
+                self._arrays.pop(tag, None)
+                self._points[tag] = ([steps[i] for i in keep], [values[i] for i in keep])
+
+    def curve(self, tag: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return steps (n,) and values (n,) of one curve, both empty if it has no points."""
+        with self._lock:
+            steps, values = self._points.get(tag, ([], []))
+            old = self._arrays.get(tag, (np.empty(0), np.empty(0)))
+            have = len(old[0])
+            if have < len(steps):
+                new = np.array(steps[have:], dtype=np.float64), np.array(values[have:], dtype=np.float64)
+                self._arrays[tag] = (np.concatenate((old[0], new[0])), np.concatenate((old[1], new[1])))
+            return self._arrays.get(tag, (np.empty(0), np.empty(0)))
+
+    def at(self, tag: str, steps: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return one curve's values at `steps` (n,), interpolated between its points."""
+        known, values = self.curve(tag)
+        return np.interp(steps, known, values) if len(known) else np.zeros_like(steps)
+
+    def tags(self) -> list[str]:
+        """List the names of all curves."""
+        with self._lock:
+            return sorted(self._points)

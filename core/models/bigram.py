@@ -1,0 +1,96 @@
+"""The bigram: the next character depends on the current one alone.
+
+One table of V × V logits. Row t, through a softmax, is the distribution "after t comes ...". It can be learned by
+gradient descent, or written down: the best table is the log of the counted frequencies. Both are here, and the
+learned one converges to the counted one.
+
+After Shannon (1948), "A mathematical theory of communication", section 3, where text is drawn from such a table.
+
+Letters: B batch, T time, V vocabulary.
+"""
+
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from core.config import Settings, setting
+from core.models.contract import LanguageModel
+
+
+class BigramConfig(Settings):
+    """The bigram has no sizes to choose: the vocabulary fixes its table."""
+
+    fit: Literal["gradient", "count"] = setting(
+        "gradient",
+        "How the table is found: by gradient descent on the loss, or by counting every pair of the training text.",
+    )
+    smoothing: float = setting(
+        1.0,
+        "Added to every count before dividing (Laplace: 1), so that a pair never seen keeps some probability. "
+        "With 0 one unseen pair in the validation text makes the loss infinite. Used only when counting.",
+        ge=0.0,
+        le=10.0,
+        step=0.1,
+    )
+
+
+def count_pairs(ids: Tensor, vocab_size: int) -> Tensor:
+    """Count how often character b follows character a in ids (N,). Returns (V, V) float, rows a, columns b."""
+    pair = ids[:-1] * vocab_size + ids[1:]  # (N-1,) each pair (a, b) as the one number a·V + b
+    return torch.bincount(pair, minlength=vocab_size**2).view(vocab_size, vocab_size).to(torch.float32)
+
+
+def counted_logits(counts: Tensor, smoothing: float) -> Tensor:
+    """Log-probabilities (V, V) of the counted bigram. With `smoothing` 0, unseen pairs get -inf."""
+    smoothed = counts + smoothing  # (V, V)
+    row_sums = smoothed.sum(dim=1, keepdim=True)  # (V, 1)
+    uniform = torch.full_like(smoothed, 1 / counts.shape[1])  # (V, V) for a row never seen at all
+    return torch.where(row_sums > 0, smoothed / row_sums.clamp_min(1e-30), uniform).log()  # (V, V)
+
+
+class Bigram(LanguageModel):
+    """A V × V table of logits, looked up by the current character."""
+
+    slides = True
+
+    def __init__(self, config: BigramConfig, vocab_size: int) -> None:
+        super().__init__(config, vocab_size)
+        self.config: BigramConfig = config
+        self.logits = nn.Parameter(torch.zeros(vocab_size, vocab_size))  # (V, V), all zero: uniform, loss ln V
+        self._counts: Tensor | None = None
+
+    @property
+    def context(self) -> int:
+        """One: the current character."""
+        return 1
+
+    @property
+    def closed_form(self) -> bool:
+        """True when the table is counted."""
+        return self.config.fit == "count"
+
+    def forward(self, ids: Tensor, cache: None = None) -> Tensor:
+        """Map ids (B, T) to logits (B, T, V) by looking up a row for each character."""
+        return F.embedding(ids, self.logits)  # (B, T, V)
+
+    @torch.no_grad()
+    def fit(self, ids: Tensor) -> None:
+        """Write the counted table of the text ids (N,)."""
+        self.logits.copy_(counted_logits(count_pairs(ids, self.vocab_size), self.config.smoothing))
+
+    @torch.no_grad()
+    def diagnostics(self, train_ids: Tensor) -> dict[str, float]:
+        """How far the table still is from the counted one, in nats a character.
+
+        KL(counted ‖ model) of each row, weighted by how often the row is used. It is the training loss minus the
+        least that any bigram can reach, so it can only shrink to zero.
+        """
+        if self._counts is None:
+            self._counts = count_pairs(train_ids, self.vocab_size)  # (V, V)
+        counts = self._counts.double()
+        counted = counts / counts.sum(dim=1, keepdim=True).clamp_min(1)  # (V, V) p(b | a)
+        log_model = F.log_softmax(self.logits.double(), dim=1)  # (V, V)
+        terms = torch.where(counts > 0, counts * (counted.clamp_min(1e-300).log() - log_model), 0.0)  # (V, V)
+        return {"kl/counted": float(terms.sum() / counts.sum())}

@@ -1,0 +1,82 @@
+"""The one contract that every language model of the ladder keeps.
+
+ids ``(B, T)`` in, logits ``(B, T, V)`` out, and a `context`: the number of past characters that one prediction can
+see. Training, sampling, evaluation and the pages assume nothing else.
+
+Letters: B batch, T time (positions), V vocabulary.
+"""
+
+from collections.abc import Iterator
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from core.config import Settings
+
+
+class LanguageModel(nn.Module):
+    """Base of the rungs."""
+
+    slides: ClassVar[bool] = False
+    """True if `forward` takes sequences longer than `context`, each position seeing only the last `context`."""
+
+    def __init__(self, config: Settings, vocab_size: int) -> None:
+        super().__init__()
+        self.config = config
+        self.vocab_size = vocab_size
+
+    @property
+    def context(self) -> int:
+        """How many characters, the current one included, a prediction can depend on."""
+        raise NotImplementedError
+
+    @property
+    def closed_form(self) -> bool:
+        """True if the model is fitted in one pass over the text rather than by gradient descent."""
+        return False
+
+    def forward(self, ids: Tensor, cache: Any = None) -> Tensor:
+        """Map ids (B, T) to logits (B, T, V).
+
+        With a `cache` from `new_cache`, ids hold only the characters that the cache has not seen.
+        """
+        raise NotImplementedError
+
+    def new_cache(self, batch: int) -> Any:
+        """Return an empty cache for generation, or None if the model has none to keep."""
+        return None
+
+    def fit(self, ids: Tensor) -> None:
+        """Fit a closed-form model to the training text ids (N,)."""
+        raise NotImplementedError
+
+    def diagnostics(self, train_ids: Tensor) -> dict[str, float]:
+        """Measure this rung's own quantities at an evaluation, by metric tag."""
+        return {}
+
+    def hidden_matrices(self) -> Iterator[nn.Parameter]:
+        """Yield the 2-D weights between hidden layers: those that Muon may orthogonalise."""
+        return iter(())
+
+
+def parameter_count(model: nn.Module) -> int:
+    """Count the trained numbers of a model."""
+    return sum(p.numel() for p in model.parameters())
+
+
+def parameter_table(model: nn.Module) -> list[tuple[str, int]]:
+    """List (component, parameters) for each top-level part of the live module; the counts add up to the whole."""
+    parts = [(name, parameter_count(child)) for name, child in model.named_children()]
+    own = sum(p.numel() for _, p in model.named_parameters(recurse=False))
+    if own:
+        parts.insert(0, ("table" if not parts else "own", own))
+    return [(name, count) for name, count in parts if count]
+
+
+def normal_init(module: nn.Module) -> None:
+    """Draw weights of linear and embedding layers from N(0, 0.02²) and set biases to zero, as GPT-2 does."""
+    if isinstance(module, nn.Linear | nn.Embedding):
+        torch.nn.init.normal_(module.weight, mean=0.0, std=0.02)
+    if isinstance(module, nn.Linear) and module.bias is not None:
+        torch.nn.init.zeros_(module.bias)

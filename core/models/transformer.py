@@ -1,0 +1,240 @@
+"""The Transformer: every character looks back at every earlier one and decides for itself what matters.
+
+A decoder-only, pre-norm GPT, the reference at the top of the ladder: token and position embeddings; blocks of causal
+multi-head self-attention and a feed-forward layer, each added to a residual stream; a last LayerNorm; logits.
+
+After Vaswani et al. (2017), "Attention is all you need", sections 3.1 to 3.5, with pre-norm as in Radford et al.
+(2019). Dropout sits where section 5.4 and GPT-2 put it: on the attention weights, after each sub-layer.
+
+Letters: B batch, T time (query positions), S source (key positions), C channels (d_model), H heads, D = C / H, V
+vocabulary.
+"""
+
+import math
+from collections.abc import Iterator
+from typing import Literal, Self
+
+import torch
+from pydantic import model_validator
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from core.config import Settings, setting
+from core.models.contract import LanguageModel, normal_init
+
+
+class TransformerConfig(Settings):
+    """Sizes of the Transformer. The defaults are the reference GPT: 10,788,929 parameters at 65 characters."""
+
+    n_layer: int = setting(
+        6, "Blocks, one after another. Each reads the residual stream and adds to it.", ge=1, le=12, step=1
+    )
+    n_head: int = setting(
+        6,
+        "Attention heads in each block. Each looks for something else; they share d_model.",
+        ge=1,
+        le=16,
+        step=1,
+    )
+    d_model: int = setting(
+        384,
+        "Width of the residual stream: how many numbers describe each character. Must divide evenly among the heads.",
+        ge=4,
+        le=768,
+        ticks=(16, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768),
+    )
+    context: int = setting(
+        256,
+        "How many characters the model can look back on. Attention's cost grows with its square.",
+        ge=2,
+        le=1024,
+        ticks=(8, 16, 32, 64, 128, 256, 512, 1024),
+    )
+    dropout: float = setting(
+        0.2,
+        "Share of activations zeroed at random while training, against overfitting (Srivastava et al. 2014).",
+        ge=0.0,
+        le=0.8,
+        step=0.05,
+    )
+    positions: Literal["learned", "sinusoidal", "rotary", "none"] = setting(
+        "learned",
+        "How a position is told apart: a learned vector each (the reference), fixed sines (Vaswani et al. 2017), "
+        "queries and keys turned by an angle that grows with the position (RoPE, Su et al. 2021), or not at all.",
+    )
+
+    @model_validator(mode="after")
+    def _heads_share_the_width(self) -> Self:
+        if self.d_model % self.n_head:
+            fits = [str(n) for n in range(1, 17) if self.d_model % n == 0]
+            raise ValueError(
+                f"model.d_model {self.d_model} does not divide among model.n_head {self.n_head}; "
+                f"give n_head one of {', '.join(fits)}"
+            )
+        if self.positions == "rotary" and self.d_model // self.n_head % 2:
+            raise ValueError(
+                f"rotary positions turn pairs of numbers, so model.d_model / model.n_head = "
+                f"{self.d_model // self.n_head} must be even; choose other sizes or other positions"
+            )
+        return self
+
+
+class KeyValueCache:
+    """The keys and values of the characters already read, so that generation reads each character once."""
+
+    def __init__(self, config: TransformerConfig, batch: int, like: Tensor) -> None:
+        shape = (config.n_layer, 2, batch, config.n_head, config.context, config.d_model // config.n_head)
+        self.store = torch.zeros(shape, dtype=like.dtype, device=like.device)  # (layer, k|v, B, H, context, D)
+        self.length = 0
+
+    def extend(self, layer: int, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
+        """Append k and v (B, H, T, D) of one layer; return all of that layer's so far (B, H, S, D)."""
+        end = self.length + k.shape[2]
+        self.store[layer, 0, :, :, self.length : end] = k
+        self.store[layer, 1, :, :, self.length : end] = v
+        return self.store[layer, 0, :, :, :end], self.store[layer, 1, :, :, :end]
+
+
+def sinusoids(context: int, d_model: int) -> Tensor:
+    """Fixed position vectors (context, C) of sines and cosines (Vaswani et al. 2017, section 3.5).
+
+    Scaled to the size at which token embeddings start, where the paper scales the embeddings up instead.
+    """
+    t = torch.arange(context).float()[:, None]  # (T, 1)
+    rate = torch.exp(torch.arange(0, d_model, 2) * (-math.log(10_000.0) / d_model))  # (C/2,)
+    waves = torch.stack(((t * rate).sin(), (t * rate).cos()), dim=-1).flatten(1)[:, :d_model]  # (T, C)
+    return 0.02 * math.sqrt(2) * waves  # (T, C)
+
+
+def rotations(context: int, d_head: int) -> tuple[Tensor, Tensor]:
+    """Cosines and sines (context, D/2) of the angles by which RoPE turns position t (Su et al. 2021, section 3.4)."""
+    t = torch.arange(context).float()[:, None]  # (T, 1)
+    angle = t * 10_000.0 ** (-torch.arange(0, d_head, 2) / d_head)  # (T, D/2)
+    return angle.cos(), angle.sin()
+
+
+def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+    """Turn each pair (x1, x2) of x (B, H, T, D) by its position's angle, given cos and sin (T, D/2)."""
+    x1, x2 = x.chunk(2, dim=-1)  # (B, H, T, D/2) each
+    return torch.cat((x1 * cos - x2 * sin, x1 * sin + x2 * cos), dim=-1)  # (B, H, T, D)
+
+
+class Attention(nn.Module):
+    """Causal multi-head self-attention (Vaswani et al. 2017, section 3.2.2)."""
+
+    def __init__(self, config: TransformerConfig, layer: int) -> None:
+        super().__init__()
+        self.layer, self.n_head, self.rotary = layer, config.n_head, config.positions == "rotary"
+        self.qkv = nn.Linear(config.d_model, 3 * config.d_model, bias=False)  # queries, keys and values in one product
+        self.proj = nn.Linear(config.d_model, config.d_model)  # mixes what the heads found
+        self.attn_drop = nn.Dropout(config.dropout)
+        self.resid_drop = nn.Dropout(config.dropout)
+        future = torch.ones(config.context, config.context, dtype=torch.bool).triu(1)
+        self.register_buffer("future", future, persistent=False)  # (context, context) True where key comes after query
+        cos, sin = rotations(config.context, config.d_model // config.n_head)
+        self.register_buffer("cos", cos, persistent=False)  # (context, D/2)
+        self.register_buffer("sin", sin, persistent=False)  # (context, D/2)
+
+    future: Tensor
+    cos: Tensor
+    sin: Tensor
+
+    def forward(self, x: Tensor, cache: KeyValueCache | None = None) -> Tensor:
+        """Map the normalised residual stream (B, T, C) to what attention adds to it (B, T, C)."""
+        B, T, C = x.shape
+        start = cache.length if cache else 0  # position of the first of these T characters
+        qkv = self.qkv(x).view(B, T, 3, self.n_head, C // self.n_head)  # (B, T, 3, H, D)
+        q, k, v = qkv.permute(2, 0, 3, 1, 4)  # (B, H, T, D) each
+        if self.rotary:
+            cos, sin = self.cos[start : start + T], self.sin[start : start + T]  # (T, D/2)
+            q, k = rotate(q, cos, sin), rotate(k, cos, sin)  # (B, H, T, D)
+        if cache:
+            k, v = cache.extend(self.layer, k, v)  # (B, H, S, D), the T new ones last
+        attn_scores = q @ k.transpose(-2, -1) * k.shape[-1] ** -0.5  # (B, H, T, S) scaled so that softmax stays soft
+        hidden = self.future[start : start + T, : start + T]  # (T, S)
+        attn_scores = attn_scores.masked_fill(hidden, float("-inf"))  # (B, H, T, S) no looking ahead
+        pattern = self.attn_drop(F.softmax(attn_scores, dim=-1))  # (B, H, T, S) each row sums to 1
+        z = pattern @ v  # (B, H, T, D) what each head carries to each position
+        z = z.transpose(1, 2).reshape(B, T, C)  # (B, T, C) heads side by side
+        attn_out: Tensor = self.resid_drop(self.proj(z))  # (B, T, C)
+        return attn_out
+
+
+class FeedForward(nn.Module):
+    """Two linear layers around a ReLU, four times as wide inside, for each position alone (section 3.3)."""
+
+    def __init__(self, config: TransformerConfig) -> None:
+        super().__init__()
+        self.up = nn.Linear(config.d_model, 4 * config.d_model)
+        self.down = nn.Linear(4 * config.d_model, config.d_model)
+        self.drop = nn.Dropout(config.dropout)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (B, T, C) to (B, T, C)."""
+        hidden = F.relu(self.up(x))  # (B, T, 4C)
+        mlp_out: Tensor = self.drop(self.down(hidden))  # (B, T, C)
+        return mlp_out
+
+
+class Block(nn.Module):
+    """Communication, then computation, each added to the residual stream."""
+
+    def __init__(self, config: TransformerConfig, layer: int) -> None:
+        super().__init__()
+        self.ln1 = nn.LayerNorm(config.d_model)
+        self.attention = Attention(config, layer)
+        self.ln2 = nn.LayerNorm(config.d_model)
+        self.mlp = FeedForward(config)
+
+    def forward(self, resid_pre: Tensor, cache: KeyValueCache | None = None) -> Tensor:
+        """Map the residual stream (B, T, C) before the block to the one after it (B, T, C)."""
+        resid_mid: Tensor = resid_pre + self.attention(self.ln1(resid_pre), cache)  # (B, T, C)
+        resid_post: Tensor = resid_mid + self.mlp(self.ln2(resid_mid))  # (B, T, C)
+        return resid_post
+
+
+class Transformer(LanguageModel):
+    """The whole model: embed, run the blocks, normalise, read off the logits."""
+
+    def __init__(self, config: TransformerConfig, vocab_size: int) -> None:
+        super().__init__(config, vocab_size)
+        self.config: TransformerConfig = config
+        self.token_embedding = nn.Embedding(vocab_size, config.d_model)
+        if config.positions == "learned":
+            self.position_embedding = nn.Embedding(config.context, config.d_model)
+        if config.positions == "sinusoidal":
+            self.register_buffer("sines", sinusoids(config.context, config.d_model), persistent=False)  # (context, C)
+        self.blocks = nn.ModuleList(Block(config, layer) for layer in range(config.n_layer))
+        self.ln_final = nn.LayerNorm(config.d_model)
+        self.lm_head = nn.Linear(config.d_model, vocab_size)
+        self.apply(normal_init)
+
+    sines: Tensor
+
+    @property
+    def context(self) -> int:
+        """The length of the window."""
+        return self.config.context
+
+    def forward(self, ids: Tensor, cache: KeyValueCache | None = None) -> Tensor:
+        """Map ids (B, T) to logits (B, T, V). T, with what the cache holds, may not exceed the context."""
+        start, T = cache.length if cache else 0, ids.shape[1]
+        resid = self.token_embedding(ids)  # (B, T, C)
+        if self.config.positions == "learned":
+            resid = resid + self.position_embedding.weight[start : start + T]  # (B, T, C)
+        if self.config.positions == "sinusoidal":
+            resid = resid + self.sines[start : start + T]  # (B, T, C)
+        for block in self.blocks:
+            resid = block(resid, cache)  # (B, T, C)
+        if cache:
+            cache.length += T
+        logits: Tensor = self.lm_head(self.ln_final(resid))  # (B, T, V)
+        return logits
+
+    def new_cache(self, batch: int) -> KeyValueCache:
+        """Return an empty key-value cache for `batch` texts."""
+        return KeyValueCache(self.config, batch, self.lm_head.weight)
+
+    def hidden_matrices(self) -> Iterator[nn.Parameter]:
+        """Yield the matrices of the blocks."""
+        return (p for p in self.blocks.parameters() if p.ndim == 2)

@@ -1,0 +1,473 @@
+"""The run folder: create, read, list, rename, delete. The only code that knows its layout.
+
+A run is a folder of files in standard formats; whoever shows it reads them, whoever trains writes them::
+
+    config.json        what was asked for: rung, settings, corpus, seed, versions
+    status.json        where it is now; replaced atomically by the worker, about four times a second
+    label.json         the name the learner gave it
+    events.out.tfevents.*   every curve, as TensorBoard event files
+    trainer.pt         all that a resumed run needs; model.safetensors: the newest weights for everybody else
+    snapshots/         weights along the way
+    samples.jsonl      text written at each evaluation
+    log.txt            what the worker printed
+    lock               held by the worker for as long as it lives;  stop: a request to stop
+"""
+
+import contextlib
+import errno
+import json
+import os
+import re
+import secrets
+import shutil
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import IO, Any
+
+from filelock import FileLock, Timeout
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from core import paths, stages
+from core.config import Device, Settings, TrainConfig
+from core.errors import BardlabError
+from core.stages import Stage
+
+CONFIG, STATUS, LABEL, SAMPLES, LOG = "config.json", "status.json", "label.json", "samples.jsonl", "log.txt"
+TRAINER, WEIGHTS, SNAPSHOTS = "trainer.pt", "model.safetensors", "snapshots"
+LOCK, STOP, RESERVE = "lock", "stop", ".reserve"
+SPEED = ".speed.json"  # beside the runs: how fast this machine was
+START_GRACE = 20.0  # seconds a fresh job may take until its worker holds the lock
+
+
+class State(StrEnum):
+    """Where a run is in its life."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    STOPPING = "stopping"
+    FINISHED = "finished"
+    STOPPED = "stopped"
+    FAILED = "failed"
+    LOST = "lost"
+
+    @property
+    def active(self) -> bool:
+        """True while a worker is, or should be, busy with the run."""
+        return self in (State.QUEUED, State.RUNNING, State.STOPPING)
+
+
+class RunConfig(BaseModel):
+    """What was asked for; written once, before the first step."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    stage: str
+    preset: str | None = None
+    model: dict[str, Any]
+    train: TrainConfig
+    corpus: str
+    corpus_sha256: str
+    characters: str
+    device: Device = "auto"
+    created: str
+    versions: dict[str, str] = {}
+    parent: str | None = None
+
+    @property
+    def rung(self) -> Stage:
+        """The rung's entry in the registry."""
+        return stages.get(self.stage)
+
+    @property
+    def model_config_(self) -> Settings:
+        """The model's settings, validated."""
+        return self.rung.config.parse(self.model, "model.")
+
+
+class Status(BaseModel):
+    """Where a run is now; written by the worker alone."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    state: State = State.QUEUED
+    step: int = 0
+    of: int = 0
+    message: str = ""
+    device: str = ""
+    pid: int | None = None
+    queued: float = 0.0
+    started: float | None = None
+    ended: float | None = None
+    seconds: float = 0.0
+    eta_seconds: float | None = None
+    steps_per_second: float | None = None
+    tokens_per_second: float | None = None
+    characters: int = 0
+    parameters: int | None = None
+    train_loss: float | None = None
+    val_loss: float | None = None
+    impossible: int = 0
+    best_val_loss: float | None = None
+    best_step: int | None = None
+    checkpoint_step: int | None = None
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Text written at one evaluation."""
+
+    step: int
+    val_loss: float | None
+    prompt: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run as it was at the moment of reading. `damage` says why it cannot be used, if so."""
+
+    path: Path
+    name: str
+    config: RunConfig | None
+    status: Status
+    damage: str | None = None
+
+    @property
+    def slug(self) -> str:
+        """The run's address: its folder's name, or `pretrained/<stage>` for one that ships."""
+        return f"pretrained/{self.path.name}" if self.shipped else self.path.name
+
+    @property
+    def shipped(self) -> bool:
+        """True for a run that came with the product."""
+        return self.path.parent == paths.pretrained()
+
+    @property
+    def state(self) -> State:
+        """The state, corrected by what the folder shows: a stop asked for, a worker that died."""
+        return self.status.state
+
+    @property
+    def stage(self) -> str:
+        """The rung's key, or an empty text if the configuration cannot be read."""
+        return self.config.stage if self.config else ""
+
+    @property
+    def usable(self) -> bool:
+        """True if there are weights to look at."""
+        return self.damage is None and (self.path / WEIGHTS).exists()
+
+    def need(self) -> RunConfig:
+        """Return the configuration. Raises BardlabError if the run is damaged."""
+        if self.damage or self.config is None:
+            raise BardlabError(f"run {self.slug} is damaged: {self.damage}; delete it, or restore the file")
+        return self.config
+
+
+# --- reading ---------------------------------------------------------------------------------------------------------
+
+
+def read(path: Path) -> Run:
+    """Read one run folder. Never raises for what is inside it: damage is reported in the run."""
+    name, config, status, damage = path.name, None, Status(), None
+    try:
+        config = RunConfig.model_validate_json((path / CONFIG).read_bytes())
+        _ = config.model_config_
+    except BardlabError as error:
+        damage, config = f"{CONFIG}: {error}", None
+    except (OSError, ValidationError, UnicodeDecodeError) as error:
+        damage, config = _reason(CONFIG, error), None
+    try:
+        status = Status.model_validate_json((path / STATUS).read_bytes())
+    except (OSError, ValidationError, UnicodeDecodeError) as error:
+        damage = damage or _reason(STATUS, error)
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        name = str(json.loads((path / LABEL).read_text(encoding="utf-8")).get("name") or name)
+    if not damage and status.checkpoint_step is not None and not _filled(path / WEIGHTS):
+        damage = f"{WEIGHTS} is missing or empty"
+    return Run(path, name, config, _as_seen(path, status), damage)
+
+
+def _reason(file: str, error: Exception) -> str:
+    if isinstance(error, FileNotFoundError):
+        return f"{file} is missing"
+    if isinstance(error, ValidationError):
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        return f"{file} is not valid" + (f" at {where}" if where else "") + f": {first['msg'].lower()}"
+    return f"{file} cannot be read: {error}"
+
+
+def _filled(path: Path) -> bool:
+    try:
+        return path.stat().st_size > 0
+    except OSError:
+        return False
+
+
+def _as_seen(path: Path, status: Status) -> Status:
+    """Correct the state that the worker wrote last by what the folder shows now."""
+    if not status.state.active:
+        return status
+    if is_alive(path):
+        return status.model_copy(update={"state": State.STOPPING}) if stop_requested(path) else status
+    if status.state is State.QUEUED and time.time() - status.queued < START_GRACE:
+        return status
+    with contextlib.suppress(OSError, ValidationError):  # it may have ended between the two looks
+        status = Status.model_validate_json((path / STATUS).read_bytes())
+    if not status.state.active:
+        return status
+    where = f"step {status.checkpoint_step}" if status.checkpoint_step is not None else "the start"
+    message = f"the worker died; Resume goes on from {where}"
+    return status.model_copy(update={"state": State.LOST, "message": message, "eta_seconds": None})
+
+
+def is_alive(path: Path) -> bool:
+    """True if a worker holds the run's lock."""
+    if not (path / LOCK).exists():
+        return False
+    try:
+        with FileLock(path / LOCK, timeout=0):
+            return False
+    except Timeout:
+        return True
+    except OSError:
+        return False
+
+
+def list_runs(*, shipped: bool = False) -> list[Run]:
+    """List the learner's runs, newest first; with `shipped`, those that came with the product after them."""
+    folders = _folders(paths.runs())
+    found = sorted(
+        (read(p) for p in folders), key=lambda r: (r.config.created if r.config else "", r.slug), reverse=True
+    )
+    return found + ([read(p) for p in _folders(paths.pretrained())] if shipped else [])
+
+
+def _folders(parent: Path) -> list[Path]:
+    try:
+        return sorted(p for p in parent.iterdir() if p.is_dir() and not p.name.startswith("."))
+    except OSError:
+        return []
+
+
+def find(reference: str) -> Run:
+    """Find a run by its slug, a unique beginning of it, its name, or `pretrained/<stage>`.
+
+    Raises BardlabError if none or several fit.
+    """
+    if reference.startswith("pretrained/"):
+        path = paths.pretrained() / reference.removeprefix("pretrained/")
+        if path.parent != paths.pretrained() or not path.is_dir():
+            shipped = ", ".join(f"pretrained/{p.name}" for p in _folders(paths.pretrained())) or "none"
+            raise BardlabError(f"no run {reference!r} ships with the product; these do: {shipped}")
+        return read(path)
+    folders = _folders(paths.runs())
+    fits = [p for p in folders if p.name == reference] or [
+        p for p in folders if reference and p.name.startswith(reference)
+    ]
+    fits = fits or [p for p in folders if read(p).name == reference]
+    if len(fits) == 1:
+        return read(fits[0])
+    if fits:
+        raise BardlabError(
+            f"{reference!r} fits several runs: {', '.join(p.name for p in fits[:6])}; give more of the name"
+        )
+    raise BardlabError(f"no run {reference!r}; list them with: python -m core runs")
+
+
+def samples(path: Path) -> list[Sample]:
+    """Return the text written at each evaluation so far, oldest first; a half-written last line is passed over."""
+    found = []
+    with contextlib.suppress(OSError):
+        for line in (path / SAMPLES).read_text(encoding="utf-8", errors="replace").splitlines():
+            with contextlib.suppress(ValueError, TypeError, KeyError):
+                row = json.loads(line)
+                found.append(Sample(int(row["step"]), row["val_loss"], str(row["prompt"]), str(row["text"])))
+    return found
+
+
+def log_tail(path: Path, characters: int = 4000) -> str:
+    """Return the end of what the worker printed."""
+    try:
+        text = (path / LOG).read_bytes()[-4 * characters :].decode("utf-8", errors="replace")
+    except OSError:
+        return ""
+    lines = [line.rsplit("\r", 1)[-1] for line in text.split("\n")]  # a progress bar rewrites its line: keep the last
+    return "\n".join(lines)[-characters:]
+
+
+# --- writing ---------------------------------------------------------------------------------------------------------
+
+_ADJECTIVES = "brave fair gentle merry noble quiet sweet swift valiant wise bold bright gallant golden honest mild"
+_NOUNS = (
+    "ariel banquo beatrice cordelia duncan hamlet hermia horatio imogen juliet lear miranda oberon ophelia orlando "
+)
+_NOUNS += "portia prospero puck rosalind titania viola"
+
+
+def create(config: RunConfig) -> Run:
+    """Make a run folder in state queued, with a fresh name such as `bigram-merry-puck`.
+
+    Raises BardlabError, leaving nothing behind, if it cannot be written.
+    """
+    root = paths.runs()
+    for attempt in range(1000):
+        words = f"{secrets.choice(_ADJECTIVES.split())}-{secrets.choice(_NOUNS.split())}"
+        path = root / (f"{config.stage}-{words}" + (f"-{attempt}" if attempt > 20 else ""))
+        try:
+            root.mkdir(parents=True, exist_ok=True)
+            path.mkdir()
+        except FileExistsError:
+            continue
+        except OSError as error:
+            raise BardlabError(f"cannot make a run in {root}: {explain(error)}") from None
+        break
+    try:
+        replace(path / CONFIG, config.model_dump_json(indent=2).encode())
+        replace(path / RESERVE, bytes(65_536))
+        write_status(path, Status(queued=time.time(), of=config.train.steps, message="waiting for a worker"))
+    except OSError as error:
+        shutil.rmtree(path, ignore_errors=True)
+        raise BardlabError(f"cannot make a run in {root}: {explain(error)}") from None
+    return read(path)
+
+
+def explain(error: OSError) -> str:
+    """Say in plain words why a file operation failed."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return "the disk is full; free some space and try again"
+    return (error.strerror or str(error)).lower()
+
+
+def replace(path: Path, content: bytes, *, durable: bool = False) -> None:
+    """Replace a file whole: readers see the old content or the new, never a part. `durable` waits for the disk."""
+    with replacing(path, durable=durable) as file:
+        file.write(content)
+
+
+@contextlib.contextmanager
+def replacing(path: Path, *, durable: bool = True) -> Iterator[IO[bytes]]:
+    """Yield a file that takes the place of `path` only when all of it has been written."""
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        with part.open("wb") as file:
+            yield file
+            if durable:
+                file.flush()
+                os.fsync(file.fileno())
+        os.replace(part, path)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
+
+
+def write_status(path: Path, status: Status) -> None:
+    """Replace status.json. If the disk is full, the run's small reserve is given up for it."""
+    content = status.model_dump_json(indent=2).encode()
+    try:
+        replace(path / STATUS, content)
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT) or not (path / RESERVE).exists():
+            raise
+        (path / RESERVE).unlink()
+        replace(path / STATUS, content)
+
+
+def hold(path: Path) -> FileLock:
+    """Return the lock that a worker holds for as long as it lives; entering it twice raises Timeout."""
+    return FileLock(path / LOCK, timeout=5)
+
+
+def request_stop(run: Run) -> None:
+    """Ask the worker to finish its step, save and end."""
+    (run.path / STOP).touch()
+
+
+def stop_requested(path: Path) -> bool:
+    """True if somebody asked the run to stop."""
+    return (path / STOP).exists()
+
+
+def clear_stop(path: Path) -> None:
+    """Withdraw a request to stop."""
+    (path / STOP).unlink(missing_ok=True)
+
+
+def queue_again(run: Run) -> None:
+    """Put a run that ended before its last step back into state queued."""
+    clear_stop(run.path)
+    if not (run.path / RESERVE).exists():
+        with contextlib.suppress(OSError):
+            replace(run.path / RESERVE, bytes(65_536))
+    update = {
+        "state": State.QUEUED,
+        "queued": time.time(),
+        "message": "waiting for a worker",
+        "ended": None,
+        "pid": None,
+    }
+    write_status(run.path, run.status.model_copy(update=update))
+
+
+def rename(run: Run, name: str) -> Run:
+    """Give a run another name to be shown by; its folder and address stay. Raises BardlabError on a bad name."""
+    name = " ".join(name.split())
+    if not name or len(name) > 60 or not re.fullmatch(r"[\w .,:;()+=%#&'’/-]+", name):
+        raise BardlabError("a name has 1 to 60 letters, digits, spaces or simple signs; give another one")
+    _own(run, "rename")
+    if any(other.name == name and other.path != run.path for other in list_runs()):
+        raise BardlabError(f"another run is called {name!r}; give another name")
+    replace(run.path / LABEL, json.dumps({"name": name}).encode())
+    return read(run.path)
+
+
+def delete(run: Run) -> None:
+    """Remove a run and everything in it. Raises BardlabError while a worker is busy with it."""
+    _own(run, "delete")
+    if is_alive(run.path):
+        raise BardlabError(f"run {run.slug} is {run.state}; stop it first, then delete it")
+    doomed = run.path.with_name(f".deleted-{run.path.name}-{secrets.token_hex(4)}")
+    os.replace(run.path, doomed)
+    shutil.rmtree(doomed, ignore_errors=True)
+
+
+def _own(run: Run, what: str) -> None:
+    if run.shipped:
+        raise BardlabError(f"{run.slug} ships with the product; only your own runs can be changed ({what})")
+
+
+def append_sample(path: Path, sample: Sample) -> None:
+    """Add the text of one evaluation."""
+    row = {"step": sample.step, "val_loss": sample.val_loss, "prompt": sample.prompt, "text": sample.text}
+    with (path / SAMPLES).open("a", encoding="utf-8") as file:
+        file.write(json.dumps(row, ensure_ascii=False) + "\n")
+
+
+def drop_samples_after(path: Path, step: int) -> None:
+    """Forget text of evaluations that a resumed run will make again."""
+    kept = [s for s in samples(path) if s.step <= step]
+    replace(path / SAMPLES, b"")
+    for sample in kept:
+        append_sample(path, sample)
+
+
+def note(path: Path, line: str) -> None:
+    """Add a dated line to the run's log."""
+    with contextlib.suppress(OSError), (path / LOG).open("a", encoding="utf-8") as file:
+        file.write(f"{datetime.now(UTC).strftime('%Y-%m-%d %H:%M:%S')}  {line}\n")
+
+
+def snapshot_path(path: Path, step: int) -> Path:
+    """Return where the weights of `step` are kept."""
+    return path / SNAPSHOTS / f"step-{step:06d}.safetensors"
+
+
+def snapshot_steps(path: Path) -> list[int]:
+    """List the steps whose weights were kept, in order."""
+    names = (p.name for p in (path / SNAPSHOTS).glob("step-*.safetensors"))
+    return sorted(int(m[1]) for n in names if (m := re.fullmatch(r"step-(\d+)\.safetensors", n)))

@@ -1,0 +1,208 @@
+"""The training loop: a plain function that yields what happens and leaves showing and storing to others."""
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from core.config import TrainConfig
+from core.errors import BardlabError
+from core.evaluation import Evaluation, evaluate
+from core.models.contract import LanguageModel
+from core.optim import Optimizers
+from core.sampling import SamplingConfig, generate
+
+PROGRESS_INTERVAL = 0.05  # seconds: the loss is reported at most 20 times a second, as the mean of the steps between
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Some steps were taken."""
+
+    step: int
+    train_loss: float
+    """Mean batch loss of the steps since the last report, nats a character."""
+    learning_rate: float
+    grad_norm: float
+    """Euclidean norm of the whole gradient at the latest step."""
+    steps_per_second: float
+    """Speed since the last report, evaluations left out."""
+    characters: int
+    """Characters trained on since step 0."""
+    seconds: float
+    """Wall time of training since step 0, evaluations included, interruptions not."""
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """A sample was written and, except at step 0, the whole validation split measured."""
+
+    step: int
+    validation: Evaluation | None
+    diagnostics: dict[str, float]
+    sample: list[int]
+    characters: int
+    seconds: float
+
+
+class Trainer:
+    """A model, its optimiser and its place in the data: everything that one more step needs."""
+
+    def __init__(self, model: LanguageModel, config: TrainConfig, train_ids: Tensor, device: torch.device) -> None:
+        self.model, self.config, self.device = model.to(device), config, device
+        self.train_ids = train_ids.to(device)
+        self.window = config.window or model.context
+        if self.window >= len(train_ids):
+            raise BardlabError(
+                f"the training text has {len(train_ids)} characters, too few for sequences of {self.window}; "
+                "lower train.window or model.context"
+            )
+        if self.window > model.context and not model.slides:
+            raise BardlabError(
+                f"train.window {self.window} is longer than the model's context {model.context}; "
+                f"give at most {model.context}, or 0"
+            )
+        self.optimizers = Optimizers(model, config)
+        self.generator = torch.Generator().manual_seed(config.seed)
+        self.total = 1 if model.closed_form else config.steps
+        self.done = 0
+        self.seconds = 0.0
+        self.grad_norm = torch.zeros((), device=device)
+
+    @property
+    def characters(self) -> int:
+        """Characters trained on so far."""
+        if self.model.closed_form:
+            return len(self.train_ids) * self.done
+        return self.done * self.config.batch_size * self.window
+
+    def batch(self) -> tuple[Tensor, Tensor]:
+        """Draw inputs and targets (B, T) each: random windows of the training text, targets one character later."""
+        starts = torch.randint(len(self.train_ids) - self.window, (self.config.batch_size,), generator=self.generator)
+        offsets = torch.arange(self.window + 1)
+        chunk = self.train_ids[(starts[:, None] + offsets).to(self.device)]  # (B, T+1)
+        return chunk[:, :-1], chunk[:, 1:]
+
+    @torch.no_grad()
+    def first_loss(self) -> float:
+        """Return the loss of the batch that the next step will train on, leaving everything as it was."""
+        place = self.generator.get_state()
+        x, y = self.batch()
+        self.generator.set_state(place)
+        self.model.eval()
+        loss = F.cross_entropy(self.model(x).flatten(0, 1), y.flatten())  # ()
+        self.model.train()
+        return float(loss)
+
+    def step(self) -> Tensor:
+        """Take one optimiser step and return its batch loss (), still on the device."""
+        if self.model.closed_form:
+            self.model.fit(self.train_ids)
+            self.done += 1
+            return torch.tensor(evaluate(self.model, self.train_ids).loss)
+        x, y = self.batch()
+        logits = self.model(x)  # (B, T, V)
+        loss = F.cross_entropy(logits.flatten(0, 1), y.flatten())  # ()
+        loss.backward()  # type: ignore[no-untyped-call]
+        self.grad_norm = self._gradient_norm()
+        self.optimizers.step(self.done)
+        self.done += 1
+        return loss.detach()
+
+    def _gradient_norm(self) -> Tensor:
+        params = [p for p in self.model.parameters() if p.grad is not None]
+        grads = [p.grad for p in params if p.grad is not None]
+        norm = torch.nn.utils.get_total_norm(grads)
+        if self.config.grad_clip:
+            torch.nn.utils.clip_grads_with_norm_(params, self.config.grad_clip, norm)
+        return norm
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything that decides the rest of the run: weights, optimiser, random states, place in the data."""
+        state: dict[str, Any] = {
+            "model": self.model.state_dict(),
+            "optimizers": self.optimizers.state_dict(),
+            "batches": self.generator.get_state(),
+            "torch": torch.get_rng_state(),
+            "done": self.done,
+            "seconds": self.seconds,
+        }
+        if self.device.type == "cuda":
+            state["cuda"] = torch.cuda.get_rng_state(self.device)
+        return state
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from `state_dict`, bit for bit on the same device."""
+        self.model.load_state_dict(state["model"])
+        self.optimizers.load_state_dict(state["optimizers"])
+        self.generator.set_state(state["batches"].cpu())
+        torch.set_rng_state(state["torch"].cpu())
+        if self.device.type == "cuda" and "cuda" in state:
+            torch.cuda.set_rng_state(state["cuda"].cpu(), self.device)
+        self.done, self.seconds = state["done"], state["seconds"]
+
+
+def train(
+    trainer: Trainer, val_ids: Tensor, prompt: list[int], should_stop: Callable[[], bool] = lambda: False
+) -> Iterator[Progress | Evaluated]:
+    """Train to the last step, yielding `Progress` up to 20 times a second and `Evaluated` at each evaluation.
+
+    Evaluations come every `eval_every` steps and after the last. Before the first step the loss of one batch is
+    reported and a sample written, so that there is something to see at once. `should_stop` is asked at every report;
+    when it says yes the loop ends after the step it is in. Raises BardlabError when the loss is no longer finite.
+    """
+    config, model = trainer.config, trainer.model
+    val_ids = val_ids.to(trainer.device)
+    sampling = SamplingConfig(tokens=max(1, config.sample_chars), seed=config.seed)
+    before = trainer.seconds
+    started = time.perf_counter()
+
+    def measure() -> Evaluated:
+        validation = evaluate(model, val_ids) if trainer.done else None
+        sample = [c.id for c in generate(model, prompt, sampling)] if config.sample_chars else []
+        diagnostics = model.diagnostics(trainer.train_ids)
+        model.train()
+        trainer.seconds = before + time.perf_counter() - started
+        return Evaluated(trainer.done, validation, diagnostics, sample, trainer.characters, trainer.seconds)
+
+    model.train()
+    if trainer.done == 0 and not model.closed_form:
+        yield Progress(0, trainer.first_loss(), 0.0, 0.0, 0.0, 0, 0.0)
+        yield measure()
+    losses: list[Tensor] = []
+    reported = time.perf_counter()
+    stopping = False
+    while trainer.done < trainer.total and not stopping:
+        losses.append(trainer.step())
+        now = time.perf_counter()
+        last = trainer.done == trainer.total
+        due = last or trainer.done % config.eval_every == 0
+        if due or trainer.done == 1 or now - reported >= PROGRESS_INTERVAL:
+            mean = float(torch.stack(losses).mean())
+            now = time.perf_counter()
+            rate = len(losses) / (now - reported)
+            losses.clear()
+            reported = now
+            trainer.seconds = before + now - started
+            if not mean < float("inf") and not model.closed_form:
+                raise BardlabError(
+                    f"the loss is no longer a number at step {trainer.done}; "
+                    f"lower train.learning_rate (it is {config.learning_rate:g}) and start again"
+                )
+            yield Progress(
+                trainer.done,
+                mean,
+                trainer.optimizers.learning_rate,
+                float(trainer.grad_norm),
+                rate,
+                trainer.characters,
+                trainer.seconds,
+            )
+            stopping = should_stop()
+        if due:
+            yield measure()
+            reported = time.perf_counter()

@@ -1,0 +1,294 @@
+"""What a job runs: `python -m core.worker RUN_FOLDER`, `--spare` to stand by for one,
+or `--probe` to time a few steps of every rung.
+
+The worker owns its run folder: it holds the lock, writes status, curves, samples and weights, and ends in a state that
+says what happened. It prints to the run's log file, never into a pipe that somebody would have to drain.
+"""
+
+import math
+import os
+import signal
+import sys
+import time
+import traceback
+from collections import deque
+from collections.abc import Callable
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import torch
+from filelock import Timeout
+from tqdm import tqdm
+
+from core import checkpoints, devices, runs
+from core.corpus import Corpus
+from core.corpus import load as load_corpus
+from core.errors import BardlabError
+from core.metrics import CHARACTERS, SECONDS, TRAIN_LOSS, VAL_LOSS, MetricsWriter
+from core.models.contract import parameter_count
+from core.runs import Run, RunConfig, Sample, State, Status
+from core.speed import probe
+from core.speed import record as record_speed
+from core.stages import STAGES
+from core.training import Evaluated, Progress, Trainer, train
+
+CHECKPOINT_SECONDS = 30.0  # besides every evaluation, the state to resume from is at most this old
+
+
+class Recorder:
+    """Writes what the training loop reports into the run folder."""
+
+    def __init__(self, path: Path, config: RunConfig, status: Status, trainer: Trainer, corpus: Corpus) -> None:
+        self.path, self.config, self.status, self.trainer, self.corpus = path, config, status, trainer, corpus
+        self.metrics = MetricsWriter(path, resume_step=trainer.done if trainer.done else None)
+        if trainer.done:
+            runs.drop_samples_after(path, trainer.done)
+        self.bar = tqdm(total=trainer.total, initial=trainer.done, unit="step", mininterval=1.0, desc=config.stage)
+        self._wrote = self._saved = time.monotonic()
+        self.speed = _Speed()
+
+    def progress(self, event: Progress) -> None:
+        """Store one point of the training curve."""
+        self.speed.progress(event)
+        values = {TRAIN_LOSS: event.train_loss, SECONDS: event.seconds, CHARACTERS: float(event.characters)}
+        values |= {"train/lr": event.learning_rate, "train/grad_norm": event.grad_norm}
+        self.metrics.add(event.step, values)
+        self.status.step, self.status.train_loss = event.step, event.train_loss
+        self.status.seconds, self.status.characters = event.seconds, event.characters
+        self.bar.update(event.step - self.bar.n)
+        now = time.monotonic()
+        if now - self._saved > CHECKPOINT_SECONDS:
+            self.save()
+        if now - self._wrote > 0.25 or event.step == 1:
+            self.write_status()
+
+    def evaluated(self, event: Evaluated) -> None:
+        """Store one evaluation: validation loss, text, weights."""
+        result = event.validation
+        loss = result.loss if result and math.isfinite(result.loss) else None
+        values = {SECONDS: event.seconds, CHARACTERS: float(event.characters), **event.diagnostics}
+        if loss is not None:
+            values[VAL_LOSS] = loss
+        self.speed.evaluated(event)
+        if self.status.tokens_per_second:
+            values["train/tokens_per_second"] = self.status.tokens_per_second
+        self.metrics.add(event.step, values)
+        self.metrics.flush()
+        status = self.status
+        status.step, status.impossible = event.step, result.impossible if result else 0
+        status.val_loss = loss if result else status.val_loss
+        status.seconds, status.characters = event.seconds, event.characters
+        if loss is not None and (status.best_val_loss is None or loss < status.best_val_loss):
+            status.best_val_loss, status.best_step = loss, event.step
+        self.save()
+        if self._snapshot_due(event.step):
+            checkpoints.snapshot(self.path, self.trainer)
+        text = self.corpus.tokenizer.decode(event.sample)
+        runs.append_sample(self.path, Sample(event.step, loss, self.config.train.prompt, text))
+        if result:
+            shown = f"{loss:.4f}" if loss is not None else f"infinite ({status.impossible} pairs never seen)"
+            self.bar.set_postfix_str(f"val {shown}")
+            runs.note(self.path, f"step {event.step}: validation loss {shown}")
+        self.write_status()
+
+    def save(self) -> None:
+        """Make everything up to this step resumable."""
+        checkpoints.save(self.path, self.trainer)
+        self.status.checkpoint_step = self.trainer.done
+        self._saved = time.monotonic()
+
+    def write_status(self) -> None:
+        """Tell the readers where the run is."""
+        self.speed.fill(self.status, self.trainer)
+        runs.write_status(self.path, self.status)
+        self._wrote = time.monotonic()
+
+    def close(self) -> None:
+        """End the progress bar and the event file."""
+        self.bar.close()
+        self.metrics.close()
+
+    def _snapshot_due(self, step: int) -> bool:
+        wanted, train_config = self.config.train.snapshots, self.config.train
+        if not wanted:
+            return False
+        evaluations = max(1, math.ceil(self.trainer.total / train_config.eval_every))
+        stride = max(1, math.ceil(evaluations / wanted)) * train_config.eval_every
+        return step % stride == 0 or step == self.trainer.total
+
+
+class _Speed:
+    """How fast the run goes: the mean of the latest reports, and what an evaluation costs."""
+
+    def __init__(self) -> None:
+        self.recent: deque[tuple[float, float]] = deque(maxlen=100)  # (steps, seconds) between two reports
+        self.evaluation = 0.0
+        self._last = (0, 0.0)
+
+    def progress(self, event: Progress) -> None:
+        steps = event.step - self._last[0]
+        if event.steps_per_second > 0 and event.step > 1:  # the very first step also pays for starting up
+            self.recent.append((steps, steps / event.steps_per_second))
+        self._last = (event.step, event.seconds)
+
+    def evaluated(self, event: Evaluated) -> None:
+        self.evaluation = event.seconds - self._last[1]
+
+    @property
+    def steps(self) -> float:
+        spent = sum(seconds for _, seconds in self.recent)
+        return sum(steps for steps, _ in self.recent) / spent if spent > 0 else 0.0
+
+    def fill(self, status: Status, trainer: Trainer) -> None:
+        if not self.steps:
+            return
+        status.steps_per_second = self.steps
+        status.tokens_per_second = self.steps * trainer.characters / max(1, trainer.done)
+        left = trainer.total - trainer.done
+        status.eta_seconds = left / self.steps + math.ceil(left / trainer.config.eval_every) * self.evaluation
+
+
+def work(path: Path, *, log: Callable[[str], None] | None = None) -> Run:
+    """Run one job to its end and return the run as it then is. Never raises for what goes wrong in training."""
+    say = log or (lambda line: runs.note(path, line))
+    try:
+        with runs.hold(path):
+            _hold_and_work(path, say)
+    except Timeout:
+        say("another worker holds this run; nothing done")
+    return runs.read(path)
+
+
+def _hold_and_work(path: Path, say: Callable[[str], None]) -> None:
+    run = runs.read(path)
+    status = run.status.model_copy(update={"pid": os.getpid(), "state": State.QUEUED, "message": "starting"})
+    interrupted = _Interrupt()
+    try:
+        config = run.need()
+        device = devices.resolve(config.device)
+        status.device = device.type
+        runs.write_status(path, status)
+
+        def should_stop() -> bool:
+            return interrupted.asked or runs.stop_requested(path)
+
+        def wait_message(message: str) -> None:
+            status.message = message
+            runs.write_status(path, status)
+
+        lock = devices.wait_for(device, run, should_stop, wait_message)
+        if lock is None:
+            _end(path, status, State.STOPPED, "stopped while it waited", say)
+            return
+        with lock:
+            _train(path, config, status, device, should_stop, say)
+    except BardlabError as error:
+        _end(path, status, State.FAILED, str(error), say)
+    except OSError as error:
+        _end(path, status, State.FAILED, f"could not write: {runs.explain(error)}", say)
+    except torch.OutOfMemoryError:
+        _end(
+            path, status, State.FAILED, "out of memory on the device; lower train.batch_size or the model's sizes", say
+        )
+    except Exception as error:
+        say(traceback.format_exc())
+        _end(path, status, State.FAILED, f"{type(error).__name__}: {error}; see the log", say)
+
+
+def _train(
+    path: Path,
+    config: RunConfig,
+    status: Status,
+    device: torch.device,
+    should_stop: Callable[[], bool],
+    say: Callable[[str], None],
+) -> None:
+    corpus = load_corpus(config.corpus)
+    if corpus.sha256 != config.corpus_sha256:
+        raise BardlabError(f"the text {config.corpus!r} is no longer the one this run was made for; start a new run")
+    checkpoints.seed_everything(config.train.seed)
+    model = config.rung.build(config.model_config_, corpus.tokenizer.size)
+    trainer = Trainer(model, config.train, corpus.train_ids, device)
+    saved = checkpoints.load_trainer_state(path)
+    if saved is not None:
+        trainer.load_state_dict(saved)
+    status.state, status.message = State.RUNNING, "training"
+    status.of, status.step, status.parameters = trainer.total, trainer.done, parameter_count(model)
+    status.started, status.checkpoint_step = time.time(), trainer.done if saved else None
+    recorder = Recorder(path, config, status, trainer, corpus)
+    say(f"{config.stage} on {device.type}, {status.parameters:,} parameters, steps {trainer.done} to {trainer.total}")
+    try:
+        recorder.write_status()
+        for event in train(trainer, corpus.val_ids, corpus.tokenizer.encode(config.train.prompt), should_stop):
+            if isinstance(event, Progress):
+                recorder.progress(event)
+            else:
+                recorder.evaluated(event)
+        done = trainer.done >= trainer.total
+        if not done:
+            recorder.save()
+        ended, message = (State.FINISHED, "") if done else (State.STOPPED, f"stopped at step {trainer.done}")
+        _end(path, status, ended, message, say)
+        record_speed(config, device.type, recorder.speed.steps)
+    finally:
+        recorder.close()
+
+
+def _end(path: Path, status: Status, state: State, message: str, say: Callable[[str], None]) -> None:
+    status.state, status.message, status.ended, status.eta_seconds = state, message, time.time(), None
+    say(f"{state}{': ' + message if message else ''}")
+    runs.clear_stop(path)
+    runs.write_status(path, status)
+
+
+class _Interrupt:
+    """Turns the first SIGTERM or Ctrl-C into a request to stop after the step; a second one ends at once."""
+
+    def __init__(self) -> None:
+        self.asked = False
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._ask)
+
+    def _ask(self, number: int, frame: FrameType | None) -> None:
+        if self.asked:
+            signal.signal(number, signal.SIG_DFL)
+            signal.raise_signal(number)
+        self.asked = True
+
+
+def stand_by() -> Path | None:
+    """Get everything slow done, then wait for a run folder on standard input. None if the parent went away."""
+    corpus = load_corpus()
+    _ = corpus.train_ids, corpus.val_ids
+    x = torch.randn(64, 64, requires_grad=True)
+    (x @ x).sum().backward()  # type: ignore[no-untyped-call]
+    line = sys.stdin.readline().strip()
+    return Path(line) if line else None
+
+
+def redirect_output(path: Path) -> None:
+    """Send everything printed from now on to the run's log file."""
+    log = os.open(path / runs.LOG, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    for stream in (1, 2):
+        os.dup2(log, stream)
+    null = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(null, 0)
+
+
+def main(arguments: list[str]) -> Any:
+    """Run the job of the folder named on the command line, or stand by for one."""
+    if arguments == ["--probe"]:
+        corpus = load_corpus()
+        for stage in STAGES.values():
+            probe(stage, devices.resolve("auto"), corpus.train_ids, corpus.tokenizer.size)
+        return
+    path = stand_by() if arguments == ["--spare"] else Path(arguments[0])
+    if path is None:
+        return
+    redirect_output(path)
+    work(path)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,35 @@
+"""A strip of text samples, one card an evaluation, growing to the right while a model trains."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import streamlit as st
+
+from core.runs import Sample
+
+_HTML = """<div class="strip" tabindex="0" role="list" aria-label="Text written at each evaluation">
+</div>"""
+
+_strip = st.components.v2.component(
+    "bardlab_sample_strip",
+    html=_HTML,
+    css=Path(__file__).with_suffix(".css").read_text(encoding="utf-8"),
+    js=Path(__file__).with_suffix(".js").read_text(encoding="utf-8"),
+)
+
+
+def sample_strip(samples: Sequence[Sample], *, following: bool, key: str) -> None:
+    """Show samples oldest first. While `following`, the newest is kept in view until the learner scrolls away."""
+    if not samples:
+        return
+    cards = [
+        {
+            "step": f"step {s.step:,}",
+            "loss": "untrained" if s.step == 0 else ("" if s.val_loss is None else f"val {s.val_loss:.3f}"),
+            "prompt": s.prompt,
+            "text": s.text,
+        }
+        for s in samples
+    ]
+    st.markdown("**What it writes** at each evaluation, from the same prompt and seed")
+    _strip(data={"cards": cards, "following": following}, key=key)

@@ -1,0 +1,109 @@
+"""Sliders drawn from a configuration class: range, step, help and default all come from its fields."""
+
+from typing import Any
+
+import streamlit as st
+
+from core import launch
+from core.config import FieldInfo, Settings, TrainConfig
+from core.stages import Stage
+from pages.ui import state
+
+
+def config_form(stage: Stage) -> tuple[str, Settings, TrainConfig]:
+    """Draw the preset chooser and the sliders of a rung. Returns (preset, model settings, training settings).
+
+    Raises BardlabError, one line, when the sliders contradict each other.
+    """
+    preset = _preset(stage)
+    base_model, base_train = stage.settings(preset, {}, {})
+    left, right = st.columns(2, gap="large")
+    with left:
+        st.markdown("**Model**")
+        model = {f.name: _widget(stage.key, "model", f, base_model) for f in stage.config.fields() if not f.advanced}
+    with right:
+        st.markdown("**Training**")
+        train = {f.name: _widget(stage.key, "train", f, base_train) for f in TrainConfig.fields() if not f.advanced}
+    with st.expander("More training settings"):
+        for field, column in zip(_advanced(), _cycle(st.columns(2, gap="large")), strict=False):
+            with column:
+                train[field.name] = _widget(stage.key, "train", field, base_train)
+    model_config, train_config = stage.settings(None, model, train)
+    return preset, model_config, train_config
+
+
+def set_form(stage: Stage, preset: str, changes: dict[str, Any] | None = None) -> None:
+    """Move every slider of a rung to a preset, with `changes` (dotted names) laid over it. For callbacks."""
+    model_changes, train_changes = launch.split_settings(changes or {})
+    model, train = stage.settings(preset, model_changes, train_changes)
+    st.session_state[state.preset_key(stage.key)] = preset
+    for group, config in (("model", model), ("train", train)):
+        for name, value in config.model_dump().items():
+            st.session_state[state.setting_key(stage.key, group, name)] = value
+
+
+def settings_widgets(prefix: str, config: type[Settings]) -> dict[str, Any]:
+    """Draw the widgets of a configuration that belongs to no rung. Returns their values by name."""
+    base = config()
+    return {field.name: _widget(prefix, "", field, base) for field in config.fields()}
+
+
+def _advanced() -> list[FieldInfo]:
+    return [field for field in TrainConfig.fields() if field.advanced]
+
+
+def _cycle(columns: list[Any]) -> list[Any]:
+    return [columns[i % len(columns)] for i in range(len(_advanced()))]
+
+
+def _preset(stage: Stage) -> str:
+    key = state.preset_key(stage.key)
+    st.session_state.setdefault(key, stage.default_preset)
+
+    def apply() -> None:
+        set_form(stage, st.session_state[key] or stage.default_preset)
+
+    chosen = st.segmented_control(
+        "Preset",
+        list(stage.presets),
+        key=key,
+        on_change=apply,
+        required=True,
+        persist_state="session",
+        help="\n".join(f"- **{name}**: {preset.help}" for name, preset in stage.presets.items()),
+    )
+    preset = chosen or stage.default_preset
+    st.caption(stage.presets[preset].help)
+    return preset
+
+
+def _widget(stage: str, group: str, field: FieldInfo, base: Settings) -> Any:
+    key = state.setting_key(stage, group, field.name)
+    st.session_state.setdefault(key, getattr(base, field.name))
+    value = st.session_state[key]
+    label = field.name.replace("_", " ")
+    common: dict[str, Any] = {
+        "key": key,
+        "help": f"{field.help} (`{group}.{field.name}`)" if group else field.help,
+        "persist_state": "session",
+    }
+    if field.kind == "bool":
+        return st.toggle(label, **common)
+    if field.choices:
+        return st.segmented_control(label, list(field.choices), required=True, **common)
+    if field.kind == "text":
+        shown = st.text_input(label, **common)
+        return shown if shown else value
+    if field.ticks:
+        options = sorted({*field.ticks, value})
+        return st.select_slider(label, options, format_func=_short, **common)
+    number = int if field.kind == "int" else float
+    if field.step is None or (field.high or 0) > 100_000:
+        return st.number_input(
+            label, number(field.low or 0), number(field.high or 0), step=number(field.step or 1), **common
+        )
+    return st.slider(label, number(field.low or 0), number(field.high or 0), step=number(field.step), **common)
+
+
+def _short(value: float) -> str:
+    return f"{value:,}" if isinstance(value, int) else f"{value:g}"

@@ -1,0 +1,190 @@
+"""The live view of one run: where it is, its curves, what it writes. It reads the run folder and nothing else."""
+
+import contextlib
+
+import streamlit as st
+from pages.ui.components.curves import Curve, Landmark, curves
+
+from core import jobs, runs
+from core.errors import BardlabError
+from core.metrics import CHARACTERS, SECONDS, TRAIN_LOSS, VAL_LOSS
+from core.runs import Run, State
+from pages.ui import cached, state, words
+from pages.ui.components.sample_strip import sample_strip
+
+COLOURS = {
+    State.QUEUED: "orange",
+    State.RUNNING: "blue",
+    State.STOPPING: "orange",
+    State.FINISHED: "green",
+    State.STOPPED: "gray",
+    State.FAILED: "red",
+    State.LOST: "red",
+}
+
+
+def state_badge(run: Run) -> str:
+    """A coloured word for a run's state, as Markdown."""
+    if run.damage:
+        return ":red-badge[damaged]"
+    return f":{COLOURS[run.state]}-badge[{run.state}]"
+
+
+def pick_run(stage: str) -> Run | None:
+    """Draw the run picker of a rung; the choice lives in the URL as `?run=`. None if there is no run yet."""
+    found = [run for run in runs.list_runs(shipped=True) if run.stage == stage or (run.damage and not run.stage)]
+    by_slug = {run.slug: run for run in found if run.stage == stage}
+    asked = st.query_params.get(state.RUN)
+    if not by_slug:
+        if asked:
+            st.warning(f"There is no run “{asked}” here.", icon=":material/search_off:")
+        return None
+    if asked and asked not in by_slug and st.session_state.get(state.RUN) not in by_slug:
+        st.warning(f"There is no run “{asked}” here; this is the newest.", icon=":material/search_off:")
+    if st.session_state.get(state.RUN) not in by_slug and asked not in by_slug:
+        st.session_state[state.RUN] = next(iter(by_slug))
+    slug = st.selectbox(
+        "Run",
+        list(by_slug),
+        format_func=lambda s: f"{by_slug[s].name} · {by_slug[s].state}" if s in by_slug else s,
+        key=state.RUN,
+        bind="query-params",
+        help="The run shown below. Its address is in the page's URL, so a link or a refresh comes back to it.",
+    )
+    return by_slug.get(slug) if slug else None
+
+
+@st.fragment
+def live_run(slug: str) -> None:
+    """Show a run, following it while it is under way."""
+    try:
+        run = runs.find(slug)
+    except BardlabError as error:
+        st.info(str(error), icon=":material/info:")
+        return
+    if run.damage:
+        st.error(f"This run is damaged: {run.damage}. The others are not affected.", icon=":material/broken_image:")
+        return
+    _headline(run)
+    _numbers(run)
+    others = _others(run)
+    corpus = cached.corpus(run.need().corpus)
+    marks = [Landmark(m.label, m.value, m.help) for m in cached.corpus_landmarks(corpus.sha256, corpus.name)]
+    shown = [curve for each in (run, *others) for curve in loss_curves(each)]
+    live = any(each.state.active for each in (run, *others))
+    curves(shown, marks, live=live, key="loss-curves")
+    sample_strip(runs.samples(run.path), following=live, key="sample-strip")
+    _details(run)
+    was_live = st.session_state.get("watching") == slug
+    if run.state.active:
+        st.session_state["watching"] = slug
+    elif was_live:
+        st.session_state.pop("watching")
+        st.rerun()  # the run has just ended: let the rest of the page see it
+
+
+def loss_curves(run: Run) -> list[Curve]:
+    """A run's training and validation loss against step, seconds and characters."""
+    read = cached.reader(run)
+    found = []
+    for kind, tag in (("train", TRAIN_LOSS), ("val", VAL_LOSS)):
+        step, value = read.curve(tag)
+        seconds, characters = read.at(SECONDS, step), read.at(CHARACTERS, step)
+        name = f"{run.slug}:{tag}:{read.generation}"
+        found.append(Curve(name, run.name, kind, run.slug, step, seconds, characters, value))
+    return found
+
+
+def _headline(run: Run) -> None:
+    title, act = st.columns([3, 1], vertical_alignment="center")
+    note = f" {run.status.message}" if run.status.message and run.state is not State.RUNNING else ""
+    title.markdown(f"**{run.name}** {state_badge(run)}{note}")
+    with act.container(horizontal=True, horizontal_alignment="right"):
+        if run.state in (State.QUEUED, State.RUNNING):
+            st.button(
+                "Stop",
+                icon=":material/stop:",
+                on_click=_stop,
+                args=(run.slug,),
+                key="stop",
+                help="Finish the step, save the weights and end. Resume goes on from there.",
+            )
+        elif run.state in (State.STOPPED, State.FAILED, State.LOST) and not run.shipped:
+            st.button(
+                "Resume",
+                icon=":material/play_arrow:",
+                on_click=_resume,
+                args=(run.slug,),
+                key="resume",
+                help="Go on from the last saved step, with the optimiser and the random numbers as they were.",
+            )
+    if run.state.active:
+        st.progress(min(1.0, run.status.step / max(1, run.status.of)))
+
+
+def _numbers(run: Run) -> None:
+    s = run.status
+    bits = f"{s.val_loss / 0.6931471805599453:.3f} bits" if s.val_loss is not None else None
+    with st.container(horizontal=True, gap="medium"):
+        st.metric("Step", f"{s.step:,} / {s.of:,}", help="Optimiser steps taken, of those asked for.")
+        st.metric("Training loss", words.loss(s.train_loss), help="Nats a character, mean of the latest batches.")
+        validation = words.loss(s.val_loss) if not s.impossible else "∞"
+        st.metric(
+            "Validation loss",
+            validation,
+            bits,
+            delta_color="off",
+            delta_arrow="off",
+            help="Nats a character over the whole validation split, at the latest evaluation.",
+        )
+        st.metric(
+            "Speed", words.rate(s.steps_per_second, "steps/s"), help="Training steps a second, evaluations left out."
+        )
+        st.metric("Characters/s", words.rate(s.tokens_per_second, ""), help="Characters trained on in a second.")
+        if run.state.active:
+            st.metric("Time left", words.duration(s.eta_seconds), help="From the speed of the latest steps.")
+        st.metric("Time", words.duration(s.seconds), help="Spent on this run so far, evaluations included.")
+        st.metric("Device", s.device or "–", help="Where the run is, or was, computed.")
+
+
+def _others(run: Run) -> list[Run]:
+    slugs = {r.slug: r for r in runs.list_runs(shipped=True) if r.slug != run.slug and not r.damage}
+    if not slugs:
+        return []
+    chosen = st.multiselect(
+        "Compare with",
+        list(slugs),
+        format_func=lambda s: f"{slugs[s].name} ({slugs[s].stage})" if s in slugs else s,
+        key="compare",
+        max_selections=9,
+        persist_state="session",
+        placeholder="Other runs, of any rung",
+        help="Draws the curves of these runs on the same axes.",
+    )
+    return [slugs[s] for s in chosen if s in slugs]
+
+
+def _details(run: Run) -> None:
+    config = run.need()
+    with st.expander("Settings of this run, its log and its folder"):
+        left, right = st.columns(2)
+        left.json({"model": config.model, "train": config.train.model_dump(), "versions": config.versions}, expanded=1)
+        right.caption("The end of the worker's log")
+        right.code(runs.log_tail(run.path, 1500) or "nothing yet", language=None)
+        st.caption(f"Folder: `{run.path}`")
+
+
+def _stop(slug: str) -> None:
+    try:
+        jobs.stop(runs.find(slug))
+    except BardlabError as error:
+        state.say_error(str(error))
+
+
+def _resume(slug: str) -> None:
+    try:
+        jobs.start(runs.find(slug))
+        with contextlib.suppress(KeyError):
+            st.session_state.pop("watching")
+    except BardlabError as error:
+        state.say_error(str(error))

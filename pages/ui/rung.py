@@ -1,0 +1,95 @@
+"""The page of one rung, in the order every rung keeps: what is new, settings and Train, the live view, its views."""
+
+from collections.abc import Callable
+
+import streamlit as st
+
+from core import jobs, launch, runs, speed, stages
+from core.config import Settings, TrainConfig
+from core.errors import BardlabError
+from core.runs import Run
+from core.stages import Stage
+from pages.ui import cached, state, words
+from pages.ui.config_form import config_form
+from pages.ui.live_run import live_run, pick_run
+
+View = Callable[[Run], None]
+
+
+def rung(key: str, views: View | None = None) -> None:
+    """Draw a rung's page; `views` draws what is special to it, given the run shown."""
+    stage = stages.get(key)
+    jobs.warm()
+    state.notices()
+    st.markdown(f"*{stage.idea}* [{stage.paper}]({stage.paper_url})")
+    st.markdown(stage.new)
+    st.subheader("Train")
+    _train_box(stage)
+    st.subheader("Watch")
+    run = pick_run(key)
+    if run is None:
+        st.info(
+            "Nothing trained yet. Press Train above: the curve starts within a second.", icon=":material/show_chart:"
+        )
+        return
+    live_run(run.slug)
+    if views is not None and run.damage is None:
+        views(run)
+
+
+def _train_box(stage: Stage) -> None:
+    with st.container(border=True):
+        try:
+            preset, model, train = config_form(stage)
+            corpus = cached.corpus()
+            launch.check(stage, model, train, corpus)
+        except BardlabError as error:
+            st.error(str(error), icon=":material/error:")
+            st.button("Train", type="primary", disabled=True, key=f"{stage.key}.train", help="Mend the setting first.")
+            return
+        device = speed.best_device()
+        _estimate(stage, model, train, device)
+        st.button(
+            "Train",
+            type="primary",
+            icon=":material/play_arrow:",
+            key=f"{stage.key}.train",
+            on_click=_start,
+            args=(stage.key, preset, model.model_dump(), train.model_dump()),
+            help="Starts a job of its own: it goes on when you close this tab.",
+        )
+        st.caption("The same from a terminal:")
+        st.code(launch.command(stage, preset, model, train), language="bash", wrap_lines=True)
+
+
+def _estimate(stage: Stage, model: Settings, train: TrainConfig, device: str) -> None:
+    corpus = cached.corpus()
+    built = cached.cost(stage.key, model, train, corpus.tokenizer.size)
+    seconds = speed.estimate_seconds(stage, built, train, device, len(corpus.val_ids))
+    with st.container(horizontal=True, gap="medium"):
+        st.metric("Parameters", f"{built.parameters:,}", help="Trained numbers, counted on the model itself.")
+        st.metric("Memory", words.size(built.memory_bytes), help="Weights, gradients, optimiser and activations.")
+        shown = "measuring" if seconds is None else f"about {words.duration(seconds)}"
+        st.metric(
+            f"Time on this {device}", shown, help="From steps timed on this machine; it gets better with every run."
+        )
+    if seconds is None and not st.session_state.get("probed"):
+        _measure(stage.key)
+
+
+@st.fragment(run_every=1.0)
+def _measure(stage_key: str) -> None:
+    """Wait for the spare worker's first measurement of this machine, then draw the page again."""
+    if speed.known(stages.get(stage_key), speed.best_device()):
+        st.session_state["probed"] = True
+        st.rerun()
+
+
+def _start(stage_key: str, preset: str, model: dict[str, object], train: dict[str, object]) -> None:
+    try:
+        config = launch.plan(stage_key, preset=preset, model=model, train=train)
+        run = jobs.start(runs.create(config))
+    except BardlabError as error:
+        state.say_error(str(error))
+        return
+    state.show_run(run.slug)

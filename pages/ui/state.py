@@ -1,0 +1,39 @@
+"""Names of session-state keys, and the little that is kept under them: ids, never data."""
+
+import streamlit as st
+
+RUN = "run"
+"""The chosen run's slug; also the name of the URL's query parameter."""
+
+
+def setting_key(stage: str, group: str, name: str) -> str:
+    """Key of one slider of a rung's form."""
+    return f"{stage}.{group}.{name}"
+
+
+def preset_key(stage: str) -> str:
+    """Key of a rung's preset chooser."""
+    return f"{stage}.preset"
+
+
+def show_run(slug: str) -> None:
+    """Choose a run, before its picker is drawn."""
+    st.session_state[RUN] = slug
+
+
+def say_next(message: str, icon: str = ":material/check:") -> None:
+    """Show a short notice on the next run of the script (callbacks cannot write to the page)."""
+    st.session_state["notice"] = (message, icon)
+
+
+def say_error(message: str) -> None:
+    """Show an error on the next run of the script."""
+    st.session_state["problem"] = message
+
+
+def notices() -> None:
+    """Show what callbacks had to say."""
+    if notice := st.session_state.pop("notice", None):
+        st.toast(notice[0], icon=notice[1])
+    if problem := st.session_state.pop("problem", None):
+        st.error(problem, icon=":material/error:")

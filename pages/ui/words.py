@@ -1,0 +1,39 @@
+"""Numbers in words: one way to write a duration, a size and a count on every page."""
+
+import math
+
+
+def duration(seconds: float | None) -> str:
+    """A duration as people say it."""
+    if seconds is None:
+        return "–"
+    if seconds < 1:
+        return f"{seconds * 1000:.0f} ms"
+    if seconds < 60:
+        return f"{seconds:.0f} s"
+    if seconds < 3600:
+        return f"{seconds // 60:.0f} min {seconds % 60:02.0f} s"
+    if seconds < 48 * 3600:
+        return f"{seconds // 3600:.0f} h {seconds % 3600 // 60:02.0f} min"
+    return f"{seconds / 86400:.1f} days"
+
+
+def size(count: float) -> str:
+    """Bytes in a readable unit."""
+    for unit in ("B", "kB", "MB"):
+        if count < 1000:
+            return f"{count:.0f} {unit}"
+        count /= 1000
+    return f"{count:.1f} GB"
+
+
+def loss(value: float | None) -> str:
+    """A loss with the digits that mean something."""
+    return "–" if value is None or not math.isfinite(value) else f"{value:.4f}"
+
+
+def rate(value: float | None, unit: str) -> str:
+    """A speed."""
+    if not value:
+        return "–"
+    return f"{value:,.0f} {unit}" if value >= 10 else f"{value:.2f} {unit}"
