@@ -1,0 +1,46 @@
+"""Shared fixtures: every test has a home of its own, so none touches the learner's runs."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from core import launch, runs
+from core.corpus import Corpus, load
+from core.runs import Run
+
+TINY = {
+    "bigram": {"model": {}, "train": {"steps": 4, "batch_size": 4, "window": 16, "eval_every": 2, "sample_chars": 20}},
+    "transformer": {
+        "model": {"n_layer": 2, "n_head": 2, "d_model": 16, "context": 16, "dropout": 0.1},
+        "train": {"steps": 4, "batch_size": 4, "eval_every": 2, "sample_chars": 20, "learning_rate": 1e-3},
+    },
+}
+"""Settings of every rung small enough to train within a test."""
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Point everything that is written to a folder of this test."""
+    monkeypatch.setenv("BARDLAB_HOME", str(tmp_path))
+    yield tmp_path
+
+
+@pytest.fixture
+def corpus() -> Corpus:
+    """The real text."""
+    return load()
+
+
+def make_run(stage: str, **train: object) -> Run:
+    """Create a run of a tiny model, not started."""
+    tiny = TINY[stage]
+    return runs.create(launch.plan(stage, model=tiny["model"], train={**tiny["train"], **train}, device="cpu"))
+
+
+@pytest.fixture
+def finished() -> Run:
+    """Train a tiny Transformer to its end, in this process."""
+    from core import worker
+
+    return worker.work(make_run("transformer").path)
