@@ -1,14 +1,28 @@
-"""The frame of Bardlab: page configuration, navigation, and the page asked for. Run it with: streamlit run app.py."""
+"""Bardlab's entry: `streamlit run app.py`.
+
+The pages are framed by pages/frame.py. Starting through `st.App` gives a hook before the first visitor, in which the
+slow imports are done and a worker is put on standby; and it keeps Streamlit from reading the folder `pages/` as an app
+of its old kind, which would greet the first deep link with "Page not found".
+"""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
 
 import streamlit as st
+from streamlit.web.server.starlette import App
 
-from core.errors import BardlabError
-from pages.ui.page_table import page_table
 
-st.set_page_config(page_title="Bardlab", page_icon=":material/theater_comedy:", layout="wide")
-page = st.navigation(page_table())
-st.title(page.title)
-try:
-    page.run()
-except BardlabError as error:
-    st.error(str(error), icon=":material/error:")
+@asynccontextmanager
+async def ready(app: App) -> AsyncIterator[None]:
+    """Do once what every visitor would wait for."""
+    from core import jobs
+    from pages.ui import cached
+
+    jobs.warm()
+    text = cached.corpus()
+    cached.corpus_landmarks(text.sha256, text.name)
+    yield
+
+
+app = st.App(Path(__file__).parent / "pages" / "frame.py", lifespan=ready)

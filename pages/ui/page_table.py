@@ -11,13 +11,13 @@ ICONS = {"bigram": ":material/table_chart:", "transformer": ":material/hub:"}
 def rung_page(key: str) -> StreamlitPage:
     """The page of one rung."""
     stage = STAGES[key]
-    return st.Page(f"pages/ladder/{key}.py", title=stage.title, icon=ICONS.get(key), url_path=key, help=stage.idea)
+    return st.Page(f"ladder/{key}.py", title=stage.title, icon=ICONS.get(key), url_path=key, help=stage.idea)
 
 
 def page_table() -> dict[str, list[StreamlitPage]]:
     """The pages by section, in the order of the sidebar."""
     ladder = st.Page(
-        "pages/ladder/overview.py",
+        "ladder/overview.py",
         title="The ladder",
         icon=":material/stairs_2:",
         url_path="ladder",
@@ -28,21 +28,21 @@ def page_table() -> dict[str, list[StreamlitPage]]:
         "Learn": [ladder, *(rung_page(key) for key in STAGES)],
         "Use": [
             st.Page(
-                "pages/use/write.py",
+                "use/write.py",
                 title="Write",
                 icon=":material/edit_note:",
                 url_path="write",
                 help="Let a trained model write, with temperature, top-k and top-p.",
             ),
             st.Page(
-                "pages/use/runs.py",
+                "use/runs.py",
                 title="Runs",
                 icon=":material/list_alt:",
                 url_path="runs",
                 help="All runs: open, rename, stop, resume, delete.",
             ),
             st.Page(
-                "pages/use/corpus.py",
+                "use/corpus.py",
                 title="The text",
                 icon=":material/menu_book:",
                 url_path="text",

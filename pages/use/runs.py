@@ -75,7 +75,7 @@ state.notices()
 found = runs.list_runs(shipped=True)
 if not found:
     st.info("No runs yet. Every training you start is kept here.", icon=":material/inbox:")
-    st.page_link("pages/ladder/bigram.py", label="Train a bigram: it takes seconds", icon=":material/play_arrow:")
+    st.page_link("ladder/bigram.py", label="Train a bigram: it takes seconds", icon=":material/play_arrow:")
     st.stop()
 st.caption("Choose a run in the table to open, rename, stop, resume or delete it.")
 event = st.dataframe(

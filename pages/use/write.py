@@ -17,7 +17,7 @@ state.notices()
 usable = {run.slug: run for run in runs.list_runs(shipped=True) if run.usable}
 if not usable:
     st.info("No model has been trained yet. Train one first: the bigram takes seconds.", icon=":material/edit_off:")
-    st.page_link("pages/ladder/bigram.py", label="Train a bigram", icon=":material/play_arrow:")
+    st.page_link("ladder/bigram.py", label="Train a bigram", icon=":material/play_arrow:")
     st.stop()
 asked = st.query_params.get(state.RUN)
 if asked and asked not in usable:
