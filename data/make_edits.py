@@ -20,4 +20,6 @@ def main(canonical: Path) -> None:
 
 
 if __name__ == "__main__":
+    if len(sys.argv) != 2:
+        sys.exit("give one path: python data/make_edits.py PATH_TO_CANONICAL_FILE")
     main(Path(sys.argv[1]))

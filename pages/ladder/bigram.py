@@ -2,13 +2,13 @@
 
 import numpy as np
 import streamlit as st
-from pages.ui.components.curves import Curve, curves
 
 from core import landmarks
 from core.inspect.bigram import tables
 from core.runs import Run
 from pages.ui import cached
 from pages.ui.charts import bars, table_heatmap, visible
+from pages.ui.components.curves import Curve, curves
 from pages.ui.rung import rung
 
 
@@ -69,7 +69,7 @@ def _distance(slug: str) -> None:
     run = runs.find(slug)
     read = cached.reader(run)
     step, value = read.curve("kl/counted")
-    if len(step) < 2:
+    if not run.state.active and len(step) < 2:
         return
     st.markdown("**KL(counted ‖ learned)** shrinks as the table is learned")
     name = f"{run.slug}:kl:{read.generation}"

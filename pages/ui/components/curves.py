@@ -1,61 +1,66 @@
-"""Live curves on a canvas: only new points travel, and zoom, legend and hover survive every update.
+"""The live loss chart. Only new points travel to the browser, which holds zoom, smoothing and all else set there.
 
-The component, not a timer on the server, asks for more: while the run lives and the tab is visible it sends how many
-points of each curve it has, which reruns the enclosing fragment, and gets the rest. A hidden tab costs nothing.
+A message is one block of bytes: the header's length (uint32, little-endian), the header (JSON, padded with spaces so
+that what follows is aligned), then for every curve its columns step, seconds, characters and value as float32.
 """
 
 import json
-import struct
+import math
+import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import streamlit as st
 from numpy.typing import NDArray
 
-MOST_POINTS = 20_000
-"""A longer curve is thinned to every second, fourth, ... point, its id telling which."""
+LONGEST = 20_000
+"""A curve with more points than this is thinned before it is sent."""
 
-Values = NDArray[np.float64]
-_HERE = Path(__file__)
-_component = st.components.v2.component(
+_HTML = """<div class="curves" data-updates="0" data-points="0" data-sent="0" data-zoom="">
+  <div class="controls" role="group" aria-label="How the chart is drawn"></div>
+  <div class="legend" role="group" aria-label="Curves shown"></div>
+  <div class="plot" role="img"><canvas class="base"></canvas><canvas class="over"></canvas><div class="tip"></div></div>
+</div>"""
+
+_curves = st.components.v2.component(
     "bardlab_curves",
-    html='<div class="root"></div>\n<!-- filled in by curves.js -->',
-    css=_HERE.with_suffix(".css").read_text(encoding="utf-8"),
-    js=_HERE.with_suffix(".js").read_text(encoding="utf-8"),
+    html=_HTML,
+    css=Path(__file__).with_suffix(".css").read_text(encoding="utf-8"),
+    js=Path(__file__).with_suffix(".js").read_text(encoding="utf-8"),
 )
 
 
 @dataclass(frozen=True)
 class Curve:
-    """One line: values (n,) against step, seconds and characters (n,) each. Points are only ever appended."""
+    """One line: points are appended only. When points are taken back, the curve must get another `id`."""
 
     id: str
     label: str
     kind: str
-    """`train` is drawn smoothed over its faint raw line, `val` as it is, with dots."""
+    """`train` is smoothed, over its faint raw line; `val` is drawn as it is, with dots."""
     group: str
-    """The run: one colour for all its curves."""
-    step: Values
-    seconds: Values
-    characters: Values
-    value: Values
+    """The run: one colour and one legend entry a group."""
+    step: NDArray[np.float64]
+    seconds: NDArray[np.float64]
+    characters: NDArray[np.float64]
+    value: NDArray[np.float64]
+    """All four (n,)."""
 
 
 @dataclass(frozen=True)
 class Landmark:
-    """A horizontal line to compare with."""
+    """A dashed horizontal line, a loss to compare with."""
 
     label: str
     value: float
-    help: str = ""
+    help: str
 
 
 @dataclass(frozen=True)
 class Mark:
-    """Something that happened at a step of a run."""
+    """A small flag on the x axis: something happened to this run at this step."""
 
     group: str
     step: float
@@ -63,7 +68,7 @@ class Mark:
 
 
 def curves(
-    shown: Sequence[Curve],
+    curves: Sequence[Curve],
     landmarks: Sequence[Landmark] = (),
     marks: Sequence[Mark] = (),
     *,
@@ -73,51 +78,67 @@ def curves(
     y_label: str = "loss (nats per character)",
     height: int = 380,
 ) -> None:
-    """Draw curves; while `live`, ask for new points every `interval` seconds (four times as often before the first).
-
-    Call it inside a fragment: each question reruns that fragment and nothing else.
-    """
-    have = st.session_state.pop(f"{key}:have", None) or {}
-    header: dict[str, Any] = {
-        "live": live,
-        "interval": interval,
-        "yLabel": y_label,
-        "height": height,
-        "key": key,
-        "landmarks": [vars(mark) for mark in landmarks],
-        "marks": [vars(mark) for mark in marks],
-    }
+    """Draw curves on shared axes. Call it in an `st.fragment`: while `live`, the chart reruns it every `interval` s."""
+    pending = f"{key}:have"
 
     def remember() -> None:
-        st.session_state[f"{key}:have"] = dict(st.session_state[key].poll["have"])
+        poll = st.session_state[key].get("poll")
+        if poll:
+            st.session_state[pending] = poll["have"]
 
-    _component(data=pack(header, shown, have), key=key, on_poll_change=remember)
+    header = {
+        "serial": uuid.uuid4().hex,
+        "key": key,
+        "live": live,
+        "interval": max(0.1, interval),
+        "y_label": y_label,
+        "height": height,
+        "landmarks": [asdict(mark) for mark in landmarks if math.isfinite(mark.value)],
+        "marks": [asdict(mark) for mark in marks],
+    }
+    have = st.session_state.pop(pending, {})  # nothing pending: a new page or a full rerun, so everything is sent
+    _curves(key=key, data=pack(header, curves, have), on_poll_change=remember)
 
 
-def pack(header: Mapping[str, Any], shown: Sequence[Curve], have: Mapping[str, int]) -> bytes:
-    """Pack a header and the points from `have[id]` on: length, JSON, padding to 4 bytes, then float32 columns."""
-    rows, blobs = [], []
-    for curve in shown:
-        total = len(curve.value)
-        stride = 1
-        while total > stride * MOST_POINTS:
-            stride *= 2
+def pack(header: Mapping[str, object], curves: Sequence[Curve], have: Mapping[str, int]) -> bytes:
+    """Encode one message: of each curve, what follows the `have[id]` points that the browser holds already."""
+    entries: list[dict[str, object]] = []
+    columns: list[bytes] = []
+    for curve in curves:
+        stride = _stride(len(curve.value))
         name = curve.id if stride == 1 else f"{curve.id}/{stride}"
-        points = range(0, total, stride)
-        first = min(int(have.get(name, 0)), len(points))
-        part = slice(first * stride, None, stride)
-        columns = [column[part] for column in (curve.step, curve.seconds, curve.characters, curve.value)]
-        rows.append(
-            {
-                "id": name,
-                "label": curve.label,
-                "kind": curve.kind,
-                "group": curve.group,
-                "from": first,
-                "count": len(points) - first,
-            }
-        )
-        blobs += [np.ascontiguousarray(column, dtype="<f4").tobytes() for column in columns]
-    text = json.dumps({**header, "curves": rows}).encode()
-    text += b" " * (-len(text) % 4)
-    return struct.pack("<I", len(text)) + text + b"".join(blobs)
+        start, rows = _rows(curve.value, stride, max(0, int(have.get(name, 0))))
+        columns += [
+            np.asarray(column)[rows].astype("<f4").tobytes()
+            for column in (curve.step, curve.seconds, curve.characters, curve.value)
+        ]
+        about = {"label": curve.label, "kind": curve.kind, "group": curve.group}
+        entries.append({"id": name, "from": start, "n": len(rows), **about})
+    head = json.dumps({**header, "curves": entries}).encode()
+    head += b" " * (-len(head) % 4)
+    return len(head).to_bytes(4, "little") + head + b"".join(columns)
+
+
+def _stride(points: int) -> int:
+    """The power of two by which a curve is thinned; 1 if it is short enough."""
+    return 1 << ((points - 1) // LONGEST).bit_length() if points else 1
+
+
+def _rows(value: NDArray[np.float64], stride: int, have: int) -> tuple[int, NDArray[np.intp]]:
+    """Return the first row to send, counted as the browser counts, and the indices of it and all later ones.
+
+    Thinning keeps the smallest and the largest value of every `2 * stride` points. Only full groups are sent, so what
+    has been sent never changes; the doubling of the stride, which changes it, also changes the curve's name.
+    """
+    n = len(value)
+    if stride == 1:
+        start = min(have, n)
+        return start, np.arange(start, n)
+    width = 2 * stride
+    first = min(have // 2, n // width)
+    groups = value[first * width : n // width * width].reshape(-1, width)
+    usable = np.isfinite(groups)
+    lowest = np.where(usable, groups, np.inf).argmin(axis=1)
+    highest = np.where(usable, groups, -np.inf).argmax(axis=1)
+    pairs = np.sort(np.stack([lowest, highest], axis=1), axis=1)
+    return 2 * first, (pairs + width * (first + np.arange(len(groups)))[:, None]).ravel()
