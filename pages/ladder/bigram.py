@@ -7,7 +7,7 @@ from core import landmarks
 from core.inspect.bigram import tables
 from core.runs import Run
 from pages.ui import cached
-from pages.ui.charts import bars, table_heatmap, visible
+from pages.ui.charts import bars, table_heatmaps, visible
 from pages.ui.components.curves import Curve, curves
 from pages.ui.rung import rung
 
@@ -39,11 +39,11 @@ def views(run: Run) -> None:
         key="bigram.values",
         help="The logarithm shows the rare pairs too; both panels use the same scale.",
     )
-    left, right = st.columns(2)
-    for column, title, table in ((left, "Counted", found.counted), (right, "This run", found.model)):
-        values = table if shown == "probability" else np.log(np.clip(table, np.exp(-12), None))
-        unit = "" if shown == "probability" else "nats"
-        column.plotly_chart(table_heatmap(values, corpus.tokenizer.chars, title, unit), key=f"table-{title}")
+    both = {"Counted": found.counted, "This run": found.model}
+    if shown == "log-probability":
+        both = {name: np.log(np.clip(table, np.exp(-12), None)) for name, table in both.items()}
+    unit = "" if shown == "probability" else "nats"
+    st.plotly_chart(table_heatmaps(both, corpus.tokenizer.chars, unit), key="tables")
     characters = corpus.tokenizer.chars
     row = st.selectbox(
         "After",

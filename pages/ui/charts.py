@@ -4,7 +4,9 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import plotly.graph_objects as go
+import streamlit as st
 from numpy.typing import NDArray
+from plotly.subplots import make_subplots
 
 SEQUENTIAL = "Cividis"
 """For amounts from zero up; readable without colour vision."""
@@ -17,33 +19,30 @@ def visible(character: str) -> str:
     return {"\n": "↵", " ": "␣", "\t": "⇥"}.get(character, character)
 
 
-def table_heatmap(
-    values: NDArray[np.float64], characters: str, title: str, unit: str, help: str = "%{z:.4f}"
-) -> go.Figure:
-    """A V × V table: row = the current character, column = the next one."""
+def colours() -> list[str]:
+    """The theme's categorical colours, for the theme that the visitor sees."""
+    kind = st.context.theme.type or "light"
+    found = st.get_option(f"theme.{kind}.chartCategoricalColors")
+    return list(found or [])
+
+
+def table_heatmaps(tables: Mapping[str, NDArray[np.float64]], characters: str, unit: str) -> go.Figure:
+    """V × V tables side by side on one colour scale: row = the current character, column = the next one."""
     labels = [visible(c) for c in characters]
-    figure = go.Figure(
-        go.Heatmap(
-            z=values,
-            x=labels,
-            y=labels,
-            colorscale=SEQUENTIAL,
-            colorbar={"title": {"text": unit}, "thickness": 10},
-            hovertemplate=f"after %{{y}} comes %{{x}}<br>{help} {unit}<extra></extra>",
+    figure = make_subplots(1, len(tables), subplot_titles=list(tables), shared_yaxes=True, horizontal_spacing=0.02)
+    for column, (name, values) in enumerate(tables.items(), 1):
+        hover = f"after %{{y}} comes %{{x}}<br>{name}: %{{z:.4f}} {unit}<extra></extra>"
+        figure.add_trace(
+            go.Heatmap(z=values, x=labels, y=labels, coloraxis="coloraxis", hovertemplate=hover), 1, column
         )
-    )
+    small = {"size": 8}
+    figure.update_xaxes(type="category", tickvals=labels[::2], tickfont=small, tickangle=0, title="next character")
+    figure.update_yaxes(type="category", tickvals=labels, tickfont=small, autorange="reversed")
+    figure.update_yaxes(title="current character", col=1)
     figure.update_layout(
-        title=title,
-        height=560,
-        margin={"l": 50, "r": 10, "t": 50, "b": 50},
-        xaxis={"title": "next character", "dtick": 1, "tickfont": {"size": 8}, "type": "category"},
-        yaxis={
-            "title": "current character",
-            "dtick": 1,
-            "tickfont": {"size": 8},
-            "autorange": "reversed",
-            "type": "category",
-        },
+        height=640,
+        margin={"l": 10, "r": 10, "t": 40, "b": 10},
+        coloraxis={"colorscale": SEQUENTIAL, "colorbar": {"thickness": 10, "title": {"text": unit}}},
     )
     return figure
 
@@ -60,6 +59,7 @@ def bars(
     figure = go.Figure([go.Bar(name=name, x=list(labels), y=list(values)) for name, values in series.items()])
     figure.update_layout(
         height=height,
+        colorway=colours(),
         barmode="stack" if stacked else "group",
         margin={"l": 10, "r": 10, "t": 30, "b": 10},
         xaxis={"title": x_title, "type": "category", "dtick": 1, "tickfont": {"size": 10}},
@@ -83,8 +83,9 @@ def loss_ladder(losses: Mapping[str, float], marks: Sequence[tuple[str, float]])
         )
     )
     for label, value in marks:
-        figure.add_hline(value, line_dash="dash", line_width=1, annotation_text=label, annotation_position="top left")
+        figure.add_hline(value, line_dash="dash", line_width=1, annotation_text=label, annotation_position="top right")
     figure.update_layout(
+        colorway=colours(),
         height=360,
         margin={"l": 10, "r": 10, "t": 20, "b": 10},
         yaxis={"title": "validation loss (nats per character)", "range": [0, 4.6]},

@@ -81,10 +81,10 @@ def _widget(stage: str, group: str, field: FieldInfo, base: Settings) -> Any:
     key = state.setting_key(stage, group, field.name)
     st.session_state.setdefault(key, getattr(base, field.name))
     value = st.session_state[key]
-    label = field.name.replace("_", " ")
+    label = field.name
     common: dict[str, Any] = {
         "key": key,
-        "help": f"{field.help} (`{group}.{field.name}`)" if group else field.help,
+        "help": field.help,
         "persist_state": "session",
     }
     if field.kind == "bool":

@@ -1,6 +1,8 @@
 """The live view of one run: where it is, its curves, what it writes. It reads the run folder and nothing else."""
 
 import contextlib
+import math
+from typing import Any
 
 import streamlit as st
 
@@ -124,27 +126,35 @@ def _headline(run: Run) -> None:
 
 def _numbers(run: Run) -> None:
     s = run.status
-    bits = f"{s.val_loss / 0.6931471805599453:.3f} bits" if s.val_loss is not None else None
-    with st.container(horizontal=True, gap="medium"):
+    plain: dict[str, Any] = {"delta_color": "off", "delta_arrow": "off"}
+    bits = f"{s.val_loss / math.log(2):.3f} bits" if s.val_loss is not None else None
+    left = f"{words.duration(s.eta_seconds)} left" if run.state.active and s.eta_seconds is not None else None
+    rate = f"{s.tokens_per_second:,.0f} characters/s" if s.tokens_per_second else None
+    with st.container(horizontal=True, gap="large"):
         st.metric("Step", f"{s.step:,} / {s.of:,}", help="Optimiser steps taken, of those asked for.")
         st.metric("Training loss", words.loss(s.train_loss), help="Nats a character, mean of the latest batches.")
-        validation = words.loss(s.val_loss) if not s.impossible else "∞"
         st.metric(
             "Validation loss",
-            validation,
+            words.loss(s.val_loss) if not s.impossible else "∞",
             bits,
-            delta_color="off",
-            delta_arrow="off",
-            help="Nats a character over the whole validation split, at the latest evaluation.",
+            **plain,
+            help="Nats a character over the whole validation split, at the latest evaluation; below, the same in bits.",
         )
         st.metric(
-            "Speed", words.rate(s.steps_per_second, "steps/s"), help="Training steps a second, evaluations left out."
+            "Speed",
+            words.rate(s.steps_per_second, "steps/s"),
+            rate,
+            **plain,
+            help="Training steps a second, and the characters in them; evaluations left out.",
         )
-        st.metric("Characters/s", words.rate(s.tokens_per_second, ""), help="Characters trained on in a second.")
-        if run.state.active:
-            st.metric("Time left", words.duration(s.eta_seconds), help="From the speed of the latest steps.")
-        st.metric("Time", words.duration(s.seconds), help="Spent on this run so far, evaluations included.")
-        st.metric("Device", s.device or "–", help="Where the run is, or was, computed.")
+        st.metric(
+            "Time",
+            words.duration(s.seconds),
+            left,
+            **plain,
+            help="Spent on this run so far, evaluations included; below, what is left at this speed.",
+        )
+        st.metric("Device", words.device(s.device), help="Where the run is, or was, computed.")
 
 
 def _others(run: Run) -> list[Run]:

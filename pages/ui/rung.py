@@ -71,7 +71,9 @@ def _estimate(stage: Stage, model: Settings, train: TrainConfig, device: str) ->
         st.metric("Memory", words.size(built.memory_bytes), help="Weights, gradients, optimiser and activations.")
         shown = "measuring" if seconds is None else f"about {words.duration(seconds)}"
         st.metric(
-            f"Time on this {device}", shown, help="From steps timed on this machine; it gets better with every run."
+            f"Time on this {words.device(device)}",
+            shown,
+            help="From steps timed on this machine; it gets better with every run.",
         )
     if seconds is None and not st.session_state.get("probed"):
         _measure(stage.key)

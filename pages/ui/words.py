@@ -37,3 +37,8 @@ def rate(value: float | None, unit: str) -> str:
     if not value:
         return "–"
     return f"{value:,.0f} {unit}" if value >= 10 else f"{value:.2f} {unit}"
+
+
+def device(kind: str) -> str:
+    """A device as people call it."""
+    return {"cpu": "CPU", "cuda": "GPU", "mps": "GPU"}.get(kind, kind or "–")

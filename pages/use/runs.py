@@ -7,7 +7,7 @@ from core import jobs, runs
 from core.errors import BardlabError
 from core.runs import Run, State
 from core.stages import STAGES
-from pages.ui import state
+from pages.ui import state, words
 from pages.ui.page_table import rung_page
 
 COLUMNS = {
@@ -18,13 +18,21 @@ COLUMNS = {
     "stage": st.column_config.TextColumn("Rung", help="The rung of the ladder."),
     "parameters": st.column_config.NumberColumn("Parameters", format="localized", help="Trained numbers."),
     "validation": st.column_config.NumberColumn(
-        "Validation loss", format="%.4f", help="Nats a character, whole split, latest."
+        "Val loss", width="small", format="%.4f", help="Nats a character, whole split, latest."
     ),
-    "step": st.column_config.ProgressColumn("Progress", min_value=0, max_value=1, format="percent", help="Steps done."),
-    "minutes": st.column_config.NumberColumn("Minutes", format="%.1f", help="Time spent on it, evaluations included."),
-    "device": st.column_config.TextColumn("Device", help="Where it was computed."),
-    "started": st.column_config.DatetimeColumn("Made", format="distance", help="When it was made."),
+    "minutes": st.column_config.NumberColumn(
+        "Minutes", width="small", format="%.1f", help="Time spent on it, evaluations included."
+    ),
+    "device": st.column_config.TextColumn("Device", width="small", help="Where it was computed."),
+    "started": st.column_config.DatetimeColumn("Made", width="small", format="distance", help="When it was made."),
 }
+
+
+def state_in_words(run: Run) -> str:
+    """Running, and how far."""
+    if run.damage:
+        return "damaged"
+    return f"{run.state} {run.status.step / run.status.of:.0%}" if run.state is State.RUNNING else str(run.state)
 
 
 def row(run: Run) -> dict[str, object]:
@@ -32,13 +40,12 @@ def row(run: Run) -> dict[str, object]:
     s = run.status
     return {
         "name": run.name,
-        "state": "damaged" if run.damage else str(run.state),
+        "state": state_in_words(run),
         "stage": STAGES[run.stage].title if run.stage in STAGES else "–",
         "parameters": s.parameters,
         "validation": s.val_loss,
-        "step": s.step / s.of if s.of else None,
         "minutes": s.seconds / 60,
-        "device": s.device or "–",
+        "device": words.device(s.device),
         "started": pd.Timestamp(run.config.created) if run.config else None,
     }
 
