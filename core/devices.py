@@ -24,6 +24,23 @@ def resolve(wanted: str) -> torch.device:
     return torch.device(wanted)
 
 
+def precision(wanted: str, device: torch.device) -> torch.dtype:
+    """Turn `auto`, `float32` or `bfloat16` into the number format of matrix products on a device.
+
+    `auto` is bfloat16 where the hardware multiplies in it: an NVIDIA GPU from Ampere on, a CPU with AVX512-BF16 or AMX.
+    """
+    if wanted != "auto":
+        return torch.bfloat16 if wanted == "bfloat16" else torch.float32
+    if device.type == "cuda":
+        native = torch.cuda.is_bf16_supported(including_emulation=False)
+    elif device.type == "cpu":
+        can = torch.cpu.get_capabilities()
+        native = bool(can.get("avx512_bf16") or can.get("amx_bf16"))
+    else:
+        native = False
+    return torch.bfloat16 if native else torch.float32
+
+
 def lock_path(device: torch.device) -> Path:
     """Return the file whose lock means "this device is in use"."""
     return paths.runs() / f".device-{device.type}.lock"

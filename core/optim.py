@@ -1,14 +1,25 @@
 """Optimisers and the learning-rate schedule, one place for every rung."""
 
+import math
+from collections import defaultdict
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.optim import SGD, AdamW, Optimizer
 from torch.optim.optimizer import ParamsT
 
 from core.config import TrainConfig
 from core.models.contract import LanguageModel
+
+POLAR_EXPRESS = (
+    (8.28721201814563, -23.595886519098837, 17.300387312530933),
+    (4.107059111542203, -2.9478499167379106, 0.5448431082926601),
+    (3.9486908534822946, -2.908902115962949, 0.5518191394370137),
+    (3.3184196573706015, -2.488488024314874, 0.51004894012372),
+)
+"""Coefficients of the first steps of the polar decomposition by Amsel et al. (2025), "The Polar Express", section 3."""
 
 
 class Optimizers:
@@ -64,9 +75,64 @@ def _build(model: LanguageModel, config: TrainConfig) -> list[Optimizer]:
     rest = _adamw([p for p in params if id(p) not in mine], config)
     if not hidden:
         return [rest]
-    muon = torch.optim.Muon(hidden, lr=config.muon_learning_rate, weight_decay=config.weight_decay, momentum=0.95)
-    return [rest, muon]
+    return [rest, Muon(hidden, model.stacked, config.muon_learning_rate, config.weight_decay)]
 
 
 def _adamw(params: ParamsT, config: TrainConfig) -> Optimizer:
     return AdamW(params, lr=config.learning_rate, weight_decay=config.weight_decay, fused=True)
+
+
+def orthogonalise(matrices: Tensor) -> Tensor:
+    """Replace the singular values of matrices (K, m, n), m ≤ n, by values near 1; singular vectors stay. In bfloat16.
+
+    Four steps of an odd polynomial in each matrix, whose coefficients push all singular values towards 1 at once.
+    """
+    x: Tensor = matrices.bfloat16()  # (K, m, n)
+    x = x / (x.norm(dim=(1, 2), keepdim=True) * 1.01 + 1e-7)  # (K, m, n) singular values now at most 1
+    for a, b, c in POLAR_EXPRESS:
+        gram = x @ x.mT  # (K, m, m)
+        x = a * x + (b * gram + c * gram @ gram) @ x  # (K, m, n)
+    straight: Tensor = x.to(matrices.dtype)  # (K, m, n)
+    return straight
+
+
+class Muon(Optimizer):
+    """Momentum whose update is made orthogonal, for the matrices between hidden layers (Jordan et al. 2024).
+
+    All matrices of one shape are orthogonalised together. A weight that holds several matrices one above another
+    (queries, keys and values) is taken apart for it: `stacked` says how many each weight holds.
+    """
+
+    def __init__(
+        self,
+        params: Iterable[nn.Parameter],
+        stacked: Callable[[nn.Parameter], int],
+        lr: float,
+        weight_decay: float,
+        momentum: float = 0.95,
+    ) -> None:
+        super().__init__(list(params), {"lr": lr, "weight_decay": weight_decay, "momentum": momentum})
+        self.stacked = stacked
+
+    @torch.no_grad()
+    def step(self, closure: None = None) -> None:  # type: ignore[override]
+        """Move every matrix once along its orthogonalised momentum, by `lr` · sqrt(max(1, rows / columns))."""
+        for group in self.param_groups:
+            decay = 1 - group["lr"] * group["weight_decay"]
+            alike: dict[tuple[int, ...], list[tuple[Tensor, Tensor]]] = defaultdict(list)
+            for weight in group["params"]:
+                if weight.grad is None:
+                    continue
+                velocity = self.state[weight].setdefault("momentum_buffer", torch.zeros_like(weight))
+                velocity.lerp_(weight.grad, 1 - group["momentum"])
+                update = weight.grad.lerp(velocity, group["momentum"])  # Nesterov: look where the momentum is going
+                parts = self.stacked(weight)
+                for piece, change in zip(weight.chunk(parts), update.chunk(parts), strict=True):
+                    tall = piece.shape[0] > piece.shape[1]
+                    wide = (piece.mT, change.mT) if tall else (piece, change)
+                    alike[(*wide[0].shape, tall)].append(wide)
+            for (rows, columns, tall), members in alike.items():
+                pieces, changes = zip(*members, strict=True)
+                scale = math.sqrt(columns / rows) if tall else 1.0
+                torch._foreach_mul_(pieces, decay)
+                torch._foreach_add_(pieces, orthogonalise(torch.stack(changes)).unbind(), alpha=-group["lr"] * scale)

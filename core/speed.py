@@ -180,11 +180,12 @@ def probe(stage: Stage, device: torch.device, train_ids: Tensor, vocab_size: int
     """Time a few real training steps of a rung on this machine, and remember them (a second or two in all)."""
     for model_config, train_config in _probes(stage):
         trainer = Trainer(stage.build(model_config, vocab_size), train_config, train_ids, device)
+        trainer.step()  # the first also pays for starting up
         times: list[float] = []
         began = time.perf_counter()
-        while len(times) < 2 or (len(times) < 6 and time.perf_counter() - began < 0.6):
+        while len(times) < 3 or (len(times) < 20 and time.perf_counter() - began < 0.6):
             t = time.perf_counter()
-            float(trainer.step())
+            trainer.step()
             times.append(time.perf_counter() - t)
         built = cost(stage, model_config, train_config, vocab_size)
-        _remember(f"{stage.key}/{device.type}", built.flops_per_step, sorted(times[1:])[len(times[1:]) // 2])
+        _remember(f"{stage.key}/{device.type}", built.flops_per_step, min(times))

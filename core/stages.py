@@ -80,7 +80,7 @@ BIGRAM = Stage(
             "Learned by gradient descent, in a few seconds.",
             model={},
             train=dict(
-                steps=1000, batch_size=64, window=256, learning_rate=0.1, weight_decay=0.0, cooldown=0.6, eval_every=50
+                steps=800, batch_size=64, window=256, learning_rate=0.1, weight_decay=0.005, cooldown=0.8, eval_every=50
             ),
         ),
         "counted": Preset(

@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from core.config import TrainConfig
+from core.devices import precision
 from core.errors import BardlabError
 from core.evaluation import Evaluation, evaluate
 from core.models.contract import LanguageModel
@@ -67,6 +68,7 @@ class Trainer:
                 f"give at most {model.context}, or 0"
             )
         self.optimizers = Optimizers(model, config)
+        self.precision = precision(config.precision, device)
         self.generator = torch.Generator().manual_seed(config.seed)
         self.total = 1 if model.closed_form else config.steps
         self.done = 0
@@ -105,8 +107,9 @@ class Trainer:
             self.done += 1
             return torch.tensor(evaluate(self.model, self.train_ids).loss)
         x, y = self.batch()
-        logits = self.model(x)  # (B, T, V)
-        loss = F.cross_entropy(logits.flatten(0, 1), y.flatten())  # ()
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision is torch.bfloat16):
+            logits = self.model(x)  # (B, T, V)
+        loss = F.cross_entropy(logits.float().flatten(0, 1), y.flatten())  # ()
         loss.backward()  # type: ignore[no-untyped-call]
         self.grad_norm = self._gradient_norm()
         self.optimizers.step(self.done)

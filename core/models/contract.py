@@ -59,6 +59,10 @@ class LanguageModel(nn.Module):
         """Yield the 2-D weights between hidden layers: those that Muon may orthogonalise."""
         return iter(())
 
+    def stacked(self, weight: nn.Parameter) -> int:
+        """How many matrices the hidden weight holds, one above another: each is a map of its own to Muon."""
+        return 1
+
 
 def parameter_count(model: nn.Module) -> int:
     """Count the trained numbers of a model."""

@@ -238,3 +238,7 @@ class Transformer(LanguageModel):
     def hidden_matrices(self) -> Iterator[nn.Parameter]:
         """Yield the matrices of the blocks."""
         return (p for p in self.blocks.parameters() if p.ndim == 2)
+
+    def stacked(self, weight: nn.Parameter) -> int:
+        """Three for queries, keys and values in one product, else one."""
+        return 3 if weight.shape[0] == 3 * weight.shape[1] else 1
