@@ -105,7 +105,7 @@ def _spawn(arguments: list[str], run: Run | None) -> subprocess.Popen[bytes]:
             [sys.executable, "-m", "core.worker", *arguments],
             cwd=paths.ROOT,
             env={**os.environ, "PYTHONUNBUFFERED": "1"},
-            stdin=subprocess.DEVNULL if run else subprocess.PIPE,
+            stdin=subprocess.PIPE if arguments == ["--spare"] else subprocess.DEVNULL,
             stdout=log or subprocess.DEVNULL,
             stderr=log or subprocess.DEVNULL,
             start_new_session=True,

@@ -1,11 +1,12 @@
 """Shared fixtures: every test has a home of its own, so none touches the learner's runs."""
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from core import launch, runs
+from core import launch, paths, runs
 from core.corpus import Corpus, load
 from core.runs import Run
 
@@ -38,9 +39,24 @@ def make_run(stage: str, **train: object) -> Run:
     return runs.create(launch.plan(stage, model=tiny["model"], train={**tiny["train"], **train}, device="cpu"))
 
 
-@pytest.fixture
-def finished() -> Run:
-    """Train a tiny Transformer to its end, in this process."""
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Train a tiny Transformer to its end, once for all tests. Its folder is not to be changed."""
     from core import worker
 
-    return worker.work(make_run("transformer").path)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("BARDLAB_HOME", str(tmp_path_factory.mktemp("trained")))
+        return worker.work(make_run("transformer").path).path
+
+
+@pytest.fixture
+def finished(trained: Path, home: Path) -> Run:
+    """A finished run of a tiny Transformer in this test's home."""
+    return copied(trained, trained.name)
+
+
+def copied(source: Path, name: str) -> Run:
+    """Copy a run into this test's home."""
+    target = paths.runs() / name
+    shutil.copytree(source, target)
+    return runs.read(target)

@@ -42,7 +42,7 @@ def page_table() -> dict[str, list[StreamlitPage]]:
                 help="All runs: open, rename, stop, resume, delete.",
             ),
             st.Page(
-                "use/corpus.py",
+                "use/text.py",
                 title="The text",
                 icon=":material/menu_book:",
                 url_path="text",

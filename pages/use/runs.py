@@ -115,7 +115,7 @@ if chosen and chosen[0] < len(found):
                 )
             if run.usable:
                 st.page_link(
-                    "pages/use/write.py",
+                    "use/write.py",
                     label="Write with it",
                     icon=":material/edit_note:",
                     query_params={"run": run.slug},

@@ -1,0 +1,238 @@
+"""Every page, drawn through the frame, with no runs, a finished one, a running one and damaged ones."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from core import runs
+from core.runs import Run, State
+from core.stages import STAGES
+from pages.ui.page_table import page_table
+from tests.conftest import copied, make_run
+
+RUNGS = [f"ladder/{key}.py" for key in STAGES]
+
+
+FOLDER = Path(__file__).parents[2] / "pages"
+PAGES = sorted(f"{file.parent.name}/{file.name}" for kind in ("ladder", "use") for file in FOLDER.glob(f"{kind}/*.py"))
+
+
+def draw(script: str, **query: str) -> AppTest:
+    """Run a page through the frame."""
+    app = AppTest.from_file(FOLDER / "frame.py", default_timeout=60)
+    for name, value in query.items():
+        app.query_params[name] = value
+    if script != "ladder/overview.py":
+        app.switch_page(script)
+    app.run()
+    assert not app.exception, app.exception[0].message
+    assert (app.title[0].value == "The ladder") == (script == "ladder/overview.py")
+    return app
+
+
+def words(app: AppTest) -> str:
+    """All text that the page shows."""
+    shown = [*app.markdown, *app.caption, *app.info, *app.warning, *app.error, *app.metric, *app.title, *app.code]
+    return "\n".join(str(getattr(element, "value", "")) for element in shown)
+
+
+@contextmanager
+def under_way(run: Run, step: int = 2) -> Iterator[Run]:
+    """Make a run look as it does while a worker is busy with it: this process holds its lock."""
+    with runs.hold(run.path):
+        update = {"state": State.RUNNING, "step": step, "device": "cpu", "train_loss": 3.0, "steps_per_second": 50.0}
+        runs.write_status(run.path, run.status.model_copy(update=update))
+        yield runs.read(run.path)
+
+
+def damage(run: Run, how: str) -> None:
+    """Spoil one file of a run."""
+    file = run.path / {"config": runs.CONFIG, "status": runs.STATUS, "weights": runs.WEIGHTS}[how]
+    content = file.read_bytes()
+    file.write_bytes(content[: len(content) // 2])
+
+
+def test_every_rung_has_a_page_and_every_page_is_in_the_navigation():
+    app = draw("ladder/overview.py")
+    listed = [page for section in page_table().values() for page in section]
+
+    assert set(RUNGS) < set(PAGES)
+    assert len(listed) == len(PAGES)
+    assert app.title[0].value == "The ladder"
+
+
+@pytest.mark.parametrize("script", PAGES)
+def test_without_runs(script: str):
+    """An empty house: every page says what it is, and none fails."""
+    app = draw(script)
+
+    assert len(app.title) == 1
+    assert not app.error
+
+
+@pytest.mark.parametrize("script", PAGES)
+def test_with_a_finished_run(script: str, finished: Run):
+    app = draw(script)
+
+    assert not app.error
+    if script in ("use/write.py", "ladder/transformer.py"):
+        assert app.selectbox(key="run").value == finished.slug
+
+
+@pytest.mark.parametrize("script", PAGES)
+def test_with_a_running_run(script: str):
+    with under_way(make_run("transformer")):
+        app = draw(script)
+
+        assert not app.error
+
+
+@pytest.mark.parametrize("script", PAGES)
+@pytest.mark.parametrize("how", ["config", "status", "weights"])
+def test_with_a_damaged_run_beside_a_good_one(script: str, how: str, trained: Path, finished: Run):
+    """A damaged run is named as such where it is chosen; the good one and all else go on working."""
+    damage(copied(trained, "transformer-bad-run"), how)
+    app = draw(script)
+
+    if script == "use/runs.py":
+        assert list(app.dataframe[0].value["state"]).count("damaged") == (1 if how != "weights" else 0)
+    if script in ("ladder/transformer.py", "use/write.py"):
+        assert any(finished.name in option for option in app.selectbox(key="run").options)
+
+
+def test_a_live_page_offers_stop_and_a_stopped_one_resume():
+    run = make_run("transformer")
+    with under_way(run) as running:
+        app = draw("ladder/transformer.py", run=running.slug)
+        assert app.button(key="stop")
+        app.button(key="stop").click().run()
+        assert runs.stop_requested(run.path)
+    status = runs.read(run.path).status
+    runs.clear_stop(run.path)
+    runs.write_status(run.path, status.model_copy(update={"state": State.STOPPED}))
+    app = draw("ladder/transformer.py", run=run.slug)
+
+    assert app.button(key="resume")
+
+
+def test_a_run_that_died_says_so_and_offers_resume():
+    run = make_run("transformer")
+    runs.write_status(run.path, run.status.model_copy(update={"state": State.RUNNING, "step": 3}))
+    app = draw("ladder/transformer.py", run=run.slug)
+
+    assert "the worker died" in words(app)
+    assert app.button(key="resume")
+
+
+def test_an_unknown_run_in_the_address_is_named(finished: Run):
+    app = draw("ladder/transformer.py", run="no-such-run")
+
+    assert "no-such-run" in app.warning[0].value
+    assert app.selectbox(key="run").value == finished.slug
+
+
+def test_the_form_refuses_sizes_that_contradict_each_other():
+    """Five heads do not share a width of 64: one line says which numbers do, and Train is off."""
+    app = draw("ladder/transformer.py")
+    app.slider(key="transformer.model.n_head").set_value(5).run()
+
+    assert "model.n_head 5" in app.error[0].value and "give n_head one of" in app.error[0].value
+    assert app.button(key="transformer.train").disabled
+
+
+def test_a_preset_moves_the_sliders_and_the_command():
+    """The preview is the command line of exactly these settings."""
+    app = draw("ladder/transformer.py")
+    app.segmented_control(key="transformer.preset").set_value("reference").run()
+
+    assert app.slider(key="transformer.model.n_layer").value == 6
+    assert "10,788,929" in [m.value for m in app.metric]
+    assert app.code[0].value == "python -m core train transformer --preset reference"
+
+    app.slider(key="transformer.model.n_layer").set_value(3).run()
+
+    assert app.code[0].value == "python -m core train transformer --preset reference --set model.n_layer=3"
+
+
+def test_train_starts_a_job_and_the_page_shows_it(home: Path):
+    """The button makes a run folder, and the page moves to that run."""
+    from core import jobs
+
+    app = draw("ladder/bigram.py")
+    app.segmented_control(key="bigram.preset").set_value("counted").run()
+    app.button(key="bigram.train").click().run()
+    run = runs.list_runs()[0]
+
+    assert app.selectbox(key="run").value == run.slug
+    assert run.config and run.config.model["fit"] == "count"
+    assert jobs.wait(run, 60).state is State.FINISHED
+
+
+def test_the_parameter_table_is_read_off_the_model(finished: Run):
+    app = draw("ladder/transformer.py", run=finished.slug)
+    table = app.dataframe[0].value
+
+    assert table["parameters"].sum() == finished.status.parameters
+    assert set(table["part"]) == {"token_embedding", "position_embedding", "blocks", "ln_final", "lm_head"}
+
+
+def test_writing_is_the_same_for_the_same_seed(finished: Run):
+    from core import checkpoints
+    from core.sampling import SamplingConfig, generate
+
+    app = draw("use/write.py", run=finished.slug)
+    app.select_slider(key="write..tokens").set_value(50).run()
+    app.button(key="write.go").click().run()
+    model, tokenizer = checkpoints.load_model(finished)
+    expected = [c.id for c in generate(model, tokenizer.encode("ROMEO:\n"), SamplingConfig(tokens=50))]
+
+    assert app.code[0].value == "ROMEO:\n" + tokenizer.decode(expected)
+
+
+def test_a_prompt_with_strange_letters_is_explained(finished: Run):
+    app = draw("use/write.py", run=finished.slug)
+    app.text_area(key="write.prompt").set_value("Рим").run()
+
+    assert "has never seen" in app.warning[0].value
+    assert "empty" in app.info[0].value
+
+
+def test_the_runs_page_renames_and_deletes_only_after_asking(finished: Run):
+    app = draw("use/runs.py")
+    app.session_state["runs.table"] = {"selection": {"rows": [0], "columns": [], "cells": []}}
+    app.run()
+    app.text_input(key="runs.name").set_value("my first")
+    next(b for b in app.button if b.label == "Rename").click().run()
+
+    assert runs.read(finished.path).name == "my first"
+    assert app.button(key="runs.delete").disabled
+
+    app.checkbox(key="runs.sure").check().run()
+    app.button(key="runs.delete").click().run()
+
+    assert runs.list_runs() == []
+
+
+def test_the_text_page_encodes_what_is_typed():
+    app = draw("use/text.py")
+    app.text_input(key="corpus.ids").set_value("18 47 56 57 999").run()
+
+    assert "0 to 64" in app.error[0].value
+
+    app.text_input(key="corpus.ids").set_value("18 47 56 57 58").run()
+
+    assert "First" in [c.value for c in app.code]
+
+
+def test_twenty_runs_are_listed_with_their_figures(finished: Run):
+    for _ in range(19):
+        make_run("bigram")
+    app = draw("use/runs.py")
+
+    assert len(app.dataframe[0].value) == 20
+    status = json.loads((finished.path / runs.STATUS).read_text())
+    assert status["val_loss"] in list(app.dataframe[0].value["validation"])
