@@ -17,14 +17,14 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from threading import Lock
-from typing import Any
+from typing import IO
 
 import torch
 from safetensors.torch import save as save_tensors
 from torch import Tensor
 
-from core import checkpoints, corpus, launch, runs
-from core.config import Settings
+from core import checkpoints, launch, runs
+from core.corpus import load as load_corpus
 from core.errors import BardlabError
 from core.evaluation import evaluate
 from core.models.contract import LanguageModel, parameter_count
@@ -35,6 +35,7 @@ from core.sampling import SamplingConfig, generate
 EXPORT, PTH = "export", "microGPT_model.pth"
 LARGEST_FILE = 2 * 1024**3  # bytes; the largest Transformer of the lab takes 1.2 GB, most of it masks
 SIZES = {"n_layer", "n_head", "d_model", "context", "dropout"}  # what a reference GPT is free to choose
+FLOATS = (torch.float32, torch.float16, torch.bfloat16, torch.float64)
 HELP = "save model.state_dict() of the reference GPT and give that file"
 
 _writing = Lock()
@@ -42,7 +43,7 @@ _writing = Lock()
 
 def reference_layout(config: TransformerConfig) -> dict[str, list[str]]:
     """Name, for each of our tensors, the reference's tensors that make it up, stacked row on row."""
-    layout = {
+    layout: dict[str, list[str]] = {
         "token_embedding.weight": ["token_embedding_table.weight"],  # (V, C)
         "position_embedding.weight": ["position_embedding_table.weight"],  # (context, C)
     }
@@ -162,24 +163,11 @@ def read_pth(source: Path | str | bytes) -> dict[str, Tensor]:
     A leading `_orig_mod.`, which compiled models put before every name, is taken off. Raises BardlabError, in one
     line, if there is no such file, it is larger than 2 GB, or it holds anything but tensors by name.
     """
-    if isinstance(source, bytes):
-        size, label, path = len(source), "the file", None
-    else:
-        path = Path(source).expanduser()
-        label = path.name or str(path)
-        try:
-            size = path.stat().st_size
-        except (OSError, ValueError) as error:
-            raise BardlabError(f"cannot read {label}: {_why(error)}") from None
-        if not path.is_file():
-            raise BardlabError(f"cannot read {label}: not a file")
+    label = "the file" if isinstance(source, bytes) else _label(source)
     try:
-        with io.BytesIO(source) if isinstance(source, bytes) else Path(path or source).open("rb") as file:
-            if zipfile.is_zipfile(file):
-                size = max(size, sum(entry.file_size for entry in zipfile.ZipFile(file).infolist()))
-            if size > LARGEST_FILE:
+        with _open(source) as file:
+            if (size := _size(file)) > LARGEST_FILE:
                 raise BardlabError(f"{label} holds {size / 1e9:.1f} GB; a state dict for this lab has at most 2 GB")
-            file.seek(0)
             with warnings.catch_warnings():  # torch warns about odd formats; what counts is whether it can read them
                 warnings.simplefilter("ignore")
                 content = torch.load(file, map_location="cpu", weights_only=True)
@@ -189,14 +177,29 @@ def read_pth(source: Path | str | bytes) -> dict[str, Tensor]:
         raise BardlabError(f"cannot read {label}: {runs.explain(error)}") from None
     except pickle.UnpicklingError as error:
         what = re.search(r"GLOBAL ([\w.]+)", str(error))
-        holds = f"more than tensors: {what[1][:80]}" if what else "something other than tensors"
-        raise BardlabError(f"{label} is not a plain state dict: it asks for {holds}; nothing in it was run") from None
+        holds = f"it asks for {what[1][:80]}" if what else "it holds more than tensors"
+        raise BardlabError(f"{label} is not a plain state dict: {holds}; nothing in it was run") from None
     except Exception as error:  # torch raises whatever its reader meets in a damaged file
-        raise BardlabError(f"{label} is not a file of weights, or is damaged ({type(error).__name__}); {HELP}") from None
+        raise BardlabError(
+            f"{label} is not a file of weights, or is damaged ({type(error).__name__}); {HELP}"
+        ) from None
     state = _tensors(content, label)
     if all(name.startswith("_orig_mod.") for name in state):
         state = {name.removeprefix("_orig_mod."): tensor for name, tensor in state.items()}
     return state
+
+
+def _open(source: Path | str | bytes) -> IO[bytes]:
+    return io.BytesIO(source) if isinstance(source, bytes) else Path(source).expanduser().open("rb")
+
+
+def _size(file: IO[bytes]) -> int:
+    """Bytes of a file, or of what it unpacks to if that is more; the file is at its beginning afterwards."""
+    size = file.seek(0, io.SEEK_END)
+    if zipfile.is_zipfile(file):
+        size = max(size, sum(entry.file_size for entry in zipfile.ZipFile(file).infolist()))
+    file.seek(0)
+    return size
 
 
 def _tensors(state: object, label: str) -> dict[str, Tensor]:
@@ -210,8 +213,8 @@ def _tensors(state: object, label: str) -> dict[str, Tensor]:
             raise BardlabError(
                 f"{label} is not a plain state dict: {_short(name)} is a {type(value).__name__}, not a tensor; {HELP}"
             )
-        if value.layout is not torch.strided or value.is_quantized or value.is_meta or value.is_complex():
-            raise BardlabError(f"{_short(name)} is not an ordinary tensor of numbers; {HELP}")
+        if value.dtype not in FLOATS or value.layout is not torch.strided or value.is_meta:
+            raise BardlabError(f"{_short(name)} does not hold floating-point numbers but {_kind(value)}; {HELP}")
     return dict(state)
 
 
@@ -221,15 +224,13 @@ def _sizes(state: Mapping[str, Tensor], vocab_size: int | None) -> tuple[Transfo
     if missing := [name for name in tables if name not in state]:
         raise BardlabError(f"the weights lack {_some(missing)}; {HELP}")
     for name in tables:
-        if state[name].ndim != 2:
-            raise BardlabError(f"{name} has shape {_shape(state[name].shape)}; it must have two dimensions")
+        if state[name].ndim != 2 or not state[name].numel():
+            raise BardlabError(f"{name} has shape {_shape(state[name].shape)}; it must be a filled table; {HELP}")
     (vocab, d_model), context = state[tables[0]].shape, state[tables[1]].shape[0]
     if vocab_size is not None and vocab != vocab_size:
         raise BardlabError(
             f"the weights know {vocab} characters, the text has {vocab_size}; only models of the same text fit"
         )
-    if vocab < 1:
-        raise BardlabError(f"{tables[0]} has shape {_shape(state[tables[0]].shape)}; it must hold a character")
     heads: dict[int, set[int]] = {}
     for name in state:
         if found := re.match(r"blocks\.([0-9]{1,6})\.(?:sa\.heads\.([0-9]{1,6})\.)?", name):
@@ -262,8 +263,6 @@ def _check_shape(state: Mapping[str, Tensor], name: str, wanted: tuple[int, ...]
 
 
 def _check_numbers(state: Mapping[str, Tensor], name: str) -> None:
-    if not state[name].is_floating_point():
-        raise BardlabError(f"{name} holds {state[name].dtype} instead of floating-point numbers; {HELP}")
     bad = int((~state[name].float().isfinite()).sum())
     if bad:
         raise BardlabError(f"{name} has {bad:,} weights that are not finite (NaN or infinite); train the model again")
@@ -286,8 +285,13 @@ def _shape(shape: Iterable[int]) -> str:
     return "(" + ", ".join(map(str, shape)) + ")"
 
 
-def _why(error: Exception) -> str:
-    return runs.explain(error) if isinstance(error, OSError) else "not a name for a file"
+def _kind(tensor: Tensor) -> str:
+    return " ".join(str(x).removeprefix("torch.") for x in (tensor.layout, tensor.dtype, "on", tensor.device))
+
+
+def _label(file: Path | str) -> str:
+    """A file's name, fit for one line of any view."""
+    return re.sub(r"[^\w .,()+-]", "_", Path(file).name)[:60].strip() or "a file"
 
 
 # --- into a run ------------------------------------------------------------------------------------------------------
@@ -299,14 +303,16 @@ def import_pth(source: Path | str | bytes, name: str | None = None, *, file_name
     `source` is a file or its content; `file_name` says what content was called. Raises BardlabError, leaving nothing
     behind, if the file is not a reference GPT for this text, the name cannot be given, or the disk refuses.
     """
-    text = corpus.load()
-    label = _label(file_name if isinstance(source, bytes) else Path(source).name)
+    text = load_corpus()
+    label = _label(file_name if isinstance(source, bytes) else source)
     if name is not None:
         with TemporaryDirectory() as folder:  # a name that cannot be given is refused before the slow part
             runs.rename(runs.read(Path(folder)), name)
     config, state = from_reference(read_pth(source), text.tokenizer.size)
     plan = launch.plan("transformer", model=config.model_dump(), device="cpu", corpus_name=text.name)
-    model = _build(config, state)
+    with torch.random.fork_rng():
+        model = Transformer(config, text.tokenizer.size)
+    model.load_state_dict(state)
     loss = evaluate(model, text.val_ids).loss
     if not loss < float("inf"):
         raise BardlabError(f"{label} has finite weights, but its loss on the text is not a number; train it again")
@@ -314,15 +320,6 @@ def import_pth(source: Path | str | bytes, name: str | None = None, *, file_name
     written = [choice.id for choice in generate(model, text.tokenizer.encode(plan.train.prompt), sampling)]
     sample = Sample(0, loss, plan.train.prompt, text.tokenizer.decode(written))
     return _finished_run(plan, model, sample, name, label)
-
-
-def _build(config: Settings, state: Mapping[str, Tensor]) -> Transformer:
-    with torch.device("meta"):
-        vocab = len(state["token_embedding.weight"])
-    with torch.random.fork_rng():
-        model = Transformer(TransformerConfig.parse(config.model_dump()), vocab)
-    model.load_state_dict(dict(state), strict=True)
-    return model.eval()
 
 
 def _finished_run(plan: RunConfig, model: Transformer, sample: Sample, name: str | None, label: str) -> Run:
@@ -357,10 +354,3 @@ def _finished_run(plan: RunConfig, model: Transformer, sample: Sample, name: str
             raise BardlabError(f"cannot make a run of {label}: {runs.explain(error)}") from None
         raise
     return runs.read(run.path)
-
-
-def _label(file_name: str) -> str:
-    """A file's name, fit for one line of any view."""
-    return re.sub(r"[^\w .,()+-]", "_", Path(file_name).name)[:60].strip() or "a file"
-
-

@@ -13,6 +13,7 @@ from core.runs import Run, State
 from pages.ui import cached, state, words
 from pages.ui.components.curves import Curve, Landmark, curves
 from pages.ui.components.sample_strip import sample_strip
+from pages.ui.run_picker import run_picker
 
 COLOURS = {
     State.QUEUED: "orange",
@@ -33,27 +34,19 @@ def state_badge(run: Run) -> str:
 
 
 def pick_run(stage: str) -> Run | None:
-    """Draw the run picker of a rung; the choice lives in the URL as `?run=`. None if there is no run yet."""
-    found = [run for run in runs.list_runs(shipped=True) if run.stage == stage or (run.damage and not run.stage)]
-    by_slug = {run.slug: run for run in found if run.stage == stage}
-    asked = st.query_params.get(state.RUN)
+    """Draw the run picker of a rung. None if there is no run yet."""
+    by_slug = {run.slug: run for run in runs.list_runs(shipped=True) if run.stage == stage}
     if not by_slug:
-        if asked:
+        if asked := st.query_params.get(state.RUN):
             st.warning(f"There is no run “{asked}” here.", icon=":material/search_off:")
         return None
-    if asked and asked not in by_slug and st.session_state.get(state.RUN) not in by_slug:
-        st.warning(f"There is no run “{asked}” here; this is the newest.", icon=":material/search_off:")
-    if st.session_state.get(state.RUN) not in by_slug and asked not in by_slug:
-        st.session_state[state.RUN] = next(iter(by_slug))
-    slug = st.selectbox(
+    return run_picker(
         "Run",
-        list(by_slug),
-        format_func=lambda s: f"{by_slug[s].name} · {by_slug[s].state}" if s in by_slug else s,
-        key=state.RUN,
-        bind="query-params",
-        help="The run shown below. Its address is in the page's URL, so a link or a refresh comes back to it.",
+        by_slug,
+        next(iter(by_slug)),
+        lambda run: f"{run.name} · {'damaged' if run.damage else run.state}",
+        "The run shown below. Its address is in the page's URL, so a link or a refresh comes back to it.",
     )
-    return by_slug.get(slug) if slug else None
 
 
 @st.fragment

@@ -18,7 +18,7 @@ def preset_key(stage: str) -> str:
 
 def show_run(slug: str) -> None:
     """Choose a run, before its picker is drawn."""
-    st.session_state[RUN] = slug
+    st.query_params[RUN] = slug
 
 
 def say_next(message: str, icon: str = ":material/check:") -> None:

@@ -10,6 +10,7 @@ from core.sampling import SamplingConfig, generate
 from pages.ui import cached, state
 from pages.ui.charts import visible
 from pages.ui.config_form import settings_widgets
+from pages.ui.run_picker import run_picker
 
 REDRAW = 0.08  # seconds between two redraws of the growing text
 
@@ -19,21 +20,15 @@ if not usable:
     st.info("No model has been trained yet. Train one first: the bigram takes seconds.", icon=":material/edit_off:")
     st.page_link("ladder/bigram.py", label="Train a bigram", icon=":material/play_arrow:")
     st.stop()
-asked = st.query_params.get(state.RUN)
-if asked and asked not in usable:
-    st.warning(f"There is no run “{asked}” that could write; choose another one.", icon=":material/search_off:")
-if st.session_state.get(state.RUN) not in usable and asked not in usable:
-    best = min(usable.values(), key=lambda r: r.status.val_loss if r.status.val_loss is not None else 99.0)
-    st.session_state[state.RUN] = best.slug
+best = min(usable.values(), key=lambda r: r.status.val_loss if r.status.val_loss is not None else 99.0)
 left, right = st.columns([2, 3], gap="large")
 with left:
-    slug = st.selectbox(
+    run = run_picker(
         "Model",
-        list(usable),
-        key=state.RUN,
-        bind="query-params",
-        format_func=lambda s: f"{usable[s].name} ({usable[s].stage})" if s in usable else s,
-        help="Any run with saved weights, finished or not.",
+        usable,
+        best.slug,
+        lambda run: f"{run.name} ({run.stage})",
+        "Any run with saved weights, finished or not.",
     )
     prompt = st.text_area(
         "Prompt",
@@ -44,7 +39,6 @@ with left:
         help="The model goes on from here. It knows the characters of its own text only.",
     )
     config_values = settings_widgets("write", SamplingConfig)
-run = usable[slug or next(iter(usable))]
 
 
 def begin() -> None:

@@ -1,0 +1,168 @@
+"""What somebody does who has just installed the product, in a real browser against the real app."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from core import jobs, runs
+from core.runs import State
+from tests.browser.conftest import Serve
+from tests.conftest import copied
+
+pytestmark = pytest.mark.browser
+
+PATHS = ["", "bigram", "transformer", "write", "runs", "text"]
+
+
+@pytest.fixture
+def app(serve: Serve, home: Path) -> Iterator[str]:
+    """The real app, on a server that has just started. Whatever still trains at the end is stopped."""
+    yield serve("app.py", {"BARDLAB_HOME": str(home)})
+    for run in runs.list_runs():
+        if run.state.active:
+            jobs.stop(run)
+            jobs.wait(run, 30)
+
+
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
+    """A page of 1280 × 900, with whatever goes wrong in it collected."""
+    context = browser.new_context(viewport={"width": 1280, "height": 900})
+    context.set_default_timeout(30_000)
+    yield context.new_page()
+    context.close()
+
+
+def settled(page: Page, title: str) -> None:
+    """Wait until the page has been drawn."""
+    expect(page.locator("[data-testid=stMain] h1")).to_have_text(title, timeout=30_000)
+    expect(page.locator("[data-testid=stMain] [data-stale=true]")).to_have_count(0, timeout=30_000)
+
+
+def points(page: Page) -> int:
+    """How many points the loss chart holds."""
+    return int(page.locator(".curves").first.get_attribute("data-points") or 0)
+
+
+def wait_for_points(page: Page, more_than: int) -> None:
+    """Wait until the loss chart has more points than that."""
+    page.wait_for_function(
+        "n => [...document.querySelectorAll('[data-testid=stBidiComponentRegular], [data-testid^=stBidi]')]"
+        ".concat([document.body]).some(e => { const c = (e.shadowRoot ?? e).querySelector?.('.curves');"
+        " return c && Number(c.dataset.points) > n; })",
+        arg=more_than,
+        timeout=60_000,
+    )
+
+
+def test_a_deep_link_on_a_cold_server_opens_its_page(page: Page, app: str):
+    """The very first request of a new server goes to a page: it is drawn in its frame, without any dialog."""
+    page.goto(f"{app}/transformer")
+    settled(page, "Transformer")
+
+    expect(page.get_by_role("dialog")).to_have_count(0)
+    expect(page.locator("[data-testid=stSidebarNav] a")).to_have_count(len(PATHS))
+
+
+def test_a_newcomer_trains_watches_refreshes_and_stops(page: Page, app: str):
+    """Open, read, train the bigram, see the curve move and text appear, refresh in mid-run, look twice, stop."""
+    page.goto(app)
+    settled(page, "The ladder")
+    page.locator("[data-testid=stMain]").get_by_role("link", name="Bigram").click()
+    settled(page, "Bigram")
+    page.get_by_role("radio", name="minutes").click()
+    page.get_by_text("--preset minutes").wait_for()
+    page.get_by_role("button", name="Train").click()
+
+    wait_for_points(page, 2)
+    page.wait_for_url(re.compile(r"run=bigram-"))
+    expect(page.get_by_text("untrained").first).to_be_visible()
+    before = points(page)
+    wait_for_points(page, before)
+
+    page.reload()
+    settled(page, "Bigram")
+    wait_for_points(page, before)
+    slug = re.search(r"run=([\w-]+)", page.url)[1]
+    assert runs.find(slug).state is State.RUNNING
+
+    other = page.context.new_page()
+    other.goto(page.url)
+    settled(other, "Bigram")
+    wait_for_points(other, before)
+    other.get_by_role("button", name="Stop", exact=True).click()
+
+    for tab in (page, other):
+        expect(tab.get_by_role("button", name="Resume")).to_be_visible(timeout=30_000)
+    run = runs.find(slug)
+    assert run.state is State.STOPPED
+    assert run.usable
+
+
+def test_the_curve_keeps_its_zoom_while_it_grows(page: Page, app: str):
+    """Drag a box over the chart in mid-run: the zoom outlives the updates that follow."""
+    page.goto(f"{app}/bigram")
+    settled(page, "Bigram")
+    page.get_by_role("radio", name="minutes").click()
+    page.get_by_text("--preset minutes").wait_for()
+    page.get_by_role("button", name="Train").click()
+    wait_for_points(page, 10)
+    plot = page.locator(".curves .plot").first
+    plot.scroll_into_view_if_needed()
+    box = plot.bounding_box()
+    page.mouse.move(box["x"] + 120, box["y"] + 80)
+    page.mouse.down()
+    page.mouse.move(box["x"] + 320, box["y"] + 260, steps=5)
+    page.mouse.up()
+    zoom = page.locator(".curves").first.get_attribute("data-zoom")
+    wait_for_points(page, points(page) + 20)
+
+    assert zoom
+    assert page.locator(".curves").first.get_attribute("data-zoom") == zoom
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1280, 400])
+def test_every_page_in_both_themes_and_widths(browser: Browser, app: str, trained: Path, theme: str, width: int):
+    """No page asks the network for anything, fails in the browser, or is wider than the screen."""
+    copied(trained, trained.name)
+    context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=theme)
+    page = context.new_page()
+    asked: list[str] = []
+    failed: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.on("pageerror", lambda error: failed.append(str(error)))
+    for path in PATHS:
+        page.goto(f"{app}/{path}")
+        page.locator("[data-testid=stMain] h1").wait_for(timeout=30_000)
+        expect(page.locator("[data-testid=stMain] [data-stale=true]")).to_have_count(0, timeout=30_000)
+        page.wait_for_timeout(500)
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth + 1"), path
+        dark = page.evaluate("getComputedStyle(document.querySelector('.stApp')).backgroundColor") == "rgb(23, 22, 26)"
+        assert dark == (theme == "dark"), path
+    context.close()
+
+    assert [url for url in asked if not url.startswith((app, "data:", "blob:"))] == []
+    assert failed == []
+
+
+def test_writing_streams_and_stops(page: Page, app: str, trained: Path):
+    """The text grows while it is written, and Stop keeps what there is."""
+    run = copied(trained, trained.name)
+    page.goto(f"{app}/write?run={run.slug}")
+    settled(page, "Write")
+    page.get_by_role("slider", name="tokens").focus()
+    page.keyboard.press("End")
+    expect(page.get_by_text("20,000").first).to_be_visible()
+    page.get_by_role("button", name="Write", exact=True).click()
+    note = page.get_by_text(re.compile(r"\d+ of 20000 characters"))
+    note.wait_for()
+    first = note.inner_text()
+    expect(note).not_to_have_text(first)
+    page.get_by_role("button", name="Stop", exact=True).click()
+
+    expect(note).to_have_count(0)
+    expect(page.locator("[data-testid=stCode]").first).to_contain_text("ROMEO:")

@@ -1,0 +1,100 @@
+"""What a run will cost: exact where it can be counted, honest where it must be measured."""
+
+import pytest
+
+from core import launch, speed
+from core.config import TrainConfig
+from core.models.contract import parameter_count
+from core.speed import Cost
+from core.stages import STAGES
+from tests.conftest import TINY
+
+VOCAB = 65
+PRESETS = [(key, name) for key, stage in STAGES.items() for name in stage.presets]
+
+
+def cost(key: str, preset: str | None = None, **train: object) -> Cost:
+    stage = STAGES[key]
+    return speed.cost(stage, *stage.settings(preset, {}, train), VOCAB)
+
+
+@pytest.mark.parametrize(("key", "preset"), PRESETS)
+def test_parts_add_up_to_the_whole(key: str, preset: str):
+    """The listed components are all of the model, and the model is the one that is built."""
+    found = cost(key, preset)
+    stage = STAGES[key]
+    built = stage.build(stage.settings(preset, {}, {})[0], VOCAB)
+
+    assert sum(count for _, count in found.parts) == found.parameters == parameter_count(built)
+    assert found.flops_per_step > 0
+
+
+def test_the_reference_has_its_published_size():
+    assert cost("transformer", "reference").parameters == 10_788_929
+
+
+@pytest.mark.parametrize("key", STAGES)
+def test_memory_grows_with_the_batch(key: str):
+    """Weights are paid once, activations for each sequence: equal differences for equal batches."""
+    bytes_ = [cost(key, batch_size=size).memory_bytes for size in (1, 2, 3, 64)]
+
+    assert 0 < bytes_[0] < bytes_[1] < bytes_[2] < bytes_[3]
+    assert bytes_[1] - bytes_[0] == bytes_[2] - bytes_[1]
+
+
+@pytest.mark.parametrize("key", STAGES)
+def test_memory_counts_the_optimisers_state(key: str):
+    """AdamW keeps two numbers a weight, SGD none."""
+    adamw, sgd = (cost(key, optimizer=name) for name in ("adamw", "sgd"))
+
+    assert adamw.memory_bytes - sgd.memory_bytes == 8 * adamw.parameters
+
+
+def test_arithmetic_grows_with_the_batch():
+    """Twice the sequences, twice the floating-point operations, and at least 6 a weight and character."""
+    one, two = cost("transformer", batch_size=8), cost("transformer", batch_size=16)
+
+    assert two.flops_per_step == 2 * one.flops_per_step
+    assert one.flops_per_step > 6 * 10_000_000 * 8 * one.window * 0.9
+
+
+@pytest.mark.parametrize("key", STAGES)
+def test_no_estimate_before_a_measurement_one_after(key: str):
+    """Nothing is guessed; after one real run there is a positive number, longer for more steps."""
+    stage = STAGES[key]
+    tiny = TINY[key]
+    config = launch.plan(key, model=tiny["model"], train=tiny["train"], device="cpu")
+    built = speed.cost(stage, config.model_config_, config.train, VOCAB)
+
+    assert not speed.known(stage, "cpu")
+    assert speed.estimate_seconds(stage, built, config.train, "cpu", 111_540) is None
+
+    speed.record(config, "cpu", 200.0)
+    assert speed.known(stage, "cpu")
+    assert speed.seconds_per_step(stage, "cpu", built.flops_per_step) == pytest.approx(1 / 200)
+    assert speed.seconds_per_step(stage, "cpu", 10 * built.flops_per_step) == pytest.approx(10 / 200)
+    assert (speed.estimate_seconds(stage, built, config.train, "cpu", 111_540) or 0) > config.train.steps / 200
+    assert speed.estimate_seconds(stage, built, config.train, "cuda", 111_540) is None
+
+
+def test_between_two_measurements_the_time_lies_between():
+    stage = STAGES["transformer"]
+    small, large = (
+        launch.plan("transformer", model=TINY["transformer"]["model"], train={"batch_size": n}) for n in (2, 200)
+    )
+    speed.record(small, "cpu", 1000.0)
+    speed.record(large, "cpu", 50.0)
+    middle = speed.cost(stage, small.model_config_, TrainConfig(batch_size=20), VOCAB)
+
+    assert 1 / 1000 < (speed.seconds_per_step(stage, "cpu", middle.flops_per_step) or 0) < 1 / 50
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"bigram/cpu": 3}', b"\xff\x00", b'{"bigram/cpu": [[1]]}'])
+def test_a_damaged_table_of_times_is_no_table(content: bytes):
+    """It only holds measurements: without it there is no estimate, and the next one starts it anew."""
+    speed._file().parent.mkdir(parents=True)
+    speed._file().write_bytes(content)
+
+    assert not speed.known(STAGES["bigram"], "cpu")
+    speed.record(launch.plan("bigram"), "cpu", 10.0)
+    assert speed.known(STAGES["bigram"], "cpu")
