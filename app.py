@@ -16,9 +16,10 @@ from streamlit.web.server.starlette import App
 @asynccontextmanager
 async def ready(app: App) -> AsyncIterator[None]:
     """Do once what every visitor would wait for."""
-    from core import jobs
+    from core import devices, jobs
     from pages.ui import cached
 
+    devices.limit_threads()
     jobs.warm()
     text = cached.corpus()
     cached.corpus_landmarks(text.sha256, text.name)

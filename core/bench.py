@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from core import checkpoints, launch, paths, runs
+from core import checkpoints, devices, launch, paths, runs
 from core.corpus import load as load_corpus
 from core.errors import BardlabError
 from core.runs import State
@@ -28,6 +28,7 @@ def live(*, blocks: int, seconds: float) -> dict[str, Any]:
     does; and the same with the run's page open in Chromium and polling. The model is the Transformer's `minutes`
     preset. Raises BardlabError if Playwright or Chromium is missing.
     """
+    devices.limit_threads()
     config = launch.plan("transformer", preset="minutes", train=LIVE_SETTINGS, device="cpu")
     corpus = load_corpus(config.corpus)
     run = runs.create(config)

@@ -1,7 +1,10 @@
 """Weights on disk: written whole or not at all, read without running anything that is in the file."""
 
+import io
+import json
 import os
 import random
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -28,8 +31,10 @@ def seed_everything(seed: int) -> None:
 
 def save(path: Path, trainer: Trainer) -> None:
     """Write `trainer.pt`, then the newest weights. Raises OSError; what was there before then stays whole."""
+    buffer = io.BytesIO()  # torch.save itself reports a full disk as a RuntimeError about positions
+    torch.save(trainer.state_dict(), buffer)
     with runs.replacing(path / runs.TRAINER) as file:
-        torch.save(trainer.state_dict(), file)
+        file.write(buffer.getbuffer())
     runs.replace(path / runs.WEIGHTS, _weights(trainer.model, trainer.done), durable=True)
 
 
@@ -46,7 +51,23 @@ def snapshot(path: Path, trainer: Trainer) -> None:
 
 def _weights(model: LanguageModel, step: int) -> bytes:
     state = {name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()}
-    return save_tensors(state, metadata={"step": str(step)})
+    content = save_tensors(state, metadata={"step": str(step)})
+    return save_tensors(state, metadata={"step": str(step), "crc32": _crc32(content)})
+
+
+def _crc32(content: bytes) -> str:
+    """Return the checksum of the numbers in a safetensors file, which follow its header."""
+    start = 8 + int.from_bytes(content[:8], "little")
+    return f"{zlib.crc32(memoryview(content)[start:]):08x}"
+
+
+def _checked(content: bytes) -> dict[str, torch.Tensor]:
+    """Read weights; if the file carries a checksum, they must agree with it. Raises SafetensorError if not."""
+    tensors = load_tensors(content)
+    header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
+    if header.get("__metadata__", {}).get("crc32", _crc32(content)) != _crc32(content):
+        raise SafetensorError("its checksum does not agree with its content")
+    return tensors
 
 
 def load_trainer_state(path: Path) -> dict[str, Any] | None:
@@ -58,10 +79,24 @@ def load_trainer_state(path: Path) -> dict[str, Any] | None:
         state: dict[str, Any] = torch.load(file, map_location="cpu", weights_only=True)
         _ = state["model"], state["done"]
     except Exception as error:  # torch raises whatever its unpickler meets in a damaged file
-        raise BardlabError(
-            f"{file.name} is damaged ({_first_line(error)}); start a new run with the same settings"
-        ) from None
+        raise _unusable(file, error) from None
     return state
+
+
+def restore(path: Path, trainer: Trainer) -> bool:
+    """Put a trainer where `save` left it; False if nothing was saved. Raises BardlabError if the file is damaged."""
+    state = load_trainer_state(path)
+    if state is None:
+        return False
+    try:
+        trainer.load_state_dict(state)
+    except Exception as error:  # whatever a state of another shape makes of it
+        raise _unusable(path / runs.TRAINER, error) from None
+    return True
+
+
+def _unusable(file: Path, error: Exception) -> BardlabError:
+    return BardlabError(f"{file.name} is damaged ({_first_line(error)}); start a new run with the same settings")
 
 
 def load_model(run: Run, step: int | None = None) -> tuple[LanguageModel, CharTokenizer]:
@@ -78,7 +113,7 @@ def load_model(run: Run, step: int | None = None) -> tuple[LanguageModel, CharTo
     with torch.random.fork_rng():
         model = config.rung.build(config.model_config_, len(config.characters))
     try:
-        model.load_state_dict(load_tensors(file.read_bytes()), strict=True)
+        model.load_state_dict(_checked(file.read_bytes()), strict=True)
     except (SafetensorError, RuntimeError, OSError) as error:
         raise BardlabError(f"run {run.slug} is damaged: {file.name}: {_first_line(error)}") from None
     return model.eval(), CharTokenizer(config.characters)

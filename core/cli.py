@@ -273,6 +273,37 @@ def sample(run: str, prompt: str, as_json: bool, **settings: Any) -> None:
     click.echo()
 
 
+@cli.command("import")
+@click.argument("file", type=click.Path())
+@click.option("--name", help="What to call the run.")
+@JSON
+def import_weights(file: str, name: str | None, as_json: bool) -> None:
+    """Make a run of a reference GPT's .pth file; nothing in the file is executed."""
+    from core.interchange import import_pth
+
+    run = import_pth(file, name)
+    _say(_summary(run), as_json, _line(run))
+
+
+@cli.command()
+@click.argument("run")
+@click.option(
+    "--what",
+    type=click.Choice(["plot", "pth"]),
+    default="plot",
+    help="plot: the curves as a PNG; pth: the weights as the reference GPT's state dict.",
+)
+@JSON
+def export(run: str, what: str, as_json: bool) -> None:
+    """Write a run's curves or weights for use elsewhere, into its folder."""
+    from core.export import training_plot
+    from core.interchange import export_pth
+
+    found = runs.find(run)
+    file = training_plot(found) if what == "plot" else export_pth(found)
+    _say({"run": found.slug, "what": what, "path": str(file)}, as_json, str(file))
+
+
 @cli.command()
 @click.argument("what", type=click.Choice(["live"]))
 @click.option("--blocks", default=8, help="How often each of the two is timed, in turn.")

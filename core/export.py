@@ -14,7 +14,6 @@ from core.metrics import TRAIN_LOSS, VAL_LOSS, MetricsReader
 from core.runs import Run
 
 EXPORT, PLOT = "export", "training_plot.png"
-SMOOTHING = 0.9  # how much of the past each point of the smoothed curve carries
 POINTS = 5000  # more of them cannot be told apart on paper
 
 _drawing = Lock()  # Matplotlib does not promise to draw in two threads at once
@@ -45,10 +44,11 @@ def training_plot(run: Run) -> Path:
         if len(train):
             thin = slice(None, None, math.ceil(len(train) / POINTS))
             axes.plot(train_steps[thin], train[thin], color="tab:blue", alpha=0.25, linewidth=1, label="training loss")
-            mean = smoothed(train)[thin]
-            label = f"training loss, smoothed ({SMOOTHING:g})"
-            marker = "" if len(train) > 1 else "."  # one point makes no line
-            axes.plot(train_steps[thin], mean, marker, ls="-", color="tab:blue", linewidth=1.75, label=label)
+            weight = min(0.98, max(0.6, 1 - 50 / len(train)))  # the mean lags by a fiftieth of the curve
+            mean = smoothed(train, weight)[thin]
+            label = f"training loss, smoothed ({weight:.2f})"
+            marker = "none" if len(train) > 1 else "."  # one point makes no line
+            axes.plot(train_steps[thin], mean, color="tab:blue", linewidth=1.75, marker=marker, label=label)
         if len(val):
             label = f"validation loss, last {val[-1]:.4f}"
             axes.plot(val_steps, val, "o", color="tab:orange", markersize=5, label=label)
@@ -68,8 +68,11 @@ def training_plot(run: Run) -> Path:
     return file
 
 
-def smoothed(values: NDArray[np.float64], weight: float = SMOOTHING) -> NDArray[np.float64]:
-    """Return the exponential mean (n,) of values (n,), divided by what a start from zero has held back."""
+def smoothed(values: NDArray[np.float64], weight: float) -> NDArray[np.float64]:
+    """Return the exponential mean (n,) of values (n,), divided by what a start from zero has held back.
+
+    `weight` is how much of the past each point carries: 0 gives the values as they are.
+    """
     means, mean, decay = np.empty_like(values), 0.0, 1.0
     for i, value in enumerate(values):
         mean = weight * mean + (1 - weight) * float(value)

@@ -121,7 +121,8 @@ def from_reference(
     """Return the sizes of a reference GPT, read from the shapes in its state dict, and our Transformer's state dict.
 
     Weights become float32; from float32 they stay bit for bit. Dropout leaves no trace in weights: it is taken to be
-    the reference's. With `vocab_size`, the alphabet must have that many characters.
+    the reference's. Nor does the scale of the scores: it is taken to be 1 / sqrt(D), as in the reference since it was
+    mended, not the 1 / sqrt(C) of its first days. With `vocab_size`, the alphabet must have that many characters.
 
     Raises BardlabError, in one line, on anything but tensors by name, on missing or extra keys, wrong shapes, sizes
     out of TransformerConfig's ranges, blocks or heads that are not numbered through, masks that are not causal, and
@@ -165,7 +166,12 @@ def read_pth(source: Path | str | bytes) -> dict[str, Tensor]:
     """
     label = "the file" if isinstance(source, bytes) else _label(source)
     try:
-        with _open(source) as file:
+        file = io.BytesIO(source) if isinstance(source, bytes) else Path(source).expanduser().open("rb")
+    except (OSError, ValueError) as error:
+        why = runs.explain(error) if isinstance(error, OSError) else "that is no name of a file"
+        raise BardlabError(f"cannot read {label}: {why}") from None
+    try:
+        with file:
             if (size := _size(file)) > LARGEST_FILE:
                 raise BardlabError(f"{label} holds {size / 1e9:.1f} GB; a state dict for this lab has at most 2 GB")
             with warnings.catch_warnings():  # torch warns about odd formats; what counts is whether it can read them
@@ -173,8 +179,6 @@ def read_pth(source: Path | str | bytes) -> dict[str, Tensor]:
                 content = torch.load(file, map_location="cpu", weights_only=True)
     except BardlabError:
         raise
-    except OSError as error:
-        raise BardlabError(f"cannot read {label}: {runs.explain(error)}") from None
     except pickle.UnpicklingError as error:
         what = re.search(r"GLOBAL ([\w.]+)", str(error))
         holds = f"it asks for {what[1][:80]}" if what else "it holds more than tensors"
@@ -187,10 +191,6 @@ def read_pth(source: Path | str | bytes) -> dict[str, Tensor]:
     if all(name.startswith("_orig_mod.") for name in state):
         state = {name.removeprefix("_orig_mod."): tensor for name, tensor in state.items()}
     return state
-
-
-def _open(source: Path | str | bytes) -> IO[bytes]:
-    return io.BytesIO(source) if isinstance(source, bytes) else Path(source).expanduser().open("rb")
 
 
 def _size(file: IO[bytes]) -> int:

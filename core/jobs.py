@@ -40,7 +40,7 @@ def check_startable(run: Run) -> None:
     run.need()
     if run.shipped:
         raise BardlabError(f"{run.slug} ships with the product and cannot be trained further; start a run of your own")
-    if runs.is_alive(run.path):
+    if runs.is_busy(run):
         raise BardlabError(f"run {run.slug} is {run.state}; there is nothing to start")
     if run.state is State.FINISHED:
         raise BardlabError(f"run {run.slug} has finished all its {run.status.of} steps; start a new run for more")

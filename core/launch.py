@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import Any
 
-from core import runs, stages
+from core import devices, runs, stages
 from core.config import Device, Settings, TrainConfig
 from core.corpus import Corpus
 from core.corpus import load as load_corpus
@@ -29,7 +29,8 @@ def plan(
 ) -> RunConfig:
     """Check everything that can be checked before a run exists, and return its configuration.
 
-    Raises BardlabError with one line on an unknown rung, preset, setting or device, a value out of range, a text
+    Raises BardlabError with one line on an unknown rung, preset, setting or device, a device that this machine lacks, a
+    value out of range, a text
     that is too short, or a prompt that the text's alphabet cannot spell.
     """
     stage = stages.get(stage_key)
@@ -38,6 +39,7 @@ def plan(
     check(stage, model_config, train_config, corpus)
     if device not in DEVICES:
         raise BardlabError(f"unknown device {device!r}; choose one of {', '.join(DEVICES)}")
+    devices.resolve(device)
     return RunConfig(
         stage=stage.key,
         preset=preset,

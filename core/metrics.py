@@ -20,6 +20,7 @@ class MetricsWriter:
 
     def __init__(self, folder: Path, resume_step: int | None = None) -> None:
         """Open a new event file. With `resume_step`, points of later steps in older files are declared void."""
+        _await_next_second(folder)
         self._writer = EventFileWriter(str(folder), flush_secs=3600)
         if resume_step is not None:
             start = SessionLog(status=SessionLog.START)
@@ -41,6 +42,17 @@ class MetricsWriter:
     def close(self) -> None:
         """Flush and end."""
         self._writer.close()
+
+
+def _await_next_second(folder: Path) -> None:
+    """Wait, a second at most, until a new event file's name, which begins with the time, sorts behind the older ones'.
+
+    Readers, TensorBoard included, take the files in the order of their names.
+    """
+    newest = max((path.name for path in folder.glob("events.out.tfevents.*")), default="")
+    until = time.monotonic() + 1.0
+    while f"events.out.tfevents.{int(time.time()):010d}" <= newest and time.monotonic() < until:
+        time.sleep(0.02)
 
 
 class MetricsReader:

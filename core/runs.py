@@ -20,6 +20,7 @@ import os
 import re
 import secrets
 import shutil
+import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -185,7 +186,7 @@ def read(path: Path) -> Run:
         status = Status.model_validate_json((path / STATUS).read_bytes())
     except (OSError, ValidationError, UnicodeDecodeError) as error:
         damage = damage or _reason(STATUS, error)
-    with contextlib.suppress(OSError, ValueError, AttributeError):
+    with contextlib.suppress(OSError, ValueError, AttributeError, RecursionError):
         name = str(json.loads((path / LABEL).read_text(encoding="utf-8")).get("name") or name)
     if not damage and status.checkpoint_step is not None and not _filled(path / WEIGHTS):
         damage = f"{WEIGHTS} is missing or empty"
@@ -239,6 +240,14 @@ def is_alive(path: Path) -> bool:
         return False
 
 
+def is_busy(run: Run) -> bool:
+    """True if a worker holds the run's lock, not counting one that has just ended and is on its way out."""
+    until = time.monotonic() + (0.0 if run.state.active else 3.0)
+    while (alive := is_alive(run.path)) and time.monotonic() < until:
+        time.sleep(0.05)
+    return alive
+
+
 def list_runs(*, shipped: bool = False) -> list[Run]:
     """List the learner's runs, newest first; with `shipped`, those that came with the product after them."""
     folders = _folders(paths.runs())
@@ -256,7 +265,7 @@ def _folders(parent: Path) -> list[Path]:
 
 
 def find(reference: str) -> Run:
-    """Find a run by its slug, a unique beginning of it, its name, or `pretrained/<stage>`.
+    """Find a run by its slug, its name, a unique beginning of its slug, or `pretrained/<stage>`.
 
     Raises BardlabError if none or several fit.
     """
@@ -267,10 +276,8 @@ def find(reference: str) -> Run:
             raise BardlabError(f"no run {reference!r} ships with the product; these do: {shipped}")
         return read(path)
     folders = _folders(paths.runs())
-    fits = [p for p in folders if p.name == reference] or [
-        p for p in folders if reference and p.name.startswith(reference)
-    ]
-    fits = fits or [p for p in folders if read(p).name == reference]
+    fits = [p for p in folders if p.name == reference] or [p for p in folders if read(p).name == reference]
+    fits = fits or [p for p in folders if reference and p.name.startswith(reference)]
     if len(fits) == 1:
         return read(fits[0])
     if fits:
@@ -285,9 +292,10 @@ def samples(path: Path) -> list[Sample]:
     found = []
     with contextlib.suppress(OSError):
         for line in (path / SAMPLES).read_text(encoding="utf-8", errors="replace").splitlines():
-            with contextlib.suppress(ValueError, TypeError, KeyError):
+            with contextlib.suppress(ValueError, TypeError, KeyError, OverflowError, RecursionError):
                 row = json.loads(line)
-                found.append(Sample(int(row["step"]), row["val_loss"], str(row["prompt"]), str(row["text"])))
+                loss = None if row["val_loss"] is None else float(row["val_loss"])
+                found.append(Sample(int(row["step"]), loss, str(row["prompt"]), str(row["text"])))
     return found
 
 
@@ -353,7 +361,7 @@ def replace(path: Path, content: bytes, *, durable: bool = False) -> None:
 @contextlib.contextmanager
 def replacing(path: Path, *, durable: bool = True) -> Iterator[IO[bytes]]:
     """Yield a file that takes the place of `path` only when all of it has been written."""
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    part = path.with_name(f".{path.name}.{os.getpid()}-{threading.get_ident()}.part")
     try:
         with part.open("wb") as file:
             yield file
@@ -367,12 +375,13 @@ def replacing(path: Path, *, durable: bool = True) -> Iterator[IO[bytes]]:
 
 
 def write_status(path: Path, status: Status) -> None:
-    """Replace status.json. If the disk is full, the run's small reserve is given up for it."""
+    """Replace status.json. If the disk is full, the run's small reserve is given up to say how the run ended."""
     content = status.model_dump_json(indent=2).encode()
     try:
         replace(path / STATUS, content)
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT) or not (path / RESERVE).exists():
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        if not full or status.state.active or not (path / RESERVE).exists():
             raise
         (path / RESERVE).unlink()
         replace(path / STATUS, content)
@@ -420,7 +429,7 @@ def rename(run: Run, name: str) -> Run:
     if not name or len(name) > 60 or not re.fullmatch(r"[\w .,:;()+=%#&'’/-]+", name):
         raise BardlabError("a name has 1 to 60 letters, digits, spaces or simple signs; give another one")
     _own(run, "rename")
-    if any(other.name == name and other.path != run.path for other in list_runs()):
+    if any(name in (other.name, other.slug) and other.path != run.path for other in list_runs()):
         raise BardlabError(f"another run is called {name!r}; give another name")
     replace(run.path / LABEL, json.dumps({"name": name}).encode())
     return read(run.path)
@@ -429,7 +438,7 @@ def rename(run: Run, name: str) -> Run:
 def delete(run: Run) -> None:
     """Remove a run and everything in it. Raises BardlabError while a worker is busy with it."""
     _own(run, "delete")
-    if is_alive(run.path):
+    if is_busy(run):
         raise BardlabError(f"run {run.slug} is {run.state}; stop it first, then delete it")
     doomed = run.path.with_name(f".deleted-{run.path.name}-{secrets.token_hex(4)}")
     os.replace(run.path, doomed)
@@ -443,17 +452,19 @@ def _own(run: Run, what: str) -> None:
 
 def append_sample(path: Path, sample: Sample) -> None:
     """Add the text of one evaluation."""
-    row = {"step": sample.step, "val_loss": sample.val_loss, "prompt": sample.prompt, "text": sample.text}
     with (path / SAMPLES).open("a", encoding="utf-8") as file:
-        file.write(json.dumps(row, ensure_ascii=False) + "\n")
+        file.write(_sample_line(sample))
+
+
+def _sample_line(sample: Sample) -> str:
+    row = {"step": sample.step, "val_loss": sample.val_loss, "prompt": sample.prompt, "text": sample.text}
+    return json.dumps(row, ensure_ascii=False) + "\n"
 
 
 def drop_samples_after(path: Path, step: int) -> None:
     """Forget text of evaluations that a resumed run will make again."""
     kept = [s for s in samples(path) if s.step <= step]
-    replace(path / SAMPLES, b"")
-    for sample in kept:
-        append_sample(path, sample)
+    replace(path / SAMPLES, "".join(_sample_line(sample) for sample in kept).encode())
 
 
 def note(path: Path, line: str) -> None:

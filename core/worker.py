@@ -41,9 +41,9 @@ class Recorder:
 
     def __init__(self, path: Path, config: RunConfig, status: Status, trainer: Trainer, corpus: Corpus) -> None:
         self.path, self.config, self.status, self.trainer, self.corpus = path, config, status, trainer, corpus
-        self.metrics = MetricsWriter(path, resume_step=trainer.done if trainer.done else None)
-        if trainer.done:
-            runs.drop_samples_after(path, trainer.done)
+        kept = trainer.done or -1  # what a worker that died had shown after this step will be made again
+        self.metrics = MetricsWriter(path, resume_step=kept)
+        runs.drop_samples_after(path, kept)
         self.bar = tqdm(total=trainer.total, initial=trainer.done, unit="step", mininterval=1.0, desc=config.stage)
         self._wrote = self._saved = time.monotonic()
         self.speed = _Speed()
@@ -66,6 +66,8 @@ class Recorder:
     def evaluated(self, event: Evaluated) -> None:
         """Store one evaluation: validation loss, text, weights."""
         result = event.validation
+        if result and math.isnan(result.loss):
+            raise _diverged(self.trainer)
         loss = result.loss if result and math.isfinite(result.loss) else None
         values = {SECONDS: event.seconds, CHARACTERS: float(event.characters), **event.diagnostics}
         if loss is not None:
@@ -93,7 +95,9 @@ class Recorder:
         self.write_status()
 
     def save(self) -> None:
-        """Make everything up to this step resumable."""
+        """Make everything up to this step resumable. Raises BardlabError rather than replace good weights by NaN."""
+        if not _finite(self.trainer):
+            raise _diverged(self.trainer)
         checkpoints.save(self.path, self.trainer)
         self.status.checkpoint_step = self.trainer.done
         self._saved = time.monotonic()
@@ -116,6 +120,18 @@ class Recorder:
         evaluations = max(1, math.ceil(self.trainer.total / train_config.eval_every))
         stride = max(1, math.ceil(evaluations / wanted)) * train_config.eval_every
         return step % stride == 0 or step == self.trainer.total
+
+
+def _finite(trainer: Trainer) -> bool:
+    """False if a step has made a weight NaN or infinite. (A counted table may hold log 0.)"""
+    return trainer.model.closed_form or all(bool(torch.isfinite(p).all()) for p in trainer.model.parameters())
+
+
+def _diverged(trainer: Trainer) -> BardlabError:
+    return BardlabError(
+        f"the loss is no longer a number at step {trainer.done}; "
+        f"lower train.learning_rate (it is {trainer.config.learning_rate:g}) and start again"
+    )
 
 
 class _Speed:
@@ -151,6 +167,7 @@ class _Speed:
 
 def work(path: Path, *, log: Callable[[str], None] | None = None) -> Run:
     """Run one job to its end and return the run as it then is. Never raises for what goes wrong in training."""
+    devices.limit_threads()
     say = log or (lambda line: runs.note(path, line))
     try:
         with runs.hold(path):
@@ -162,6 +179,9 @@ def work(path: Path, *, log: Callable[[str], None] | None = None) -> Run:
 
 def _hold_and_work(path: Path, say: Callable[[str], None]) -> None:
     run = runs.read(path)
+    if not run.state.active:
+        say(f"the run is {run.state}; nothing done")
+        return
     status = run.status.model_copy(update={"pid": os.getpid(), "state": State.QUEUED, "message": "starting"})
     interrupted = _Interrupt()
     try:
@@ -193,7 +213,10 @@ def _hold_and_work(path: Path, say: Callable[[str], None]) -> None:
         )
     except Exception as error:
         say(traceback.format_exc())
-        _end(path, status, State.FAILED, f"{type(error).__name__}: {error}; see the log", say)
+        reason = (str(error).splitlines() or [""])[0]
+        _end(path, status, State.FAILED, f"{type(error).__name__}: {reason}; see the log", say)
+    finally:
+        interrupted.restore()
 
 
 def _train(
@@ -210,9 +233,7 @@ def _train(
     checkpoints.seed_everything(config.train.seed)
     model = config.rung.build(config.model_config_, corpus.tokenizer.size)
     trainer = Trainer(model, config.train, corpus.train_ids, device)
-    saved = checkpoints.load_trainer_state(path)
-    if saved is not None:
-        trainer.load_state_dict(saved)
+    saved = checkpoints.restore(path, trainer)
     status.state, status.message = State.RUNNING, "training"
     status.of, status.step, status.parameters = trainer.total, trainer.done, parameter_count(model)
     status.started, status.checkpoint_step = time.time(), trainer.done if saved else None
@@ -229,10 +250,28 @@ def _train(
         if not done:
             recorder.save()
         ended, message = (State.FINISHED, "") if done else (State.STOPPED, f"stopped at step {trainer.done}")
+        if done and config.preset == "reference":
+            _leave_reference_files(path, say)
         _end(path, status, ended, message, say)
         record_speed(config, device.type, recorder.speed.steps)
+    except RuntimeError:
+        if _finite(trainer) and (trainer.model.closed_form or math.isfinite(trainer.first_loss())):
+            raise
+        raise _diverged(trainer) from None  # such as drawing a character from chances that are NaN
     finally:
         recorder.close()
+
+
+def _leave_reference_files(path: Path, say: Callable[[str], None]) -> None:
+    """Write what the reference leaves behind: its plot and its weights file. A run does not fail for it."""
+    from core.export import training_plot
+    from core.interchange import export_pth
+
+    for write in (training_plot, export_pth):
+        try:
+            say(f"wrote {write(runs.read(path)).name}")
+        except BardlabError as error:
+            say(str(error))
 
 
 def _end(path: Path, status: Status, state: State, message: str, say: Callable[[str], None]) -> None:
@@ -247,8 +286,12 @@ class _Interrupt:
 
     def __init__(self) -> None:
         self.asked = False
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, self._ask)
+        self._before = {number: signal.signal(number, self._ask) for number in (signal.SIGTERM, signal.SIGINT)}
+
+    def restore(self) -> None:
+        """Give the signals back to whoever had them."""
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
 
     def _ask(self, number: int, frame: FrameType | None) -> None:
         if self.asked:
@@ -258,11 +301,17 @@ class _Interrupt:
 
 
 def stand_by() -> Path | None:
-    """Get everything slow done, then wait for a run folder on standard input. None if the parent went away."""
+    """Get everything slow done, then wait for a run folder on standard input. None if the parent went away.
+
+    Libraries finish loading at the first step of a model (torch's optimisers alone take over a second), so one step
+    of each rung's first preset is taken here.
+    """
     corpus = load_corpus()
-    _ = corpus.train_ids, corpus.val_ids
-    x = torch.randn(64, 64, requires_grad=True)
-    (x @ x).sum().backward()  # type: ignore[no-untyped-call]
+    device = devices.resolve("auto")
+    for stage in STAGES.values():
+        model, train_config = stage.settings(stage.default_preset, {}, {})
+        trainer = Trainer(stage.build(model, corpus.tokenizer.size), train_config, corpus.train_ids, device)
+        trainer.step()
     line = sys.stdin.readline().strip()
     return Path(line) if line else None
 
@@ -278,6 +327,7 @@ def redirect_output(path: Path) -> None:
 
 def main(arguments: list[str]) -> Any:
     """Run the job of the folder named on the command line, or stand by for one."""
+    devices.limit_threads()
     if arguments == ["--probe"]:
         corpus = load_corpus()
         for stage in STAGES.values():

@@ -70,8 +70,8 @@ def test_the_axes_say_what_they_show(monkeypatch: pytest.MonkeyPatch):
     assert axes.get_title() == "My run: ? (50 %)"
     assert labels == [
         "training loss",
-        "training loss, smoothed (0.9)",
-        "validation loss, last 2.1025",
+        "training loss, smoothed (0.83)",
+        "validation loss, last 2.1183",
         "uniform: ln 65 = 4.174",
     ]
     assert [len(line.get_xdata()) for line in axes.get_lines()] == [300, 300, 3, 2]  # type: ignore[arg-type]
@@ -90,7 +90,8 @@ def test_the_smoothed_curve_is_the_debiased_mean():
     weights = [0.9**i for i in range(4)]
     expected = [np.average(values[: i + 1], weights=weights[: i + 1][::-1]) for i in range(4)]
 
-    assert smoothed(values) == pytest.approx(expected)
+    assert smoothed(values, 0.9) == pytest.approx(expected)
+    assert smoothed(values, 0.0) == pytest.approx(values)
 
 
 def test_a_run_without_a_curve_is_refused():

@@ -1,0 +1,59 @@
+"""What the README says is so: its commands exist, its tables are the registry's, its links lead somewhere."""
+
+import re
+import shlex
+import subprocess
+from pathlib import Path
+
+import click
+import pytest
+
+from core import speed
+from core.cli import cli
+from core.corpus import load
+from core.stages import STAGES
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+COMMANDS = re.findall(r"`(python -m core [^`]+)`", README)
+
+
+def test_it_opens_with_the_two_commands_and_make_knows_them():
+    first = re.search(r"```sh\n(.*?)```", README, re.DOTALL)
+    assert first
+    targets = re.findall(r"^make (\w+)", first[1], re.MULTILINE)
+    known = subprocess.run(["make", "-n", "-C", str(ROOT), *targets], capture_output=True, text=True, check=False)
+
+    assert targets == ["app", "test"]
+    assert known.returncode == 0, known.stderr
+
+
+def test_it_has_a_table_row_for_every_rung():
+    for stage in STAGES.values():
+        row = f"| {stage.title} | {stage.idea} | {stage.paper} | {', '.join(stage.presets)} |"
+        assert row in README
+
+
+def test_the_reference_has_the_parameters_it_names():
+    stage = STAGES["transformer"]
+    model, train = stage.settings("reference", {}, {})
+
+    assert f"{speed.cost(stage, model, train, load().tokenizer.size).parameters:,} parameters" in README
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_its_commands_are_understood(command: str):
+    """Every word is an argument or an option of a command that exists."""
+    _, _, _, name, *arguments = shlex.split(command)
+    entry = cli.commands[name]
+    with click.Context(entry, info_name=name) as context:
+        entry.parse_args(context, arguments)
+
+
+def test_it_names_every_command():
+    assert {shlex.split(command)[3] for command in COMMANDS} == set(cli.commands)
+
+
+@pytest.mark.parametrize("target", re.findall(r"\]\(([^)#]+)\)", README))
+def test_its_links_lead_somewhere(target: str):
+    assert target.startswith("https://") or (ROOT / target).exists()
