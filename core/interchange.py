@@ -24,6 +24,7 @@ from safetensors.torch import save as save_tensors
 from torch import Tensor
 
 from core import checkpoints, launch, runs
+from core.config import Settings
 from core.corpus import load as load_corpus
 from core.errors import BardlabError
 from core.evaluation import evaluate
@@ -70,20 +71,30 @@ def _masks(config: TransformerConfig) -> list[str]:
 # --- to the reference ------------------------------------------------------------------------------------------------
 
 
+def unlike_reference(config: Settings) -> str | None:
+    """Say in one line why a model of these settings does not fit the reference GPT's layout; None if it does."""
+    if not isinstance(config, TransformerConfig):
+        kind = type(config).__name__.removesuffix("Config")
+        return f"only a Transformer fits the reference GPT's layout, not a {kind}"
+    standard = TransformerConfig()
+    for name, value in config.changes(standard).items():
+        if name not in SIZES:
+            return (
+                f"the reference GPT has model.{name} {getattr(standard, name)}, this model {value}; "
+                "train one with the reference's to export it"
+            )
+    return None
+
+
 def to_reference(model: LanguageModel) -> dict[str, Tensor]:
     """Return a Transformer's weights, bit for bit, as the state dict that the reference class loads with strict=True.
 
     Raises BardlabError if the model has a setting or a part that the reference GPT lacks.
     """
-    if not isinstance(model, Transformer):
-        raise BardlabError(f"only a Transformer fits the reference GPT's layout, not a {type(model).__name__}")
-    config, standard = model.config, TransformerConfig()
-    for name, value in config.changes(standard).items():
-        if name not in SIZES:
-            raise BardlabError(
-                f"the reference GPT has model.{name} {getattr(standard, name)}, this model {value}; "
-                "train one with the reference's to export it"
-            )
+    if problem := unlike_reference(model.config):
+        raise BardlabError(problem)
+    assert isinstance(model, Transformer)
+    config = model.config
     layout, state = reference_layout(config), model.state_dict()
     if odd := sorted(layout.keys() ^ state.keys()):
         raise BardlabError(f"the reference GPT's layout cannot hold this model: {_some(odd)}")

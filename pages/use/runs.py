@@ -1,10 +1,14 @@
 """All runs: open, rename, stop, resume, delete."""
 
+import zlib
+
 import pandas as pd
 import streamlit as st
 
 from core import jobs, runs
 from core.errors import BardlabError
+from core.export import training_plot
+from core.interchange import export_pth, import_pth, unlike_reference
 from core.runs import Run, State
 from core.stages import STAGES
 from pages.ui import state, words
@@ -60,7 +64,6 @@ def act(action: str, slug: str) -> None:
             jobs.start(run)
         elif action == "delete":
             runs.delete(run)
-            st.session_state.pop("runs.sure", None)
         elif action == "rename":
             runs.rename(run, st.session_state["runs.name"])
         state.say_next(
@@ -78,11 +81,55 @@ def watch(slugs: list[str]) -> None:
         st.rerun()
 
 
+@st.fragment
+def bring_in() -> None:
+    """Turn an uploaded reference GPT into a run."""
+    with st.expander("Import a reference GPT (.pth)", icon=":material/upload:"):
+        file = st.file_uploader(
+            "A `.pth` with the state dict of the reference character GPT",
+            type=["pth", "pt"],
+            max_upload_size=500,
+            key="runs.upload",
+            help="Read without running anything that is in it; its sizes are read off the shapes of its weights.",
+        )
+        if file is not None and st.button("Import", key="runs.import", help="Measures its loss, then it is a run."):
+            try:
+                with st.spinner("Reading the weights and measuring their validation loss"):
+                    run = import_pth(file.getvalue(), file_name=file.name)
+            except BardlabError as error:
+                st.error(str(error), icon=":material/error:")
+            else:
+                state.say_next(f"Imported as {run.name}: validation loss {words.loss(run.status.val_loss)}")
+                st.rerun()
+
+
+def downloads(run: Run) -> None:
+    """What other programs can use."""
+    if run.status.step:
+        st.download_button(
+            "Plot",
+            lambda: training_plot(run).read_bytes(),
+            f"{run.path.name}-training_plot.png",
+            "image/png",
+            icon=":material/show_chart:",
+            help="The curves as a picture, with axes named.",
+        )
+    if run.usable and not unlike_reference(run.need().model_config_):
+        st.download_button(
+            "Weights (.pth)",
+            lambda: export_pth(run).read_bytes(),
+            "microGPT_model.pth",
+            icon=":material/download:",
+            help="The reference GPT's own state dict: its class loads it as it is.",
+        )
+
+
 state.notices()
 found = runs.list_runs(shipped=True)
 if not found:
     st.info("No runs yet. Every training you start is kept here.", icon=":material/inbox:")
     st.page_link("ladder/bigram.py", label="Train a bigram: it takes seconds", icon=":material/play_arrow:")
+    bring_in()
     st.stop()
 st.caption("Choose a run in the table to open, rename, stop, resume or delete it.")
 event = st.dataframe(
@@ -91,7 +138,7 @@ event = st.dataframe(
     hide_index=True,
     on_select="rerun",
     selection_mode="single-row",
-    key="runs.table",
+    key=f"runs.table.{zlib.crc32(' '.join(run.slug for run in found).encode())}",  # a new list forgets the old choice
 )
 busy = [run.slug for run in found if run.state.active]
 if busy:
@@ -120,6 +167,8 @@ if chosen and chosen[0] < len(found):
                     icon=":material/edit_note:",
                     query_params={"run": run.slug},
                 )
+            if not run.damage:
+                downloads(run)
             if run.state in (State.QUEUED, State.RUNNING):
                 st.button(
                     "Stop",
@@ -141,14 +190,14 @@ if chosen and chosen[0] < len(found):
             if not run.shipped and not run.state.active:
                 st.checkbox(
                     f"Yes, delete {run.name} for good",
-                    key="runs.sure",
+                    key=f"runs.sure.{run.slug}",
                     help="Deletes its folder with weights, curves and text.",
                 )
                 st.button(
                     "Delete",
                     icon=":material/delete:",
                     key="runs.delete",
-                    disabled=not st.session_state.get("runs.sure"),
+                    disabled=not st.session_state.get(f"runs.sure.{run.slug}"),
                     on_click=act,
                     args=("delete", run.slug),
                     help="Asks first: tick the box.",
@@ -159,3 +208,4 @@ if chosen and chosen[0] < len(found):
                     "New name", run.name, key="runs.name", max_chars=60, help="Shown everywhere; the address stays."
                 )
                 st.form_submit_button("Rename", on_click=act, args=("rename", run.slug), help="Give it this name.")
+bring_in()

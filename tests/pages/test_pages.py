@@ -1,6 +1,7 @@
 """Every page, drawn through the frame, with no runs, a finished one, a running one and damaged ones."""
 
 import json
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -203,7 +204,8 @@ def test_a_prompt_with_strange_letters_is_explained(finished: Run):
 
 def test_the_runs_page_renames_and_deletes_only_after_asking(finished: Run):
     app = draw("use/runs.py")
-    app.session_state["runs.table"] = {"selection": {"rows": [0], "columns": [], "cells": []}}
+    table = f"runs.table.{zlib.crc32(finished.slug.encode())}"
+    app.session_state[table] = {"selection": {"rows": [0], "columns": [], "cells": []}}
     app.run()
     app.text_input(key="runs.name").set_value("my first")
     next(b for b in app.button if b.label == "Rename").click().run()
@@ -211,10 +213,19 @@ def test_the_runs_page_renames_and_deletes_only_after_asking(finished: Run):
     assert runs.read(finished.path).name == "my first"
     assert app.button(key="runs.delete").disabled
 
-    app.checkbox(key="runs.sure").check().run()
+    app.checkbox(key=f"runs.sure.{finished.slug}").check().run()
     app.button(key="runs.delete").click().run()
 
     assert runs.list_runs() == []
+
+
+def test_the_runs_page_offers_the_reference_weights_of_a_model_that_fits_them(finished: Run):
+    app = draw("use/runs.py")
+    app.session_state[f"runs.table.{zlib.crc32(finished.slug.encode())}"] = {"selection": {"rows": [0]}}
+    app.run()
+
+    assert not app.exception
+    assert {"Plot", "Weights (.pth)"} <= {button.label for button in app.get("download_button")}
 
 
 def test_the_text_page_encodes_what_is_typed():
