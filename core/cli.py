@@ -327,6 +327,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         _fail(str(error))
     except click.exceptions.Abort:
         _fail("interrupted")
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.format_message())  # no command at all: the help itself, with its line breaks
+    except OSError as error:
+        _fail(f"cannot write or read {error.filename or 'a file'}: {runs.explain(error)}")
     except click.ClickException as error:
         _fail(f"{error.format_message()} (see: python -m core --help)")
 

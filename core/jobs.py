@@ -120,11 +120,17 @@ def _reap() -> None:
     global _spare
     _children[:] = [child for child in _children if child.poll() is None]
     if _spare is not None and _spare.poll() is not None:
+        _close_inlet(_spare)
         _spare = None
 
 
 @atexit.register
 def _dismiss_spare() -> None:
-    if _spare is not None and _spare.stdin is not None:
+    if _spare is not None:
+        _close_inlet(_spare)  # it reads the end of its input and leaves
+
+
+def _close_inlet(spare: subprocess.Popen[bytes]) -> None:
+    if spare.stdin is not None:
         with contextlib.suppress(OSError):
-            _spare.stdin.close()  # it reads the end of its input and leaves
+            spare.stdin.close()

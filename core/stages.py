@@ -129,7 +129,7 @@ TRANSFORMER = Stage(
             "The size of nanoGPT's CPU recipe: legible Shakespeare within three minutes on two CPU cores.",
             model=dict(n_layer=4, n_head=4, d_model=128, context=64, dropout=0.0, positions="rotary"),
             train=dict(
-                steps=2000, batch_size=12, optimizer="muon", learning_rate=5e-3, cooldown=0.6, warmup=10, eval_every=200
+                steps=1600, batch_size=12, optimizer="muon", learning_rate=5e-3, cooldown=0.6, warmup=10, eval_every=200
             ),
         ),
         "reference": Preset(

@@ -115,10 +115,10 @@ class Recorder:
 
     def _snapshot_due(self, step: int) -> bool:
         wanted, train_config = self.config.train.snapshots, self.config.train
-        if not wanted:
-            return False
-        evaluations = max(1, math.ceil(self.trainer.total / train_config.eval_every))
-        stride = max(1, math.ceil(evaluations / wanted)) * train_config.eval_every
+        if wanted < 2:
+            return wanted == 1 and step == self.trainer.total
+        evaluations = math.ceil(self.trainer.total / train_config.eval_every)
+        stride = math.ceil(evaluations / (wanted - 1)) * train_config.eval_every  # step 0 is one of those wanted
         return step % stride == 0 or step == self.trainer.total
 
 
@@ -291,7 +291,7 @@ class _Interrupt:
     def restore(self) -> None:
         """Give the signals back to whoever had them."""
         for number, handler in self._before.items():
-            signal.signal(number, handler)
+            signal.signal(number, handler or signal.SIG_DFL)
 
     def _ask(self, number: int, frame: FrameType | None) -> None:
         if self.asked:

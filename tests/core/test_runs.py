@@ -1,0 +1,417 @@
+"""The run folder: found by any of its names, never half-written, and honest about what is broken in it."""
+
+import itertools
+import json
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from core import checkpoints, jobs, paths, runs
+from core.errors import BardlabError
+from core.runs import Run, Sample, State, Status
+from tests.conftest import make_run
+
+FILES = (runs.CONFIG, runs.STATUS)
+HARMS = {
+    "truncated": lambda content: content[: len(content) // 2],
+    "bit flipped": lambda content: bytes([content[0] ^ 1]) + content[1:],
+    "empty": lambda content: b"",
+    "wrong types": lambda content: b'{"stage": 3, "step": "many", "state": []}',
+    "not an object": lambda content: b"[1, 2]",
+    "binary junk": lambda content: bytes(range(256)) * 8,
+    "not text": lambda content: b'{"stage": "\xff\xfe"}',
+    "nested without end": lambda content: b"[" * 100_000,
+}
+
+
+def refused(message: str) -> "pytest.RaisesExc[BardlabError]":
+    """Expect one line of refusal."""
+    return pytest.raises(BardlabError, match=rf"\A[^\n]*{message}[^\n]*\Z")
+
+
+def set_status(run: Run, **fields: object) -> Run:
+    runs.write_status(run.path, run.status.model_copy(update=fields))
+    return runs.read(run.path)
+
+
+# --- create, find, rename, delete ------------------------------------------------------------------------------------
+
+
+def test_a_new_run_is_queued_and_reads_back():
+    """What was asked for comes back as it was, with the rung's own validation."""
+    run = make_run("transformer", seed=5)
+    again = runs.read(run.path)
+
+    assert again == run and run.damage is None and run.state is State.QUEUED
+    assert again.config is not None and again.config.train.seed == 5
+    assert again.config.model_config_ == again.config.rung.config.parse(again.config.model)
+    assert run.slug == run.name == run.path.name and run.path.parent == paths.runs()
+    assert not run.usable and not run.shipped
+
+
+def test_runs_are_listed_newest_first_each_under_its_own_name():
+    made = []
+    for _ in range(30):
+        made.append(make_run("bigram").slug)
+        time.sleep(0.002)
+
+    assert [run.slug for run in runs.list_runs()] == made[::-1]
+    assert len(set(made)) == 30
+
+
+def test_a_run_is_found_by_slug_unique_beginning_and_name():
+    run, other = make_run("bigram"), make_run("transformer")
+    runs.rename(run, "first try")
+
+    for reference in (run.slug, "big", run.slug[:-1], "first try"):
+        assert runs.find(reference).slug == run.slug
+    assert runs.find("transformer").slug == other.slug
+
+
+def test_an_ambiguous_beginning_lists_what_fits():
+    slugs = [make_run("bigram").slug for _ in range(2)]
+
+    with refused("fits several runs: ") as caught:
+        runs.find("bigram-")
+    assert all(slug in str(caught.value) for slug in slugs)
+    assert runs.find(slugs[0]).slug == slugs[0]
+
+
+def test_a_name_given_on_purpose_wins_over_the_beginning_of_a_slug():
+    """Otherwise `delete bigram` would remove the wrong run."""
+    make_run("bigram")
+    called = runs.rename(make_run("transformer"), "bigram")
+
+    assert runs.find("bigram").slug == called.slug
+
+
+@pytest.mark.parametrize("reference", ["", "nobody", "../runs", "pretrained/nobody", "pretrained/", "pretrained/../x"])
+def test_what_is_not_there_is_refused(reference: str):
+    make_run("bigram")
+
+    with refused("no run"):
+        runs.find(reference)
+
+
+def test_rename_keeps_the_address():
+    run = make_run("bigram")
+    renamed = runs.rename(run, "  Puck’s   table, 2 (best) ")
+
+    assert renamed.name == "Puck’s table, 2 (best)"
+    assert renamed.slug == run.slug and renamed.path == run.path
+
+
+@pytest.mark.parametrize("name", ["", "   ", "x" * 61, "a|b", "a\x00b", "<script>"])
+def test_bad_names_are_refused(name: str):
+    run = make_run("bigram")
+
+    with refused("a name has 1 to 60"):
+        runs.rename(run, name)
+    assert runs.read(run.path).name == run.slug
+
+
+def test_a_name_belongs_to_one_run():
+    """Neither a name nor an address of another run can be taken; one's own can."""
+    run, other, third = make_run("bigram"), make_run("transformer"), make_run("transformer")
+    runs.rename(other, "mine")
+    runs.rename(other, "mine")
+
+    for taken in ("mine", third.slug, other.slug):
+        with refused("another run is called"):
+            runs.rename(run, taken)
+
+
+def test_delete_removes_everything(finished: Run):
+    other = make_run("bigram")
+    runs.delete(finished)
+
+    assert not finished.path.exists()
+    assert [run.slug for run in runs.list_runs()] == [other.slug]
+    assert not list(paths.runs().glob(".deleted*"))
+
+
+def test_delete_refuses_while_a_worker_is_busy():
+    run = set_status(make_run("bigram"), state=State.RUNNING)
+    with runs.hold(run.path):
+        with refused("is running; stop it first"):
+            runs.delete(runs.read(run.path))
+        assert run.path.exists()
+    runs.delete(run)
+    assert not run.path.exists()
+
+
+def test_what_ships_cannot_be_changed(finished: Run, monkeypatch: pytest.MonkeyPatch):
+    """Runs that came with the product are read like others, by their stage, and never written."""
+    shelf = paths.runs().parent / "pretrained"
+    monkeypatch.setattr(paths, "pretrained", lambda: shelf)
+    shelf.mkdir()
+    finished.path.rename(shelf / "transformer")
+    run = runs.find("pretrained/transformer")
+
+    assert run.shipped and run.usable and run.slug == "pretrained/transformer"
+    assert [r.slug for r in runs.list_runs(shipped=True)] == ["pretrained/transformer"] and not runs.list_runs()
+    for change in (runs.delete, lambda r: runs.rename(r, "mine"), jobs.start):
+        with refused("ships with the product"):
+            change(run)
+    with refused("these do: pretrained/transformer"):
+        runs.find("pretrained/bigram")
+
+
+# --- state -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_running_run_without_a_worker_is_lost():
+    run = make_run("bigram")
+    with runs.hold(run.path):
+        assert set_status(run, state=State.RUNNING, step=7).state is State.RUNNING
+        runs.request_stop(run)
+        assert runs.read(run.path).state is State.STOPPING
+    lost = runs.read(run.path)
+
+    assert lost.state is State.LOST and not lost.state.active
+    assert lost.status.message == "the worker died; Resume goes on from the start"
+    (run.path / runs.WEIGHTS).write_bytes(b"x")
+    assert set_status(run, state=State.RUNNING, checkpoint_step=5).status.message.endswith("goes on from step 5")
+
+
+def test_a_queued_run_may_wait_for_its_worker_a_little():
+    run = make_run("bigram")
+
+    assert runs.read(run.path).state is State.QUEUED
+    assert set_status(run, queued=time.time() - runs.START_GRACE - 1).state is State.LOST
+    with runs.hold(run.path):
+        assert runs.read(run.path).state is State.QUEUED
+
+
+def test_an_ended_run_stays_what_it_was():
+    """The lock says nothing about a run that is over."""
+    run = make_run("bigram")
+    for state in (State.FINISHED, State.STOPPED, State.FAILED):
+        assert set_status(run, state=state).state is state
+        with runs.hold(run.path):
+            assert runs.read(run.path).state is state
+
+
+def test_a_status_is_replaced_whole():
+    """A reader that never pauses sees every status complete, and nothing of the writing stays behind."""
+    run = make_run("bigram")
+    seen, done = set(), threading.Event()
+
+    def look() -> None:
+        while not done.is_set():
+            found = runs.read(run.path)
+            seen.add(found.damage or found.status.message)
+
+    reader = threading.Thread(target=look)
+    reader.start()
+    messages = [f"{i} " * (1 + i * 37 % 400) for i in range(300)]
+    for message in messages:
+        runs.write_status(run.path, Status(queued=time.time(), message=message))
+    done.set()
+    reader.join()
+
+    assert seen <= {*messages, run.status.message} and len(seen) > 1
+    assert not list(run.path.glob("*.part")) and not list(run.path.glob(".*.part"))
+
+
+def test_a_failed_replacement_leaves_the_old_file(tmp_path: Path):
+    file = tmp_path / "file"
+    runs.replace(file, b"old")
+    with pytest.raises(ValueError, match="half way"), runs.replacing(file) as part:
+        part.write(b"new")
+        raise ValueError("half way")
+
+    assert file.read_bytes() == b"old"
+    assert [p.name for p in tmp_path.iterdir()] == ["file"]
+
+
+# --- samples and log -------------------------------------------------------------------------------------------------
+
+
+def test_samples_pass_over_what_is_not_whole(tmp_path: Path):
+    """A half-written last line, junk and wrong types are skipped; what is before and after stays."""
+    whole = [Sample(step, 2.5 if step else None, "\n", f"O!\n“{step}”") for step in (0, 10, 20)]
+    for sample in whole:
+        runs.append_sample(tmp_path, sample)
+    bad = ["{}", "[]", "7", "junk", '{"step": "x", "val_loss": 1, "prompt": "", "text": ""}', "[" * 100_000]
+    bad += ['{"step": 1e999, "val_loss": 1, "prompt": "", "text": ""}']
+    bad += ['{"step": 1, "val_loss": "low", "prompt": "", "text": ""}']
+    file = tmp_path / runs.SAMPLES
+    lines = file.read_bytes().splitlines(keepends=True)
+
+    for cut in range(1, len(lines[2]) - 1):
+        file.write_bytes(lines[0] + lines[1] + lines[2][:cut])
+        assert runs.samples(tmp_path) == whole[:2]
+    file.write_bytes(b"".join(lines[:2]) + "\n".join(bad).encode() + b"\n\xff\xfe\n" + lines[2])
+    assert runs.samples(tmp_path) == whole
+
+
+def test_samples_after_a_step_are_forgotten(tmp_path: Path):
+    """A resumed run writes them again; a half-written line goes too."""
+    for step in (0, 10, 20):
+        runs.append_sample(tmp_path, Sample(step, None, "\n", "text"))
+    with (tmp_path / runs.SAMPLES).open("a") as file:
+        file.write('{"step": 30, "val')
+    runs.drop_samples_after(tmp_path, 10)
+    runs.append_sample(tmp_path, Sample(20, 1.0, "\n", "again"))
+
+    assert [(s.step, s.text) for s in runs.samples(tmp_path)] == [(0, "text"), (10, "text"), (20, "again")]
+
+
+def test_the_log_shows_a_progress_bar_as_its_last_state(tmp_path: Path):
+    assert runs.log_tail(tmp_path) == ""
+    (tmp_path / runs.LOG).write_bytes(b"start\n 1%\r 50%\r100%\nend \xff\n")
+
+    assert runs.log_tail(tmp_path) == "start\n100%\nend \ufffd\n"
+    assert runs.log_tail(tmp_path, 5).endswith("\ufffd\n")
+
+
+# --- damage ----------------------------------------------------------------------------------------------------------
+
+
+def unaffected(good: Run) -> None:
+    """Another run is read, listed, found and loaded as ever."""
+    assert runs.read(good.path) == good
+    assert good in runs.list_runs()
+    checkpoints.load_model(runs.find(good.slug))
+
+
+def says_damage(run: Run, file: str) -> None:
+    """The run is shown as damaged in one line, refuses to be used, and can be deleted."""
+    assert run.damage is not None and run.damage.startswith(file)
+    assert "\n" not in run.damage and len(run.damage) < 300
+    assert not run.usable
+    for use in (checkpoints.load_model, jobs.start):
+        with refused("is damaged"):
+            use(run)
+    assert run in runs.list_runs() and runs.find(run.slug) == run
+    runs.delete(run)
+    assert not run.path.exists()
+
+
+@pytest.mark.parametrize("file", FILES)
+@pytest.mark.parametrize("how", [*HARMS, "missing", "a folder"])
+def test_a_damaged_file_is_named_with_the_reason(file: str, how: str, finished: Run):
+    bad = make_run("bigram")
+    path = bad.path / file
+    if how in HARMS:
+        path.write_bytes(HARMS[how](path.read_bytes()))
+    else:
+        path.unlink()
+        if how == "a folder":
+            path.mkdir()
+
+    says_damage(runs.read(bad.path), file)
+    unaffected(finished)
+
+
+@pytest.mark.parametrize("file", FILES)
+def test_no_flipped_bit_and_no_cut_makes_reading_fail(file: str, finished: Run):
+    """Wherever it hits, the run reads as damaged or as a valid run; nothing is raised."""
+    content = (finished.path / file).read_bytes()
+    damaged = 0
+    places = range(0, len(content), 3)
+    for at in places:
+        flipped = content[:at] + bytes([content[at] ^ (1 << at % 8)]) + content[at + 1 :]
+        for spoilt in (flipped, content[:at]):
+            (finished.path / file).write_bytes(spoilt)
+            damaged += runs.read(finished.path).damage is not None
+
+    assert damaged > len(places)  # every cut, and more
+
+
+@pytest.mark.parametrize("file", FILES)
+def test_no_wrong_type_makes_reading_fail(file: str, finished: Run):
+    content = json.loads((finished.path / file).read_bytes())
+    values = (None, [], {}, "x", -1, 1e300, True)
+    for key, value in itertools.product(content, values):
+        (finished.path / file).write_text(json.dumps({**content, key: value}))
+        runs.read(finished.path)
+        runs.list_runs()
+
+    (finished.path / file).write_text(json.dumps({**content, "step" if file == runs.STATUS else "model": "x"}))
+    assert runs.read(finished.path).damage is not None
+
+
+@pytest.mark.parametrize("stage", ["nobody", ""])
+def test_a_run_of_an_unknown_rung_is_damaged(stage: str, finished: Run):
+    """A folder from a newer version, say, is listed with the reason."""
+    file = finished.path / runs.CONFIG
+    file.write_text(json.dumps({**json.loads(file.read_bytes()), "stage": stage}))
+
+    assert "unknown stage" in (runs.read(finished.path).damage or "")
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b"3", b"\xff\x00", b'{"name": null}', b"[" * 100_000])
+def test_a_damaged_label_costs_only_the_name(content: bytes, finished: Run):
+    (finished.path / runs.LABEL).write_bytes(content)
+    run = runs.read(finished.path)
+
+    assert run.name == run.slug and run.damage is None
+
+
+@pytest.mark.parametrize("how", ["empty", "missing"])
+def test_missing_weights_are_damage(how: str, finished: Run):
+    good, bad = finished, make_run("bigram")
+    bad = set_status(bad, state=State.STOPPED, checkpoint_step=2)
+    if how == "empty":
+        (bad.path / runs.WEIGHTS).touch()
+
+    says_damage(runs.read(bad.path), runs.WEIGHTS)
+    unaffected(good)
+
+
+@pytest.mark.parametrize("cut", [1, 7, 8, 9, 100, 1000, 8000, -1])
+def test_cut_weights_are_named_when_they_are_loaded(cut: int, finished: Run):
+    file = finished.path / runs.WEIGHTS
+    file.write_bytes(file.read_bytes()[:cut])
+
+    with refused(f"{finished.slug} is damaged: {runs.WEIGHTS}: "):
+        checkpoints.load_model(runs.read(finished.path))
+
+
+@pytest.mark.parametrize("content", [bytes(range(256)) * 99, b"\x02" + bytes(7) + b"{}", b"\x02" + bytes(7) + b"[]"])
+def test_foreign_weights_are_named_when_they_are_loaded(content: bytes, finished: Run):
+    """Junk, or a valid file with other tensors in it."""
+    (finished.path / runs.WEIGHTS).write_bytes(content)
+
+    with refused(f"{finished.slug} is damaged: {runs.WEIGHTS}: "):
+        checkpoints.load_model(runs.read(finished.path))
+
+
+def test_a_flipped_bit_in_the_weights_is_noticed(finished: Run):
+    """In the numbers each flip is found; in the description of the file none leads to anything but one line."""
+    file = finished.path / runs.WEIGHTS
+    content = file.read_bytes()
+    numbers = 8 + int.from_bytes(content[:8], "little")
+    for at in [*range(numbers, len(content), 997), len(content) - 1]:
+        file.write_bytes(content[:at] + bytes([content[at] ^ (1 << at % 8)]) + content[at + 1 :])
+        with refused("is damaged: "):
+            checkpoints.load_model(finished)
+    for at in range(0, numbers, 7):
+        file.write_bytes(content[:at] + bytes([content[at] ^ (1 << at % 8)]) + content[at + 1 :])
+        try:
+            checkpoints.load_model(finished)
+        except BardlabError as error:
+            assert "\n" not in str(error)
+
+
+def test_weights_of_another_model_do_not_fit(finished: Run):
+    """Settings and weights that do not belong together are damage, in one line."""
+    other = make_run("bigram")
+    (other.path / runs.WEIGHTS).write_bytes((finished.path / runs.WEIGHTS).read_bytes())
+
+    with refused(f"{other.slug} is damaged"):
+        checkpoints.load_model(other)
+
+
+def test_strange_folders_are_listed_and_harmless(finished: Run):
+    (paths.runs() / "empty").mkdir()
+    (paths.runs() / "a file").write_text("x")
+    (paths.runs() / ".hidden").mkdir()
+    listed = {run.slug: run.damage for run in runs.list_runs()}
+
+    assert listed == {finished.slug: None, "empty": f"{runs.CONFIG} is missing"}
+    unaffected(finished)

@@ -1,0 +1,179 @@
+"""How the next character is drawn: every cut against the numbers on paper, every loop against the plainest one."""
+
+import math
+
+import pytest
+import torch
+from torch import Tensor
+
+from core.models.contract import LanguageModel
+from core.sampling import SamplingConfig, generate, next_distribution
+from core.stages import STAGES
+from tests.conftest import TINY
+
+VOCAB = 11
+CONTEXT = 16
+P = (0.4, 0.3, 0.2, 0.1)
+
+
+def build(key: str) -> LanguageModel:
+    """A model whose predictions differ from place to place, so that any mistake changes the text."""
+    torch.manual_seed(3)
+    stage = STAGES[key]
+    model = stage.build(stage.config.parse(TINY[key]["model"]), VOCAB).eval()
+    for parameter in model.parameters():
+        parameter.data.normal_(std=0.3)
+    return model
+
+
+def distribution(*p: float, **settings: object) -> list[float]:
+    """What is drawn from, for a model that says p."""
+    found: list[float] = next_distribution(torch.tensor(p).log(), SamplingConfig.parse(settings)).tolist()
+    return found
+
+
+def ids(model: LanguageModel, prompt: list[int], **settings: object) -> list[int]:
+    return [choice.id for choice in generate(model, prompt, SamplingConfig.parse(settings))]
+
+
+# --- the distribution ------------------------------------------------------------------------------------------------
+
+
+def test_nothing_set_draws_from_the_model_itself():
+    assert distribution(*P) == pytest.approx(P)
+
+
+@pytest.mark.parametrize("temperature", [0.1, 0.5, 2.0, 3.0])
+def test_temperature_is_a_power(temperature: float):
+    """softmax(z / T) is p to the power 1 / T, normalised."""
+    powers = [p ** (1 / temperature) for p in P]
+
+    assert distribution(*P, temperature=temperature) == pytest.approx([p / sum(powers) for p in powers], rel=1e-4)
+
+
+@pytest.mark.parametrize("settings", [{}, {"top_k": 3}, {"top_p": 0.5}, {"top_k": 2, "top_p": 0.9}])
+def test_temperature_zero_takes_the_likeliest_whatever_else_is_set(settings: dict[str, float]):
+    """The first of equals, and always the same."""
+    assert distribution(0.2, 0.5, 0.3, temperature=0, **settings) == [0, 1, 0]
+    assert distribution(0.25, 0.25, 0.25, 0.25, temperature=0, **settings) == [1, 0, 0, 0]
+
+
+@pytest.mark.parametrize(
+    ("k", "expected"),
+    [(1, (1, 0, 0, 0)), (2, (4 / 7, 3 / 7, 0, 0)), (3, (4 / 9, 3 / 9, 2 / 9, 0)), (4, P), (0, P), (1000, P)],
+)
+def test_top_k_keeps_the_k_likeliest(k: int, expected: tuple[float, ...]):
+    assert distribution(*P, top_k=k) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    ("p", "expected"),
+    [
+        (0.01, (1, 0, 0, 0)),
+        (0.39, (1, 0, 0, 0)),
+        (0.41, (4 / 7, 3 / 7, 0, 0)),
+        (0.69, (4 / 7, 3 / 7, 0, 0)),
+        (0.71, (4 / 9, 3 / 9, 2 / 9, 0)),
+        (0.91, P),
+        (1.0, P),
+    ],
+)
+def test_top_p_keeps_the_smallest_set_with_that_mass(p: float, expected: tuple[float, ...]):
+    assert distribution(*P, top_p=p) == pytest.approx(expected)
+
+
+def test_the_order_of_the_characters_does_not_matter():
+    shuffled = (0.1, 0.4, 0.2, 0.3)
+
+    assert distribution(*shuffled, top_k=2) == pytest.approx([0, 4 / 7, 0, 3 / 7])
+    assert distribution(*shuffled, top_p=0.5) == pytest.approx([0, 4 / 7, 0, 3 / 7])
+
+
+def test_cuts_come_in_order():
+    """Temperature, then top-k, then top-p of what is left: 0.16, 0.09 of squares, renormalised 0.64, 0.36."""
+    assert distribution(*P, temperature=0.5, top_k=2, top_p=0.64) == pytest.approx([1, 0, 0, 0])
+    assert distribution(*P, temperature=0.5, top_k=2, top_p=0.65) == pytest.approx([0.64, 0.36, 0, 0])
+
+
+@pytest.mark.parametrize("settings", [{}, {"temperature": 0.05}, {"temperature": 3.0}, {"top_k": 2}, {"top_p": 0.3}])
+def test_impossible_stays_impossible(settings: dict[str, float]):
+    """A character that a counted bigram has never seen is never drawn, and the rest is a distribution."""
+    found = distribution(0.7, 0.0, 0.3, **settings)
+
+    assert found[1] == 0 and sum(found) == pytest.approx(1) and not any(math.isnan(p) for p in found)
+
+
+def test_draws_follow_the_distribution():
+    """A bigram that says 0.4, 0.3, 0.2, 0.1 writes them that often: within five standard deviations."""
+    stage = STAGES["bigram"]
+    model = stage.build(stage.config.parse({}), 4)
+    model.logits.data = torch.tensor(P).log().repeat(4, 1)  # type: ignore[union-attr]
+    drawn = ids(model, [0], tokens=2000, seed=11)
+
+    for character, p in enumerate(P):
+        assert drawn.count(character) / 2000 == pytest.approx(p, abs=5 * math.sqrt(p * (1 - p) / 2000))
+
+
+# --- the loop --------------------------------------------------------------------------------------------------------
+
+
+@torch.no_grad()
+def naive(model: LanguageModel, prompt: list[int], config: SamplingConfig) -> list[int]:
+    """The definition: everything is read anew for every character."""
+    generator = torch.Generator().manual_seed(config.seed)
+    text = list(prompt)
+    for _ in range(config.tokens):
+        logits: Tensor = model(torch.tensor([text[-model.context :]]))[0, -1]
+        text.append(int(torch.multinomial(next_distribution(logits, config), 1, generator=generator)))
+    return text[len(prompt) :]
+
+
+@pytest.mark.parametrize("key", STAGES)
+@pytest.mark.parametrize("prompt", [1, 5, CONTEXT - 1, CONTEXT, CONTEXT + 1, 3 * CONTEXT])
+def test_the_text_is_that_of_the_naive_loop(key: str, prompt: int):
+    """From prompts shorter than, as long as and longer than the context, and well past where the window rolls."""
+    model = build(key)
+    begin = [i * 7 % VOCAB for i in range(prompt)]
+    config = SamplingConfig(tokens=2 * CONTEXT + 3, seed=5, temperature=0.8, top_p=0.95)
+
+    assert [choice.id for choice in generate(model, begin, config)] == naive(model, begin, config)
+
+
+@pytest.mark.parametrize("key", STAGES)
+def test_with_and_without_the_cache_the_text_is_the_same(key: str):
+    """Before the window rolls and after."""
+    model = build(key)
+    with_cache = ids(model, [1, 2, 3], tokens=3 * CONTEXT, seed=9)
+    model.new_cache = lambda batch: None  # type: ignore[method-assign]
+
+    assert ids(model, [1, 2, 3], tokens=3 * CONTEXT, seed=9) == with_cache
+
+
+@pytest.mark.parametrize("key", STAGES)
+def test_temperature_zero_needs_no_seed(key: str):
+    """Nothing is drawn: every seed gives the text that always takes the likeliest."""
+    model = build(key)
+    greedy = ids(model, [4], tokens=30, temperature=0, seed=1)
+
+    assert greedy == ids(model, [4], tokens=30, temperature=0, seed=2)
+    for choice, taken in zip(generate(model, [4], SamplingConfig(tokens=30, temperature=0)), greedy, strict=True):
+        assert taken == int(choice.logits.argmax()) and choice.probability == 1
+
+
+@pytest.mark.parametrize("key", STAGES)
+def test_a_longer_text_begins_with_the_shorter(key: str):
+    """How much is asked for does not change what is written; nor does what else draws random numbers meanwhile."""
+    model = build(key)
+    short = ids(model, [1], tokens=10, seed=4)
+    torch.manual_seed(999)
+
+    assert ids(model, [1], tokens=40, seed=4)[:10] == short
+
+
+def test_each_choice_reports_the_chance_it_had():
+    model = build("transformer")
+    config = SamplingConfig(tokens=25, top_k=4, temperature=0.7)
+
+    for choice in generate(model, [1], config):
+        assert choice.probability == pytest.approx(float(next_distribution(choice.logits, config)[choice.id]))
+        assert choice.probability > 0 and int((choice.logits > choice.logits[choice.id]).sum()) < 4
