@@ -5,6 +5,7 @@ slow imports are done and a worker is put on standby; and it keeps Streamlit fro
 of its old kind, which would greet the first deep link with "Page not found".
 """
 
+import gc
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -15,14 +16,20 @@ from streamlit.web.server.starlette import App
 
 @asynccontextmanager
 async def ready(app: App) -> AsyncIterator[None]:
-    """Do once what every visitor would wait for."""
+    """Do once what every visitor would wait for.
+
+    Streamlit collects garbage after every rerun of a script; what is loaded here for good is taken out of its sight,
+    or each look at torch's hundred thousand objects would cost 0.15 s.
+    """
     from core import devices, jobs
-    from pages.ui import cached
+    from pages.ui import cached, charts, rung  # noqa: F401
 
     devices.limit_threads()
     jobs.warm()
     text = cached.corpus()
     cached.corpus_landmarks(text.sha256, text.name)
+    gc.collect()
+    gc.freeze()
     yield
 
 

@@ -50,7 +50,7 @@ def live(*, blocks: int, seconds: float) -> dict[str, Any]:
                     if kind == "watched":
                         page.goto(f"{page.base}/transformer?run={run.slug}")
                         page.wait_for_selector("canvas", timeout=60_000)
-                    rest = 0.5 if kind != "watched" else 2.0
+                    rest = 0.5 if kind != "watched" else 6.0  # a page just opened is busy with itself
                     _steps(events, recorder if kind != "bare" else None, rest)
                     times[kind].append(_steps(events, recorder if kind != "bare" else None, seconds))
                     if kind == "watched":

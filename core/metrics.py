@@ -31,7 +31,7 @@ class MetricsWriter:
         """Add one point to each named curve, as a single record."""
         rows = [Summary.Value(tag=tag, simple_value=value) for tag, value in values.items()]
         self._writer.add_event(Event(step=step, wall_time=time.time(), summary=Summary(value=rows)))
-        if time.monotonic() - self._flushed > 0.2:
+        if time.monotonic() - self._flushed > 0.5:
             self.flush()
 
     def flush(self) -> None:

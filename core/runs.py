@@ -3,7 +3,7 @@
 A run is a folder of files in standard formats; whoever shows it reads them, whoever trains writes them::
 
     config.json        what was asked for: rung, settings, corpus, seed, versions
-    status.json        where it is now; replaced atomically by the worker, about four times a second
+    status.json        where it is now; replaced atomically by the worker, about twice a second
     label.json         the name the learner gave it
     events.out.tfevents.*   every curve, as TensorBoard event files
     trainer.pt         all that a resumed run needs; model.safetensors: the newest weights for everybody else

@@ -7,6 +7,7 @@ says what happened. It prints to the run's log file, never into a pipe that some
 
 import math
 import os
+import select
 import signal
 import sys
 import time
@@ -60,7 +61,7 @@ class Recorder:
         now = time.monotonic()
         if now - self._saved > CHECKPOINT_SECONDS:
             self.save()
-        if now - self._wrote > 0.25 or event.step == 1:
+        if now - self._wrote > 0.5 or event.step == 1:
             self.write_status()
 
     def evaluated(self, event: Evaluated) -> None:
@@ -304,11 +305,13 @@ def stand_by() -> Path | None:
     """Get everything slow done, then wait for a run folder on standard input. None if the parent went away.
 
     Libraries finish loading at the first step of a model (torch's optimisers alone take over a second), so one step
-    of each rung's first preset is taken here.
+    of each rung's first preset is taken here, unless there is a job already.
     """
     corpus = load_corpus()
     device = devices.resolve("auto")
     for stage in STAGES.values():
+        if select.select([sys.stdin], [], [], 0)[0]:
+            break
         model, train_config = stage.settings(stage.default_preset, {}, {})
         trainer = Trainer(stage.build(model, corpus.tokenizer.size), train_config, corpus.train_ids, device)
         trainer.step()

@@ -121,5 +121,4 @@ class ResidualNet(LanguageModel):
 
     def hidden_matrices(self) -> Iterator[nn.Parameter]:
         """Yield the weights of the layers, the widening one included."""
-        yield self.widen.weight
-        yield from (p for p in self.layers.parameters() if p.ndim == 2)
+        return (p for part in (self.widen, self.layers) for p in part.parameters() if p.ndim == 2)

@@ -82,24 +82,23 @@ class WaveNetConfig(Settings):
 
 
 class Queue:
-    """The last `delay` inputs of one layer, as a ring: the oldest is read and overwritten by the newest."""
+    """The last `delay` inputs of one layer, as a ring: each new one is written where the oldest was read before."""
 
     def __init__(self, delay: int, batch: int, like: Tensor) -> None:
-        self.ring = like.new_zeros(delay, batch, like.shape[-1])  # (delay, B, C) zero: before the text there is nothing
-        self.oldest = 0
+        self.ring = like.new_zeros(delay + 1, batch, 1, like.shape[-1])  # zero: before the text there is nothing
+        self.now = 0
 
     def push(self, x: Tensor) -> Tensor:
         """Take in x (B, T, C) and return the same, `delay` positions late (B, T, C)."""
-        delay, T = len(self.ring), x.shape[1]
+        slots, T = len(self.ring), x.shape[1]
         if T == 1:  # the usual case costs the same however long the delay
-            slot = self.ring[self.oldest]  # (B, C)
-            late = slot.clone()[:, None]  # (B, 1, C)
-            slot.copy_(x[:, 0])
-            self.oldest = (self.oldest + 1) % delay
-            return late
-        both = torch.cat((self.ring.roll(-self.oldest, 0), x.transpose(0, 1)))  # (delay+T, B, C) in order of time
-        self.ring, self.oldest = both[T:].clone(), 0  # (delay, B, C)
-        return both[:T].transpose(0, 1)  # (B, T, C)
+            self.ring[self.now] = x  # (B, 1, C)
+            self.now = (self.now + 1) % slots
+            return self.ring[self.now]  # (B, 1, C) the oldest
+        new = x.transpose(0, 1)[:, :, None]  # (T, B, 1, C)
+        both = torch.cat((self.ring.roll(-self.now, 0)[1:], new))  # (delay+T, B, 1, C) in order of time
+        self.ring, self.now = torch.cat((both[T:], new[:1])), slots - 1  # the last slot is written next
+        return both[:T, :, 0].transpose(0, 1)  # (B, T, C)
 
 
 def pair(x: Tensor, dilation: int, queue: Queue | None = None) -> Tensor:
@@ -120,17 +119,18 @@ class GatedLayer(nn.Module):
         self.dilation = dilation
         self.filter_gate = nn.Linear(2 * C, 2 * C)  # what to pass on, and how much of it, in one product
         self.residual = nn.Linear(C, C)
-        self.skip = nn.Linear(C, config.skip_channels)
-        self.drop = nn.Dropout(config.dropout)
-        for linear, gain in ((self.filter_gate, 1.0), (self.residual, 1 / math.sqrt(depth)), (self.skip, 1.0)):
-            nn.init.normal_(linear.weight, std=gain / math.sqrt(linear.in_features))
-            nn.init.zeros_(linear.bias)
+        self.dropout = config.dropout
+        nn.init.normal_(self.filter_gate.weight, std=1 / math.sqrt(2 * C))
+        nn.init.normal_(self.residual.weight, std=1 / math.sqrt(C * depth))  # the sum of all layers has size 1
+        nn.init.zeros_(self.filter_gate.bias)
+        nn.init.zeros_(self.residual.bias)
 
     def forward(self, x: Tensor, queue: Queue | None = None) -> tuple[Tensor, Tensor]:
-        """Map (B, T, C) to the next layer's input (B, T, C) and a share of the skip sum (B, T, S)."""
+        """Map (B, T, C) to the next layer's input (B, T, C) and what goes straight to the end (B, T, C)."""
         f, g = self.filter_gate(pair(x, self.dilation, queue)).chunk(2, dim=-1)  # (B, T, C) each
-        z = self.drop(torch.tanh(f) * torch.sigmoid(g))  # (B, T, C) the gate decides what of the filter gets through
-        return x + self.residual(z), self.skip(z)  # (B, T, C), (B, T, S)
+        z = torch.tanh(f) * torch.sigmoid(g)  # (B, T, C) the gate decides what of the filter gets through
+        z = F.dropout(z, self.dropout, self.training)  # (B, T, C)
+        return x + self.residual(z), z  # (B, T, C) each
 
 
 class FuseLayer(nn.Module):
@@ -140,14 +140,14 @@ class FuseLayer(nn.Module):
         super().__init__()
         self.dilation = dilation
         self.fuse = nn.Linear(2 * config.channels, config.channels)
-        self.drop = nn.Dropout(config.dropout)
+        self.dropout = config.dropout
         nn.init.normal_(self.fuse.weight, std=TANH_GAIN / math.sqrt(self.fuse.in_features))
         nn.init.zeros_(self.fuse.bias)
 
     def forward(self, x: Tensor, queue: Queue | None = None) -> Tensor:
         """Map (B, T, C) to (B, T, C)."""
-        fused: Tensor = self.drop(torch.tanh(self.fuse(pair(x, self.dilation, queue))))  # (B, T, C)
-        return fused
+        fused = torch.tanh(self.fuse(pair(x, self.dilation, queue)))  # (B, T, C)
+        return F.dropout(fused, self.dropout, self.training)  # (B, T, C)
 
 
 class WaveNet(LanguageModel):
@@ -165,7 +165,13 @@ class WaveNet(LanguageModel):
         top = config.channels
         if self.gated:
             top = config.skip_channels
-            self.mix = nn.Linear(top, top)  # one more layer on the sum of the skip outputs
+            inputs = len(self.layers) * config.channels
+            self.skip = nn.Linear(
+                inputs, top
+            )  # a skip connection from each layer and the sum of them all, as one product
+            nn.init.normal_(self.skip.weight, std=1 / math.sqrt(inputs))
+            nn.init.zeros_(self.skip.bias)
+            self.mix = nn.Linear(top, top)  # one more layer on the sum
             nn.init.normal_(self.mix.weight, std=math.sqrt(2 / top))
             nn.init.zeros_(self.mix.bias)
         self.head = nn.Linear(top, vocab_size)
@@ -181,15 +187,15 @@ class WaveNet(LanguageModel):
         """Map ids (B, T) to logits (B, T, V), each position from its receptive field alone."""
         x = self.embedding(ids)  # (B, T, C)
         queues: list[Queue] | list[None] = cache or [None] * len(self.layers)
-        skips: Tensor | float = 0.0
+        straight: list[Tensor] = []
         for layer, queue in zip(self.layers, queues, strict=True):
             if self.gated:
-                x, skip = layer(x, queue)  # (B, T, C), (B, T, S)
-                skips = skips + skip  # (B, T, S)
+                x, z = layer(x, queue)  # (B, T, C) each
+                straight.append(z)
             else:
                 x = layer(x, queue)  # (B, T, C)
-        if isinstance(skips, Tensor):
-            skips = skips / math.sqrt(len(self.layers))  # (B, T, S) of one size, however many layers
+        if self.gated:
+            skips = self.skip(torch.cat(straight, dim=-1))  # (B, T, S) summed over the layers
             x = F.relu(self.mix(F.relu(skips)))  # (B, T, S)
         logits: Tensor = self.head(x)  # (B, T, V)
         return logits
@@ -199,10 +205,9 @@ class WaveNet(LanguageModel):
         return [Queue(dilation, batch, self.embedding.weight) for dilation in self.config.dilations]
 
     def hidden_matrices(self) -> Iterator[nn.Parameter]:
-        """Yield the weights of the layers, and of the one on the skip sum."""
-        yield from (p for p in self.layers.parameters() if p.ndim == 2)
-        if self.gated:
-            yield self.mix.weight
+        """Yield the weights of the layers, of the skips and of the one on their sum."""
+        parts: list[nn.Module] = [self.layers, self.skip, self.mix] if self.gated else [self.layers]
+        return (p for part in parts for p in part.parameters() if p.ndim == 2)
 
     def stacked(self, weight: nn.Parameter) -> int:
         """Two for filter and gate in one product, else one."""

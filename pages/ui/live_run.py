@@ -67,9 +67,9 @@ def live_run(slug: str) -> None:
     marks = [Landmark(m.label, m.value, m.help) for m in cached.corpus_landmarks(corpus.sha256, corpus.name)]
     shown = [curve for each in (run, *others) for curve in loss_curves(each)]
     live = any(each.state.active for each in (run, *others))
-    curves(shown, marks, live=live, key="loss-curves")
+    interval = 1.0 if run.status.seconds < 60 else 2.0  # seconds between two looks: later on, less is new
+    curves(shown, marks, live=live, key="loss-curves", interval=interval)
     sample_strip(runs.samples(run.path), following=live, key="sample-strip")
-    _details(run)
     was_live = st.session_state.get("watching") == slug
     if run.state.active:
         st.session_state["watching"] = slug
@@ -167,7 +167,8 @@ def _others(run: Run) -> list[Run]:
     return [slugs[s] for s in chosen if s in slugs]
 
 
-def _details(run: Run) -> None:
+def details(run: Run) -> None:
+    """A run's settings, log and folder; not part of the live view, which would draw them anew each second."""
     config = run.need()
     with st.expander("Settings of this run, its log and its folder"):
         left, right = st.columns(2)

@@ -1,5 +1,6 @@
 """The page of one rung, in the order every rung keeps: what is new, settings and Train, the live view, its views."""
 
+import time
 from collections.abc import Callable
 
 import streamlit as st
@@ -7,11 +8,12 @@ import streamlit as st
 from core import jobs, launch, runs, speed, stages
 from core.config import Settings, TrainConfig
 from core.errors import BardlabError
+from core.metrics import TRAIN_LOSS
 from core.runs import Run
 from core.stages import Stage
 from pages.ui import cached, state, words
 from pages.ui.config_form import config_form
-from pages.ui.live_run import live_run, pick_run
+from pages.ui.live_run import details, live_run, pick_run
 
 View = Callable[[Run], None]
 
@@ -33,8 +35,10 @@ def rung(key: str, views: View | None = None) -> None:
         )
         return
     live_run(run.slug)
-    if views is not None and run.damage is None:
-        views(run)
+    if run.damage is None:
+        details(run)
+        if views is not None:
+            views(run)
 
 
 def _train_box(stage: Stage) -> None:
@@ -95,3 +99,14 @@ def _start(stage_key: str, preset: str, model: dict[str, object], train: dict[st
         state.say_error(str(error))
         return
     state.show_run(run.slug)
+    _give_it_a_moment(run)
+
+
+def _give_it_a_moment(run: Run) -> None:
+    """Wait for the first point of a worker that stands ready, so that the chart is drawn with it; no longer than that.
+
+    The browser takes half a second to draw the chart; without a point in it, a second drawing has to follow.
+    """
+    until = time.monotonic() + 0.3
+    while time.monotonic() < until and not len(cached.reader(run).curve(TRAIN_LOSS)[0]):
+        time.sleep(0.02)
