@@ -65,14 +65,16 @@ def wait(run: Run, seconds: float) -> Run:
 def warm() -> None:
     """Keep one worker standing by, so that the next job starts at once. Cheap to call again and again.
 
-    The first time on a machine, another process times a few training steps of each rung, for the estimates.
+    If this machine's speed on a rung is not known yet, another process times a few training steps, for the estimates.
     """
+    from core import speed
+
     global _spare, _probed
     with _lock:
         _reap()
         if _spare is None:
             _spare = _spawn(["--spare"], None)
-        if not _probed and not (paths.runs() / runs.SPEED).exists():
+        if not _probed and not speed.all_known():
             _probed = True
             _children.append(_spawn(["--probe"], None))
 

@@ -71,7 +71,8 @@ def generate(model: LanguageModel, prompt: list[int], config: SamplingConfig) ->
 
     Each is drawn from the distribution after the last `context` characters. While the text fits the context, a cache
     lets the model read each character once; beyond it the window rolls and is read anew, so that the distribution is
-    the one of the definition at every position.
+    the one of the definition at every position. A model that slides keeps its cache for ever: older characters fall
+    out of its reach by themselves.
     """
     device = next(model.parameters()).device
     generator = torch.Generator().manual_seed(config.seed)
@@ -79,7 +80,7 @@ def generate(model: LanguageModel, prompt: list[int], config: SamplingConfig) ->
     model.eval()
     cache, read = model.new_cache(1), 0
     for _ in range(config.tokens):
-        if cache is not None and len(ids) <= model.context:
+        if cache is not None and (model.slides or len(ids) <= model.context):
             fresh = torch.tensor([ids[read:]], device=device)  # (1, T) what the cache has not seen
             logits = model(fresh, cache)[0, -1].float().cpu()  # (V,)
             read = len(ids)

@@ -115,6 +115,11 @@ def known(stage: Stage, device: str) -> bool:
     return bool(_measured().get(f"{stage.key}/{device}"))
 
 
+def all_known() -> bool:
+    """True if this machine's speed on every rung has been measured."""
+    return all(known(stage, best_device()) for stage in stages.STAGES.values())
+
+
 def seconds_per_step(stage: Stage, device: str, flops: float) -> float | None:
     """Estimate the time of one training step from measured ones, or None if nothing was measured yet.
 

@@ -9,7 +9,10 @@ from core.config import Settings, TrainConfig
 from core.errors import BardlabError
 from core.models.bigram import Bigram, BigramConfig
 from core.models.contract import LanguageModel
+from core.models.mlp import MLP, MLPConfig
+from core.models.residual import ResidualConfig, ResidualNet
 from core.models.transformer import Transformer, TransformerConfig
+from core.models.wavenet import WaveNet, WaveNetConfig
 
 
 @dataclass(frozen=True)
@@ -62,6 +65,9 @@ class Stage:
         )
 
 
+QUICK: Mapping[str, Any] = dict(optimizer="muon", learning_rate=5e-3, cooldown=0.6, warmup=10)
+"""The quick recipe: Muon on the hidden matrices, AdamW on the rest, a linear cool-down over the last 60 %."""
+
 BIGRAM = Stage(
     key="bigram",
     title="Bigram",
@@ -104,6 +110,97 @@ BIGRAM = Stage(
     },
 )
 
+PERCEPTRON = Stage(
+    key="mlp",
+    title="MLP",
+    idea="The next character depends on the last few, each described by a learned vector.",
+    new=(
+        "The bigram's table would need a row for every possible pair, triple, ... of characters. Instead each "
+        "character gets a short vector, its embedding; the vectors of the last few are laid side by side, and a hidden "
+        "layer learns what combinations of them mean. Characters that behave alike end up with vectors alike."
+    ),
+    paper="Bengio et al. (2003), A neural probabilistic language model",
+    paper_url="https://www.jmlr.org/papers/v3/bengio03a.html",
+    config=MLPConfig,
+    model=MLP,
+    presets={
+        "seconds": Preset(
+            "Eight characters back, in about ten seconds.",
+            model=dict(),
+            train=dict(steps=1000, batch_size=16, window=64, eval_every=100, **QUICK),
+        ),
+        "minutes": Preset(
+            "Twice as wide, with dropout, in a minute or two on two CPU cores.",
+            model=dict(d_embed=32, d_hidden=512, dropout=0.1),
+            train=dict(steps=4000, batch_size=16, window=64, eval_every=500, **QUICK),
+        ),
+        "best": Preset(
+            "The best that this rung reached here: wide, with more dropout, in a few minutes.",
+            model=dict(d_embed=32, d_hidden=1024, dropout=0.2),
+            train=dict(steps=6000, batch_size=16, window=64, eval_every=1000, **QUICK),
+        ),
+    },
+)
+
+WAVENET = Stage(
+    key="wavenet",
+    title="WaveNet",
+    idea="Look back twice as far with every layer.",
+    new=(
+        "The MLP squeezes all it sees through one layer, and every further character makes that layer larger. Here "
+        "each layer joins just two positions, but these lie 1, 2, 4, 8, ... characters apart: six layers reach 64 "
+        "characters back. Gates decide what passes, and every layer also writes to the output directly."
+    ),
+    paper="van den Oord et al. (2016), WaveNet: a generative model for raw audio",
+    paper_url="https://arxiv.org/abs/1609.03499",
+    config=WaveNetConfig,
+    model=WaveNet,
+    presets={
+        "seconds": Preset(
+            "Five narrow layers that reach 32 characters back, in half a minute.",
+            model=dict(n_layer=5, channels=48, skip_channels=64),
+            train=dict(steps=600, batch_size=8, window=128, eval_every=100, **QUICK),
+        ),
+        "minutes": Preset(
+            "Six layers that reach 64 characters back, in two to three minutes on two CPU cores.",
+            model=dict(n_layer=6, channels=128, dropout=0.1),
+            train=dict(steps=1500, batch_size=8, window=256, eval_every=250, **QUICK),
+        ),
+    },
+)
+
+RESIDUAL = Stage(
+    key="residual",
+    title="Residual network",
+    idea="Add what a layer finds to what came in, and depth stops hurting.",
+    new=(
+        "More layers should be able to do more, yet a plain stack of 32 learns worse than one of 4: the gradient "
+        "fades on its way down. A skip connection around every layer leaves it a straight road. Turn the dial `skip` "
+        "from 1 to 0 and train the same network again to see the difference."
+    ),
+    paper="He et al. (2015), Deep residual learning for image recognition",
+    paper_url="https://arxiv.org/abs/1512.03385",
+    config=ResidualConfig,
+    model=ResidualNet,
+    presets={
+        "seconds": Preset(
+            "Eight layers, in about ten seconds.",
+            model=dict(context=8, depth=8, width=64),
+            train=dict(steps=500, batch_size=8, window=64, eval_every=50, **QUICK),
+        ),
+        "minutes": Preset(
+            "32 layers with skip connections, in a minute or two on two CPU cores.",
+            model=dict(context=8),
+            train=dict(steps=1500, batch_size=8, window=64, eval_every=250, **QUICK),
+        ),
+        "plain": Preset(
+            "Its twin without them: same weights at the start, same batches, skip at 0.",
+            model=dict(context=8, skip=0.0),
+            train=dict(steps=1500, batch_size=8, window=64, eval_every=250, **QUICK),
+        ),
+    },
+)
+
 TRANSFORMER = Stage(
     key="transformer",
     title="Transformer",
@@ -121,16 +218,12 @@ TRANSFORMER = Stage(
         "seconds": Preset(
             "A small one that starts to look like a play in under half a minute on two CPU cores.",
             model=dict(n_layer=2, n_head=4, d_model=64, context=64, dropout=0.0, positions="rotary"),
-            train=dict(
-                steps=500, batch_size=16, optimizer="muon", learning_rate=5e-3, cooldown=0.6, warmup=10, eval_every=50
-            ),
+            train=dict(steps=500, batch_size=16, eval_every=50, **QUICK),
         ),
         "minutes": Preset(
             "The size of nanoGPT's CPU recipe: legible Shakespeare within three minutes on two CPU cores.",
             model=dict(n_layer=4, n_head=4, d_model=128, context=64, dropout=0.0, positions="rotary"),
-            train=dict(
-                steps=1600, batch_size=12, optimizer="muon", learning_rate=5e-3, cooldown=0.6, warmup=10, eval_every=200
-            ),
+            train=dict(steps=1600, batch_size=12, eval_every=200, **QUICK),
         ),
         "reference": Preset(
             "The reference GPT to the letter: 10.8 million parameters. Minutes on a GPU, about a day on two CPU cores.",
@@ -140,7 +233,7 @@ TRANSFORMER = Stage(
     },
 )
 
-STAGES: dict[str, Stage] = {stage.key: stage for stage in (BIGRAM, TRANSFORMER)}
+STAGES: dict[str, Stage] = {stage.key: stage for stage in (BIGRAM, PERCEPTRON, WAVENET, RESIDUAL, TRANSFORMER)}
 
 
 def get(key: str) -> Stage:

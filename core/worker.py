@@ -29,7 +29,7 @@ from core.errors import BardlabError
 from core.metrics import CHARACTERS, SECONDS, TRAIN_LOSS, VAL_LOSS, MetricsWriter
 from core.models.contract import parameter_count
 from core.runs import Run, RunConfig, Sample, State, Status
-from core.speed import probe
+from core.speed import known, probe
 from core.speed import record as record_speed
 from core.stages import STAGES
 from core.training import Evaluated, Progress, Trainer, train
@@ -333,8 +333,10 @@ def main(arguments: list[str]) -> Any:
     devices.limit_threads()
     if arguments == ["--probe"]:
         corpus = load_corpus()
+        device = devices.resolve("auto")
         for stage in STAGES.values():
-            probe(stage, devices.resolve("auto"), corpus.train_ids, corpus.tokenizer.size)
+            if not known(stage, device.type):
+                probe(stage, device, corpus.train_ids, corpus.tokenizer.size)
         return
     path = stand_by() if arguments == ["--spare"] else Path(arguments[0])
     if path is None:

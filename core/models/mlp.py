@@ -150,7 +150,7 @@ class MLP(LanguageModel):
     def __init__(self, config: MLPConfig, vocab_size: int) -> None:
         super().__init__(config, vocab_size)
         self.config: MLPConfig = config
-        self.embedding = nn.Embedding(vocab_size, config.d_embed)  # each number from N(0, 1)
+        self.token_embedding = nn.Embedding(vocab_size, config.d_embed)  # each number from N(0, 1)
         sizes = [config.context * config.d_embed] + [config.d_hidden] * (config.n_hidden - 1)
         self.hidden = nn.ModuleList(Hidden(config, inputs) for inputs in sizes)
         self.head = nn.Linear(config.d_hidden, vocab_size)
@@ -164,7 +164,7 @@ class MLP(LanguageModel):
 
     def forward(self, ids: Tensor, cache: Recent | None = None) -> Tensor:
         """Map ids (B, T) to logits (B, T, V), each position from its last `context` characters (Bengio eq. 1)."""
-        embedded = self.embedding(ids)  # (B, T, E)
+        embedded = self.token_embedding(ids)  # (B, T, E)
         x = side_by_side(embedded, self.context, cache)  # (B, T, K·E)
         for layer in self.hidden:
             x = layer(x)  # (B, T, H)
@@ -173,7 +173,7 @@ class MLP(LanguageModel):
 
     def new_cache(self, batch: int) -> Recent:
         """Return an empty memory of the last characters, for `batch` texts."""
-        return Recent(batch, self.context, self.embedding.weight)
+        return Recent(batch, self.context, self.token_embedding.weight)
 
     def hidden_matrices(self) -> Iterator[nn.Parameter]:
         """Yield the weights of the hidden layers."""

@@ -91,7 +91,7 @@ class ResidualNet(LanguageModel):
     def __init__(self, config: ResidualConfig, vocab_size: int) -> None:
         super().__init__(config, vocab_size)
         self.config: ResidualConfig = config
-        self.embedding = nn.Embedding(vocab_size, config.d_embed)  # each number from N(0, 1)
+        self.token_embedding = nn.Embedding(vocab_size, config.d_embed)  # each number from N(0, 1)
         self.widen = nn.Linear(config.context * config.d_embed, config.width)
         self.layers = nn.ModuleList(Layer(config) for _ in range(config.depth))
         self.norm_final = nn.LayerNorm(config.width) if config.norm else nn.Identity()
@@ -108,7 +108,7 @@ class ResidualNet(LanguageModel):
 
     def forward(self, ids: Tensor, cache: Recent | None = None) -> Tensor:
         """Map ids (B, T) to logits (B, T, V), each position from its last `context` characters."""
-        embedded = self.embedding(ids)  # (B, T, E)
+        embedded = self.token_embedding(ids)  # (B, T, E)
         x = self.widen(side_by_side(embedded, self.context, cache))  # (B, T, W)
         for layer in self.layers:
             x = layer(x)  # (B, T, W)
@@ -117,7 +117,7 @@ class ResidualNet(LanguageModel):
 
     def new_cache(self, batch: int) -> Recent:
         """Return an empty memory of the last characters, for `batch` texts."""
-        return Recent(batch, self.context, self.embedding.weight)
+        return Recent(batch, self.context, self.token_embedding.weight)
 
     def hidden_matrices(self) -> Iterator[nn.Parameter]:
         """Yield the weights of the layers, the widening one included."""

@@ -159,7 +159,7 @@ class WaveNet(LanguageModel):
         super().__init__(config, vocab_size)
         self.config: WaveNetConfig = config
         self.gated = config.variant == "dilated"
-        self.embedding = nn.Embedding(vocab_size, config.channels)  # each number from N(0, 1)
+        self.token_embedding = nn.Embedding(vocab_size, config.channels)  # each number from N(0, 1)
         layer = GatedLayer if self.gated else FuseLayer
         self.layers = nn.ModuleList(layer(config, dilation) for dilation in config.dilations)
         top = config.channels
@@ -185,7 +185,7 @@ class WaveNet(LanguageModel):
 
     def forward(self, ids: Tensor, cache: list[Queue] | None = None) -> Tensor:
         """Map ids (B, T) to logits (B, T, V), each position from its receptive field alone."""
-        x = self.embedding(ids)  # (B, T, C)
+        x = self.token_embedding(ids)  # (B, T, C)
         queues: list[Queue] | list[None] = cache or [None] * len(self.layers)
         straight: list[Tensor] = []
         for layer, queue in zip(self.layers, queues, strict=True):
@@ -202,7 +202,7 @@ class WaveNet(LanguageModel):
 
     def new_cache(self, batch: int) -> list[Queue]:
         """Return one empty queue a layer, for `batch` texts. They hold what the layer needs of any length of text."""
-        return [Queue(dilation, batch, self.embedding.weight) for dilation in self.config.dilations]
+        return [Queue(dilation, batch, self.token_embedding.weight) for dilation in self.config.dilations]
 
     def hidden_matrices(self) -> Iterator[nn.Parameter]:
         """Yield the weights of the layers, of the skips and of the one on their sum."""

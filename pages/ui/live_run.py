@@ -92,8 +92,9 @@ def loss_curves(run: Run) -> list[Curve]:
 
 def _headline(run: Run) -> None:
     title, act = st.columns([3, 1], vertical_alignment="center")
-    note = f" {run.status.message}" if run.status.message and run.state is not State.RUNNING else ""
-    title.markdown(f"**{run.name}** {state_badge(run)}{note}")
+    note = f": {run.status.message}" if run.status.message and run.state is not State.RUNNING else ""
+    device = f" on the {words.device(run.status.device)}" if run.status.device else ""
+    title.markdown(f"**{run.name}** {state_badge(run)}{device}{note}")
     with act.container(horizontal=True, horizontal_alignment="right"):
         if run.state in (State.QUEUED, State.RUNNING):
             st.button(
@@ -123,7 +124,7 @@ def _numbers(run: Run) -> None:
     bits = f"{s.val_loss / math.log(2):.3f} bits" if s.val_loss is not None else None
     left = f"{words.duration(s.eta_seconds)} left" if run.state.active and s.eta_seconds is not None else None
     rate = f"{s.tokens_per_second:,.0f} characters/s" if s.tokens_per_second else None
-    with st.container(horizontal=True, gap="large"):
+    with st.container(horizontal=True, gap="medium"):
         st.metric("Step", f"{s.step:,} / {s.of:,}", help="Optimiser steps taken, of those asked for.")
         st.metric("Training loss", words.loss(s.train_loss), help="Nats a character, mean of the latest batches.")
         st.metric(
@@ -147,7 +148,6 @@ def _numbers(run: Run) -> None:
             **plain,
             help="Spent on this run so far, evaluations included; below, what is left at this speed.",
         )
-        st.metric("Device", words.device(s.device), help="Where the run is, or was, computed.")
 
 
 def _others(run: Run) -> list[Run]:

@@ -5,7 +5,13 @@ from streamlit.navigation.page import StreamlitPage
 
 from core.stages import STAGES
 
-ICONS = {"bigram": ":material/table_chart:", "transformer": ":material/hub:"}
+ICONS = {
+    "bigram": ":material/table_chart:",
+    "mlp": ":material/scatter_plot:",
+    "wavenet": ":material/account_tree:",
+    "residual": ":material/layers:",
+    "transformer": ":material/hub:",
+}
 
 
 def rung_page(key: str) -> StreamlitPage:

@@ -18,8 +18,8 @@ from pages.ui.live_run import details, live_run, pick_run
 View = Callable[[Run], None]
 
 
-def rung(key: str, views: View | None = None) -> None:
-    """Draw a rung's page; `views` draws what is special to it, given the run shown."""
+def rung(key: str, *views: View) -> None:
+    """Draw a rung's page; each of `views` draws something of the run shown."""
     stage = stages.get(key)
     jobs.warm()
     state.notices()
@@ -37,8 +37,8 @@ def rung(key: str, views: View | None = None) -> None:
     live_run(run.slug)
     if run.damage is None:
         details(run)
-        if views is not None:
-            views(run)
+        for view in views:
+            view(run)
 
 
 def _train_box(stage: Stage) -> None:

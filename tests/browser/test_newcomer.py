@@ -9,12 +9,13 @@ from playwright.sync_api import Browser, Page, expect
 
 from core import jobs, runs
 from core.runs import State
+from core.stages import STAGES
 from tests.browser.conftest import Serve
 from tests.conftest import copied
 
 pytestmark = pytest.mark.browser
 
-PATHS = ["", "bigram", "transformer", "write", "runs", "text"]
+PATHS = ["", *STAGES, "write", "runs", "text"]
 
 
 @pytest.fixture

@@ -156,7 +156,7 @@ def test_hidden_matrices_are_those_between_hidden_layers(variant: tuple[Language
     """2-D, all distinct, neither embedding nor head, and they divide into the matrices they hold."""
     model, _ = variant
     hidden = list(model.hidden_matrices())
-    outside = {id(model.embedding.weight), id(model.head.weight)}  # type: ignore[union-attr]
+    outside = {id(model.token_embedding.weight), id(model.head.weight)}  # type: ignore[union-attr]
 
     assert hidden
     assert all(w.ndim == 2 and w.shape[0] % model.stacked(w) == 0 for w in hidden)
@@ -174,7 +174,7 @@ def test_the_first_layer_weighs_characters_side_by_side():
     model = mlp().eval()
     ids = torch.randint(VOCAB, (1, 12))
     first = model.hidden[0].linear  # type: ignore[union-attr]
-    flat = torch.cat([model.embedding.weight[i] for i in ids[0, 4:9]])  # (K·E,) ends at position 8
+    flat = torch.cat([model.token_embedding.weight[i] for i in ids[0, 4:9]])  # (K·E,) ends at position 8
     expected = model.head(torch.tanh(first.weight @ flat + first.bias))  # type: ignore[operator]
 
     torch.testing.assert_close(model(ids)[0, 8], expected)
@@ -230,7 +230,7 @@ def test_the_fuse_variant_is_the_hierarchical_tree():
     torch.manual_seed(0)
     model = wavenet(variant="fuse").eval()
     ids = torch.randint(VOCAB, (4, 8))
-    x = model.embedding(ids)  # (4, 8, C)
+    x = model.token_embedding(ids)  # (4, 8, C)
     for layer in model.layers:
         x = torch.tanh(layer.fuse(x.reshape(4, x.shape[1] // 2, -1)))  # type: ignore[operator]  # half as many, each of two
 

@@ -1,0 +1,6 @@
+"""The WaveNet's page."""
+
+from pages.ui.rung import rung
+from pages.ui.views import embeddings, parameters
+
+rung("wavenet", parameters, embeddings)
