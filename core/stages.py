@@ -1,18 +1,21 @@
 """The ladder: every rung is declared here, once. Pages, command line, tests and README iterate this registry."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+import inspect
+import textwrap
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
+from string import Template
 from typing import Any
 
 from core.config import Settings, TrainConfig
 from core.errors import BardlabError
-from core.models.bigram import Bigram, BigramConfig
+from core.models.bigram import Bigram, BigramConfig, counted_logits
 from core.models.contract import LanguageModel
 from core.models.mlp import MLP, MLPConfig
-from core.models.residual import ResidualConfig, ResidualNet
-from core.models.transformer import Transformer, TransformerConfig
-from core.models.wavenet import WaveNet, WaveNetConfig
+from core.models.residual import Layer, ResidualConfig, ResidualNet
+from core.models.transformer import Attention, Transformer, TransformerConfig
+from core.models.wavenet import GatedLayer, WaveNet, WaveNetConfig
 
 
 @dataclass(frozen=True)
@@ -22,6 +25,17 @@ class Preset:
     help: str
     model: Mapping[str, Any]
     train: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """Something worth trying: a preset with a few settings changed, and what to look for."""
+
+    title: str
+    look_for: str
+    preset: str
+    changes: Mapping[str, Any] = field(default_factory=dict)
+    """By dotted name, such as model.n_head."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +51,20 @@ class Stage:
     config: type[Settings]
     model: type[LanguageModel]
     presets: Mapping[str, Preset]
+    equation: str
+    """LaTeX, with $name for a setting of the model and $V for the number of characters."""
+    code: Callable[..., Any]
+    """The few lines that do the new thing."""
+    experiments: tuple[Experiment, ...]
+
+    def equation_of(self, config: Settings, vocab_size: int) -> str:
+        """Return the rung's equation with the numbers of one model in it."""
+        return Template(self.equation).substitute(config.model_dump(), V=vocab_size)
+
+    @cached_property
+    def source(self) -> str:
+        """The new lines as they stand in the source file."""
+        return textwrap.dedent(inspect.getsource(self.code))
 
     def build(self, config: Settings, vocab_size: int) -> LanguageModel:
         """Make the model with fresh weights, drawn from torch's global generator."""
@@ -108,6 +136,18 @@ BIGRAM = Stage(
             ),
         ),
     },
+    equation=r"p(x_{t+1} \mid x_t) = \operatorname{softmax}(W_{x_t}), \qquad W \in \mathbb{R}^{$V \times $V}",
+    code=counted_logits,
+    experiments=(
+        Experiment("Count instead of learning", "One pass over the text reaches the best loss at once.", "counted"),
+        Experiment(
+            "A learning rate far too high",
+            "The loss jumps about, and the table never settles.",
+            "seconds",
+            {"train.learning_rate": 30.0},
+        ),
+        Experiment("Follow the bare gradient", "SGD learns the common rows long before the rare ones.", "minutes"),
+    ),
 )
 
 PERCEPTRON = Stage(
@@ -140,6 +180,31 @@ PERCEPTRON = Stage(
             train=dict(steps=6000, batch_size=16, window=64, eval_every=1000, **QUICK),
         ),
     },
+    equation=(
+        r"h = \tanh\big(W\,[\,\underbrace{e_{x_{t-$context+1}};\ \ldots\ ;\ e_{x_t}}_{$context\ \text{characters}}\,]"
+        r" + b\big), \qquad e \in \mathbb{R}^{$d_embed},\quad h \in \mathbb{R}^{$d_hidden}"
+    ),
+    code=MLP.forward,
+    experiments=(
+        Experiment(
+            "Two numbers a character",
+            "The map below then shows all there is: vowels find each other.",
+            "seconds",
+            {"model.d_embed": 2},
+        ),
+        Experiment(
+            "See one character only",
+            "With no more to go on than the bigram, it cannot get below the bigram's loss.",
+            "seconds",
+            {"model.context": 1},
+        ),
+        Experiment(
+            "Start with weights five times too large",
+            "tanh saturates, little gradient comes through, and the loss starts high.",
+            "seconds",
+            {"model.init_gain": 5.0},
+        ),
+    ),
 )
 
 WAVENET = Stage(
@@ -167,6 +232,26 @@ WAVENET = Stage(
             train=dict(steps=1500, batch_size=8, window=256, eval_every=250, **QUICK),
         ),
     },
+    equation=(
+        r"z = \tanh(W_f * x) \odot \sigma(W_g * x), \qquad x \leftarrow x + W_r z, \qquad"
+        r"\text{reach} = 1 + $n_cycle\,(2^{$n_layer} - 1)"
+    ),
+    code=GatedLayer.forward,
+    experiments=(
+        Experiment("Half the reach", "One layer fewer: 16 characters back.", "seconds", {"model.n_layer": 4}),
+        Experiment(
+            "The bare tree",
+            "No gates, no residual, no skip outputs: the same reach, a higher loss.",
+            "seconds",
+            {"model.variant": "fuse"},
+        ),
+        Experiment(
+            "Two cycles of dilations",
+            "Twice as many layers look at the same neighbourhoods again.",
+            "seconds",
+            {"model.n_cycle": 2},
+        ),
+    ),
 )
 
 RESIDUAL = Stage(
@@ -199,6 +284,20 @@ RESIDUAL = Stage(
             train=dict(steps=1500, batch_size=8, window=64, eval_every=250, **QUICK),
         ),
     },
+    equation=(
+        r"x_{\ell+1} = $skip\,x_\ell + s\,F_\ell(x_\ell), \qquad F_\ell(x) = W_\ell \max(0, \operatorname{norm}(x))"
+        r" + b_\ell, \qquad \ell = 1, \ldots, $depth"
+    ),
+    code=Layer.forward,
+    experiments=(
+        Experiment(
+            "Cut the skips",
+            "Same weights at the start, same batches: compare it with the minutes preset.",
+            "plain",
+        ),
+        Experiment("Half a skip", "How much of the straight road is needed?", "minutes", {"model.skip": 0.5}),
+        Experiment("64 layers", "With skips, twice the depth still learns.", "minutes", {"model.depth": 64}),
+    ),
 )
 
 TRANSFORMER = Stage(
@@ -231,6 +330,27 @@ TRANSFORMER = Stage(
             train=dict(steps=5000, batch_size=64, learning_rate=3e-4, weight_decay=0.01, eval_every=500),
         ),
     },
+    equation=(
+        r"\operatorname{softmax}\!\left(\frac{Q K^\top}{\sqrt{$d_model / $n_head}}\right) V, \qquad "
+        r"Q, K, V \in \mathbb{R}^{$context \times ($d_model / $n_head)}, \qquad "
+        r"$n_head\ \text{heads in each of}\ $n_layer\ \text{blocks}"
+    ),
+    code=Attention.forward,
+    experiments=(
+        Experiment(
+            "No positions",
+            "Attention alone cannot tell what came first: how much does the loss rise?",
+            "seconds",
+            {"model.positions": "none"},
+        ),
+        Experiment("One head", "A single head must do everything by itself.", "seconds", {"model.n_head": 1}),
+        Experiment(
+            "AdamW instead of Muon",
+            "The same model, the same batches, another way of taking a step.",
+            "seconds",
+            {"train.optimizer": "adamw"},
+        ),
+    ),
 )
 
 STAGES: dict[str, Stage] = {stage.key: stage for stage in (BIGRAM, PERCEPTRON, WAVENET, RESIDUAL, TRANSFORMER)}

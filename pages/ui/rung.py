@@ -12,7 +12,7 @@ from core.metrics import TRAIN_LOSS
 from core.runs import Run
 from core.stages import Stage
 from pages.ui import cached, state, words
-from pages.ui.config_form import config_form
+from pages.ui.config_form import config_form, set_form
 from pages.ui.live_run import details, live_run, pick_run
 
 View = Callable[[Run], None]
@@ -25,23 +25,56 @@ def rung(key: str, *views: View) -> None:
     state.notices()
     st.markdown(f"*{stage.idea}* [{stage.paper}]({stage.paper_url})")
     st.markdown(stage.new)
+    equation = st.empty()
     st.subheader("Train")
-    _train_box(stage)
+    model = _train_box(stage)
+    if model is not None:
+        equation.latex(
+            stage.equation_of(model, cached.corpus().tokenizer.size), help="With the numbers of the sliders below."
+        )
     st.subheader("Watch")
     run = pick_run(key)
     if run is None:
         st.info(
             "Nothing trained yet. Press Train above: the curve starts within a second.", icon=":material/show_chart:"
         )
-        return
-    live_run(run.slug)
-    if run.damage is None:
-        details(run)
-        for view in views:
-            view(run)
+    else:
+        live_run(run.slug)
+        if run.damage is None:
+            details(run)
+            for view in views:
+                view(run)
+    _experiments(stage)
+    st.subheader("The new lines")
+    st.caption(f"From `core/models/{key}.py`, as they run here.")
+    st.code(stage.source, language="python", wrap_lines=True)
 
 
-def _train_box(stage: Stage) -> None:
+def _experiments(stage: Stage) -> None:
+    st.subheader("Try this")
+    for number, (experiment, column) in enumerate(
+        zip(stage.experiments, st.columns(len(stage.experiments)), strict=True)
+    ):
+        with column.container(border=True, height="stretch"):
+            st.markdown(f"**{experiment.title}**")
+            st.caption(experiment.look_for)
+            st.button(
+                "Set the sliders",
+                key=f"{stage.key}.try.{number}",
+                on_click=_set_up,
+                args=(stage.key, number),
+                help="Moves the sliders above; then press Train.",
+            )
+
+
+def _set_up(stage_key: str, number: int) -> None:
+    stage = stages.get(stage_key)
+    experiment = stage.experiments[number]
+    set_form(stage, experiment.preset, dict(experiment.changes))
+    state.say_next(f"{experiment.title}: the sliders are set, press Train", ":material/tune:")
+
+
+def _train_box(stage: Stage) -> Settings | None:
     with st.container(border=True):
         try:
             preset, model, train = config_form(stage)
@@ -50,7 +83,7 @@ def _train_box(stage: Stage) -> None:
         except BardlabError as error:
             st.error(str(error), icon=":material/error:")
             st.button("Train", type="primary", disabled=True, key=f"{stage.key}.train", help="Mend the setting first.")
-            return
+            return None
         device = speed.best_device()
         _estimate(stage, model, train, device)
         st.button(
@@ -64,6 +97,7 @@ def _train_box(stage: Stage) -> None:
         )
         st.caption("The same from a terminal:")
         st.code(launch.command(stage, preset, model, train), language="bash", wrap_lines=True)
+        return model
 
 
 def _estimate(stage: Stage, model: Settings, train: TrainConfig, device: str) -> None:

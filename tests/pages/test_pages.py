@@ -159,6 +159,20 @@ def test_a_preset_moves_the_sliders_and_the_command():
     assert app.code[0].value == "python -m core train transformer --preset reference --set model.n_layer=3"
 
 
+@pytest.mark.parametrize("script", RUNGS)
+def test_an_experiment_sets_the_sliders(script: str):
+    """Each button leads to a command line that names exactly its change."""
+    stage = STAGES[Path(script).stem]
+    for number, experiment in enumerate(stage.experiments):
+        app = draw(script)
+        app.button(key=f"{stage.key}.try.{number}").click().run()
+        shown = next(code.value for code in app.code if code.value.startswith("python -m core"))
+
+        assert f"--preset {experiment.preset}" in shown
+        assert shown.count("--set") == len(experiment.changes)
+        assert all(f"{name}={value}" in shown for name, value in experiment.changes.items())
+
+
 def test_train_starts_a_job_and_the_page_shows_it(home: Path):
     """The button makes a run folder, and the page moves to that run."""
     from core import jobs
