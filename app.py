@@ -21,13 +21,15 @@ async def ready(app: App) -> AsyncIterator[None]:
     Streamlit collects garbage after every rerun of a script; what is loaded here for good is taken out of its sight,
     or each look at torch's hundred thousand objects would cost 0.15 s.
     """
-    from core import devices, jobs
+    from core import devices, jobs, stages
     from pages.ui import cached, charts, rung  # noqa: F401
 
     devices.limit_threads()
     jobs.warm()
     text = cached.corpus()
     cached.corpus_landmarks(text.sha256, text.name)
+    for stage in stages.STAGES.values():
+        cached.cost(stage.key, *stage.settings(stage.default_preset, {}, {}), text.tokenizer.size)
     gc.collect()
     gc.freeze()
     yield

@@ -334,6 +334,7 @@ def main(arguments: list[str]) -> Any:
     if arguments == ["--probe"]:
         corpus = load_corpus()
         device = devices.resolve("auto")
+        os.nice(10)  # whatever the learner does meanwhile comes first
         for stage in STAGES.values():
             if not known(stage, device.type):
                 probe(stage, device, corpus.train_ids, corpus.tokenizer.size)
