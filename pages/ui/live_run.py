@@ -67,7 +67,7 @@ def live_run(slug: str) -> None:
     marks = [Landmark(m.label, m.value, m.help) for m in cached.corpus_landmarks(corpus.sha256, corpus.name)]
     shown = [curve for each in (run, *others) for curve in loss_curves(each)]
     live = any(each.state.active for each in (run, *others))
-    interval = 1.0 if run.status.seconds < 60 else 2.0  # seconds between two looks: later on, less is new
+    interval = min(5.0, max(1.0, run.status.seconds / 60))  # a look at a long curve brings as large a part of it
     curves(shown, marks, live=live, key="loss-curves", interval=interval)
     sample_strip(runs.samples(run.path), following=live, key="sample-strip")
     was_live = st.session_state.get("watching") == slug
