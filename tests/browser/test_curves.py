@@ -168,8 +168,7 @@ def test_a_double_click_shows_one_run_alone_and_again_all(chart: Locator) -> Non
 
 def test_polling_stops_when_no_longer_live(page: Page, chart: Locator) -> None:
     switch(page, "live")
-    page.wait_for_function("node => +node.dataset.sent === +node.dataset.points", arg=chart.element_handle())
-    page.wait_for_timeout(700)  # an answer under way may still come
+    page.wait_for_timeout(3000)  # the switch has to arrive, and an answer under way may still come
     polls, updates = number(chart, "polls"), number(chart, "updates")
     page.wait_for_timeout(1500)
     assert (number(chart, "polls"), number(chart, "updates")) == (polls, updates)
