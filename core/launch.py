@@ -7,12 +7,12 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import Any
 
-from core import devices, runs, stages
+from core import devices, stages
 from core.config import Device, Settings, TrainConfig
 from core.corpus import Corpus
 from core.corpus import load as load_corpus
 from core.errors import BardlabError
-from core.runs import Run, RunConfig
+from core.runs import RunConfig
 from core.stages import Stage
 
 DEVICES: tuple[Device, ...] = ("auto", "cpu", "cuda", "mps")
@@ -71,11 +71,6 @@ def check(stage: Stage, model: Settings, train: TrainConfig, corpus: Corpus) -> 
     if not train.prompt:
         raise BardlabError("train.prompt is empty; give at least one character, such as a line break")
     corpus.tokenizer.encode(train.prompt)
-
-
-def create(config: RunConfig) -> Run:
-    """Make the run folder."""
-    return runs.create(config)
 
 
 def overrides(stage: Stage, preset: str | None, model: Settings, train: TrainConfig) -> dict[str, Any]:

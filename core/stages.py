@@ -222,7 +222,7 @@ WAVENET = Stage(
     model=WaveNet,
     presets={
         "seconds": Preset(
-            "Five narrow layers that reach 32 characters back, in half a minute.",
+            "Five narrow layers that reach 32 characters back, in about ten seconds.",
             model=dict(n_layer=5, channels=48, skip_channels=64),
             train=dict(steps=600, batch_size=8, window=128, eval_every=100, **QUICK),
         ),
