@@ -15,6 +15,23 @@ from torch import Tensor, nn
 from core.config import Settings
 
 
+class Tap(nn.Module):
+    """A named place in the computation: what passes through can be read and replaced by forward hooks, else nothing.
+
+    Its name is its path in the model, such as `blocks.0.attention.pattern`. Inspection listens here (core/inspect/
+    trace.py), so what it shows is what the prediction was made of.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Hand on x of any shape."""
+        return x
+
+    @property
+    def heard(self) -> bool:
+        """True while somebody listens."""
+        return bool(self._forward_hooks)
+
+
 class LanguageModel(nn.Module):
     """Base of the rungs."""
 

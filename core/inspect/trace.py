@@ -1,0 +1,102 @@
+"""One look inside a prediction: the named activations it was made of, and what becomes of it when they are changed.
+
+A model passes what has a name through a `Tap`; a trace listens to these while the model runs. It is the computation
+that produced the logits, not a second implementation. An intervention (switch a head off, put in what another prompt
+had there) replaces what passes through a tap, in the same run.
+
+Names are the taps' paths in the model: `embed`, `blocks.3.resid_pre`, `blocks.3.attention.pattern`, `logits`.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+
+import torch
+from torch import Tensor
+
+from core.errors import BardlabError
+from core.models.contract import LanguageModel, Tap
+
+Intervention = Callable[[Tensor], Tensor]
+"""Takes what passes through a tap and returns what shall pass instead, of the same shape."""
+
+
+@dataclass(frozen=True)
+class Trace:
+    """What one run of a model was made of."""
+
+    logits: Tensor
+    """(B, T, V)"""
+    activations: Mapping[str, Tensor]
+    """By the taps' names, in the order in which they were passed."""
+
+    def __getitem__(self, name: str) -> Tensor:
+        """Return one activation. Raises KeyError if it was not listened to."""
+        return self.activations[name]
+
+
+def taps(model: LanguageModel) -> dict[str, Tap]:
+    """List a model's taps by name, in declaration order."""
+    return {name: module for name, module in model.named_modules() if isinstance(module, Tap)}
+
+
+@contextmanager
+def intervening(model: LanguageModel, interventions: Mapping[str, Intervention]) -> Iterator[None]:
+    """Let `interventions` act on every run of the model inside the `with` block.
+
+    Raises BardlabError if the model has no tap of a name.
+    """
+    known = taps(model)
+    with ExitStack() as stack:
+        for name, change in interventions.items():
+            stack.callback(_tap(known, name).register_forward_hook(_replacing(change)).remove)
+        yield
+
+
+@torch.no_grad()
+def trace(
+    model: LanguageModel,
+    ids: Tensor,
+    names: str | tuple[str, ...] = "*",
+    interventions: Mapping[str, Intervention] | None = None,
+) -> Trace:
+    """Run the model on ids (B, T) in evaluation mode and keep the activations whose names fit `names`.
+
+    `names` are patterns such as `blocks.*.pattern` or `*.resid_post`. What an intervention changed is kept changed.
+    Raises BardlabError if an intervention's tap does not exist.
+    """
+    wanted = (names,) if isinstance(names, str) else names
+    found: dict[str, Tensor] = {}
+    was_training = model.training
+    model.eval()
+    try:
+        with ExitStack() as stack:
+            stack.enter_context(intervening(model, interventions or {}))
+            for name, tap in taps(model).items():
+                if any(fnmatchcase(name, pattern) for pattern in wanted):
+                    stack.callback(tap.register_forward_hook(_keeping(found, name)).remove)
+            logits = model(ids)  # (B, T, V)
+    finally:
+        model.train(was_training)
+    return Trace(logits, found)
+
+
+def _tap(known: Mapping[str, Tap], name: str) -> Tap:
+    if name not in known:
+        raise BardlabError(f"this model has no activation {name!r}; it has {', '.join(known) or 'none'}")
+    return known[name]
+
+
+def _keeping(found: dict[str, Tensor], name: str) -> Callable[[Tap, tuple[Tensor, ...], Tensor], None]:
+    def keep(tap: Tap, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        found[name] = output
+
+    return keep
+
+
+def _replacing(change: Intervention) -> Callable[[Tap, tuple[Tensor, ...], Tensor], Tensor]:
+    def replace(tap: Tap, inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:
+        return change(output)
+
+    return replace
