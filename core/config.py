@@ -162,6 +162,15 @@ class TrainConfig(Settings):
         ticks=(0, 8, 16, 32, 64, 128, 256, 512, 1024),
         advanced=True,
     )
+    short_first: float = setting(
+        0.0,
+        "Share of the run, at its start, trained on shorter sequences: a quarter of the window, then half of it, with "
+        "as many more of them. What is near is learned first, and short sequences are cheaper (Press et al. 2021).",
+        ge=0.0,
+        le=0.9,
+        step=0.1,
+        advanced=True,
+    )
     optimizer: Literal["adamw", "muon", "sgd"] = setting(
         "adamw",
         "How a gradient becomes a step. AdamW scales each weight's step by its own history; Muon orthogonalises the "
@@ -181,6 +190,23 @@ class TrainConfig(Settings):
         ge=1e-4,
         le=1.0,
         ticks=(0.001, 0.003, 0.005, 0.01, 0.02, 0.03, 0.05, 0.1),
+        advanced=True,
+    )
+    muon_momentum: float = setting(
+        0.95,
+        "How long Muon remembers earlier gradients: 0.95 looks back over some 20 steps. Very short runs want less.",
+        ge=0.0,
+        le=0.99,
+        step=0.01,
+        advanced=True,
+    )
+    beta2: float = setting(
+        0.999,
+        "How long AdamW remembers the size of earlier gradients: 0.999 looks back over some 1,000 steps, 0.99 over "
+        "100. Short runs want less (Kingma and Ba 2015).",
+        ge=0.9,
+        le=0.9999,
+        ticks=(0.9, 0.95, 0.98, 0.99, 0.995, 0.999, 0.9999),
         advanced=True,
     )
     weight_decay: float = setting(

@@ -75,11 +75,12 @@ def _build(model: LanguageModel, config: TrainConfig) -> list[Optimizer]:
     rest = _adamw([p for p in params if id(p) not in mine], config)
     if not hidden:
         return [rest]
-    return [rest, Muon(hidden, model.stacked, config.muon_learning_rate, config.weight_decay)]
+    return [rest, Muon(hidden, model.stacked, config.muon_learning_rate, config.weight_decay, config.muon_momentum)]
 
 
 def _adamw(params: ParamsT, config: TrainConfig) -> Optimizer:
-    return AdamW(params, lr=config.learning_rate, weight_decay=config.weight_decay, fused=True)
+    betas = (0.9, config.beta2)
+    return AdamW(params, lr=config.learning_rate, betas=betas, weight_decay=config.weight_decay, fused=True)
 
 
 def orthogonalise(matrices: Tensor) -> Tensor:
@@ -110,7 +111,7 @@ class Muon(Optimizer):
         stacked: Callable[[nn.Parameter], int],
         lr: float,
         weight_decay: float,
-        momentum: float = 0.95,
+        momentum: float,
     ) -> None:
         super().__init__(list(params), {"lr": lr, "weight_decay": weight_decay, "momentum": momentum})
         self.stacked = stacked

@@ -1,7 +1,8 @@
 """Writing text with a trained model, one character at a time."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -35,6 +36,12 @@ class SamplingConfig(Settings):
         step=0.01,
     )
     seed: int = setting(1337, "Same seed, same text.", ge=0, le=2**31 - 1, step=1)
+    beyond: Literal["roll", "half"] = setting(
+        "roll",
+        "For models that cannot look further back than their context, once the text is longer. roll: read the last "
+        "context characters anew for each one, as the reference does. half: when the context is full, read its last "
+        "half anew and go on from there, ten times as fast; each character then sees half a context to a whole one.",
+    )
 
 
 @dataclass(frozen=True)
@@ -49,45 +56,57 @@ class Choice:
 
 
 def next_distribution(logits: Tensor, config: SamplingConfig) -> Tensor:
-    """Turn logits (V,) into the probabilities (V,) that are drawn from: temperature, then top-k, then top-p."""
+    """Turn logits (..., V) into the probabilities (..., V) drawn from: temperature, then top-k, then top-p."""
     if config.temperature == 0:
-        return F.one_hot(logits.argmax(), len(logits)).to(logits.dtype)  # (V,)
-    logits = logits / config.temperature  # (V,)
-    if 0 < config.top_k < len(logits):
-        kth = logits.topk(config.top_k).values[-1]
-        logits = logits.masked_fill(logits < kth, float("-inf"))  # (V,)
-    probs = F.softmax(logits, dim=-1)  # (V,)
+        return F.one_hot(logits.argmax(-1), logits.shape[-1]).to(logits.dtype)  # (..., V)
+    logits = logits / config.temperature  # (..., V)
+    if 0 < config.top_k < logits.shape[-1]:
+        kth = logits.topk(config.top_k).values[..., -1:]  # (..., 1)
+        logits = logits.masked_fill(logits < kth, float("-inf"))  # (..., V)
+    probs = F.softmax(logits, dim=-1)  # (..., V)
     if config.top_p < 1:
-        ordered, order = probs.sort(descending=True, stable=True)  # (V,) each
-        before = ordered.cumsum(0) - ordered  # (V,) probability of all likelier characters
-        probs = probs.index_fill(0, order[before >= config.top_p], 0.0)  # (V,)
-        probs = probs / probs.sum()
+        ordered, order = probs.sort(descending=True, stable=True)  # (..., V) each
+        before = ordered.cumsum(-1) - ordered  # (..., V) probability of all likelier characters
+        kept = torch.where(before < config.top_p, ordered, 0.0)  # (..., V) likeliest first
+        probs = torch.zeros_like(probs).scatter(-1, order, kept)  # (..., V)
+        probs = probs / probs.sum(-1, keepdim=True)
     return probs
 
 
-@torch.inference_mode()
 def generate(model: LanguageModel, prompt: list[int], config: SamplingConfig) -> Iterator[Choice]:
-    """Continue `prompt` (at least one id) by `config.tokens` characters.
+    """Continue `prompt` (at least one id) by `config.tokens` characters, one at a time. See `streams`."""
+    for step in streams(model, [prompt], config):
+        yield step[0]
+
+
+@torch.inference_mode()
+def streams(model: LanguageModel, prompts: Sequence[list[int]], config: SamplingConfig) -> Iterator[list[Choice]]:
+    """Continue several prompts of one length at once; each step yields one character of each text.
 
     Each is drawn from the distribution after the last `context` characters. While the text fits the context, a cache
     lets the model read each character once; beyond it the window rolls and is read anew, so that the distribution is
-    the one of the definition at every position. A model that slides keeps its cache for ever: older characters fall
-    out of its reach by themselves.
+    the one of the definition at every position, or, with `beyond` at half, its last half is read into a fresh cache.
+    A model that slides keeps its cache for ever: older characters fall out of its reach by themselves. Text number i
+    draws from a generator of its own with seed `config.seed` + i, so it is the text that it would be alone.
     """
     device = next(model.parameters()).device
-    generator = torch.Generator().manual_seed(config.seed)
-    ids = list(prompt)
+    generators = [torch.Generator().manual_seed(config.seed + i) for i in range(len(prompts))]
+    ids = torch.tensor(prompts, device=device)  # (B, T)
     model.eval()
-    cache, read = model.new_cache(1), 0
+    cache, fresh = model.new_cache(len(prompts)), ids  # fresh: what the cache has not seen
     for _ in range(config.tokens):
-        if cache is not None and (model.slides or len(ids) <= model.context):
-            fresh = torch.tensor([ids[read:]], device=device)  # (1, T) what the cache has not seen
-            logits = model(fresh, cache)[0, -1].float().cpu()  # (V,)
-            read = len(ids)
+        fits = model.slides or ids.shape[1] <= model.context
+        if not fits and config.beyond == "half" and cache is not None:
+            if fresh.shape[1] > 1 or cache.length >= model.context:  # a long prompt, or full
+                cache, fresh = model.new_cache(len(prompts)), ids[:, -max(1, model.context // 2) :]  # (B, context/2)
+            fits = True
+        if fits and cache is not None:
+            logits = model(fresh, cache)[:, -1].float().cpu()  # (B, V)
         else:
-            window = torch.tensor([ids[-model.context :]], device=device)  # (1, context)
-            logits = model(window)[0, -1].float().cpu()  # (V,)
-        probs = next_distribution(logits, config)  # (V,)
-        choice = int(torch.multinomial(probs, 1, generator=generator))
-        ids.append(choice)
-        yield Choice(choice, logits, float(probs[choice]))
+            logits = model(ids[:, -model.context :])[:, -1].float().cpu()  # (B, V)
+        probs = next_distribution(logits, config)  # (B, V)
+        drawn = [torch.multinomial(p, 1, generator=g) for p, g in zip(probs, generators, strict=True)]  # (1,) each
+        fresh = torch.stack(drawn).to(device)  # (B, 1)
+        ids = torch.cat((ids, fresh), dim=1)  # (B, T+1)
+        chosen = [int(c) for c in drawn]
+        yield [Choice(c, logits[i], float(probs[i, c])) for i, c in enumerate(chosen)]

@@ -87,10 +87,22 @@ class Trainer:
             return len(self.train_ids) * self.done
         return self.done * self.config.batch_size * self.window
 
+    @property
+    def length(self) -> int:
+        """Characters in each sequence of the next batch: the window, less at the start if `short_first` asks so."""
+        short = self.total * self.config.short_first
+        parts = 4 if self.done < short * 3 / 7 else 2 if self.done < short else 1
+        return max(1, self.window // parts)
+
     def batch(self) -> tuple[Tensor, Tensor]:
-        """Draw inputs and targets (B, T) each: random windows of the training text, targets one character later."""
-        starts = torch.randint(len(self.train_ids) - self.window, (self.config.batch_size,), generator=self.generator)
-        offsets = torch.arange(self.window + 1)
+        """Draw inputs and targets (B, T) each: random windows of the training text, targets one character later.
+
+        Shorter sequences come in a larger number, so that every step sees as many characters.
+        """
+        length = self.length
+        sequences = self.config.batch_size * self.window // length
+        starts = torch.randint(len(self.train_ids) - length, (sequences,), generator=self.generator)
+        offsets = torch.arange(length + 1)
         chunk = self.train_ids[(starts[:, None] + offsets).to(self.device)]  # (B, T+1)
         return chunk[:, :-1], chunk[:, 1:]
 

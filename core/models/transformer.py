@@ -14,7 +14,7 @@ vocabulary.
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Literal, Self
 
 import torch
@@ -71,10 +71,22 @@ class TransformerConfig(Settings):
         "after each addition, as in Vaswani et al. (2017).",
         advanced=True,
     )
-    activation: Literal["relu", "gelu"] = setting(
+    activation: Literal["relu", "gelu", "relu2"] = setting(
         "relu",
-        "What bends the feed-forward layer: ReLU as in the paper, or its smooth relative GELU "
-        "(Hendrycks and Gimpel 2016).",
+        "What bends the feed-forward layer: ReLU as in the paper, its smooth relative GELU "
+        "(Hendrycks and Gimpel 2016), or ReLU squared (So et al. 2021).",
+        advanced=True,
+    )
+    smear: bool = setting(
+        False,
+        "Add to each character's vector the one before it, by a learned weight per dimension, so that pairs of "
+        "characters are known before the first block (after Jordan et al., modded-nanogpt, 2024).",
+        advanced=True,
+    )
+    start: Literal["gpt2", "zero"] = setting(
+        "gpt2",
+        "Initial weights. gpt2: all from N(0, 0.02), the reference. zero: embeddings of size 1, and whatever writes to "
+        "the residual stream or to the logits starts at 0, so that the first steps are not spent on undoing chance.",
         advanced=True,
     )
 
@@ -101,13 +113,16 @@ class KeyValueCache:
         shape = (config.n_layer, 2, batch, config.n_head, config.context, config.d_model // config.n_head)
         self.store = torch.zeros(shape, dtype=like.dtype, device=like.device)  # (layer, k|v, B, H, context, D)
         self.length = 0
+        self.last = torch.zeros(batch, 1, config.d_model, dtype=like.dtype, device=like.device)  # (B, 1, C)
+        """The vector of the latest character: `smear` adds it to the next."""
 
     def extend(self, layer: int, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
         """Append k and v (B, H, T, D) of one layer; return all of that layer's so far (B, H, S, D)."""
         end = self.length + k.shape[2]
-        self.store[layer, 0, :, :, self.length : end] = k
-        self.store[layer, 1, :, :, self.length : end] = v
-        return self.store[layer, 0, :, :, :end], self.store[layer, 1, :, :, :end]
+        keys, values = self.store[layer].unbind()  # (B, H, context, D) each
+        keys[:, :, self.length : end] = k
+        values[:, :, self.length : end] = v
+        return keys[:, :, :end], values[:, :, :end]
 
 
 def sinusoids(context: int, d_model: int) -> Tensor:
@@ -159,22 +174,23 @@ class Attention(nn.Module):
         """Map the normalised residual stream (B, T, C) to what attention adds to it (B, T, C)."""
         B, T, C = x.shape
         start = cache.length if cache else 0  # position of the first of these T characters
-        qkv = self.qkv(x).view(B, T, 3, self.n_head, C // self.n_head)  # (B, T, 3, H, D)
-        q, k, v = qkv.permute(2, 0, 3, 1, 4)  # (B, H, T, D) each
+        qkv = self.qkv(x).view(B, T, 3 * self.n_head, C // self.n_head)  # (B, T, 3H, D)
+        q, k, v = qkv.transpose(1, 2).chunk(3, dim=1)  # (B, H, T, D) each
         if self.rotary:
             cos, sin = self.cos[start : start + T], self.sin[start : start + T]  # (T, D/2)
             q, k = rotate(q, cos, sin), rotate(k, cos, sin)  # (B, H, T, D)
         q, k, v = self.q(q), self.k(k), self.v(v)  # (B, H, T, D) each
         if cache:
             k, v = cache.extend(self.layer, k, v)  # (B, H, S, D), the T new ones last
-        future = self.future[start : start + T, : start + T]  # (T, S)
-        z = self.z(self.mix(q, k, v, future))  # (B, H, T, D) what each head carries to each position
+        z = self.z(self.mix(q, k, v))  # (B, H, T, D) what each head carries to each position
         z = z.transpose(1, 2).reshape(B, T, C)  # (B, T, C) heads side by side
         attn_out: Tensor = self.resid_drop(self.proj(z))  # (B, T, C)
         return attn_out
 
-    def mix(self, q: Tensor, k: Tensor, v: Tensor, future: Tensor) -> Tensor:
+    def mix(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         """Average values v (B, H, S, D) by how well keys k match queries q (B, H, T, D), past only (equation 1)."""
+        T, S = q.shape[2], k.shape[2]
+        future = self.future[S - T : S, :S]  # (T, S)
         if not (self.attn_scores.heard or self.pattern.heard):
             return fused_mix(q, k, v, future, self.dropout if self.training else 0.0)  # (B, H, T, D)
         attn_scores = q @ k.transpose(-2, -1) * k.shape[-1] ** -0.5  # (B, H, T, S) scaled so that softmax stays soft
@@ -190,22 +206,30 @@ def fused_mix(q: Tensor, k: Tensor, v: Tensor, future: Tensor, dropout: float) -
     """
     T, S = future.shape
     mask = None if T in (1, S) else ~future  # (T, S) with one query nothing is hidden; with S the operation knows
-    if q.device.type != "cpu":
-        return F.scaled_dot_product_attention(q, k, v, mask, dropout, is_causal=T == S > 1)  # (B, H, T, D)
+    causal = T == S > 1
+    if not torch.is_autocast_enabled("cpu"):
+        return F.scaled_dot_product_attention(q, k, v, mask, dropout, causal)  # (B, H, T, D)
     with torch.autocast("cpu", enabled=False):
-        q, k, v = q.float(), k.float(), v.float()  # (B, H, T|S, D) each
-        return F.scaled_dot_product_attention(q, k, v, mask, dropout, is_causal=T == S > 1)  # (B, H, T, D)
+        return F.scaled_dot_product_attention(q.float(), k.float(), v.float(), mask, dropout, causal)  # (B, H, T, D)
+
+
+def relu_squared(x: Tensor) -> Tensor:
+    """Return max(0, x)², of the shape of x (So et al. 2021, "Primer", section 4.1)."""
+    return F.relu(x).square()
+
+
+ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {"relu": F.relu, "gelu": F.gelu, "relu2": relu_squared}
 
 
 class FeedForward(nn.Module):
-    """Two linear layers around a ReLU (or GELU), four times as wide inside, for each position alone (section 3.3)."""
+    """Two linear layers around a ReLU or its like, four times as wide inside, for each position alone (section 3.3)."""
 
     def __init__(self, config: TransformerConfig) -> None:
         super().__init__()
         self.up = nn.Linear(config.d_model, 4 * config.d_model)
         self.down = nn.Linear(4 * config.d_model, config.d_model)
         self.drop = nn.Dropout(config.dropout)
-        self.bend = F.relu if config.activation == "relu" else F.gelu
+        self.bend = ACTIVATIONS[config.activation]
         self.pre, self.post = Tap(), Tap()
 
     def forward(self, x: Tensor) -> Tensor:
@@ -240,6 +264,18 @@ class Block(nn.Module):
         return x
 
 
+def zero_start(module: nn.Module) -> None:
+    """Let a sub-layer begin by adding nothing; what it reads with keeps the size of its input."""
+    if isinstance(module, Attention):
+        reads, writes = module.qkv, module.proj
+    elif isinstance(module, FeedForward):
+        reads, writes = module.up, module.down
+    else:
+        return
+    nn.init.normal_(reads.weight, std=reads.in_features**-0.5)
+    nn.init.zeros_(writes.weight)
+
+
 class Transformer(LanguageModel):
     """The whole model: embed, run the blocks, normalise, read off the logits."""
 
@@ -254,8 +290,14 @@ class Transformer(LanguageModel):
         self.blocks = nn.ModuleList(Block(config, layer) for layer in range(config.n_layer))
         self.ln_final = nn.LayerNorm(config.d_model) if config.norm == "pre" else nn.Identity()
         self.lm_head = nn.Linear(config.d_model, vocab_size)
+        if config.smear:
+            self.smear = nn.Parameter(torch.zeros(config.d_model))  # (C,)
         self.embed, self.pos_embed, self.logits = Tap(), Tap(), Tap()
         self.apply(normal_init)
+        if config.start == "zero":
+            self.apply(zero_start)
+            nn.init.normal_(self.token_embedding.weight)
+            nn.init.zeros_(self.lm_head.weight)
 
     sines: Tensor
 
@@ -268,6 +310,8 @@ class Transformer(LanguageModel):
         """Map ids (B, T) to logits (B, T, V). T, with what the cache holds, may not exceed the context."""
         start, T = cache.length if cache else 0, ids.shape[1]
         resid = self.embed(self.token_embedding(ids))  # (B, T, C)
+        if self.config.smear:
+            resid = resid + self.smear * self.one_earlier(resid, cache)  # (B, T, C)
         if self.config.positions == "learned":
             resid = resid + self.pos_embed(self.position_embedding.weight[start : start + T])  # (B, T, C)
         if self.config.positions == "sinusoidal":
@@ -278,6 +322,14 @@ class Transformer(LanguageModel):
             cache.length += T
         logits: Tensor = self.logits(self.lm_head(self.ln_final(resid)))  # (B, T, V)
         return logits
+
+    def one_earlier(self, embedded: Tensor, cache: KeyValueCache | None) -> Tensor:
+        """Shift vectors (B, T, C) by one position. Before the text, or what the cache holds of it, there are zeros."""
+        if cache is None:
+            return F.pad(embedded, (0, 0, 1, 0))[:, :-1]  # (B, T, C)
+        shifted = torch.cat((cache.last, embedded[:, :-1]), dim=1)  # (B, T, C)
+        cache.last = embedded[:, -1:]  # (B, 1, C)
+        return shifted
 
     def new_cache(self, batch: int) -> KeyValueCache:
         """Return an empty key-value cache for `batch` texts."""

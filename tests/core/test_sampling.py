@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from core.models.contract import LanguageModel
-from core.sampling import SamplingConfig, generate, next_distribution
+from core.sampling import SamplingConfig, generate, next_distribution, streams
 from core.stages import STAGES
 from tests.conftest import TINY
 
@@ -177,3 +177,41 @@ def test_each_choice_reports_the_chance_it_had():
     for choice in generate(model, [1], config):
         assert choice.probability == pytest.approx(float(next_distribution(choice.logits, config)[choice.id]))
         assert choice.probability > 0 and int((choice.logits > choice.logits[choice.id]).sum()) < 4
+
+
+# --- several texts at once, and beyond the context -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("key", sorted(STAGES))
+@pytest.mark.parametrize("cuts", [{}, {"top_k": 3, "top_p": 0.8, "temperature": 0.7}])
+def test_each_of_several_texts_is_the_one_it_would_be_alone(key: str, cuts: dict[str, float]):
+    """Text number i draws with seed + i, and the others do not disturb it, before and after the window rolls."""
+    model = build(key)
+    prompts = [[1, 2], [3, 4], [1, 2]]
+    config = SamplingConfig.parse({"tokens": 2 * CONTEXT, "seed": 5, **cuts})
+    together = [[choice.id for choice in text] for text in zip(*streams(model, prompts, config), strict=True)]
+
+    for i, prompt in enumerate(prompts):
+        assert together[i] == ids(model, prompt, tokens=2 * CONTEXT, seed=5 + i, **cuts)
+
+
+def test_half_the_context_is_read_anew_when_it_is_full():
+    """Every character is drawn from what the text since the latest restart says, at least half a context of it."""
+    model = build("transformer")
+    start, first = 0, True
+    text = [1, 2, 3]
+    for choice in generate(model, text[:], SamplingConfig(tokens=3 * CONTEXT, beyond="half")):
+        if len(text) - start > CONTEXT:
+            start, first = len(text) - CONTEXT // 2, False
+        with torch.no_grad():
+            expected = model(torch.tensor([text[start:]]))[0, -1]
+        torch.testing.assert_close(choice.logits, expected, atol=1e-4, rtol=0)
+        text.append(choice.id)
+    assert not first
+
+
+def test_a_prompt_longer_than_the_context_starts_from_its_last_half():
+    model = build("transformer")
+    prompt = [i % VOCAB for i in range(CONTEXT + 5)]
+
+    assert ids(model, prompt, tokens=3, beyond="half") == ids(model, prompt[-CONTEXT // 2 :], tokens=3)
