@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 CHECKED := core pages tests app.py data
 
-.PHONY: app test unit lint bench clean
+.PHONY: app test unit lint bench pretrained clean
 
 app: $(VENV)/.app
 	$(BIN)/python -m streamlit run app.py
@@ -23,6 +23,9 @@ lint: $(VENV)/.test
 
 bench: $(VENV)/.test
 	$(BIN)/python -m core bench live
+
+pretrained: $(VENV)/.app
+	$(BIN)/python -m core pretrain
 
 $(BIN)/python:
 	$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Bardlab needs Python 3.11 or newer; run: make PYTHON=python3.12 app")'

@@ -50,7 +50,11 @@ def snapshot(path: Path, trainer: Trainer) -> None:
 
 
 def _weights(model: LanguageModel, step: int) -> bytes:
-    state = {name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()}
+    return packed({name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()}, step)
+
+
+def packed(state: dict[str, torch.Tensor], step: int) -> bytes:
+    """Return weights as the content of a safetensors file that knows their step and their checksum."""
     content = save_tensors(state, metadata={"step": str(step)})
     return save_tensors(state, metadata={"step": str(step), "crc32": _crc32(content)})
 

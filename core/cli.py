@@ -273,6 +273,20 @@ def sample(run: str, prompt: str, as_json: bool, **settings: Any) -> None:
     click.echo()
 
 
+@cli.command()
+@click.argument("stage", nargs=-1)
+@JSON
+def pretrain(stage: tuple[str, ...], as_json: bool) -> None:
+    """Train the runs that ship, or go on with them, and put them beside the product; all rungs if none is named."""
+    from core.pretrain import pretrain as train_and_publish
+    from core.pretrain import write_figures
+
+    for key in stage or tuple(stages.STAGES):
+        run = train_and_publish(stages.get(key), lambda line: click.echo(line, err=True))
+        _say(_summary(run), as_json, _line(run))
+    write_figures()
+
+
 @cli.command("import")
 @click.argument("file", type=click.Path())
 @click.option("--name", help="What to call the run.")

@@ -1,6 +1,7 @@
 """Where the product keeps its files.
 
-``BARDLAB_HOME`` moves everything that is written (runs, cached corpus) to another folder; what ships stays put.
+``BARDLAB_HOME`` moves everything that is written (runs, cached corpus) to another folder; what ships stays put, unless
+``BARDLAB_PRETRAINED`` names another folder for the shipped runs.
 """
 
 import os
@@ -27,4 +28,4 @@ def runs() -> Path:
 
 def pretrained() -> Path:
     """The runs that ship with the product."""
-    return ROOT / "checkpoints" / "pretrained"
+    return Path(os.environ.get("BARDLAB_PRETRAINED") or ROOT / "checkpoints" / "pretrained")

@@ -318,15 +318,15 @@ _NOUNS = (
 _NOUNS += "portia prospero puck rosalind titania viola"
 
 
-def create(config: RunConfig) -> Run:
-    """Make a run folder in state queued, with a fresh name such as `bigram-merry-puck`.
+def create(config: RunConfig, name: str | None = None) -> Run:
+    """Make a run folder in state queued, with a fresh name such as `bigram-merry-puck`, or the one given.
 
     Raises BardlabError, leaving nothing behind, if it cannot be written.
     """
     root = paths.runs()
     for attempt in range(1000):
         words = f"{secrets.choice(_ADJECTIVES.split())}-{secrets.choice(_NOUNS.split())}"
-        path = root / (f"{config.stage}-{words}" + (f"-{attempt}" if attempt > 20 else ""))
+        path = root / (name or f"{config.stage}-{words}" + (f"-{attempt}" if attempt > 20 else ""))
         try:
             root.mkdir(parents=True, exist_ok=True)
             path.mkdir()

@@ -56,6 +56,8 @@ class Stage:
     code: Callable[..., Any]
     """The few lines that do the new thing."""
     experiments: tuple[Experiment, ...]
+    ships: str = "best"
+    """The preset whose trained run comes with the product."""
 
     def equation_of(self, config: Settings, vocab_size: int) -> str:
         """Return the rung's equation with the numbers of one model in it."""
@@ -148,6 +150,7 @@ BIGRAM = Stage(
         ),
         Experiment("Follow the bare gradient", "SGD learns the common rows long before the rare ones.", "minutes"),
     ),
+    ships="seconds",
 )
 
 PERCEPTRON = Stage(
@@ -231,6 +234,11 @@ WAVENET = Stage(
             model=dict(n_layer=6, channels=128, dropout=0.1),
             train=dict(steps=1500, batch_size=8, window=256, eval_every=250, **QUICK),
         ),
+        "best": Preset(
+            "The best that this rung reached here: 128 characters back, more dropout, some ten minutes.",
+            model=dict(n_layer=7, channels=128, dropout=0.2),
+            train=dict(steps=4000, batch_size=8, window=256, eval_every=250, **QUICK),
+        ),
     },
     equation=(
         r"z = \tanh(W_f * x) \odot \sigma(W_g * x), \qquad x \leftarrow x + W_r z, \qquad"
@@ -298,6 +306,7 @@ RESIDUAL = Stage(
         Experiment("Half a skip", "How much of the straight road is needed?", "minutes", {"model.skip": 0.5}),
         Experiment("64 layers", "With skips, twice the depth still learns.", "minutes", {"model.depth": 64}),
     ),
+    ships="minutes",
 )
 
 TRANSFORMER = Stage(

@@ -26,8 +26,9 @@ TINY = {
 
 @pytest.fixture(autouse=True)
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """Point everything that is written to a folder of this test."""
+    """Point everything that is written to a folder of this test, with no shipped runs but those it makes."""
     monkeypatch.setenv("BARDLAB_HOME", str(tmp_path))
+    monkeypatch.setenv("BARDLAB_PRETRAINED", str(tmp_path / "pretrained"))
     yield tmp_path
 
 
