@@ -36,6 +36,15 @@ def evaluation_window(model: LanguageModel) -> int:
     return max(model.context, SLIDING_WINDOW) if model.slides else model.context
 
 
+def spread_slice(ids: Tensor, count: int, pieces: int = 8) -> Tensor:
+    """Return about `count` of ids (N,), as stretches spread evenly over the text; all of them if there are no more."""
+    length = count // pieces
+    if length < 2 or pieces * length >= len(ids):
+        return ids
+    starts = torch.linspace(0, len(ids) - length, pieces).long()
+    return torch.cat([ids[start : start + length] for start in starts.tolist()])  # (pieces · length,)
+
+
 @torch.no_grad()
 def evaluate(model: LanguageModel, ids: Tensor) -> Evaluation:
     """Measure the mean next-character cross-entropy over every pair of neighbours in ids (N,), in nats.

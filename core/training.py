@@ -1,8 +1,8 @@
 """The training loop: a plain function that yields what happens and leaves showing and storing to others."""
 
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -13,8 +13,9 @@ from torch.nn import functional as F
 from core.config import TrainConfig
 from core.devices import precision
 from core.errors import BardlabError
-from core.evaluation import Evaluation, evaluate
+from core.evaluation import Evaluation, evaluate, spread_slice
 from core.models.contract import LanguageModel
+from core.monitor import Monitor
 from core.optim import Optimizers
 from core.sampling import SamplingConfig, generate
 
@@ -37,6 +38,8 @@ class Progress:
     """Characters trained on since step 0."""
     seconds: float
     """Wall time of training since step 0, evaluations included, interruptions not."""
+    measured: Mapping[str, float] = field(default_factory=dict)
+    """What `core.monitor` found at this very step, by metric tag; mostly nothing."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +48,8 @@ class Evaluated:
 
     step: int
     validation: Evaluation | None
+    training: Evaluation | None
+    """The same measure on a fixed part of the training split: what was learned by heart is the difference."""
     diagnostics: dict[str, float]
     sample: list[int]
     characters: int
@@ -80,6 +85,21 @@ class Trainer:
         """Made at the first step: torch takes a second to load what its optimisers need."""
         return Optimizers(self.model, self.config)
 
+    @cached_property
+    def monitor(self) -> Monitor:
+        """Looks at one step in a while."""
+        return Monitor(self.model, self.total)
+
+    @cached_property
+    def training_slice(self) -> Tensor:
+        """Characters (n,) of the training split on which evaluations measure too.
+
+        As many as cost at most a hundredth of the training between two evaluations (a training step takes about three
+        times a forward pass), but 2,048 at least and 20,000 at most.
+        """
+        trained = self.config.eval_every * self.config.batch_size * self.window
+        return spread_slice(self.train_ids, max(2048, min(20_000, 3 * trained // 100)))
+
     @property
     def characters(self) -> int:
         """Characters trained on so far."""
@@ -111,13 +131,18 @@ class Trainer:
             self.model.fit(self.train_ids)
             self.done += 1
             return torch.tensor(evaluate(self.model, self.train_ids).loss)
+        watched = self.monitor.due(self.done + 1)
         x, y = self.batch()
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision is torch.bfloat16):
             logits = self.model(x)  # (B, T, V)
         loss = F.cross_entropy(logits.float().flatten(0, 1), y.flatten())  # ()
         loss.backward()  # type: ignore[no-untyped-call]
+        if watched:
+            self.monitor.before()
         self.grad_norm = self._gradient_norm()
         self.optimizers.step(self.done)
+        if watched:
+            self.monitor.after()
         self.done += 1
         return loss.detach()
 
@@ -171,11 +196,13 @@ def train(
 
     def measure() -> Evaluated:
         validation = evaluate(model, val_ids) if trainer.done else None
+        training = evaluate(model, trainer.training_slice) if trainer.done and not model.closed_form else None
         sample = [c.id for c in generate(model, prompt, sampling)] if config.sample_chars else []
         diagnostics = model.diagnostics(trainer.train_ids)
         model.train()
         trainer.seconds = before + time.perf_counter() - started
-        return Evaluated(trainer.done, validation, diagnostics, sample, trainer.characters, trainer.seconds)
+        trainer.monitor.away()
+        return Evaluated(trainer.done, validation, training, diagnostics, sample, trainer.characters, trainer.seconds)
 
     model.train()
     if trainer.done == 0 and not model.closed_form:
@@ -189,7 +216,8 @@ def train(
         now = time.perf_counter()
         last = trainer.done == trainer.total
         due = last or trainer.done % config.eval_every == 0
-        if due or trainer.done == 1 or now - reported >= PROGRESS_INTERVAL:
+        measured = trainer.monitor.take()
+        if due or measured or trainer.done == 1 or now - reported >= PROGRESS_INTERVAL:
             mean = float(torch.stack(losses).mean())
             now = time.perf_counter()
             rate = len(losses) / (now - reported)
@@ -209,6 +237,7 @@ def train(
                 rate,
                 trainer.characters,
                 trainer.seconds,
+                measured,
             )
             stopping = should_stop()
         if due:

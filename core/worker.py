@@ -26,7 +26,7 @@ from core import checkpoints, devices, runs
 from core.corpus import Corpus
 from core.corpus import load as load_corpus
 from core.errors import BardlabError
-from core.metrics import CHARACTERS, SECONDS, TRAIN_LOSS, VAL_LOSS, MetricsWriter
+from core.metrics import CHARACTERS, SECONDS, TRAIN_EVAL_LOSS, TRAIN_LOSS, VAL_LOSS, MetricsWriter
 from core.models.contract import parameter_count
 from core.runs import Run, RunConfig, Sample, State, Status
 from core.speed import known, probe
@@ -53,7 +53,7 @@ class Recorder:
         """Store one point of the training curve."""
         self.speed.progress(event)
         values = {TRAIN_LOSS: event.train_loss, SECONDS: event.seconds, CHARACTERS: float(event.characters)}
-        values |= {"train/lr": event.learning_rate, "train/grad_norm": event.grad_norm}
+        values |= {"train/lr": event.learning_rate, "train/grad_norm": event.grad_norm, **event.measured}
         self.metrics.add(event.step, values)
         self.status.step, self.status.train_loss = event.step, event.train_loss
         self.status.seconds, self.status.characters = event.seconds, event.characters
@@ -73,6 +73,8 @@ class Recorder:
         values = {SECONDS: event.seconds, CHARACTERS: float(event.characters), **event.diagnostics}
         if loss is not None:
             values[VAL_LOSS] = loss
+        if event.training and math.isfinite(event.training.loss):
+            values[TRAIN_EVAL_LOSS] = event.training.loss
         self.speed.evaluated(event)
         if self.status.tokens_per_second:
             values["train/tokens_per_second"] = self.status.tokens_per_second
