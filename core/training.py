@@ -1,5 +1,6 @@
 """The training loop: a plain function that yields what happens and leaves showing and storing to others."""
 
+import math
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -179,6 +180,15 @@ class Trainer:
         self.done, self.seconds = state["done"], state["seconds"]
 
 
+def diverged(trainer: Trainer) -> BardlabError:
+    """Say in one line that the loss is no longer a number, and which settings to lower."""
+    config = trainer.config
+    lower = f"train.learning_rate (it is {config.learning_rate:g})"
+    if config.optimizer == "muon" and any(True for _ in trainer.model.hidden_matrices()):
+        lower += f" or train.muon_learning_rate (it is {config.muon_learning_rate:g})"
+    return BardlabError(f"the loss is no longer a number at step {trainer.done}; lower {lower} and start again")
+
+
 def train(
     trainer: Trainer, val_ids: Tensor, prompt: list[int], should_stop: Callable[[], bool] = lambda: False
 ) -> Iterator[Progress | Evaluated]:
@@ -196,8 +206,13 @@ def train(
 
     def measure() -> Evaluated:
         validation = evaluate(model, val_ids) if trainer.done else None
+        if validation and not math.isfinite(validation.loss) and not model.closed_form:
+            raise diverged(trainer)
         training = evaluate(model, trainer.training_slice) if trainer.done and not model.closed_form else None
-        sample = [c.id for c in generate(model, prompt, sampling)] if config.sample_chars else []
+        try:
+            sample = [c.id for c in generate(model, prompt, sampling)] if config.sample_chars else []
+        except RuntimeError as error:  # torch refuses to draw from chances that are NaN
+            raise diverged(trainer) if "probability tensor" in str(error) else error from None
         diagnostics = model.diagnostics(trainer.train_ids)
         model.train()
         trainer.seconds = before + time.perf_counter() - started
@@ -225,10 +240,7 @@ def train(
             reported = now
             trainer.seconds = before + now - started
             if not mean < float("inf") and not model.closed_form:
-                raise BardlabError(
-                    f"the loss is no longer a number at step {trainer.done}; "
-                    f"lower train.learning_rate (it is {config.learning_rate:g}) and start again"
-                )
+                raise diverged(trainer)
             yield Progress(
                 trainer.done,
                 mean,

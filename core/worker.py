@@ -32,7 +32,7 @@ from core.runs import Run, RunConfig, Sample, State, Status
 from core.speed import known, probe
 from core.speed import record as record_speed
 from core.stages import STAGES
-from core.training import Evaluated, Progress, Trainer, train
+from core.training import Evaluated, Progress, Trainer, diverged, train
 
 CHECKPOINT_SECONDS = 30.0  # besides every evaluation, the state to resume from is at most this old
 
@@ -67,8 +67,6 @@ class Recorder:
     def evaluated(self, event: Evaluated) -> None:
         """Store one evaluation: validation loss, text, weights."""
         result = event.validation
-        if result and math.isnan(result.loss):
-            raise _diverged(self.trainer)
         loss = result.loss if result and math.isfinite(result.loss) else None
         values = {SECONDS: event.seconds, CHARACTERS: float(event.characters), **event.diagnostics}
         if loss is not None:
@@ -100,7 +98,7 @@ class Recorder:
     def save(self) -> None:
         """Make everything up to this step resumable. Raises BardlabError rather than replace good weights by NaN."""
         if not _finite(self.trainer):
-            raise _diverged(self.trainer)
+            raise diverged(self.trainer)
         checkpoints.save(self.path, self.trainer)
         self.status.checkpoint_step = self.trainer.done
         self._saved = time.monotonic()
@@ -128,13 +126,6 @@ class Recorder:
 def _finite(trainer: Trainer) -> bool:
     """False if a step has made a weight NaN or infinite. (A counted table may hold log 0.)"""
     return trainer.model.closed_form or all(bool(torch.isfinite(p).all()) for p in trainer.model.parameters())
-
-
-def _diverged(trainer: Trainer) -> BardlabError:
-    return BardlabError(
-        f"the loss is no longer a number at step {trainer.done}; "
-        f"lower train.learning_rate (it is {trainer.config.learning_rate:g}) and start again"
-    )
 
 
 class _Speed:
@@ -257,10 +248,6 @@ def _train(
             _leave_reference_files(path, say)
         _end(path, status, ended, message, say)
         record_speed(config, device.type, recorder.speed.steps)
-    except RuntimeError:
-        if _finite(trainer) and (trainer.model.closed_form or math.isfinite(trainer.first_loss())):
-            raise
-        raise _diverged(trainer) from None  # such as drawing a character from chances that are NaN
     finally:
         recorder.close()
 
