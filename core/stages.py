@@ -39,6 +39,17 @@ class Experiment:
 
 
 @dataclass(frozen=True)
+class Twins:
+    """Two runs that differ in one setting and share everything else, initial weights and batches included."""
+
+    setting: str
+    """Of the model."""
+    values: tuple[Any, Any]
+    title: str
+    look_for: str
+
+
+@dataclass(frozen=True)
 class Stage:
     """One rung: what it is called, where it comes from, what it is made of."""
 
@@ -56,6 +67,8 @@ class Stage:
     code: Callable[..., Any]
     """The few lines that do the new thing."""
     experiments: tuple[Experiment, ...]
+    twins: Twins | None = None
+    """What the page offers to train twice with one click."""
 
     def equation_of(self, config: Settings, vocab_size: int) -> str:
         """Return the rung's equation with the numbers of one model in it."""
@@ -298,6 +311,13 @@ RESIDUAL = Stage(
         Experiment("Half a skip", "How much of the straight road is needed?", "minutes", {"model.skip": 0.5}),
         Experiment("64 layers", "With skips, twice the depth still learns.", "minutes", {"model.depth": 64}),
     ),
+    twins=Twins(
+        "skip",
+        (1.0, 0.0),
+        "Train twins: with and without skips",
+        "Two runs of these settings, one after the other, alike but for the dial: same weights at the start, same "
+        "batches.",
+    ),
 )
 
 TRANSFORMER = Stage(
@@ -350,6 +370,14 @@ TRANSFORMER = Stage(
             "seconds",
             {"train.optimizer": "adamw"},
         ),
+    ),
+    twins=Twins(
+        "dropout",
+        (0.0, 0.2),
+        "Train twins: dropout 0 and 0.2",
+        "Two runs of these settings, one after the other, alike but for the dropout: same weights at the start, same "
+        "batches. The gap between training and validation loss shows what it is for, once the text has been seen a "
+        "few times over.",
     ),
 )
 

@@ -133,17 +133,31 @@ def _histogram(x: Tensor, low: float, high: float) -> tuple[NDArray[np.float64],
     return edges.astype(np.float64), counts / max(1, counts.sum())
 
 
-def verdict(layers: list[LayerHealth]) -> str:
-    """Say in a sentence or two what the layers show, the worst first."""
+def verdict(layers: list[LayerHealth], start: list[LayerHealth] | None = None) -> str:
+    """Say in a sentence or two what the layers show, the worst first; `start` is how they were before training.
+
+    Units that are saturated from the start tell of weights that began too large; those that training drove there have
+    become switches, which costs gradient but need not be a fault.
+    """
     if not layers:
         return "This rung has no hidden layer."
     tanh = [layer for layer in layers if layer.kind == "tanh"]
-    worst = max(layers, key=lambda layer: layer.saturated)
-    dead = [layer for layer in layers if layer.dead]
     said = []
-    if tanh and worst.saturated > 0.25:
-        cure = "the weights in front of it are too large; a smaller init_gain or batch_norm mends it"
-        said.append(f"{worst.saturated:.0%} of {worst.name} is saturated and passes no gradient: {cure}.")
+    if tanh:
+        worst = max(tanh, key=lambda layer: layer.saturated)
+        began = next((layer.saturated for layer in start or () if layer.name == worst.name), worst.saturated)
+        if worst.saturated > 0.25 and began > 0.25:
+            before = f" ({began:.0%} before the first step)" if start else ""
+            said.append(
+                f"{worst.saturated:.0%} of {worst.name} is saturated{before} and passes no gradient: the weights began "
+                "too large; lower init_gain, or switch batch_norm on."
+            )
+        elif worst.saturated > 0.25:
+            said.append(
+                f"{worst.saturated:.0%} of {worst.name} is saturated, {began:.0%} before the first step: training has "
+                "turned these units into switches, and little gradient passes them now."
+            )
+    dead = [layer for layer in layers if layer.dead]
     if dead:
         layer = max(dead, key=lambda layer: layer.dead / layer.units)
         said.append(
@@ -153,12 +167,13 @@ def verdict(layers: list[LayerHealth]) -> str:
     if quiet.std < 0.02:
         said.append(f"{quiet.name} hardly moves (standard deviation {quiet.std:.3f}): its input is too small.")
     steps = [layer.gradient_std for layer in layers if layer.gradient_std > 0]
-    if len(steps) > 1 and steps[-1] / steps[0] > 100:
+    if len(steps) < len(layers):
+        said.append(f"{len(layers) - len(steps)} of {len(layers)} layers get no gradient at all.")
+    elif steps[-1] / steps[0] > 100:
         fades = steps[-1] / steps[0]
         said.append(f"The gradient that reaches the first layer is {fades:,.0f} times smaller than at the last.")
-    if len(steps) < len(layers):
-        said.append("At least one layer gets no gradient at all.")
     if not said:
-        share = f"at most {worst.saturated:.0%} saturated, " if tanh else ""
-        said.append(f"Healthy: {share}no dead units, and gradients of like size from the first layer to the last.")
+        share = f"at most {max(layer.saturated for layer in tanh):.0%} saturated, " if tanh else ""
+        alike = ", and gradients of like size from the first layer to the last" if len(layers) > 1 else ""
+        said.append(f"Healthy: {share}no dead units{alike}.")
     return " ".join(said)
