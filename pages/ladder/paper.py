@@ -13,8 +13,8 @@ stage = STAGES["transformer"]
 state.notices()
 st.markdown(
     f"The last rung stands on [{stage.paper}]({stage.paper_url}), but it is not that model. Here are the points at "
-    "which the two differ, and those at which they agree. The paper's side says what its sections say; the model's side "
-    "is read off the live model, its settings and its optimiser, so it changes with them."
+    "which the two differ, and those at which they agree. The paper's side says what its sections say; the model's "
+    "side is read off the live model, its settings and its optimiser, so it changes with them."
 )
 preset = st.segmented_control(
     "Model",
