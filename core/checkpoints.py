@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors import SafetensorError
+from numpy.typing import NDArray
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 
@@ -121,6 +122,20 @@ def load_model(run: Run, step: int | None = None) -> tuple[LanguageModel, CharTo
     except (SafetensorError, RuntimeError, OSError) as error:
         raise BardlabError(f"run {run.slug} is damaged: {file.name}: {_first_line(error)}") from None
     return model.eval(), CharTokenizer(config.characters)
+
+
+def load_tensor(run: Run, name: str, step: int | None = None) -> NDArray[np.float64]:
+    """Read one weight of a run, of its newest weights or of a snapshot, without the rest.
+
+    Raises BardlabError if there is no such file or weight, or if the file is damaged.
+    """
+    file = run.path / runs.WEIGHTS if step is None else runs.snapshot_path(run.path, step)
+    try:
+        with safe_open(file, framework="np") as weights:
+            found: NDArray[np.float64] = weights.get_tensor(name).astype(np.float64)
+            return found
+    except (SafetensorError, OSError) as error:
+        raise BardlabError(f"run {run.slug}: {file.name} gives no {name}: {_first_line(error)}") from None
 
 
 def _first_line(error: Exception) -> str:

@@ -36,6 +36,23 @@ def evaluation_window(model: LanguageModel) -> int:
     return max(model.context, SLIDING_WINDOW) if model.slides else model.context
 
 
+def spread_slice(ids: Tensor, count: int, pieces: int = 8) -> Tensor:
+    """Return about `count` of ids (N,), as stretches spread evenly over the text; all of them if there are no more."""
+    length = count // pieces
+    if length < 2 or pieces * length >= len(ids):
+        return ids
+    starts = torch.linspace(0, len(ids) - length, pieces).long()
+    return torch.cat([ids[start : start + length] for start in starts.tolist()])  # (pieces · length,)
+
+
+def windows(ids: Tensor, length: int, rows: int) -> tuple[Tensor, Tensor]:
+    """Return inputs and targets (rows, length) each, from places spread evenly over ids (N,); shorter if N is."""
+    length = max(1, min(length, len(ids) - 1))
+    starts = torch.linspace(0, len(ids) - length - 1, rows).long()  # (rows,)
+    chunk = ids[starts[:, None] + torch.arange(length + 1)]  # (rows, length+1)
+    return chunk[:, :-1], chunk[:, 1:]
+
+
 @torch.no_grad()
 def evaluate(model: LanguageModel, ids: Tensor) -> Evaluation:
     """Measure the mean next-character cross-entropy over every pair of neighbours in ids (N,), in nats.

@@ -13,6 +13,8 @@ from tensorboard.compat.proto.summary_pb2 import Summary
 from tensorboard.summary.writer.event_file_writer import EventFileWriter
 
 TRAIN_LOSS, VAL_LOSS, SECONDS, CHARACTERS = "train/loss", "val/loss", "time/seconds", "time/characters"
+TRAIN_EVAL_LOSS = "train/eval_loss"
+"""Of a fixed part of the training split, measured as the validation loss is: without dropout, on unmoving weights."""
 
 
 class MetricsWriter:

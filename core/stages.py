@@ -39,6 +39,17 @@ class Experiment:
 
 
 @dataclass(frozen=True)
+class Twins:
+    """Two runs that differ in one setting and share everything else, initial weights and batches included."""
+
+    setting: str
+    """Of the model."""
+    values: tuple[Any, Any]
+    title: str
+    look_for: str
+
+
+@dataclass(frozen=True)
 class Stage:
     """One rung: what it is called, where it comes from, what it is made of."""
 
@@ -58,6 +69,8 @@ class Stage:
     experiments: tuple[Experiment, ...]
     ships: str = "best"
     """The preset whose trained run comes with the product."""
+    twins: Twins | None = None
+    """What the page offers to train twice with one click."""
 
     def equation_of(self, config: Settings, vocab_size: int) -> str:
         """Return the rung's equation with the numbers of one model in it."""
@@ -307,6 +320,13 @@ RESIDUAL = Stage(
         Experiment("64 layers", "With skips, twice the depth still learns.", "minutes", {"model.depth": 64}),
     ),
     ships="minutes",
+    twins=Twins(
+        "skip",
+        (1.0, 0.0),
+        "Train twins: with and without skips",
+        "Two runs of these settings, one after the other, alike but for the dial: same weights at the start, same "
+        "batches.",
+    ),
 )
 
 TRANSFORMER = Stage(
@@ -384,6 +404,14 @@ TRANSFORMER = Stage(
             "seconds",
             {"train.optimizer": "adamw"},
         ),
+    ),
+    twins=Twins(
+        "dropout",
+        (0.0, 0.2),
+        "Train twins: dropout 0 and 0.2",
+        "Two runs of these settings, one after the other, alike but for the dropout: same weights at the start, same "
+        "batches. The gap between training and validation loss shows what it is for, once the text has been seen a "
+        "few times over.",
     ),
 )
 

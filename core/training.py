@@ -1,8 +1,9 @@
 """The training loop: a plain function that yields what happens and leaves showing and storing to others."""
 
+import math
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -13,8 +14,9 @@ from torch.nn import functional as F
 from core.config import TrainConfig
 from core.devices import precision
 from core.errors import BardlabError
-from core.evaluation import Evaluation, evaluate
+from core.evaluation import Evaluation, evaluate, spread_slice
 from core.models.contract import LanguageModel
+from core.monitor import Monitor
 from core.optim import Optimizers
 from core.sampling import SamplingConfig, generate
 
@@ -37,6 +39,8 @@ class Progress:
     """Characters trained on since step 0."""
     seconds: float
     """Wall time of training since step 0, evaluations included, interruptions not."""
+    measured: Mapping[str, float] = field(default_factory=dict)
+    """What `core.monitor` found at this very step, by metric tag; mostly nothing."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +49,8 @@ class Evaluated:
 
     step: int
     validation: Evaluation | None
+    training: Evaluation | None
+    """The same measure on a fixed part of the training split: what was learned by heart is the difference."""
     diagnostics: dict[str, float]
     sample: list[int]
     characters: int
@@ -79,6 +85,21 @@ class Trainer:
     def optimizers(self) -> Optimizers:
         """Made at the first step: torch takes a second to load what its optimisers need."""
         return Optimizers(self.model, self.config)
+
+    @cached_property
+    def monitor(self) -> Monitor:
+        """Looks at one step in a while."""
+        return Monitor(self.model, self.total)
+
+    @cached_property
+    def training_slice(self) -> Tensor:
+        """Characters (n,) of the training split on which evaluations measure too.
+
+        As many as cost at most a hundredth of the training between two evaluations (a training step takes about three
+        times a forward pass), but 2,048 at least and 20,000 at most.
+        """
+        trained = self.config.eval_every * self.config.batch_size * self.window
+        return spread_slice(self.train_ids, max(2048, min(20_000, 3 * trained // 100)))
 
     @property
     def characters(self) -> int:
@@ -123,13 +144,18 @@ class Trainer:
             self.model.fit(self.train_ids)
             self.done += 1
             return torch.tensor(evaluate(self.model, self.train_ids).loss)
+        watched = self.monitor.due(self.done + 1)
         x, y = self.batch()
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision is torch.bfloat16):
             logits = self.model(x)  # (B, T, V)
         loss = F.cross_entropy(logits.float().flatten(0, 1), y.flatten())  # ()
         loss.backward()  # type: ignore[no-untyped-call]
+        if watched:
+            self.monitor.before()
         self.grad_norm = self._gradient_norm()
         self.optimizers.step(self.done)
+        if watched:
+            self.monitor.after()
         self.done += 1
         return loss.detach()
 
@@ -166,6 +192,15 @@ class Trainer:
         self.done, self.seconds = state["done"], state["seconds"]
 
 
+def diverged(trainer: Trainer) -> BardlabError:
+    """Say in one line that the loss is no longer a number, and which settings to lower."""
+    config = trainer.config
+    lower = f"train.learning_rate (it is {config.learning_rate:g})"
+    if config.optimizer == "muon" and any(True for _ in trainer.model.hidden_matrices()):
+        lower += f" or train.muon_learning_rate (it is {config.muon_learning_rate:g})"
+    return BardlabError(f"the loss is no longer a number at step {trainer.done}; lower {lower} and start again")
+
+
 def train(
     trainer: Trainer, val_ids: Tensor, prompt: list[int], should_stop: Callable[[], bool] = lambda: False
 ) -> Iterator[Progress | Evaluated]:
@@ -183,11 +218,18 @@ def train(
 
     def measure() -> Evaluated:
         validation = evaluate(model, val_ids) if trainer.done else None
-        sample = [c.id for c in generate(model, prompt, sampling)] if config.sample_chars else []
+        if validation and not math.isfinite(validation.loss) and not model.closed_form:
+            raise diverged(trainer)
+        training = evaluate(model, trainer.training_slice) if trainer.done and not model.closed_form else None
+        try:
+            sample = [c.id for c in generate(model, prompt, sampling)] if config.sample_chars else []
+        except RuntimeError as error:  # torch refuses to draw from chances that are NaN
+            raise diverged(trainer) if "probability tensor" in str(error) else error from None
         diagnostics = model.diagnostics(trainer.train_ids)
         model.train()
         trainer.seconds = before + time.perf_counter() - started
-        return Evaluated(trainer.done, validation, diagnostics, sample, trainer.characters, trainer.seconds)
+        trainer.monitor.away()
+        return Evaluated(trainer.done, validation, training, diagnostics, sample, trainer.characters, trainer.seconds)
 
     model.train()
     if trainer.done == 0 and not model.closed_form:
@@ -201,7 +243,8 @@ def train(
         now = time.perf_counter()
         last = trainer.done == trainer.total
         due = last or trainer.done % config.eval_every == 0
-        if due or trainer.done == 1 or now - reported >= PROGRESS_INTERVAL:
+        measured = trainer.monitor.take()
+        if due or measured or trainer.done == 1 or now - reported >= PROGRESS_INTERVAL:
             mean = float(torch.stack(losses).mean())
             now = time.perf_counter()
             rate = len(losses) / (now - reported)
@@ -209,10 +252,7 @@ def train(
             reported = now
             trainer.seconds = before + now - started
             if not mean < float("inf") and not model.closed_form:
-                raise BardlabError(
-                    f"the loss is no longer a number at step {trainer.done}; "
-                    f"lower train.learning_rate (it is {config.learning_rate:g}) and start again"
-                )
+                raise diverged(trainer)
             yield Progress(
                 trainer.done,
                 mean,
@@ -221,6 +261,7 @@ def train(
                 rate,
                 trainer.characters,
                 trainer.seconds,
+                measured,
             )
             stopping = should_stop()
         if due:

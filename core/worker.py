@@ -26,13 +26,13 @@ from core import checkpoints, devices, runs
 from core.corpus import Corpus
 from core.corpus import load as load_corpus
 from core.errors import BardlabError
-from core.metrics import CHARACTERS, SECONDS, TRAIN_LOSS, VAL_LOSS, MetricsWriter
+from core.metrics import CHARACTERS, SECONDS, TRAIN_EVAL_LOSS, TRAIN_LOSS, VAL_LOSS, MetricsWriter
 from core.models.contract import parameter_count
 from core.runs import Run, RunConfig, Sample, State, Status
 from core.speed import known, probe
 from core.speed import record as record_speed
 from core.stages import STAGES
-from core.training import Evaluated, Progress, Trainer, train
+from core.training import Evaluated, Progress, Trainer, diverged, train
 
 CHECKPOINT_SECONDS = 30.0  # besides every evaluation, the state to resume from is at most this old
 
@@ -53,7 +53,7 @@ class Recorder:
         """Store one point of the training curve."""
         self.speed.progress(event)
         values = {TRAIN_LOSS: event.train_loss, SECONDS: event.seconds, CHARACTERS: float(event.characters)}
-        values |= {"train/lr": event.learning_rate, "train/grad_norm": event.grad_norm}
+        values |= {"train/lr": event.learning_rate, "train/grad_norm": event.grad_norm, **event.measured}
         self.metrics.add(event.step, values)
         self.status.step, self.status.train_loss = event.step, event.train_loss
         self.status.seconds, self.status.characters = event.seconds, event.characters
@@ -67,12 +67,12 @@ class Recorder:
     def evaluated(self, event: Evaluated) -> None:
         """Store one evaluation: validation loss, text, weights."""
         result = event.validation
-        if result and math.isnan(result.loss):
-            raise _diverged(self.trainer)
         loss = result.loss if result and math.isfinite(result.loss) else None
         values = {SECONDS: event.seconds, CHARACTERS: float(event.characters), **event.diagnostics}
         if loss is not None:
             values[VAL_LOSS] = loss
+        if event.training and math.isfinite(event.training.loss):
+            values[TRAIN_EVAL_LOSS] = event.training.loss
         self.speed.evaluated(event)
         if self.status.tokens_per_second:
             values["train/tokens_per_second"] = self.status.tokens_per_second
@@ -98,7 +98,7 @@ class Recorder:
     def save(self) -> None:
         """Make everything up to this step resumable. Raises BardlabError rather than replace good weights by NaN."""
         if not _finite(self.trainer):
-            raise _diverged(self.trainer)
+            raise diverged(self.trainer)
         checkpoints.save(self.path, self.trainer)
         self.status.checkpoint_step = self.trainer.done
         self._saved = time.monotonic()
@@ -126,13 +126,6 @@ class Recorder:
 def _finite(trainer: Trainer) -> bool:
     """False if a step has made a weight NaN or infinite. (A counted table may hold log 0.)"""
     return trainer.model.closed_form or all(bool(torch.isfinite(p).all()) for p in trainer.model.parameters())
-
-
-def _diverged(trainer: Trainer) -> BardlabError:
-    return BardlabError(
-        f"the loss is no longer a number at step {trainer.done}; "
-        f"lower train.learning_rate (it is {trainer.config.learning_rate:g}) and start again"
-    )
 
 
 class _Speed:
@@ -255,10 +248,6 @@ def _train(
             _leave_reference_files(path, say)
         _end(path, status, ended, message, say)
         record_speed(config, device.type, recorder.speed.steps)
-    except RuntimeError:
-        if _finite(trainer) and (trainer.model.closed_form or math.isfinite(trainer.first_loss())):
-            raise
-        raise _diverged(trainer) from None  # such as drawing a character from chances that are NaN
     finally:
         recorder.close()
 

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from core.config import Settings, setting
-from core.models.contract import LanguageModel
+from core.models.contract import LanguageModel, Tap
 
 TANH_GAIN = 5 / 3
 """What makes up for tanh's squashing, so that activations keep their size from layer to layer."""
@@ -134,12 +134,13 @@ class Hidden(nn.Module):
         self.drop = nn.Dropout(config.dropout)
         nn.init.normal_(self.linear.weight, std=config.init_gain * TANH_GAIN / math.sqrt(inputs))
         nn.init.zeros_(self.linear.bias)
+        self.pre, self.post = Tap(), Tap()
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (B, T, inputs) to (B, T, H)."""
-        preact = self.norm(self.linear(x))  # (B, T, H)
-        act: Tensor = self.drop(torch.tanh(preact))  # (B, T, H)
-        return act
+        pre = self.pre(self.norm(self.linear(x)))  # (B, T, H)
+        post: Tensor = self.drop(self.post(torch.tanh(pre)))  # (B, T, H)
+        return post
 
 
 class MLP(LanguageModel):

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from core.config import Settings, setting
-from core.models.contract import LanguageModel
+from core.models.contract import LanguageModel, Tap
 from core.models.mlp import TANH_GAIN
 
 
@@ -81,32 +81,12 @@ class WaveNetConfig(Settings):
         return tuple(2**i for i in range(self.n_layer)) * self.n_cycle
 
 
-class Queue:
-    """The last `delay` inputs of one layer, as a ring: each new one is written where the oldest was read before."""
-
-    def __init__(self, delay: int, batch: int, like: Tensor) -> None:
-        self.ring = like.new_zeros(delay + 1, batch, 1, like.shape[-1])  # zero: before the text there is nothing
-        self.now = 0
-
-    def push(self, x: Tensor) -> Tensor:
-        """Take in x (B, T, C) and return the same, `delay` positions late (B, T, C)."""
-        slots, T = len(self.ring), x.shape[1]
-        if T == 1:  # the usual case costs the same however long the delay
-            self.ring[self.now] = x  # (B, 1, C)
-            self.now = (self.now + 1) % slots
-            return self.ring[self.now]  # (B, 1, C) the oldest
-        new = x.transpose(0, 1)[:, :, None]  # (T, B, 1, C)
-        both = torch.cat((self.ring.roll(-self.now, 0)[1:], new))  # (delay+T, B, 1, C) in order of time
-        self.ring, self.now = torch.cat((both[T:], new[:1])), slots - 1  # the last slot is written next
-        return both[:T, :, 0].transpose(0, 1)  # (B, T, C)
-
-
-def pair(x: Tensor, dilation: int, queue: Queue | None = None) -> Tensor:
+def pair(x: Tensor, dilation: int) -> Tensor:
     """Put each vector of x (B, T, C) next to the one `dilation` earlier: (B, T, 2C), the earlier one first.
 
     A linear layer on such pairs is a causal convolution with kernel 2. Before the text there are zeros.
     """
-    late = queue.push(x) if queue else F.pad(x, (0, 0, dilation, 0))[:, : x.shape[1]]  # (B, T, C)
+    late = F.pad(x, (0, 0, dilation, 0))[:, : x.shape[1]]  # (B, T, C)
     return torch.cat((late, x), dim=-1)  # (B, T, 2C)
 
 
@@ -124,12 +104,13 @@ class GatedLayer(nn.Module):
         nn.init.normal_(self.residual.weight, std=1 / math.sqrt(C * depth))  # the sum of all layers has size 1
         nn.init.zeros_(self.filter_gate.bias)
         nn.init.zeros_(self.residual.bias)
+        self.filter, self.gate, self.z = Tap(), Tap(), Tap()
 
-    def forward(self, x: Tensor, queue: Queue | None = None) -> tuple[Tensor, Tensor]:
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Map (B, T, C) to the next layer's input (B, T, C) and what goes straight to the end (B, T, C)."""
-        f, g = self.filter_gate(pair(x, self.dilation, queue)).chunk(2, dim=-1)  # (B, T, C) each
-        z = torch.tanh(f) * torch.sigmoid(g)  # (B, T, C) the gate decides what of the filter gets through
-        z = F.dropout(z, self.dropout, self.training)  # (B, T, C)
+        f, g = self.filter_gate(pair(x, self.dilation)).chunk(2, dim=-1)  # (B, T, C) each
+        z = self.filter(torch.tanh(f)) * self.gate(torch.sigmoid(g))  # (B, T, C) the gate decides what gets through
+        z = F.dropout(self.z(z), self.dropout, self.training)  # (B, T, C)
         return x + self.residual(z), z  # (B, T, C) each
 
 
@@ -143,10 +124,11 @@ class FuseLayer(nn.Module):
         self.dropout = config.dropout
         nn.init.normal_(self.fuse.weight, std=TANH_GAIN / math.sqrt(self.fuse.in_features))
         nn.init.zeros_(self.fuse.bias)
+        self.post = Tap()
 
-    def forward(self, x: Tensor, queue: Queue | None = None) -> Tensor:
+    def forward(self, x: Tensor) -> Tensor:
         """Map (B, T, C) to (B, T, C)."""
-        fused = torch.tanh(self.fuse(pair(x, self.dilation, queue)))  # (B, T, C)
+        fused = self.post(torch.tanh(self.fuse(pair(x, self.dilation))))  # (B, T, C)
         return F.dropout(fused, self.dropout, self.training)  # (B, T, C)
 
 
@@ -183,26 +165,51 @@ class WaveNet(LanguageModel):
         """The receptive field: one character, and one `dilation` more for each layer."""
         return 1 + sum(self.config.dilations)
 
-    def forward(self, ids: Tensor, cache: list[Queue] | None = None) -> Tensor:
+    def forward(self, ids: Tensor, cache: "Memory | None" = None) -> Tensor:
         """Map ids (B, T) to logits (B, T, V), each position from its receptive field alone."""
+        if cache and cache.length:
+            return torch.stack([self.next_logits(now, cache) for now in ids.unbind(1)], dim=1)  # (B, T, V)
         x = self.token_embedding(ids)  # (B, T, C)
-        queues: list[Queue] | list[None] = cache or [None] * len(self.layers)
         straight: list[Tensor] = []
-        for layer, queue in zip(self.layers, queues, strict=True):
+        for i, layer in enumerate(self.layers):
+            if cache:
+                cache.begin(i, x)
             if self.gated:
-                x, z = layer(x, queue)  # (B, T, C) each
+                x, z = layer(x)  # (B, T, C) each
                 straight.append(z)
             else:
-                x = layer(x, queue)  # (B, T, C)
+                x = layer(x)  # (B, T, C)
+        if cache:
+            cache.length = ids.shape[1]
+        return self.read_off(torch.cat(straight, dim=-1) if self.gated else x)  # (B, T, V)
+
+    def read_off(self, x: Tensor) -> Tensor:
+        """Map what all layers send to the end (..., n·C), or the root of the tree (..., C), to logits (..., V)."""
         if self.gated:
-            skips = self.skip(torch.cat(straight, dim=-1))  # (B, T, S) summed over the layers
-            x = F.relu(self.mix(F.relu(skips)))  # (B, T, S)
-        logits: Tensor = self.head(x)  # (B, T, V)
+            skips = self.skip(x)  # (..., S) summed over the layers
+            x = F.relu(self.mix(F.relu(skips)))  # (..., S)
+        logits: Tensor = self.head(x)  # (..., V)
         return logits
 
-    def new_cache(self, batch: int) -> list[Queue]:
-        """Return one empty queue a layer, for `batch` texts. They hold what the layer needs of any length of text."""
-        return [Queue(dilation, batch, self.token_embedding.weight) for dilation in self.config.dilations]
+    @torch.no_grad()
+    def next_logits(self, ids: Tensor, cache: "Memory") -> Tensor:
+        """Map one more id of each text (B,) to logits (B, V): what `forward` computes there, in the cache's room."""
+        rows, x = cache.now()  # for each layer its pair (B, 2C), whose halves are earlier and now; last the output
+        x[0].copy_(self.token_embedding(ids))  # (B, C)
+        for (both, earlier), here, after, z, weights in zip(rows, x, x[1:], cache.z, cache.weights, strict=False):
+            W, b, W_r, b_r = weights
+            if self.gated:
+                torch.addmm(b, both, W, out=cache.fg)  # (B, 2C) filter and gate
+                torch.mul(cache.f.tanh_(), cache.g.sigmoid_(), out=z)  # (B, C)
+                torch.addmm(here, z, W_r, out=after).add_(b_r)  # (B, C)
+            else:
+                torch.addmm(b, both, W, out=after).tanh_()  # (B, C)
+            earlier.copy_(here)  # read again `dilation` steps from now
+        return self.read_off(cache.straight if self.gated else x[-1])  # (B, V)
+
+    def new_cache(self, batch: int) -> "Memory":
+        """Return an empty memory for `batch` texts. It holds what the layers need of any length of text."""
+        return Memory(self, batch)
 
     def hidden_matrices(self) -> Iterator[nn.Parameter]:
         """Yield the weights of the layers, of the skips and of the one on their sum."""
@@ -212,3 +219,46 @@ class WaveNet(LanguageModel):
     def stacked(self, weight: nn.Parameter) -> int:
         """Two for filter and gate in one product, else one."""
         return 2 if any(isinstance(x, GatedLayer) and weight is x.filter_gate.weight for x in self.layers) else 1
+
+
+class Memory:
+    """The last inputs of every layer, as rings of `dilation` pairs, and room for one step's results.
+
+    One more character costs the same however far the model reaches, and nothing is allocated for it: each layer's
+    input is written where its pair is read from.
+    """
+
+    def __init__(self, model: WaveNet, batch: int) -> None:
+        config, like = model.config, model.token_embedding.weight
+        C, n = config.channels, len(config.dilations)
+        self.length = 0  # characters read so far
+        rings = [like.new_zeros(dilation, batch, 2 * C) for dilation in config.dilations]  # (dilation, B, 2C) each
+        self.rings = [[(both, both[:, :C], both[:, C:]) for both in ring.detach()] for ring in rings]
+        self.root = like.new_zeros(batch, C)
+        self.fg = like.new_zeros(batch, 2 * C)
+        self.f, self.g = self.fg.chunk(2, dim=-1)  # (B, C) each
+        self.straight = like.new_zeros(batch, n * C)
+        self.z = torch.split(self.straight, C, dim=-1)  # (B, C) each
+        self.weights = [_transposed(layer) for layer in model.layers]
+
+    def begin(self, layer: int, x: Tensor) -> None:
+        """Take in a layer's inputs x (B, T, C) at the start of a text."""
+        ring, T = self.rings[layer], x.shape[1]
+        for t in range(max(0, T - len(ring)), T):
+            ring[t % len(ring)][1].copy_(x[:, t].detach())  # (B, C) the earlier half of the pair at t + dilation
+
+    def now(self) -> tuple[list[tuple[Tensor, Tensor]], list[Tensor]]:
+        """Move on by one character. Return each layer's (pair, its earlier half), and where its input is written."""
+        slots = [ring[self.length % len(ring)] for ring in self.rings]
+        self.length += 1
+        return [(both, earlier) for both, earlier, _ in slots], [*(here for _, _, here in slots), self.root]
+
+
+def _transposed(layer: nn.Module) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """The weights of a layer as `torch.addmm` takes them. A bare tree has no way around its layers: () stands there."""
+    if isinstance(layer, GatedLayer):
+        first, second = layer.filter_gate, layer.residual
+        return first.weight.detach().t(), first.bias.detach(), second.weight.detach().t(), second.bias.detach()
+    assert isinstance(layer, FuseLayer)
+    none = torch.empty(0)
+    return layer.fuse.weight.detach().t(), layer.fuse.bias.detach(), none, none

@@ -1,6 +1,8 @@
 """The MLP's page."""
 
+from pages.ui.health import layers, updates
+from pages.ui.reach import receptive_field
 from pages.ui.rung import rung
 from pages.ui.views import embeddings, parameters
 
-rung("mlp", embeddings, parameters)
+rung("mlp", embeddings, layers, updates, receptive_field, parameters)

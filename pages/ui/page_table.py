@@ -30,8 +30,15 @@ def page_table() -> dict[str, list[StreamlitPage]]:
         default=True,
         help="All rungs, from the bigram to the Transformer, on one text and one loss.",
     )
+    paper = st.Page(
+        "ladder/paper.py",
+        title="Paper and model",
+        icon=":material/article:",
+        url_path="paper",
+        help="Point by point: Attention is all you need, and the Transformer of this ladder.",
+    )
     return {
-        "Learn": [ladder, *(rung_page(key) for key in STAGES)],
+        "Learn": [ladder, *(rung_page(key) for key in STAGES), paper],
         "Use": [
             st.Page(
                 "use/write.py",

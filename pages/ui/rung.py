@@ -8,12 +8,16 @@ import streamlit as st
 from core import jobs, launch, runs, speed, stages
 from core.config import Settings, TrainConfig
 from core.errors import BardlabError
+from core.inspect.anatomy import anatomy
 from core.metrics import TRAIN_LOSS
 from core.runs import Run
 from core.stages import Stage
 from pages.ui import cached, state, words
+from pages.ui.components.picture import picture
 from pages.ui.config_form import config_form, set_form
 from pages.ui.live_run import details, live_run, pick_run
+from pages.ui.pictures import PICTURES
+from pages.ui.twins import twin_button
 
 View = Callable[[Run], None]
 
@@ -25,13 +29,17 @@ def rung(key: str, *views: View) -> None:
     state.notices()
     st.markdown(f"*{stage.idea}* [{stage.paper}]({stage.paper_url})")
     st.markdown(stage.new)
+    sketch = st.container()
     equation = st.empty()
     st.subheader("Train")
-    model = _train_box(stage)
-    if model is not None:
+    settings = _train_box(stage)
+    if settings is not None:
         equation.latex(
-            stage.equation_of(model, cached.corpus().tokenizer.size), help="With the numbers of the sliders below."
+            stage.equation_of(settings[0], cached.corpus().tokenizer.size),
+            help="With the numbers of the sliders below.",
         )
+        with sketch:
+            _picture(stage, *settings)
     st.subheader("Watch")
     run = pick_run(key)
     if run is None:
@@ -48,6 +56,15 @@ def rung(key: str, *views: View) -> None:
     st.subheader("The new lines")
     st.caption(f"From `core/models/{key}.py`, as they run here.")
     st.code(stage.source, language="python", wrap_lines=True)
+
+
+def _picture(stage: Stage, model: Settings, train: TrainConfig) -> None:
+    draw = PICTURES.get(stage.key)
+    if draw is None:
+        return
+    corpus = cached.corpus()
+    shapes = anatomy(stage.key, model.model_dump_json(), corpus.tokenizer.size, train.batch_size, train.window)
+    picture(*draw(model, shapes, corpus.text[:2000]), key=f"{stage.key}.picture")
 
 
 def _experiments(stage: Stage) -> None:
@@ -74,7 +91,7 @@ def _set_up(stage_key: str, number: int) -> None:
     state.say_next(f"{experiment.title}: the sliders are set, press Train", ":material/tune:")
 
 
-def _train_box(stage: Stage) -> Settings | None:
+def _train_box(stage: Stage) -> tuple[Settings, TrainConfig] | None:
     with st.container(border=True):
         try:
             preset, model, train = config_form(stage)
@@ -86,18 +103,20 @@ def _train_box(stage: Stage) -> Settings | None:
             return None
         device = speed.best_device()
         _estimate(stage, model, train, device)
-        st.button(
-            "Train",
-            type="primary",
-            icon=":material/play_arrow:",
-            key=f"{stage.key}.train",
-            on_click=_start,
-            args=(stage.key, preset, model.model_dump(), train.model_dump()),
-            help="Starts a job of its own: it goes on when you close this tab.",
-        )
+        with st.container(horizontal=True):
+            st.button(
+                "Train",
+                type="primary",
+                icon=":material/play_arrow:",
+                key=f"{stage.key}.train",
+                on_click=_start,
+                args=(stage.key, preset, model.model_dump(), train.model_dump()),
+                help="Starts a job of its own: it goes on when you close this tab.",
+            )
+            twin_button(stage, preset, model.model_dump(), train.model_dump())
         st.caption("The same from a terminal:")
         st.code(launch.command(stage, preset, model, train), language="bash", wrap_lines=True)
-        return model
+        return model, train
 
 
 def _estimate(stage: Stage, model: Settings, train: TrainConfig, device: str) -> None:

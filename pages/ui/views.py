@@ -1,15 +1,20 @@
 """Views that several rungs share: each takes a run and draws one thing."""
 
+import numpy as np
 import pandas as pd
-import plotly.graph_objects as go
 import streamlit as st
 
-from core import speed
+from core import checkpoints, runs, speed
 from core.corpus import character_class
-from core.inspect.embeddings import embedding_map, token_embedding
+from core.errors import BardlabError
+from core.inspect.embeddings import embedding_map
+from core.inspect.film import film
 from core.runs import Run
-from pages.ui import cached
+from pages.ui import cached, words
 from pages.ui.charts import colours, visible
+from pages.ui.components.embedding_film import embedding_film
+
+EMBEDDING = "token_embedding.weight"
 
 
 def parameters(run: Run) -> None:
@@ -35,59 +40,78 @@ def parameters(run: Run) -> None:
     )
 
 
+@st.cache_data(max_entries=400, show_spinner=False)
+def _embedding(slug: str, step: int | None, version: float) -> np.ndarray:
+    return checkpoints.load_tensor(runs.find(slug), EMBEDDING, step)
+
+
+def _moments(run: Run) -> list[tuple[str, np.ndarray]]:
+    """(what moment it is, vectors (V, d)) of every snapshot, and of the newest weights if they are newer."""
+    steps: list[int | None] = list(runs.snapshot_steps(run.path))
+    newest = run.status.checkpoint_step
+    if run.usable and newest is not None and newest not in steps:
+        steps.append(None)
+    read = cached.reader(run)
+    known, losses = read.curve("val/loss")
+    loss_at = dict(zip(known.astype(int).tolist(), losses.tolist(), strict=True))
+    found = []
+    for step in steps:
+        file = run.path / runs.WEIGHTS if step is None else runs.snapshot_path(run.path, step)
+        at = newest if step is None else step
+        loss = f", validation {words.loss(loss_at[at])}" if at in loss_at else ""
+        found.append((f"step {at:,}{loss}", _embedding(run.slug, step, file.stat().st_mtime)))
+    return found
+
+
 def embeddings(run: Run) -> None:
-    """The learned vectors of the characters, as a map."""
+    """The learned vectors of the characters: a map that moves as they are learned."""
     if not run.usable:
         return
-    model, tokenizer = cached.model(run)
-    vectors = token_embedding(model)
-    if vectors is None:
-        return
-    found = embedding_map(vectors)
-    first, second = found.explained
     st.subheader("Which characters are alike")
+    every = 2.0 if run.state.active else None
+    st.fragment(_moving_map, run_every=every)(run.slug)
+
+
+def _moving_map(slug: str) -> None:
+    try:
+        run = runs.find(slug)
+        characters = run.need().characters
+        moments = _moments(run)
+    except (BardlabError, OSError) as error:
+        st.warning(f"The embeddings cannot be read: {error}", icon=":material/broken_image:")
+        return
+    found = film([vectors for _, vectors in moments])
+    first, second = found.explained[-1]
+    flat = found.dimensions == 1
+    where = "a line" if flat else "the plane in which they differ most"
+    held = "" if flat else f"; it holds {first + second:.0%} of their variance ({first:.0%} and {second:.0%})"
     st.caption(
-        f"Each character is a vector of {vectors.shape[1]} numbers, learned with the rest. Here they lie in the plane "
-        f"in which they differ most; it holds {first + second:.0%} of their variance "
-        f"({first:.0%} and {second:.0%}). Characters that are used alike come to lie close together."
+        f"Each character is {'one number' if flat else f'a vector of {found.dimensions} numbers'}, learned with the "
+        f"rest. Here they lie on {where}{held}. Characters that are used alike come to lie close together. Play shows "
+        f"how they got there over {len(moments)} saved steps, each map turned to lie like the one before."
     )
     left, right = st.columns([3, 1], gap="large")
-    left.plotly_chart(_map(tokenizer.chars, found.places), key="embedding-map")
+    with left:
+        embedding_film(
+            found.places,
+            [visible(c) for c in characters],
+            [character_class(c) for c in characters],
+            [caption for caption, _ in moments],
+            colours=colours(),
+            line=flat,
+            key="embedding-film",
+        )
+    vectors = moments[-1][1]
     character = right.selectbox(
         "Nearest to",
-        list(tokenizer.chars),
-        index=max(0, tokenizer.chars.find("a")),
+        list(characters),
+        index=max(0, characters.find("a")),
         format_func=visible,
         key="embedding.near",
-        help="By the angle between the vectors (cosine), in all their dimensions.",
+        help="By the angle between the vectors (cosine), in all their dimensions, in the newest weights.",
     )
-    at = tokenizer.chars.index(character)
-    right.markdown(" ".join(f"`{visible(tokenizer.chars[i])}`" for i in found.nearest[at][:8]))
-
-
-def _map(characters: str, places: object) -> go.Figure:
-    frame = pd.DataFrame(places, columns=["x", "y"])
-    frame["character"] = [visible(c) for c in characters]
-    frame["kind"] = [character_class(c) for c in characters]
-    figure = go.Figure()
-    for kind, group in frame.groupby("kind"):
-        figure.add_trace(
-            go.Scatter(
-                x=group["x"],
-                y=group["y"],
-                text=group["character"],
-                name=str(kind),
-                mode="markers+text",
-                textposition="top center",
-                hovertemplate=f"%{{text}} ({kind})<extra></extra>",
-            )
-        )
-    figure.update_layout(
-        height=460,
-        colorway=colours(),
-        margin={"l": 10, "r": 10, "t": 10, "b": 10},
-        xaxis={"title": "first principal component", "zeroline": False},
-        yaxis={"title": "second principal component", "zeroline": False},
-        legend={"orientation": "h", "y": 1.08},
-    )
-    return figure
+    at = characters.index(character)
+    nearest = embedding_map(vectors).nearest[at][:8]
+    right.markdown(" ".join(f"`{visible(characters[i])}`" for i in nearest))
+    if flat:
+        right.caption("With one number a character, the angle between two is either nothing or half a turn.")

@@ -1,0 +1,43 @@
+"""Embeddings while they are learned: one map a snapshot, turned so that nothing jumps that did not move."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.inspect.embeddings import embedding_map
+
+
+@dataclass(frozen=True)
+class Film:
+    """Maps of the same V characters at F moments."""
+
+    places: NDArray[np.float64]
+    """(F, V, 2)"""
+    explained: NDArray[np.float64]
+    """(F, 2) share of the variance along the two axes of each moment's plane, before it was turned."""
+    dimensions: int
+    """Of the embedding; with 1 all places lie on a line."""
+
+
+def film(embeddings: Sequence[NDArray[np.float64]]) -> Film:
+    """Map each moment's vectors (V, d) to the plane in which they differ most, and turn each map like the one before.
+
+    Principal components have no sign, and their order changes when two are equally strong. Each map is therefore
+    turned, and mirrored if need be, by the orthogonal matrix that brings it closest to its predecessor
+    (Schönemann 1966). Distances within a map stay what they are.
+    """
+    maps = [embedding_map(vectors) for vectors in embeddings]
+    places: list[NDArray[np.float64]] = []
+    for found in maps:
+        here = found.places  # (V, 2)
+        if places:
+            u, _, vt = np.linalg.svd(here.T @ places[-1])  # (2, 2) each
+            here = here @ u @ vt
+        places.append(here)
+    dimensions = embeddings[0].shape[1]
+    stacked = np.stack(places)
+    if dimensions == 1:
+        stacked[..., 1] = 0.0
+    return Film(stacked, np.array([found.explained for found in maps]), dimensions)

@@ -1,0 +1,97 @@
+"""How far back a model can look, and how far it does look."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from core.errors import BardlabError
+from core.models.contract import LanguageModel
+
+
+@dataclass(frozen=True)
+class Field:
+    """What the past weighs in a prediction, by distance: 0 is the current character, 1 the one before it."""
+
+    reach: int
+    """The theoretical field: the model's context."""
+    gradient: NDArray[np.float64]
+    """(D,) mean size of d log p(target) / d (embedded character) at each distance, D ≥ reach where the text allows."""
+    texts: int
+
+    @property
+    def share(self) -> NDArray[np.float64]:
+        """(D,) the same as parts of their sum."""
+        total = self.gradient.sum()
+        return self.gradient / total if total > 0 else self.gradient
+
+    def within(self, part: float) -> int:
+        """How many characters, the current one included, hold `part` of the whole."""
+        return min(len(self.gradient), int(np.searchsorted(np.cumsum(self.share), part - 1e-12)) + 1)
+
+
+def measured_field(model: LanguageModel, ids: Tensor, texts: int) -> Field:
+    """Differentiate the log-probability of what comes next with respect to each embedded character before it.
+
+    The mean over `texts` windows spread evenly over ids (N,). A model that slides is shown more than its field, so
+    that the zeros beyond it are measured too. Raises BardlabError if the model embeds no characters or the text is too
+    short.
+    """
+    embedding = getattr(model, "token_embedding", None)
+    if not isinstance(embedding, torch.nn.Module):
+        raise BardlabError("this rung embeds no characters, so there is nothing to differentiate by")
+    window = model.context + max(4, model.context // 4) if model.slides else model.context
+    if len(ids) <= window:
+        raise BardlabError(f"the text has {len(ids)} characters, too few to look back {window}; choose a longer text")
+    starts = torch.linspace(0, len(ids) - window - 1, texts).long()  # (N,)
+    chunks = ids[starts[:, None] + torch.arange(window + 1)]  # (N, W+1)
+    total = torch.zeros(window, dtype=torch.float64)
+    held: list[Tensor] = []
+
+    def hold(_: torch.nn.Module, __: tuple[Tensor, ...], output: Tensor) -> Tensor:
+        held.append(output.detach().requires_grad_())
+        return held[-1]
+
+    handle = embedding.register_forward_hook(hold)
+    was_training = model.training
+    model.eval()
+    try:
+        for chunk in torch.split(chunks, max(1, 8192 // window)):
+            with torch.enable_grad():
+                logits = model(chunk[:, :-1])[:, -1]  # (B, V)
+                log_p = logits.log_softmax(-1).gather(1, chunk[:, -1:]).sum()  # () rows do not touch each other
+                (gradient,) = torch.autograd.grad(log_p, held.pop())  # (B, W, E)
+            total += gradient.double().norm(dim=-1).sum(0)  # (W,)
+    finally:
+        handle.remove()
+        model.train(was_training)
+    return Field(model.context, (total / texts).flip(0).numpy(), texts)
+
+
+@dataclass(frozen=True)
+class Tree:
+    """Which positions feed the last one, layer by layer, in a stack of dilated layers."""
+
+    levels: tuple[tuple[int, ...], ...]
+    """For the embeddings (0) and each layer after them, the distances back that matter, nearest first."""
+    edges: tuple[tuple[tuple[int, int], ...], ...]
+    """For each layer from the first, (distance below, distance above) of all its connections."""
+
+    def below(self, level: int, distance: int) -> list[set[int]]:
+        """What one node is made of: the distances it hears from at each level from 0 up to its own."""
+        heard = [{distance}]
+        for edges in reversed(self.edges[:level]):
+            heard.append({lower for lower, upper in edges if upper in heard[-1]})
+        return heard[::-1]
+
+
+def receptive_tree(dilations: tuple[int, ...]) -> Tree:
+    """Follow the connections of dilated layers back from the last position."""
+    levels: list[tuple[int, ...]] = [(0,)]
+    edges: list[tuple[tuple[int, int], ...]] = []
+    for dilation in reversed(dilations):
+        edges.append(tuple((lower, upper) for upper in levels[-1] for lower in (upper, upper + dilation)))
+        levels.append(tuple(sorted({lower for lower, _ in edges[-1]})))
+    return Tree(tuple(levels[::-1]), tuple(edges[::-1]))

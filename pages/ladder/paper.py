@@ -1,0 +1,58 @@
+"""Where the reference Transformer keeps to "Attention is all you need", and where it departs from it."""
+
+import streamlit as st
+
+from core.inspect.departures import departures
+from core.stages import STAGES
+from pages.ui import cached, state
+from pages.ui.block_diagram import block_diagram
+from pages.ui.components.picture import picture
+from pages.ui.page_table import rung_page
+
+stage = STAGES["transformer"]
+state.notices()
+st.markdown(
+    f"The last rung stands on [{stage.paper}]({stage.paper_url}), but it is not that model. Here are the points at "
+    "which the two differ, and those at which they agree. The paper's side says what its sections say; the model's "
+    "side is read off the live model, its settings and its optimiser, so it changes with them."
+)
+preset = st.segmented_control(
+    "Model",
+    list(stage.presets),
+    default="reference",
+    required=True,
+    key="paper.preset",
+    help="Whose settings stand on the model's side. The reference is the GPT that the ladder ends with.",
+)
+model, train = stage.settings(preset, {}, {})
+points, shapes = departures(model, train, cached.corpus().tokenizer.size)
+kept = sum(point.kept for point in points)
+with st.container(horizontal=True, gap="medium"):
+    st.metric("Parameters", f"{shapes.parameters:,}", help="Counted on the live module.")
+    st.metric("Kept", kept, help="Points at which the model does as the paper says; sizes may differ.")
+    st.metric("Departed", len(points) - kept, help="Points at which it does not.")
+shown = st.segmented_control(
+    "Show",
+    ["departures", "all"],
+    default="all",
+    required=True,
+    key="paper.shown",
+    help="All points, or only those at which the two differ.",
+)
+for point in points:
+    if point.kept and shown == "departures":
+        continue
+    with st.container(border=True):
+        name, paper, ours = st.columns([2, 3, 3], gap="medium")
+        badge = ":green-badge[kept]" if point.kept else ":orange-badge[departs]"
+        name.markdown(f"**{point.topic}**  \n{badge}")
+        paper.caption(f"Paper, {'section ' if point.section[0].isdigit() else ''}{point.section}")
+        paper.markdown(point.paper)
+        ours.caption("This model")
+        ours.markdown(point.model)
+        if point.why and not point.kept:
+            ours.caption(point.why)
+st.subheader("The model, block by block")
+st.caption("With the shapes of one training step. Hover a box for its weights.")
+picture(*block_diagram(model, shapes), key="paper.diagram")
+st.page_link(rung_page("transformer"), label="Train it, with other settings", icon=":material/hub:")

@@ -1,0 +1,75 @@
+"""Views of the Transformer: what is known of positions, and where to look further."""
+
+import plotly.graph_objects as go
+import streamlit as st
+
+from core import runs
+from core.inspect.positions import position_similarity
+from core.runs import Run
+from pages.ui import cached, state
+from pages.ui.charts import DIVERGING
+from pages.ui.page_table import page_table
+
+INSIDE = ("attention", "prediction", "embeddings", "knockout", "time")
+SHOWN = 128
+"""Rows of the map of positions; a longer context is thinned."""
+
+
+def positions(run: Run) -> None:
+    """How alike two positions look to the model before it has read anything."""
+    if not run.usable:
+        return
+    config = run.need().model
+    kind = config["positions"]
+    st.subheader("What it knows of positions")
+    found = _similarity(run.slug, (run.path / runs.WEIGHTS).stat().st_mtime)
+    if found is None:
+        st.caption("This run was given no positions: only the causal mask tells it how much text came before.")
+        return
+    said = {
+        "learned": "The cosine between the learned vectors of every two positions. Before training it is noise; what "
+        "structure there is was learned. Positions late in the window have had as much training as early ones.",
+        "sinusoidal": "The cosine between the fixed vectors of every two positions: their distance alone decides.",
+        "rotary": "What turning leaves of a perfect match between a query and a key, by their positions: it depends on "
+        "their distance alone, and nothing is learned.",
+    }[kind]
+    st.caption(said)
+    stride = -(-len(found) // SHOWN)
+    figure = go.Figure(
+        go.Heatmap(
+            z=found[::stride, ::stride],
+            x0=0,
+            dx=stride,
+            y0=0,
+            dy=stride,
+            zmin=-1,
+            zmax=1,
+            colorscale=DIVERGING,
+            colorbar={"thickness": 10, "title": {"text": "likeness"}},
+            hovertemplate="positions %{y} and %{x}: %{z:.2f}<extra></extra>",
+        )
+    )
+    figure.update_layout(
+        height=440,
+        margin={"l": 10, "r": 10, "t": 10, "b": 10},
+        xaxis={"title": "position", "constrain": "domain"},
+        yaxis={"title": "position", "autorange": "reversed", "scaleanchor": "x", "constrain": "domain"},
+    )
+    st.plotly_chart(figure, key="positions")
+
+
+@st.cache_data(max_entries=16, show_spinner=False)
+def _similarity(slug: str, version: float) -> object:
+    model, _ = cached.model(runs.find(slug))
+    return position_similarity(model)
+
+
+def look_inside(run: Run) -> None:
+    """Links to the pages that take this run apart, as far as they are there."""
+    found = [page for section in page_table().values() for page in section if page.url_path in INSIDE]
+    if not found:
+        return
+    st.subheader("Look inside")
+    with st.container(horizontal=True, gap="medium"):
+        for page in sorted(found, key=lambda page: INSIDE.index(page.url_path)):
+            st.page_link(page, label=page.title, query_params={state.RUN: run.slug})
