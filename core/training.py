@@ -19,10 +19,7 @@ from core.optim import Optimizers
 from core.sampling import SamplingConfig, generate
 
 PROGRESS_INTERVAL = 0.07  # seconds: the loss is reported at most 14 times a second, as the mean of the steps between
-
-LOOKED_BACK_AT = (
-    100_000  # characters from which an n-gram's training loss is read; all would take ten times its counting
-)
+LOOKED_BACK_AT = 100_000  # characters to read an n-gram's training loss from; all would take far longer than counting
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from core import checkpoints, landmarks, launch, runs, stages, worker
 from core.corpus import Corpus
 from core.errors import BardlabError
 from core.evaluation import evaluate
+from core.inspect.ngram import reading, table_after
 from core.models.bigram import Bigram, count_pairs
 from core.models.contract import parameter_count
 from core.models.ngram import NGram, NGramConfig
@@ -137,3 +138,36 @@ def test_published_losses_belong_to_the_published_text(corpus: Corpus):
     assert [mark.value for mark in landmarks.published(corpus)] == [1.88, 1.4697]
     assert all("published" in mark.label and "Not measured here" in mark.help for mark in landmarks.published(corpus))
     assert landmarks.published(other) == []
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("asked", ["th", "the kin", "q", "", "\n\n\n\n", "zzzz"])
+def test_a_prediction_is_the_sum_of_its_orders_parts(asked: str, corpus: Corpus):
+    """Known contexts, unknown ones and none: parts add up to the model's distribution, weights to one."""
+    model = NGram(NGramConfig(order=5), 65)
+    model.fit(corpus.train_ids[:100_000])
+    ids = corpus.tokenizer.encode(asked)
+    found = reading(model, ids)
+    expected = model(torch.tensor([ids]))[0, -1].double().exp() if ids else model.unigram.double().softmax(0)
+
+    assert found.probs.tolist() == pytest.approx(expected.tolist(), abs=1e-6)
+    assert sum(level.weight for level in found.levels) == pytest.approx(1)
+    assert [level.order for level in found.levels] == list(range(min(5, len(ids) + 1), 0, -1))
+    for level in found.levels:
+        assert level.part.sum() == pytest.approx(level.weight, abs=1e-6)
+        text = corpus.text[:100_000]
+        context = corpus.tokenizer.decode(level.context)
+        if level.order > 1:
+            after = {text[i + len(context)] for i in range(len(text) - len(context)) if text.startswith(context, i)}
+            assert level.followers == len(after)
+
+
+@torch.no_grad()
+def test_the_table_after_a_prefix_holds_the_models_rows(corpus: Corpus):
+    model = NGram(NGramConfig(order=4), 65)
+    model.fit(corpus.train_ids[:100_000])
+    table = table_after(model, corpus.tokenizer.encode("th"))
+    row = corpus.tokenizer.chars.index("e")
+
+    assert table[row].tolist() == pytest.approx(reading(model, corpus.tokenizer.encode("the")).probs.tolist(), abs=1e-6)
+    assert table_after(model, []).shape == (65, 65)
