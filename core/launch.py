@@ -4,8 +4,11 @@ import platform
 import shlex
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from functools import lru_cache
 from importlib.metadata import version
 from typing import Any
+
+import torch
 
 from core import devices, stages
 from core.config import Device, Settings, TrainConfig
@@ -57,6 +60,7 @@ def plan(
 def check(stage: Stage, model: Settings, train: TrainConfig, corpus: Corpus) -> None:
     """Check the rules that a model, its training and a text must keep together. Raises BardlabError."""
     context = getattr(model, "context", None)
+    _try_to_build(stage.key, model, corpus.tokenizer.size)
     shorter = min(len(corpus.train_ids), len(corpus.val_ids))
     window = train.window or context or 1
     if window >= shorter:
@@ -71,6 +75,13 @@ def check(stage: Stage, model: Settings, train: TrainConfig, corpus: Corpus) -> 
     if not train.prompt:
         raise BardlabError("train.prompt is empty; give at least one character, such as a line break")
     corpus.tokenizer.encode(train.prompt)
+
+
+@lru_cache(maxsize=256)
+def _try_to_build(stage_key: str, model: Settings, vocab_size: int) -> None:
+    """Raise what only the model itself knows, without allocating it."""
+    with torch.device("meta"):
+        stages.get(stage_key).build(model, vocab_size)
 
 
 def overrides(stage: Stage, preset: str | None, model: Settings, train: TrainConfig) -> dict[str, Any]:

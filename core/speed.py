@@ -43,6 +43,8 @@ class Cost:
     """Floating-point operations of one training step, forward and backward."""
     memory_bytes: int
     """Weights, gradients, optimiser state and activations kept for the backward pass."""
+    grows_with_text: bool = False
+    """True if parameters and memory are decided by the text; the two above then leave that part out."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,7 @@ class _Shape:
     closed_form: bool
     flops: float
     kept_bytes: int
+    grows_with_text: bool
 
 
 @lru_cache(maxsize=256)
@@ -76,7 +79,15 @@ def _shape_of(stage_key: str, model_json: str, vocab_size: int, window: int) -> 
     softmax = 8.0 * window * vocab_size  # the loss itself, which the counter of matrix products leaves out
     kept_bytes = sum(t.untyped_storage().nbytes() for t in kept.values())
     flops = counter.get_total_flops() + softmax
-    return _Shape(parameter_count(model), tuple(parameter_table(model)), window, model.closed_form, flops, kept_bytes)
+    return _Shape(
+        parameter_count(model),
+        tuple(parameter_table(model)),
+        window,
+        model.closed_form,
+        flops,
+        kept_bytes,
+        model.grows_with_text,
+    )
 
 
 def cost(stage: Stage, model: Settings, train: TrainConfig, vocab_size: int) -> Cost:
@@ -86,7 +97,7 @@ def cost(stage: Stage, model: Settings, train: TrainConfig, vocab_size: int) -> 
     memory = 4 * shape.parameters * (2 + states) + shape.kept_bytes * train.batch_size
     steps = 1 if shape.closed_form else train.steps
     flops = shape.flops if shape.closed_form else 3.0 * shape.flops * train.batch_size
-    return Cost(shape.parameters, shape.parts, shape.window, steps, flops, memory)
+    return Cost(shape.parameters, shape.parts, shape.window, steps, flops, memory, shape.grows_with_text)
 
 
 # --- seconds ---------------------------------------------------------------------------------------------------------

@@ -13,6 +13,7 @@ from core.errors import BardlabError
 from core.models.bigram import Bigram, BigramConfig, counted_logits
 from core.models.contract import LanguageModel
 from core.models.mlp import MLP, MLPConfig
+from core.models.ngram import Order
 from core.models.residual import Layer, ResidualConfig, ResidualNet
 from core.models.transformer import Attention, Transformer, TransformerConfig
 from core.models.wavenet import GatedLayer, WaveNet, WaveNetConfig
@@ -50,6 +51,18 @@ class Twins:
 
 
 @dataclass(frozen=True)
+class Variant:
+    """What a rung turns into under some of its settings, and then shows instead of its own."""
+
+    when: Callable[[Any], bool]
+    """Whether the model's settings ask for it."""
+    title: str
+    """With $name for a setting, as in the equation."""
+    equation: str
+    code: Callable[..., Any]
+
+
+@dataclass(frozen=True)
 class Stage:
     """One rung: what it is called, where it comes from, what it is made of."""
 
@@ -71,19 +84,37 @@ class Stage:
     """The preset whose trained run comes with the product."""
     twins: Twins | None = None
     """What the page offers to train twice with one click."""
+    variant: Variant | None = None
+
+    def variant_of(self, config: Settings) -> Variant | None:
+        """Return what the rung turns into under these settings, or None while it is itself."""
+        return self.variant if self.variant and self.variant.when(config) else None
+
+    def title_of(self, config: Settings) -> str:
+        """Return what a model with these settings is called."""
+        variant = self.variant_of(config)
+        return Template(variant.title).substitute(config.model_dump()) if variant else self.title
 
     def equation_of(self, config: Settings, vocab_size: int) -> str:
         """Return the rung's equation with the numbers of one model in it."""
-        return Template(self.equation).substitute(config.model_dump(), V=vocab_size)
+        variant = self.variant_of(config)
+        return Template((variant or self).equation).substitute(config.model_dump(), V=vocab_size)
+
+    def code_of(self, config: Settings | None = None) -> Callable[..., Any]:
+        """Return the few lines that do the new thing, of a model with these settings."""
+        return ((config and self.variant_of(config)) or self).code
 
     @cached_property
     def source(self) -> str:
         """The new lines as they stand in the source file."""
-        return textwrap.dedent(inspect.getsource(self.code))
+        return source_of(self.code)
 
     def build(self, config: Settings, vocab_size: int) -> LanguageModel:
-        """Make the model with fresh weights, drawn from torch's global generator."""
-        return self.model(config, vocab_size)
+        """Make the model with fresh weights, drawn from torch's global generator.
+
+        Raises BardlabError if the alphabet is too large for the settings.
+        """
+        return self.model.from_settings(config, vocab_size)
 
     @cached_property
     def default_preset(self) -> str:
@@ -106,6 +137,16 @@ class Stage:
             self.config.parse({**base.model, **model}, "model."),
             TrainConfig.parse({**base.train, **train}, "train."),
         )
+
+
+def source_of(code: Callable[..., Any]) -> str:
+    """Return a function's lines as they stand in its file, moved to the left margin."""
+    return textwrap.dedent(inspect.getsource(code))
+
+
+def file_of(code: Callable[..., Any]) -> str:
+    """Return where a function stands, such as core/models/mlp.py."""
+    return code.__module__.replace(".", "/") + ".py"
 
 
 QUICK: Mapping[str, Any] = dict(optimizer="muon", learning_rate=5e-3, cooldown=0.6, warmup=10)
@@ -137,6 +178,11 @@ BIGRAM = Stage(
             model=dict(fit="count"),
             train=dict(steps=1, eval_every=1),
         ),
+        "ngram": Preset(
+            "Counted pieces of six characters: the n-gram, with interpolated Kneser-Ney smoothing.",
+            model=dict(order=6, fit="count"),
+            train=dict(steps=1, eval_every=1),
+        ),
         "minutes": Preset(
             "The same by plain SGD, slowly enough to watch every row find its shape.",
             model={},
@@ -161,7 +207,21 @@ BIGRAM = Stage(
             "seconds",
             {"train.learning_rate": 30.0},
         ),
-        Experiment("Follow the bare gradient", "SGD learns the common rows long before the rare ones.", "minutes"),
+        Experiment(
+            "Count longer pieces",
+            "Seven characters of context, the longest offered: is it still better than six or five?",
+            "ngram",
+            {"model.order": 8},
+        ),
+    ),
+    variant=Variant(
+        when=lambda config: config.order > 2,
+        title="Counted $order-gram",
+        equation=(
+            r"p(w \mid \underbrace{x_{t-$order+2} \ldots x_t}_{h}) = \frac{\max(c(h\,w) - D,\ 0)}{c(h\,\cdot)} "
+            r"+ \lambda(h)\; p(w \mid x_{t-$order+3} \ldots x_t), \qquad \lambda(h) = \text{what was taken off}"
+        ),
+        code=Order.interpolate,
     ),
     ships="seconds",
 )

@@ -80,6 +80,7 @@ class Recorder:
         self.metrics.flush()
         status = self.status
         status.step, status.impossible = event.step, result.impossible if result else 0
+        status.parameters = parameter_count(self.trainer.model)  # counting finds as many as the text has
         status.val_loss = loss if result else status.val_loss
         status.seconds, status.characters = event.seconds, event.characters
         if loss is not None and (status.best_val_loss is None or loss < status.best_val_loss):

@@ -15,7 +15,7 @@ Table = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Tables:
-    """Three tables (V, V), rows the current character, columns the next; and how far they are apart."""
+    """Four tables (V, V), rows the current character, columns the next; and how far they are apart."""
 
     counts: Table
     """How often each pair stands in the training text."""
@@ -23,6 +23,8 @@ class Tables:
     """Those counts as probabilities: rows sum to 1 (to 0 for a character that never has a successor)."""
     model: Table
     """The model's probabilities: rows sum to 1."""
+    logits: Table
+    """The numbers that the model holds, as they are: a constant added to a row changes nothing."""
     kl: float
     """KL(counted ‖ model), nats a character, each row weighted by how often it is used."""
     row_kl: NDArray[np.float64]
@@ -38,4 +40,5 @@ def tables(model: Bigram, corpus: Corpus) -> Tables:
     log_ratio = counted.clamp_min(1e-300).log() - learned.clamp_min(1e-300).log()  # (V, V)
     row_kl = torch.where(counted > 0, counted * log_ratio, 0.0).sum(dim=1)  # (V,)
     kl = float((row_kl * counts.sum(dim=1)).sum() / counts.sum())
-    return Tables(counts.numpy(), counted.numpy(), learned.numpy(), kl, row_kl.numpy())
+    logits = model.logits.detach().double().numpy()
+    return Tables(counts.numpy(), counted.numpy(), learned.numpy(), logits, kl, row_kl.numpy())

@@ -9,19 +9,30 @@ After Shannon (1948), "A mathematical theory of communication", section 3, where
 Letters: B batch, T time, V vocabulary.
 """
 
-from typing import Literal
+from typing import Any, Literal, Self
 
 import torch
+from pydantic import model_validator
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from core.config import Settings, setting
 from core.models.contract import LanguageModel
+from core.models.ngram import NGram, NGramConfig
 
 
 class BigramConfig(Settings):
-    """The bigram has no sizes to choose: the vocabulary fixes its table."""
+    """How far to look back, and how the table is found; its size follows from the vocabulary."""
 
+    order: int = setting(
+        2,
+        "Characters in one counted piece. 2 is the bigram: one character of context and the one to predict. From 3 on "
+        "it becomes the counted n-gram (interpolated Kneser-Ney), which looks back order - 1 characters and can only "
+        "be counted.",
+        ge=2,
+        le=8,
+        step=1,
+    )
     fit: Literal["gradient", "count"] = setting(
         "gradient",
         "How the table is found: by gradient descent on the loss, or by counting every pair of the training text.",
@@ -29,11 +40,28 @@ class BigramConfig(Settings):
     smoothing: float = setting(
         1.0,
         "Added to every count before dividing (Laplace: 1), so that a pair never seen keeps some probability. "
-        "With 0 one unseen pair in the validation text makes the loss infinite. Used only when counting.",
+        "With 0 one unseen pair in the validation text makes the loss infinite. Used only for counted pairs (order 2).",
         ge=0.0,
         le=10.0,
         step=0.1,
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _longer_pieces_are_counted(cls, values: Any) -> Any:
+        """Take counting for granted where nothing else is possible and nothing else was asked for."""
+        if isinstance(values, dict) and "fit" not in values and str(values.get("order", 2)) not in ("2", "2.0"):
+            return {**values, "fit": "count"}
+        return values
+
+    @model_validator(mode="after")
+    def _a_learned_table_is_one_of_pairs(self) -> Self:
+        if self.order > 2 and self.fit == "gradient":
+            raise ValueError(
+                f"model.order {self.order} can only be counted, its table would have a row for every "
+                f"{self.order - 1} characters; set model.fit to count, or model.order to 2"
+            )
+        return self
 
 
 def count_pairs(ids: Tensor, vocab_size: int) -> Tensor:
@@ -54,6 +82,11 @@ class Bigram(LanguageModel):
     """A V × V table of logits, looked up by the current character."""
 
     slides = True
+
+    @classmethod
+    def from_settings(cls, config: BigramConfig, vocab_size: int) -> LanguageModel:
+        """A table of pairs; from order 3 on the counted n-gram."""
+        return cls(config, vocab_size) if config.order == 2 else NGram(NGramConfig(order=config.order), vocab_size)
 
     def __init__(self, config: BigramConfig, vocab_size: int) -> None:
         super().__init__(config, vocab_size)

@@ -37,6 +37,13 @@ class LanguageModel(nn.Module):
 
     slides: ClassVar[bool] = False
     """True if `forward` takes sequences longer than `context`, each position seeing only the last `context`."""
+    grows_with_text: ClassVar[bool] = False
+    """True if fitting decides how many numbers the model holds."""
+
+    @classmethod
+    def from_settings(cls, config: Any, vocab_size: int) -> "LanguageModel":
+        """Make the model that the settings describe: one of this class, unless a setting asks for another."""
+        return cls(config, vocab_size)
 
     def __init__(self, config: Settings, vocab_size: int) -> None:
         super().__init__()

@@ -75,13 +75,12 @@ class Order(nn.Module):
         self.register_buffer("contexts", torch.empty(0, dtype=torch.int64))  # (M,) in rising order
         self.register_buffer("starts", torch.zeros(1, dtype=torch.int32))  # (M+1,) row m is entries starts[m:m+1]
         self.register_buffer("following", torch.empty(0, dtype=torch.int16))  # (E,) the next character of each entry
-        self.register_buffer("share", torch.empty(0))  # (E,) discounted count / the row's count
+        self.share = nn.Parameter(torch.empty(0), requires_grad=False)  # (E,) discounted count / the row's count
         self.register_buffer("left_over", torch.empty(0))  # (M,) what a row's shares lack to 1
 
     contexts: Tensor
     starts: Tensor
     following: Tensor
-    share: Tensor
     left_over: Tensor
 
     def fit(self, pieces: NDArray[np.int64], counts: NDArray[np.int64], vocab_size: int) -> None:
@@ -93,8 +92,8 @@ class Order(nn.Module):
         share = discounted(counts) / totals[rows]  # (E,)
         tables = (context[starts], np.append(starts, len(pieces)), following, share, 1 - np.add.reduceat(share, starts))
         for name, table in zip(self.SIZED, tables, strict=True):
-            old = self.get_buffer(name)
-            setattr(self, name, torch.from_numpy(np.asarray(table)).to(old.device, old.dtype))
+            old: Tensor = getattr(self, name)
+            self._replace(name, torch.from_numpy(np.asarray(table)).to(old.device, old.dtype))
 
     def interpolate(self, shorter: Tensor, context: Tensor) -> Tensor:
         """Return p(w | h) (P, V) of this order, given that of the shorter one (P, V) and the contexts h (P,).
@@ -108,7 +107,8 @@ class Order(nn.Module):
         row = row[asked]  # (Q,)
         probs = shorter.clone()  # (P, V)
         probs[asked] *= self.left_over[row, None]
-        start, length = self.starts[row].long(), self.starts.diff()[row].long()  # (Q,) each
+        start = self.starts[row].long()  # (Q,)
+        length = self.starts[row + 1].long() - start  # (Q,)
         ends = length.cumsum(0)  # (Q,)
         within = torch.arange(int(length.sum()), device=row.device) - (ends - length).repeat_interleave(length)
         entry = start.repeat_interleave(length) + within  # (all entries of all Q rows,)
@@ -118,14 +118,18 @@ class Order(nn.Module):
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
         for name in self.SIZED:  # the sizes come from the text, so a fresh table has to make room first
             if (saved := state_dict.get(prefix + name)) is not None:
-                setattr(self, name, self.get_buffer(name).new_empty(saved.shape))
+                self._replace(name, getattr(self, name).data.new_empty(saved.shape))
         super()._load_from_state_dict(state_dict, prefix, *args)
+
+    def _replace(self, name: str, table: Tensor) -> None:
+        setattr(self, name, nn.Parameter(table, requires_grad=False) if name == "share" else table)
 
 
 class NGram(LanguageModel):
     """One sparse table for each length from 2 to `order`, above the frequencies of single characters."""
 
     slides = True
+    grows_with_text = True
 
     def __init__(self, config: NGramConfig, vocab_size: int) -> None:
         super().__init__(config, vocab_size)

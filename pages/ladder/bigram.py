@@ -1,20 +1,38 @@
-"""The bigram's page."""
+"""The bigram's page, and what counting longer pieces makes of it."""
 
 import numpy as np
 import streamlit as st
 
-from core import landmarks
-from core.inspect.bigram import tables
+from core import landmarks, runs
+from core.corpus import Corpus
+from core.inspect.bigram import Tables, tables
 from core.runs import Run
 from pages.ui import cached
 from pages.ui.charts import bars, table_heatmaps, visible
 from pages.ui.components.curves import Curve, curves
+from pages.ui.counting import how_far_counting_goes
+from pages.ui.ngram import backing_off, map_after
 from pages.ui.rung import rung
+
+LOWEST = np.exp(-12)
+"""Probabilities below it look alike on the logarithmic map."""
 
 
 def views(run: Run) -> None:
-    """Counted against learned."""
-    corpus = cached.corpus(run.need().corpus)
+    """Counted against learned; or, of longer pieces, which order says what."""
+    config = run.need()
+    corpus = cached.corpus(config.corpus)
+    longer = config.rung.variant_of(config.model_config_) is not None
+    if longer and run.usable:
+        model, _ = cached.model(run)
+        backing_off(model, corpus)
+        map_after(model, corpus)
+    elif not longer:
+        _counted_and_learned(run, corpus)
+    how_far_counting_goes(corpus)
+
+
+def _counted_and_learned(run: Run, corpus: Corpus) -> None:
     pairs, distinct = landmarks.unseen_pairs(corpus)
     st.subheader("Counted and learned, side by side")
     st.caption(
@@ -31,20 +49,37 @@ def views(run: Run) -> None:
     st.metric(
         "Distance now", f"{found.kl:.4f} nats", help="KL(counted ‖ learned), each row weighted by how often it is used."
     )
+    _maps(found, corpus.tokenizer.chars)
+    _row(found, corpus.tokenizer.chars)
+
+
+def _maps(found: Tables, characters: str) -> None:
     shown = st.segmented_control(
         "Values",
-        ["probability", "log-probability"],
-        default="log-probability",
+        ["counts", "probabilities", "log-probabilities", "logits"],
+        default="log-probabilities",
         required=True,
-        key="bigram.values",
-        help="The logarithm shows the rare pairs too; both panels use the same scale.",
+        key="map",
+        bind="query-params",
+        help="Counts: pairs in the training text, and how many this run would expect. Logits: the numbers that the run "
+        "holds, from which softmax makes probabilities. All but the probabilities are drawn so that rare pairs show.",
     )
-    both = {"Counted": found.counted, "This run": found.model}
-    if shown == "log-probability":
-        both = {name: np.log(np.clip(table, np.exp(-12), None)) for name, table in both.items()}
-    unit = "" if shown == "probability" else "nats"
-    st.plotly_chart(table_heatmaps(both, corpus.tokenizer.chars, unit), key="tables")
-    characters = corpus.tokenizer.chars
+    if shown == "counts":
+        often = found.counts.sum(axis=1, keepdims=True)
+        both = {"Counted": found.counts, "Expected by this run": found.model * often}
+        drawn = {name: np.log10(1 + table) for name, table in both.items()}
+        figure = table_heatmaps(drawn, characters, "log₁₀(1 + count)", values=both, digits=0)
+    elif shown == "logits":
+        figure = table_heatmaps({"Logits of this run": found.logits}, characters, "logit", diverging=True)
+    else:
+        both = {"Counted": found.counted, "This run": found.model}
+        if shown == "log-probabilities":
+            both = {name: np.log(np.clip(table, LOWEST, None)) for name, table in both.items()}
+        figure = table_heatmaps(both, characters, "" if shown == "probabilities" else "nats")
+    st.plotly_chart(figure, key="tables")
+
+
+def _row(found: Tables, characters: str) -> None:
     row = st.selectbox(
         "After",
         list(characters),
@@ -64,8 +99,6 @@ def views(run: Run) -> None:
 
 @st.fragment
 def _distance(slug: str) -> None:
-    from core import runs
-
     run = runs.find(slug)
     read = cached.reader(run)
     step, value = read.curve("kl/counted")

@@ -39,9 +39,16 @@ def model(run: Run, step: int | None = None) -> tuple[Any, Any]:
 
 
 @st.cache_data(max_entries=8, show_spinner="Counting the text")
-def corpus_landmarks(sha256: str, name: str) -> list[landmarks.Landmark]:
-    """Losses that need no training, to compare a curve with."""
+def computed_landmarks(sha256: str, name: str) -> list[landmarks.Landmark]:
+    """Losses that need no training: uniform, unigram, counted bigram."""
     return landmarks.of(corpus(name))
+
+
+def corpus_landmarks(sha256: str, name: str) -> list[landmarks.Landmark]:
+    """Losses to compare a curve with: those above, the best counted n-gram once it is known, published ones."""
+    text = corpus(name)
+    best = landmarks.best_ngram(text)
+    return [*computed_landmarks(sha256, name), *([best] if best else []), *landmarks.published(text)]
 
 
 @st.cache_data(max_entries=512, show_spinner=False)

@@ -6,7 +6,10 @@ import numpy as np
 import plotly.graph_objects as go
 import streamlit as st
 from numpy.typing import NDArray
+from plotly.colors import sample_colorscale
 from plotly.subplots import make_subplots
+
+from core.landmarks import Counted
 
 SEQUENTIAL = "Cividis"
 """For amounts from zero up; readable without colour vision."""
@@ -26,14 +29,35 @@ def colours() -> list[str]:
     return list(found or [])
 
 
-def table_heatmaps(tables: Mapping[str, NDArray[np.float64]], characters: str, unit: str) -> go.Figure:
-    """V × V tables side by side on one colour scale: row = the current character, column = the next one."""
+def graded_colours(count: int) -> list[str]:
+    """Colours from dark to light for things that have an order, apart in brightness."""
+    found: list[str] = sample_colorscale(SEQUENTIAL, [i / max(1, count - 1) for i in range(count)])
+    return found
+
+
+def table_heatmaps(
+    tables: Mapping[str, NDArray[np.float64]],
+    characters: str,
+    unit: str,
+    *,
+    values: Mapping[str, NDArray[np.float64]] | None = None,
+    digits: int = 4,
+    diverging: bool = False,
+) -> go.Figure:
+    """V × V tables side by side on one colour scale: row = the current character, column = the next one.
+
+    `values`, if given, are read out under the pointer in place of what is drawn.
+    """
     labels = [visible(c) for c in characters]
     figure = make_subplots(1, len(tables), subplot_titles=list(tables), shared_yaxes=True, horizontal_spacing=0.02)
-    for column, (name, values) in enumerate(tables.items(), 1):
-        hover = f"after %{{y}} comes %{{x}}<br>{name}: %{{z:.4f}} {unit}<extra></extra>"
+    for column, (name, drawn) in enumerate(tables.items(), 1):
+        told = "z" if values is None else "customdata"
+        hover = f"after %{{y}} comes %{{x}}<br>{name}: %{{{told}:,.{digits}f}} {'' if values else unit}<extra></extra>"
+        custom = None if values is None else values[name]
         figure.add_trace(
-            go.Heatmap(z=values, x=labels, y=labels, coloraxis="coloraxis", hovertemplate=hover), 1, column
+            go.Heatmap(z=drawn, customdata=custom, x=labels, y=labels, coloraxis="coloraxis", hovertemplate=hover),
+            1,
+            column,
         )
     small = {"size": 8}
     figure.update_xaxes(type="category", tickvals=labels[::2], tickfont=small, tickangle=0, title="next character")
@@ -44,6 +68,8 @@ def table_heatmaps(tables: Mapping[str, NDArray[np.float64]], characters: str, u
         margin={"l": 10, "r": 10, "t": 40, "b": 10},
         coloraxis={"colorscale": SEQUENTIAL, "colorbar": {"thickness": 10, "title": {"text": unit}}},
     )
+    if diverging:
+        figure.update_layout(coloraxis={"colorscale": DIVERGING, "cmid": 0})
     return figure
 
 
@@ -54,18 +80,49 @@ def bars(
     y_title: str,
     height: int = 320,
     stacked: bool = False,
+    palette: Sequence[str] | None = None,
 ) -> go.Figure:
     """Bars side by side (or one on another), one colour a series."""
     figure = go.Figure([go.Bar(name=name, x=list(labels), y=list(values)) for name, values in series.items()])
     figure.update_layout(
         height=height,
-        colorway=colours(),
+        colorway=palette or colours(),
         barmode="stack" if stacked else "group",
         margin={"l": 10, "r": 10, "t": 30, "b": 10},
         xaxis={"title": x_title, "type": "category", "dtick": 1, "tickfont": {"size": 10}},
         yaxis={"title": y_title},
         legend={"orientation": "h", "y": 1.12},
         showlegend=len(series) > 1,
+    )
+    return figure
+
+
+def counting_chart(known: Mapping[int, Counted], marks: Sequence[tuple[str, float]]) -> go.Figure:
+    """The n-gram's validation loss by order, best order marked, with dashed losses to compare with."""
+    orders = list(known)
+    best = min(known, key=lambda order: known[order].loss)
+    about = [[each.numbers, 1000 * each.seconds] for each in known.values()]
+    figure = go.Figure(
+        go.Scatter(
+            x=orders,
+            y=[known[order].loss for order in orders],
+            customdata=about,
+            mode="lines+markers+text",
+            text=[f"{known[order].loss:.3f}" for order in orders],
+            textposition="top right",
+            marker={"size": [13 if order == best else 8 for order in orders]},
+            hovertemplate="order %{x}: %{y:.4f} nats<br>%{customdata[0]:,} numbers, counted in %{customdata[1]:.0f} ms"
+            "<extra></extra>",
+        )
+    )
+    for label, value in marks:
+        figure.add_hline(value, line_dash="dash", line_width=1, annotation_text=label, annotation_position="top right")
+    figure.update_layout(
+        colorway=colours(),
+        height=340,
+        margin={"l": 10, "r": 10, "t": 20, "b": 10},
+        yaxis={"title": "validation loss (nats per character)", "range": [1.0, 4.5]},
+        xaxis={"title": "order (characters in one counted piece)", "dtick": 1, "range": [1.7, 8.5]},
     )
     return figure
 

@@ -53,9 +53,10 @@ def rung(key: str, *views: View) -> None:
             for view in views:
                 view(run)
     _experiments(stage)
+    code = stage.code_of(model)
     st.subheader("The new lines")
-    st.caption(f"From `core/models/{key}.py`, as they run here.")
-    st.code(stage.source, language="python", wrap_lines=True)
+    st.caption(f"From `{stages.file_of(code)}`, as they run here.")
+    st.code(stages.source_of(code), language="python", wrap_lines=True)
 
 
 def _picture(stage: Stage, model: Settings, train: TrainConfig) -> None:
@@ -124,8 +125,11 @@ def _estimate(stage: Stage, model: Settings, train: TrainConfig, device: str) ->
     built = cached.cost(stage.key, model, train, corpus.tokenizer.size)
     seconds = speed.estimate_seconds(stage, built, train, device, len(corpus.val_ids))
     with st.container(horizontal=True, gap="medium"):
-        st.metric("Parameters", f"{built.parameters:,}", help="Trained numbers, counted on the model itself.")
-        st.metric("Memory", words.size(built.memory_bytes), help="Weights, gradients, optimiser and activations.")
+        parameters, memory = f"{built.parameters:,}", words.size(built.memory_bytes)
+        if built.grows_with_text:
+            parameters = memory = "as the text has it"
+        st.metric("Parameters", parameters, help="Trained numbers, counted on the model itself.")
+        st.metric("Memory", memory, help="Weights, gradients, optimiser and activations.")
         shown = "measuring" if seconds is None else f"about {words.duration(seconds)}"
         st.metric(
             f"Time on this {words.device(device)}",
