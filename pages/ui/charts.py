@@ -6,12 +6,20 @@ import numpy as np
 import plotly.graph_objects as go
 import streamlit as st
 from numpy.typing import NDArray
+from plotly.colors import sample_colorscale
 from plotly.subplots import make_subplots
 
 SEQUENTIAL = "Cividis"
 """For amounts from zero up; readable without colour vision."""
 DIVERGING = "PuOr"
 """For values around zero."""
+
+
+def colour_table(scale: str) -> bytes:
+    """256 colours of a scale, three bytes (red, green, blue) each: for what is drawn on a canvas."""
+    steps = [i / 255 for i in range(256)]
+    colours = sample_colorscale(scale, steps, colortype="tuple")
+    return bytes(round(255 * part) for colour in colours for part in colour)
 
 
 def visible(character: str) -> str:

@@ -13,6 +13,7 @@ from core.runs import Run
 from core.stages import Stage
 from pages.ui import cached, state, words
 from pages.ui.config_form import config_form, set_form
+from pages.ui.inside import inside_links
 from pages.ui.live_run import details, live_run, pick_run
 
 View = Callable[[Run], None]
@@ -40,6 +41,7 @@ def rung(key: str, *views: View) -> None:
         )
     else:
         live_run(run.slug)
+        inside_links(run)
         if run.damage is None:
             details(run)
             for view in views:
