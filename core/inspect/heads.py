@@ -75,7 +75,8 @@ class HeadScores:
     def lift(self) -> NDArray[np.float64]:
         """(K, L, H): (score - chance) / (1 - chance): 0 at chance, 1 if all attention goes to the kind."""
         chance = self.chance[:, None, None]
-        lift: NDArray[np.float64] = (self.score - chance) / (1 - chance)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            lift: NDArray[np.float64] = (self.score - chance) / (1 - chance)
         return lift
 
     def label(self, layer: int, head: int) -> Kind | None:
@@ -125,8 +126,9 @@ def targets(text: str) -> Tensor:
     for match in re.finditer(r"(?:\A|(?<=\n))[^\n]{3,}", text):
         line[match.start() + 2 : match.end(), max(0, match.start() - 1) : match.start() + 1] = 1.0
     names = list(SPEAKER.finditer(text))
-    for name, following in zip(names, [*names[1:], None], strict=True):
-        speaker[name.end() : following.start() if following else T, name.start() : name.end()] = 1.0
+    ends = [*(name.start() for name in names[1:]), T]
+    for name, end in zip(names, ends, strict=False):
+        speaker[name.end() : end, name.start() : name.end()] = 1.0
     return found
 
 

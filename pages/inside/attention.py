@@ -10,10 +10,10 @@ from core.stages import STAGES
 from pages.ui import cached, state
 from pages.ui.components.attention_board import URL_NAMES, BoardView, attention_board, board_page
 from pages.ui.page_table import rung_page
-from pages.ui.prompt import prompt_box
+from pages.ui.prompt import Prompt, prompt_box
 from pages.ui.run_picker import run_picker
 
-NEWEST = 0  # the newest weights, among the steps of snapshots
+NEWEST = -1  # the newest weights, among the steps of snapshots
 
 
 def rungs() -> None:
@@ -56,45 +56,71 @@ def choose_step(run: Run) -> int | None:
     kept = runs.snapshot_steps(run.path)
     asked = st.query_params.get("step", "")
     at = int(asked) if asked.isdecimal() else NEWEST
-    if at and at not in kept:
+    if at not in (NEWEST, *kept):
         st.warning(
             f"The weights of step {at} are not kept (any more); these are the newest.", icon=":material/history:"
         )
         at = NEWEST
         st.query_params.pop("step", None)
     key = f"attention.step.{run.slug}"
-    if st.session_state.get(key) not in (NEWEST, *kept) or at != st.session_state.get(key):
-        st.session_state[key] = at
+    st.session_state[key] = at
 
     def to_url() -> None:
-        if chosen := st.session_state[key]:
-            st.query_params["step"] = str(chosen)
-        else:
+        if st.session_state[key] == NEWEST:
             st.query_params.pop("step", None)
+        else:
+            st.query_params["step"] = str(st.session_state[key])
 
     step = st.selectbox(
         "Weights",
         [NEWEST, *reversed(kept)],
-        format_func=lambda s: f"step {s:,}" if s else f"newest, step {run.status.checkpoint_step or 0:,}",
+        format_func=lambda s: f"step {s:,}" if s != NEWEST else f"newest, step {run.status.checkpoint_step or 0:,}",
         key=key,
         on_change=to_url,
         help="The newest weights of the run, or those it had at an earlier step.",
     )
-    return step or None
+    return None if step == NEWEST else step
 
 
 @st.fragment
-def board(slug: str, step: int | None) -> None:
-    """Draw prompt and board; a new prompt or a click draws only this anew."""
+def look() -> None:
+    """Draw the page; a new prompt or a click draws only this anew."""
+    left, right = st.columns([2, 3], gap="large")
+    with left:
+        run = choose()
+    if run is None:
+        return
+    with left:
+        step = choose_step(run) if run.usable else None
+        again(run)
+    if not run.usable:
+        when = "Look again in a moment" if run.state.active else "Train it first"
+        st.info(
+            f"{run.name} has no weights yet: they are saved at its first evaluation. {when}.",
+            icon=":material/hourglass_empty:",
+        )
+        return
     try:
-        run = runs.find(slug)
         model, tokenizer = cached.model(run, step)
+        with right:
+            prompt = prompt_box(tokenizer, window(model))
+        if prompt is not None:
+            show(run, step, prompt)
     except BardlabError as error:
-        st.error(f"{error}. Choose another run or other weights above.", icon=":material/folder_off:")
-        return
-    prompt = prompt_box(tokenizer, window(model))
-    if prompt is None:
-        return
+        st.error(str(error), icon=":material/folder_off:")
+
+
+def again(run: Run) -> None:
+    """Offer the newest weights of a run under way."""
+    if run.state in (State.RUNNING, State.QUEUED, State.STOPPING):
+        st.button(
+            "Look again", icon=":material/refresh:", key="attention.again", help="Shows the newest weights of this run."
+        )
+
+
+def show(run: Run, step: int | None, prompt: Prompt) -> None:
+    """Draw the board and what can be saved of it."""
+    shown = run.status.checkpoint_step or 0 if step is None else step
     maps, packed = cached.attention(run, step, prompt.ids)
     scores = cached.head_scores(run, step)
     view = attention_board(
@@ -124,7 +150,7 @@ def board(slug: str, step: int | None) -> None:
                 scores=scores,
                 view=view,
                 title=f"Attention of {run.name}",
-                about=f"{STAGES[run.stage].title}, step {step or run.status.checkpoint_step or 0:,}.",
+                about=f"{STAGES[run.stage].title}, step {shown:,}.",
             ),
             f"{name}.html",
             "text/html",
@@ -145,25 +171,5 @@ def board(slug: str, step: int | None) -> None:
 
 
 state.notices()
-st.caption(
-    "Every character asks, and every earlier one answers: a head’s weight says how much of an answer is taken. "
-    "What you point at is shown everywhere at once; a click locks it. The address holds what is locked."
-)
-left, right = st.columns([2, 1], gap="large")
-with left:
-    run = choose()
-if run is not None:
-    if run.usable:
-        with right:
-            step = choose_step(run)
-        board(run.slug, step)
-    else:
-        st.info(
-            "This run has no weights yet: they are saved at its first evaluation. "
-            + ("Look again in a moment." if run.state.active else "Train it first."),
-            icon=":material/hourglass_empty:",
-        )
-    if run.state in (State.RUNNING, State.QUEUED, State.STOPPING):
-        st.button(
-            "Look again", icon=":material/refresh:", key="attention.again", help="Shows the newest weights of this run."
-        )
+st.caption("Point at anything to see it everywhere; a click locks it, and the address holds what is locked.")
+look()

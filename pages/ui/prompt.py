@@ -35,7 +35,7 @@ def prompt_box(tokenizer: CharTokenizer, window: int) -> Prompt | None:
     typed = st.text_area(
         "Prompt",
         key=state.PROMPT,
-        height=110,
+        height=146,
         max_chars=LONGEST,
         persist_state="session",
         on_change=_to_url,

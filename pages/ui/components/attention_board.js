@@ -53,6 +53,7 @@ function receive(view, { header, blocks }) {
     view.largest = null;
     view.hover = {};
     view.began = began;
+    view.reveal = true;
     showText(view);
   }
   for (const [name, values] of blocks) {
@@ -121,10 +122,11 @@ function fit(view) {
   view.order.sort((a, b) => rank(a) - rank(b) || a - b);
 }
 
-function changed(view, ...parts) {
+function changed(view) {
   fit(view);
+  view.reveal = true;
   showControls(view);
-  redraw(view, ...(parts.length ? parts : ["board", "head", "text", "query"]));
+  redraw(view, "board", "head", "text", "query");
   const now = written(view.ui);
   const told = JSON.stringify(now);
   if (told === view.known) return;
@@ -199,8 +201,7 @@ function point(view, hover) {
   const same = ["head", "at", "toward", "query", "key", "row", "dim"].every((n) => before[n] === hover[n]);
   if (same) return;
   view.hover = hover;
-  const began = performance.now();
-  view.hoverBegan ??= began;
+  view.hoverBegan ??= performance.now();
   redraw(view, before.head === hover.head ? "marks" : "head", "marks", "text", "query", "boardmarks");
   if (view.ui.show === "lines") redraw(view, "head");
 }
@@ -277,7 +278,7 @@ function build(view) {
   view.querySaid = element("p", { class: "readout", "aria-live": "polite" });
   const bar = (...parts) => element("div", { class: "bar" }, ...parts);
   const toward = choice(view, "toward", [["from", "looks at"], ["to", "is looked at by"]]);
-  const shade = choice(view, "shade", [["head", "opened head"], ["chosen", "chosen heads"], ["max", "largest of all"]]);
+  const shade = choice(view, "shade", [["head", "opened head"], ["chosen", "chosen"], ["max", "largest of all"]]);
   const by = choice(view, "by", [["weight", "weight"], ["value", "weight × value"]]);
   view.sections = {
     text: element("section", { class: "text" }, bar(title("The text"), toward, shade, by), view.chars, view.said),
@@ -285,7 +286,8 @@ function build(view) {
     head: element("section", { class: "head" }, bar(view.headTitle, choice(view, "show", [["map", "map"], ["lines", "lines"]]), save("head", "png"), save("head", "svg")), view.headPlot, view.linesBox, view.headSaid, view.legend),
     query: element("section", { class: "query" }, bar(view.queryTitle, choice(view, "rows", [["position", "in order"], ["weight", "heaviest first"]]), save("query", "png"), save("query", "svg")), view.queryBox, view.querySaid),
   };
-  view.root.replaceChildren(view.sections.text, element("div", { class: "two" }, view.sections.board, view.sections.head), view.sections.query);
+  const left = element("div", { class: "left" }, view.sections.text, view.sections.board);
+  view.root.replaceChildren(element("div", { class: "two" }, left, view.sections.head), view.sections.query);
   listenText(view);
   listenBoard(view);
   listenHead(view);
@@ -561,6 +563,10 @@ function paintHeadView(view) {
     view.linesG = linesGeometry(view, view.linesBox.clientWidth);
     view.linesSpace.style.height = view.linesG.height + "px";
     const high = Math.min(view.linesBox.clientHeight, view.linesG.height);
+    const from = view.focus().at * LINE;
+    const hidden = from < view.linesBox.scrollTop || from + LINE > view.linesBox.scrollTop + high;
+    if (view.reveal && hidden) view.linesBox.scrollTop = from - 0.7 * high;
+    view.reveal = false;
     drawLines(new CanvasPen(view.linesBase, view.linesG.width, high), view, view.linesG, view.linesBox.scrollTop, high);
   } else {
     view.mapG = mapGeometry(view, view.headPlot.clientWidth);

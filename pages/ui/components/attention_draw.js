@@ -1,6 +1,6 @@
 // How the attention board looks: every drawing goes through a pen, which puts it on a canvas or into an SVG file.
 
-const LINE = 15; // px a row of the lines view
+const LINE = 14; // px a row of the lines view
 const ROW = 18; // px a row of the opened query
 const HEAD_ROWS = 3; // rows above the keys of the opened query
 const GAP = 6;
