@@ -5,11 +5,14 @@ from typing import Any
 import streamlit as st
 
 from core import checkpoints, landmarks, runs, speed
-from core.corpus import Corpus
+from core.corpus import CharTokenizer, Corpus
 from core.corpus import load as load_corpus
+from core.inspect import heads
+from core.inspect.attention import AttentionMaps, attention_maps
 from core.metrics import MetricsReader
 from core.runs import Run
 from core.stages import STAGES
+from pages.ui.components.attention_board import Packed, pack_maps
 
 
 def corpus(name: str = "tinyshakespeare") -> Corpus:
@@ -34,8 +37,43 @@ def _model(slug: str, step: int | None, version: float) -> tuple[Any, Any]:
 
 def model(run: Run, step: int | None = None) -> tuple[Any, Any]:
     """A run's model and tokenizer, loaded again whenever its weights have changed."""
-    file = run.path / runs.WEIGHTS
-    return _model(run.slug, step, file.stat().st_mtime if file.exists() else 0.0)
+    return _model(run.slug, step, _version(run, step))
+
+
+def _version(run: Run, step: int | None) -> float:
+    """When a run's weights, or those of a snapshot, were written; 0 if they are not there."""
+    file = run.path / runs.WEIGHTS if step is None else runs.snapshot_path(run.path, step)
+    return file.stat().st_mtime if file.exists() else 0.0
+
+
+@st.cache_resource(max_entries=4, show_spinner=False)
+def _attention(slug: str, step: int | None, version: float, ids: tuple[int, ...]) -> tuple[AttentionMaps, Packed]:
+    net, _ = _model(slug, step, version)
+    maps = attention_maps(net, ids)
+    return maps, pack_maps(maps)
+
+
+def attention(run: Run, step: int | None, ids: tuple[int, ...]) -> tuple[AttentionMaps, Packed]:
+    """The attention of a run's model on ids, and the same packed for the browser. Shared: not to be changed."""
+    return _attention(run.slug, step, _version(run, step), ids)
+
+
+@st.cache_resource(max_entries=8, show_spinner=False)
+def _probe(sha256: str, name: str, characters: str, context: int) -> heads.Probe:
+    text = corpus(name)
+    return heads.probe(text.text[text.split :], CharTokenizer(characters), context)
+
+
+@st.cache_data(max_entries=256, show_spinner="Measuring what each head does")
+def _head_scores(slug: str, step: int | None, version: float, sha256: str, name: str) -> heads.HeadScores:
+    net, tokenizer = _model(slug, step, version)
+    return heads.head_scores(net, _probe(sha256, name, tokenizer.chars, net.context))
+
+
+def head_scores(run: Run, step: int | None = None) -> heads.HeadScores:
+    """What each head of a run's model looks for, measured on the validation split of its text."""
+    text = corpus(run.need().corpus)
+    return _head_scores(run.slug, step, _version(run, step), text.sha256, text.name)
 
 
 @st.cache_data(max_entries=8, show_spinner="Counting the text")

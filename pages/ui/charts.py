@@ -17,6 +17,13 @@ DIVERGING = "PuOr"
 """For values around zero."""
 
 
+def colour_table(scale: str) -> bytes:
+    """256 colours of a scale, three bytes (red, green, blue) each: for what is drawn on a canvas."""
+    steps = [i / 255 for i in range(256)]
+    colours = sample_colorscale(scale, steps, colortype="tuple")
+    return bytes(round(255 * part) for colour in colours for part in colour)
+
+
 def visible(character: str) -> str:
     """A character as it can be read on an axis."""
     return {"\n": "↵", " ": "␣", "\t": "⇥"}.get(character, character)

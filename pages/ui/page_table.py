@@ -13,6 +13,9 @@ ICONS = {
     "transformer": ":material/hub:",
 }
 
+INSIDE = "Look inside"
+"""The section of the pages that show what a trained model does with a text."""
+
 
 def rung_page(key: str) -> StreamlitPage:
     """The page of one rung."""
@@ -39,6 +42,15 @@ def page_table() -> dict[str, list[StreamlitPage]]:
     )
     return {
         "Learn": [ladder, *(rung_page(key) for key in STAGES), paper],
+        INSIDE: [
+            st.Page(
+                "inside/attention.py",
+                title="Attention",
+                icon=":material/grid_view:",
+                url_path="attention",
+                help="Every head of a Transformer at once: who looks at whom, how strongly, and what it is worth.",
+            ),
+        ],
         "Use": [
             st.Page(
                 "use/write.py",

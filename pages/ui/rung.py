@@ -15,6 +15,7 @@ from core.stages import Stage
 from pages.ui import cached, state, words
 from pages.ui.components.picture import picture
 from pages.ui.config_form import config_form, set_form
+from pages.ui.inside import inside_links
 from pages.ui.live_run import details, live_run, pick_run
 from pages.ui.pictures import PICTURES
 from pages.ui.twins import twin_button
@@ -48,12 +49,13 @@ def rung(key: str, *views: View) -> None:
         )
     else:
         live_run(run.slug)
+        inside_links(run)
         if run.damage is None:
             details(run)
             for view in views:
                 view(run)
     _experiments(stage)
-    code = stage.code_of(model)
+    code = stage.code_of(settings[0] if settings else None)
     st.subheader("The new lines")
     st.caption(f"From `{stages.file_of(code)}`, as they run here.")
     st.code(stages.source_of(code), language="python", wrap_lines=True)

@@ -4,6 +4,8 @@ import streamlit as st
 
 RUN = "run"
 """The chosen run's slug; also the name of the URL's query parameter."""
+PROMPT = "prompt"
+"""The text that is looked into; also the name of the URL's query parameter."""
 
 
 def setting_key(stage: str, group: str, name: str) -> str:

@@ -9,13 +9,13 @@ from playwright.sync_api import Browser, Page, expect
 
 from core import jobs, runs
 from core.runs import State
-from core.stages import STAGES
+from pages.ui.page_table import page_table
 from tests.browser.conftest import Serve
 from tests.conftest import copied
 
 pytestmark = pytest.mark.browser
 
-PATHS = ["", *STAGES, "write", "runs", "text"]
+PATHS = [page.url_path for section in page_table().values() for page in section]
 
 
 @pytest.fixture

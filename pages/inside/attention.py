@@ -1,0 +1,175 @@
+"""Attention: every head of a run at once, one head, one query, and the text they shade."""
+
+import streamlit as st
+
+from core import runs
+from core.errors import BardlabError
+from core.inspect.attention import rungs_with_attention, weights_csv, window
+from core.runs import Run, State
+from core.stages import STAGES
+from pages.ui import cached, state
+from pages.ui.components.attention_board import URL_NAMES, BoardView, attention_board, board_page
+from pages.ui.page_table import rung_page
+from pages.ui.prompt import Prompt, prompt_box
+from pages.ui.run_picker import run_picker
+
+NEWEST = -1  # the newest weights, among the steps of snapshots
+
+
+def rungs() -> None:
+    """Link to the rungs whose models attend."""
+    for key in rungs_with_attention():
+        st.page_link(rung_page(key), label=f"{STAGES[key].title}: train one", icon=":material/play_arrow:")
+
+
+def choose() -> Run | None:
+    """Draw the run picker; None, with the reason, if the run has no attention to show."""
+    everything = {run.slug: run for run in runs.list_runs(shipped=True) if not run.damage}
+    attending = [slug for slug, run in everything.items() if run.stage in rungs_with_attention()]
+    asked = everything.get(st.query_params.get(state.RUN, ""))
+    if asked is not None and asked.stage not in rungs_with_attention():
+        title = STAGES[asked.stage].title
+        with_it = ", ".join(STAGES[key].title for key in rungs_with_attention())
+        st.info(
+            f"{asked.name} is a {title}: its layers have no attention to show. With attention: {with_it}.",
+            icon=":material/visibility_off:",
+        )
+    elif not attending:
+        st.info("No run with attention yet. A small Transformer trains in seconds.", icon=":material/visibility_off:")
+    if not attending or (asked is not None and asked.slug not in attending):
+        rungs()
+        for slug in attending[:5]:
+            st.page_link("inside/attention.py", label=everything[slug].name, query_params={state.RUN: slug})
+        return None
+    usable = [slug for slug in attending if everything[slug].usable]
+    return run_picker(
+        "Run",
+        {slug: everything[slug] for slug in attending},
+        (usable or attending)[0],
+        lambda run: f"{run.name} · {run.state}",
+        "Whose attention is shown: any run of a rung with attention, finished or not.",
+    )
+
+
+def choose_step(run: Run) -> int | None:
+    """Draw the choice of weights: the newest, or those of a snapshot. Returns its step, None for the newest."""
+    kept = runs.snapshot_steps(run.path)
+    asked = st.query_params.get("step", "")
+    at = int(asked) if asked.isdecimal() else NEWEST
+    if at not in (NEWEST, *kept):
+        st.warning(
+            f"The weights of step {at} are not kept (any more); these are the newest.", icon=":material/history:"
+        )
+        at = NEWEST
+        st.query_params.pop("step", None)
+    key = f"attention.step.{run.slug}"
+    st.session_state[key] = at
+
+    def to_url() -> None:
+        if st.session_state[key] == NEWEST:
+            st.query_params.pop("step", None)
+        else:
+            st.query_params["step"] = str(st.session_state[key])
+
+    step = st.selectbox(
+        "Weights",
+        [NEWEST, *reversed(kept)],
+        format_func=lambda s: f"step {s:,}" if s != NEWEST else f"newest, step {run.status.checkpoint_step or 0:,}",
+        key=key,
+        on_change=to_url,
+        help="The newest weights of the run, or those it had at an earlier step.",
+    )
+    return None if step == NEWEST else step
+
+
+@st.fragment
+def look() -> None:
+    """Draw the page; a new prompt or a click draws only this anew."""
+    left, right = st.columns([2, 3], gap="large")
+    with left:
+        run = choose()
+    if run is None:
+        return
+    with left:
+        step = choose_step(run) if run.usable else None
+        again(run)
+    if not run.usable:
+        when = "Look again in a moment" if run.state.active else "Train it first"
+        st.info(
+            f"{run.name} has no weights yet: they are saved at its first evaluation. {when}.",
+            icon=":material/hourglass_empty:",
+        )
+        return
+    try:
+        model, tokenizer = cached.model(run, step)
+        with right:
+            prompt = prompt_box(tokenizer, window(model))
+        if prompt is not None:
+            show(run, step, prompt)
+    except BardlabError as error:
+        st.error(str(error), icon=":material/folder_off:")
+
+
+def again(run: Run) -> None:
+    """Offer the newest weights of a run under way."""
+    if run.state in (State.RUNNING, State.QUEUED, State.STOPPING):
+        st.button(
+            "Look again", icon=":material/refresh:", key="attention.again", help="Shows the newest weights of this run."
+        )
+
+
+def show(run: Run, step: int | None, prompt: Prompt) -> None:
+    """Draw the board and what can be saved of it."""
+    shown = run.status.checkpoint_step or 0 if step is None else step
+    maps, packed = cached.attention(run, step, prompt.ids)
+    scores = cached.head_scores(run, step)
+    view = attention_board(
+        packed,
+        prompt.text,
+        maps,
+        scores=scores,
+        view=BoardView.parse({name: st.query_params.get(name) for name in URL_NAMES}, *packed.shape),
+        key="attention",
+    )
+    for name in URL_NAMES:
+        if value := view.to_query().get(name):
+            st.query_params[name] = value
+        else:
+            st.query_params.pop(name, None)
+    layers, heads, _ = packed.shape
+    every = [(layer, head) for layer in range(layers) for head in range(heads)]
+    chosen = list(view.heads or every[:1])
+    name = f"attention-{run.path.name}"
+    with st.container(horizontal=True):
+        st.download_button(
+            "Page (.html)",
+            lambda: board_page(
+                packed,
+                prompt.text,
+                maps,
+                scores=scores,
+                view=view,
+                title=f"Attention of {run.name}",
+                about=f"{STAGES[run.stage].title}, step {shown:,}.",
+            ),
+            f"{name}.html",
+            "text/html",
+            icon=":material/download:",
+            on_click="ignore",
+            help="All of this in one file that opens without a network, and answers to the pointer as here.",
+        )
+        for label, wanted in (("Weights of the chosen heads (.csv)", chosen), ("of all heads (.csv)", every)):
+            st.download_button(
+                label,
+                lambda wanted=wanted: weights_csv(maps, prompt.text, wanted),
+                f"{name}.csv",
+                "text/csv",
+                key=f"attention.csv.{len(wanted) == len(every)}.{label}",
+                on_click="ignore",
+                help="One line a weight: layer, head, query, key, their characters, weight, weight × ‖v W_O‖.",
+            )
+
+
+state.notices()
+st.caption("Point at anything to see it everywhere; a click locks it, and the address holds what is locked.")
+look()

@@ -1,0 +1,141 @@
+"""The attention page in a real browser: hovering asks nobody, locking goes into the address, saved pages live alone."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import quote
+
+import pytest
+from playwright.sync_api import Browser, Locator, Page, expect
+
+from core import checkpoints
+from core.inspect.attention import attention_maps
+from core.runs import Run
+from tests.browser.conftest import Serve
+
+pytestmark = pytest.mark.browser
+PROMPT = "ab <img>:\nab ab"  # 15 of the tiny model's 16 characters once < and > are left out
+KNOWN = "ab img:\nab ab"
+
+
+@pytest.fixture
+def address(serve: Serve, home: Path, finished: Run) -> str:
+    """The page with a tiny trained Transformer and a prompt that looks like markup."""
+    return f"{serve('app.py', {'BARDLAB_HOME': str(home)})}/attention?run={finished.slug}&prompt={quote(PROMPT)}"
+
+
+@pytest.fixture
+def page(browser: Browser, request: pytest.FixtureRequest) -> Iterator[Page]:
+    """A page, in the theme that the test asks for; an error in it fails the test."""
+    theme = getattr(request, "param", "light")
+    context = browser.new_context(viewport={"width": 1280, "height": 1400}, color_scheme=theme)
+    context.set_default_timeout(30_000)
+    page = context.new_page()
+    errors: list[str] = []
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    yield page
+    context.close()
+    assert not errors
+
+
+def board_of(page: Page) -> Locator:
+    """The board, once it has been drawn with an opened head."""
+    board = page.locator(".attention")
+    expect(board).to_have_attribute("data-opened", re.compile("@"), timeout=60_000)
+    return board
+
+
+def middle(page: Page, head: int) -> tuple[float, float]:
+    """Where a head of the 2 × 2 board is on the screen."""
+    box = page.locator(".board .plot").bounding_box()
+    assert box
+    cell = min(128, (box["width"] - 24) // 2)
+    return box["x"] + 24 + (head % 2 + 0.5) * cell, box["y"] + (head // 2 + 0.5) * (box["height"] - 3) / 2
+
+
+@pytest.mark.parametrize("page", ["light", "dark"], indirect=True)
+def test_hover_lock_and_the_link_in_another_browser(page: Page, address: str, browser: Browser, finished: Run) -> None:
+    page.goto(address)
+    board = board_of(page)
+    assert board.locator(".chars").inner_text().replace("\n", "") == KNOWN.replace("\n", "↵")
+    sent: list[object] = []
+    cdp = page.context.new_cdp_session(page)
+    cdp.send("Network.enable")
+    cdp.on("Network.webSocketFrameSent", lambda frame: sent.append(frame))
+
+    page.mouse.move(*middle(page, 2))
+    expect(board).to_have_attribute("data-shown", "1.0")
+    board.locator(".chars [data-at='9']").hover()
+    expect(board).to_have_attribute("data-focus", "9")
+    model, tokenizer = checkpoints.load_model(finished)
+    maps = attention_maps(model, tokenizer.encode(KNOWN))
+    key = int(maps.pattern[0, 0, 9].argmax())
+    expect(board.locator(".text .readout")).to_contain_text(f"{key} “{KNOWN[key]}” {maps.pattern[0, 0, 9, key]:.3f}")
+    assert sent == []
+
+    page.mouse.click(*middle(page, 2))
+    expect(board).to_have_attribute("data-details", re.compile(r"1\.0"))
+    page.keyboard.down("Shift")
+    page.mouse.click(*middle(page, 1))
+    page.keyboard.up("Shift")
+    board.get_by_role("button", name="lines").click()
+    board.get_by_role("button", name="weight × value").click()
+    board.locator(".chars [data-at='9']").click()
+    expect(board).to_have_attribute("data-opened", "0.1@9")
+    page.wait_for_url(re.compile(r"heads=1\.0%2C0\.1.*query=9|query=9.*heads=1\.0%2C0\.1"))
+    wanted = {n: board.get_attribute(f"data-{n}") for n in ("board", "heads", "query", "mode", "opened")}
+    assert wanted["mode"] == "value,lines" and sent
+
+    other = browser.new_context(viewport={"width": 1280, "height": 1400})
+    second = other.new_page()
+    second.goto(page.url)
+    again = board_of(second)
+    for name, value in wanted.items():
+        expect(again).to_have_attribute(f"data-{name}", value or "")
+    other.close()
+
+
+def test_the_keyboard_reaches_everything(page: Page, address: str) -> None:
+    page.goto(address)
+    board = board_of(page)
+    board.locator(".chars").focus()
+    for key in ("ArrowLeft", "ArrowLeft", "ArrowUp"):
+        page.keyboard.press(key)
+    expect(board).to_have_attribute("data-focus", "2")
+    page.keyboard.press("Enter")
+    expect(board).to_have_attribute("data-query", "2")
+    page.keyboard.press("Escape")
+    expect(board).to_have_attribute("data-query", "")
+    board.locator(".board .plot").focus()
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("ArrowDown")
+    expect(board).to_have_attribute("data-shown", "1.1")
+    page.keyboard.press("Enter")
+    expect(board).to_have_attribute("data-heads", "1.1")
+    page.keyboard.press("ArrowUp")
+    page.keyboard.press("Shift+Enter")
+    expect(board).to_have_attribute("data-heads", "1.1,0.1")
+    page.keyboard.press("Escape")
+    expect(board).to_have_attribute("data-heads", "0.1")
+
+
+def test_pictures_and_the_page_are_saved_and_live_without_a_server(page: Page, address: str, tmp_path: Path) -> None:
+    page.goto(address)
+    board = board_of(page)
+    for kind, begin in (("PNG", b"\x89PNG"), ("SVG", b"<svg xmlns")):
+        with page.expect_download() as saved:
+            board.locator(".head").get_by_role("button", name=kind).click()
+        assert Path(saved.value.path()).read_bytes().startswith(begin)
+    with page.expect_download() as saved:
+        page.get_by_role("button", name="Page (.html)").click()
+    file = tmp_path / "saved.html"
+    saved.value.save_as(file)
+
+    page.context.set_offline(True)
+    page.goto(file.as_uri())
+    alone = board_of(page)
+    alone.locator(".chars [data-at='3']").hover()
+    expect(alone).to_have_attribute("data-focus", "3")
+    page.mouse.click(*middle(page, 3))
+    expect(alone).to_have_attribute("data-opened", re.compile(r"^1\.1@"))
+    assert page.locator("img").count() == 0
