@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from core.config import Settings, setting
-from core.models.contract import LanguageModel
+from core.models.contract import LanguageModel, Tap
 from core.models.mlp import TANH_GAIN
 
 
@@ -120,6 +120,8 @@ class GatedLayer(nn.Module):
         self.filter_gate = nn.Linear(2 * C, 2 * C)  # what to pass on, and how much of it, in one product
         self.residual = nn.Linear(C, C)
         self.dropout = config.dropout
+        self.z, self.skip_out = Tap(), Tap()
+        self.resid_skip, self.branch_out, self.resid_post = Tap(), Tap(), Tap()
         nn.init.normal_(self.filter_gate.weight, std=1 / math.sqrt(2 * C))
         nn.init.normal_(self.residual.weight, std=1 / math.sqrt(C * depth))  # the sum of all layers has size 1
         nn.init.zeros_(self.filter_gate.bias)
@@ -129,8 +131,9 @@ class GatedLayer(nn.Module):
         """Map (B, T, C) to the next layer's input (B, T, C) and what goes straight to the end (B, T, C)."""
         f, g = self.filter_gate(pair(x, self.dilation, queue)).chunk(2, dim=-1)  # (B, T, C) each
         z = torch.tanh(f) * torch.sigmoid(g)  # (B, T, C) the gate decides what of the filter gets through
-        z = F.dropout(z, self.dropout, self.training)  # (B, T, C)
-        return x + self.residual(z), z  # (B, T, C) each
+        z = self.z(F.dropout(z, self.dropout, self.training))  # (B, T, C)
+        out = self.resid_post(self.resid_skip(x) + self.branch_out(self.residual(z)))  # (B, T, C)
+        return out, self.skip_out(z)  # (B, T, C) each
 
 
 class FuseLayer(nn.Module):
@@ -141,13 +144,15 @@ class FuseLayer(nn.Module):
         self.dilation = dilation
         self.fuse = nn.Linear(2 * config.channels, config.channels)
         self.dropout = config.dropout
+        self.z = Tap()
         nn.init.normal_(self.fuse.weight, std=TANH_GAIN / math.sqrt(self.fuse.in_features))
         nn.init.zeros_(self.fuse.bias)
 
     def forward(self, x: Tensor, queue: Queue | None = None) -> Tensor:
         """Map (B, T, C) to (B, T, C)."""
         fused = torch.tanh(self.fuse(pair(x, self.dilation, queue)))  # (B, T, C)
-        return F.dropout(fused, self.dropout, self.training)  # (B, T, C)
+        z: Tensor = self.z(F.dropout(fused, self.dropout, self.training))  # (B, T, C)
+        return z
 
 
 class WaveNet(LanguageModel):
@@ -175,6 +180,7 @@ class WaveNet(LanguageModel):
             nn.init.normal_(self.mix.weight, std=math.sqrt(2 / top))
             nn.init.zeros_(self.mix.bias)
         self.head = nn.Linear(top, vocab_size)
+        self.embed, self.logits = Tap(), Tap()
         nn.init.normal_(self.head.weight, std=0.1 / math.sqrt(top))  # near-equal logits: loss near ln V
         nn.init.zeros_(self.head.bias)
 
@@ -185,7 +191,7 @@ class WaveNet(LanguageModel):
 
     def forward(self, ids: Tensor, cache: list[Queue] | None = None) -> Tensor:
         """Map ids (B, T) to logits (B, T, V), each position from its receptive field alone."""
-        x = self.token_embedding(ids)  # (B, T, C)
+        x = self.embed(self.token_embedding(ids))  # (B, T, C)
         queues: list[Queue] | list[None] = cache or [None] * len(self.layers)
         straight: list[Tensor] = []
         for layer, queue in zip(self.layers, queues, strict=True):
@@ -197,7 +203,7 @@ class WaveNet(LanguageModel):
         if self.gated:
             skips = self.skip(torch.cat(straight, dim=-1))  # (B, T, S) summed over the layers
             x = F.relu(self.mix(F.relu(skips)))  # (B, T, S)
-        logits: Tensor = self.head(x)  # (B, T, V)
+        logits: Tensor = self.logits(self.head(x))  # (B, T, V)
         return logits
 
     def new_cache(self, batch: int) -> list[Queue]:
