@@ -11,6 +11,7 @@ Letters: T positions, L layers, V vocabulary. A is the prompt that is run, B the
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 
 import numpy as np
 import torch
@@ -101,8 +102,8 @@ class Reading:
     log_probs: Doubles
     """(V,) of the character after the prompt."""
     lens: Doubles | None
-    """(rows, T, V) probabilities read off the residual stream after each layer, for a Transformer also before the
-    first; None if the model has no such stream."""
+    """(1 + L, T, V) probabilities read off the residual stream before the first layer and after each; None if the
+    model has no such stream."""
 
 
 def read(model: LanguageModel, run: Trace) -> Reading:
@@ -113,15 +114,12 @@ def read(model: LanguageModel, run: Trace) -> Reading:
 
 @torch.no_grad()
 def _lens(model: LanguageModel, run: Trace) -> Doubles | None:
-    if isinstance(model, Transformer):
-        depth, rows = model.config.n_layer, ["blocks.0.resid_pre"]
-        rows += [f"blocks.{i}.resid_post" for i in range(depth)]
-    elif isinstance(model, ResidualNet):
-        depth, rows = model.config.depth, [f"layers.{i}.resid_post" for i in range(model.config.depth)]
-    else:
+    if not isinstance(model, Transformer | ResidualNet):
         return None
-    stream = torch.cat([run[name] for name in rows])  # (rows, T, C)
-    probabilities: Doubles = F.softmax(model.onward(stream, depth).double(), dim=-1).numpy()  # (rows, T, V)
+    stream = torch.cat([run[name] for name in taps(model) if fnmatchcase(name, "*.0.resid_pre")])  # (1, T, C)
+    after = torch.cat([run[name] for name in taps(model) if name.endswith(".resid_post")])  # (L, T, C)
+    logits = model.unembed(torch.cat((stream, after)))  # (1+L, T, V)
+    probabilities: Doubles = F.softmax(logits.double(), dim=-1).numpy()  # (1+L, T, V)
     return probabilities
 
 

@@ -70,12 +70,13 @@ class Layer(nn.Module):
         self.norm = nn.LayerNorm(config.width) if config.norm else nn.Identity()
         self.linear = nn.Linear(config.width, config.width)
         self.drop = nn.Dropout(config.dropout)
-        self.resid_skip, self.branch_out, self.resid_post = Tap(), Tap(), Tap()
+        self.resid_pre, self.resid_skip, self.branch_out, self.resid_post = Tap(), Tap(), Tap(), Tap()
         nn.init.normal_(self.linear.weight, std=math.sqrt(2 / config.width))  # keeps the size through a ReLU
         nn.init.zeros_(self.linear.bias)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (B, T, W) to (B, T, W): F(x) + x, equation 1 of the paper, with both terms weighted."""
+        x = self.resid_pre(x)  # (B, T, W)
         added = self.scale * self.drop(self.linear(F.relu(self.norm(x))))  # (B, T, W)
         out: Tensor = self.resid_post(self.resid_skip(self.skip * x) + self.branch_out(added))  # (B, T, W)
         return out
@@ -118,6 +119,10 @@ class ResidualNet(LanguageModel):
         """Run the layers from `first` on, on what comes before it (B, T, W), and read off logits (B, T, V)."""
         for layer in self.layers[first:]:
             x = layer(x)  # (B, T, W)
+        return self.unembed(x)  # (B, T, V)
+
+    def unembed(self, x: Tensor) -> Tensor:
+        """Read logits (B, T, V) off what the last layer leaves (B, T, W)."""
         logits: Tensor = self.logits(self.head(F.relu(self.norm_final(x))))  # (B, T, V)
         return logits
 

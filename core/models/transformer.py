@@ -283,6 +283,10 @@ class Transformer(LanguageModel):
         """Run the blocks from `first` on, on the residual stream (B, T, C) before it; read off logits (B, T, V)."""
         for block in self.blocks[first:]:
             resid = block(resid, cache)  # (B, T, C)
+        return self.unembed(resid)  # (B, T, V)
+
+    def unembed(self, resid: Tensor) -> Tensor:
+        """Read logits (B, T, V) off the residual stream (B, T, C)."""
         logits: Tensor = self.logits(self.lm_head(self.ln_final(resid)))  # (B, T, V)
         return logits
 
