@@ -8,9 +8,8 @@ text (Wang et al. 2022, "Interpretability in the wild", section 2.2).
 Letters: W windows, T positions in each, V vocabulary, K classes of characters.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from types import EllipsisType
 from typing import Literal
 
 import numpy as np
@@ -22,12 +21,12 @@ from torch.nn import functional as F
 from core.corpus import Corpus, text_classes
 from core.errors import BardlabError
 from core.evaluation import evaluation_window
+from core.inspect.parts import Part, Where, chosen, parts
 from core.inspect.trace import Intervention, intervening, trace
 from core.models.contract import LanguageModel
-from core.models.mlp import MLP
 from core.models.residual import ResidualNet
 from core.models.transformer import Transformer
-from core.models.wavenet import WaveNet
+from core.sampling import SamplingConfig, generate
 
 Method = Literal["mean", "zero"]
 METHODS: tuple[Method, ...] = ("mean", "zero")
@@ -37,108 +36,6 @@ CHARACTERS = 8192
 AT_ONCE = 2048  # characters a batch, as in core/evaluation.py
 
 Doubles = NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class Part:
-    """Something that can be switched off."""
-
-    key: str
-    """Its address, such as 0.2 (head 2 of layer 0), 3.mlp or pos."""
-    title: str
-    row: str
-    column: str
-    """Where it stands on the board."""
-    taps: tuple[str, ...]
-    """The taps at which what it hands on is replaced."""
-    where: tuple[slice | int | EllipsisType, ...] = (...,)
-    """Which slice of what passes there is its own."""
-    layer: int | None = None
-    """The layer before which its absence changes nothing; None if everything may change."""
-    fixed: tuple[float, ...] | None = None
-    """For each tap what stands there when it is off, whatever the method."""
-
-
-def parts(model: LanguageModel) -> list[Part]:
-    """List what can be switched off in a model, in the order of the board. Empty for a rung without parts."""
-    match model:
-        case Transformer():
-            return [*_blocks(model), *_positions(model)]
-        case WaveNet():
-            return _wavenet_layers(model)
-        case ResidualNet():
-            return [*_residual_layers(model), *_seen(model.context, model.config.d_embed)]
-        case MLP():
-            hidden = [
-                _whole(f"{i}.layer", f"hidden layer {i}", i, "layer", f"hidden.{i}.act")
-                for i in range(len(model.hidden))
-            ]
-            return [*hidden, *_seen(model.context, model.config.d_embed)]
-    return []
-
-
-def _whole(key: str, title: str, layer: int, column: str, tap: str) -> Part:
-    return Part(key, title, f"layer {layer}", column, (tap,), layer=layer)
-
-
-def _blocks(model: Transformer) -> Iterator[Part]:
-    for i in range(model.config.n_layer):
-        at, row = f"blocks.{i}.", f"layer {i}"
-        for h in range(model.config.n_head):
-            where = (slice(None), h)
-            yield Part(f"{i}.{h}", f"head {h} of layer {i}", row, f"head {h}", (at + "attention.z",), where, i)
-        yield _whole(f"{i}.mlp", f"the feed-forward layer of layer {i}", i, "MLP", at + "mlp_out")
-        yield _whole(f"{i}.attn_skip", f"the skip around layer {i}'s attention", i, "skip: attn", at + "attn_skip")
-        yield _whole(f"{i}.mlp_skip", f"the skip around layer {i}'s MLP", i, "skip: MLP", at + "mlp_skip")
-
-
-def _positions(model: Transformer) -> Iterator[Part]:
-    """Position vectors are replaced like all else; rotary turns are left undone, at every layer, by either method."""
-    kind = model.config.positions
-    if kind == "rotary":
-        taps = [f"blocks.{i}.attention.rot_{f}" for i in range(model.config.n_layer) for f in ("cos", "sin")]
-        fixed = (1.0, 0.0) * model.config.n_layer
-        yield Part("pos", "the positions (rotary turns)", "input", "positions", tuple(taps), fixed=fixed)
-    elif kind != "none":
-        yield Part("pos", f"the positions ({kind} vectors)", "input", "positions", ("pos_embed",))
-
-
-def _wavenet_layers(model: WaveNet) -> list[Part]:
-    found = []
-    for i in range(len(model.layers)):
-        at, last = f"layers.{i}.", i == len(model.layers) - 1
-        found.append(_whole(f"{i}.layer", f"all that layer {i} finds", i, "layer", at + "z"))
-        if model.gated:
-            found.append(
-                _whole(f"{i}.skip_out", f"what layer {i} sends straight to the end", i, "to the end", at + "skip_out")
-            )
-        if model.gated and not last:  # nothing listens to what the last layer hands on upwards
-            found.append(_whole(f"{i}.branch", f"what layer {i} adds", i, "branch", at + "branch_out"))
-            found.append(_whole(f"{i}.skip", f"the skip around layer {i}", i, "skip", at + "resid_skip"))
-    return found
-
-
-def _residual_layers(model: ResidualNet) -> Iterator[Part]:
-    for i in range(model.config.depth):
-        yield _whole(f"{i}.branch", f"what layer {i} adds", i, "branch", f"layers.{i}.branch_out")
-        if model.config.skip > 0:
-            yield _whole(f"{i}.skip", f"the skip around layer {i}", i, "skip", f"layers.{i}.resid_skip")
-
-
-def _seen(context: int, d_embed: int) -> Iterator[Part]:
-    for back in range(context):
-        end = (context - back) * d_embed
-        title = f"the character {back} back" if back else "the current character"
-        where = (..., slice(end - d_embed, end))
-        yield Part(f"back.{back}", title, "input", f"{back} back" if back else "current", ("seen",), where)
-
-
-def chosen(board: Sequence[Part], keys: Iterable[str]) -> list[Part]:
-    """Return the parts with these addresses, in the board's order. Raises BardlabError naming those it lacks."""
-    wanted = set(keys)
-    if lacking := wanted - {part.key for part in board}:
-        raise BardlabError(f"this model has no part {', '.join(sorted(lacking))}; choose some on the board")
-    return [part for part in board if part.key in wanted]
 
 
 # --- the evaluation set ----------------------------------------------------------------------------------------------
@@ -205,7 +102,7 @@ def means(model: LanguageModel, data: EvaluationSet, board: Sequence[Part]) -> d
 
 def interventions(off: Sequence[Part], filling: Mapping[str, Tensor] | None = None) -> dict[str, Intervention]:
     """Switch parts off: by the means `filling`, or by zero where there are none."""
-    changes: dict[str, list[tuple[tuple[slice | int | EllipsisType, ...], Tensor | float]]] = {}
+    changes: dict[str, list[tuple[Where, Tensor | float]]] = {}
     for part in off:
         for tap, fixed in zip(part.taps, part.fixed or [None] * len(part.taps), strict=True):
             value: Tensor | float = 0.0 if fixed is None else fixed
@@ -215,7 +112,7 @@ def interventions(off: Sequence[Part], filling: Mapping[str, Tensor] | None = No
     return {tap: _filling(slices) for tap, slices in changes.items()}
 
 
-def _filling(slices: Sequence[tuple[tuple[slice | int | EllipsisType, ...], Tensor | float]]) -> Intervention:
+def _filling(slices: Sequence[tuple[Where, Tensor | float]]) -> Intervention:
     def fill(x: Tensor) -> Tensor:
         x = x.clone()
         for where, value in slices:
@@ -330,3 +227,45 @@ def _beginning(
     stack = "blocks" if isinstance(model, Transformer) else "layers"
     before = activations[f"{stack}.{layer - 1}.resid_post"]  # (B, T, C)
     return lambda: model.onward(before, layer)
+
+
+class Bench:
+    """A model with its evaluation set and its board: everything that a visitor may switch off and look at."""
+
+    def __init__(self, model: LanguageModel, corpus: Corpus) -> None:
+        self.model = model
+        self.board = parts(model)
+        self.data = evaluation_set(model, corpus)
+        self.counts = self.data.counts()
+        self.base = by_class(losses(model, self.data), self.data.classes)
+        self._means: dict[str, Tensor] | None = None
+
+    @property
+    def loss(self) -> float:
+        """The loss on the evaluation set with everything switched on, nats a character."""
+        return float(self.base.sum() / self.counts.sum())
+
+    def changes(self, keys: Sequence[str], method: Method) -> dict[str, Intervention]:
+        """Return the interventions that switch these parts off. Raises BardlabError naming those it lacks."""
+        if method == "mean" and self._means is None:
+            self._means = means(self.model, self.data, self.board)
+        return interventions(chosen(self.board, keys), self._means if method == "mean" else None)
+
+    def effect(self, keys: Sequence[str], method: Method) -> Effect:
+        """Measure what switching these parts off together does."""
+        changed = losses(self.model, self.data, self.changes(keys, method))
+        return effect(self.base, by_class(changed, self.data.classes), self.counts)
+
+    def sample(self, prompt: list[int], config: SamplingConfig, keys: Sequence[str], method: Method) -> list[int]:
+        """Write on from a prompt, at least one id, without these parts."""
+        with intervening(self.model, self.changes(keys, method)):
+            return [choice.id for choice in generate(self.model, prompt, config)]
+
+
+def redundancy(together: Effect, alone: Sequence[Effect]) -> tuple[float, float]:
+    """Return by how much parts cost more together than the sum of what each costs alone, and its standard error.
+
+    Positive: each covers for the other, and alone looks cheaper than it is. Negative: they do one job in a row.
+    """
+    extra = together.windows - np.sum([each.windows for each in alone], axis=0)  # (W,)
+    return mean_and_se(extra, np.ones_like(extra))

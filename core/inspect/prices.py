@@ -13,6 +13,7 @@ from core import checkpoints, corpus, runs
 from core.errors import BardlabError
 from core.inspect import ablation
 from core.inspect.ablation import METHODS, Effect, Method, Ranked
+from core.inspect.parts import parts
 from core.models.contract import LanguageModel
 from core.runs import Run
 
@@ -82,7 +83,7 @@ def _is_head(key: str) -> bool:
 
 def as_list(found: Ranked, weights: str, method: Method, of: int) -> PriceList:
     """Turn a ranking into what is stored."""
-    parts = {
+    listed = {
         key: Price(
             delta=round(e.delta, 7),
             se=round(e.se, 7),
@@ -91,7 +92,7 @@ def as_list(found: Ranked, weights: str, method: Method, of: int) -> PriceList:
         )
         for key, e in found.effects.items()
     }
-    return PriceList(weights=weights, method=method, base=found.base, windows=found.windows, of=of, parts=parts)
+    return PriceList(weights=weights, method=method, base=found.base, windows=found.windows, of=of, parts=listed)
 
 
 def write(run: Run, step: int | None, prices: PriceList) -> None:
@@ -139,7 +140,7 @@ class Ranking:
             weights, model = self._load()
             text = corpus.load(self.run.need().corpus)
             data = ablation.evaluation_set(model, text)
-            board = ablation.parts(model)
+            board = parts(model)
             if not board:
                 raise BardlabError(f"a {self.run.need().rung.title} has no parts to switch off; choose another rung")
             for share, found in ablation.rank(model, data, board, self.method):

@@ -11,7 +11,8 @@ from core import checkpoints, runs
 from core.corpus import Corpus, text_classes
 from core.errors import BardlabError
 from core.inspect import ablation, prices
-from core.inspect.ablation import Part, chosen, effect, evaluation_set, interventions, losses, means, parts, rank
+from core.inspect.ablation import Bench, effect, evaluation_set, interventions, losses, means, rank, redundancy
+from core.inspect.parts import Part, chosen, parts
 from core.inspect.trace import intervening, taps
 from core.models.contract import LanguageModel
 from core.models.transformer import Transformer, TransformerConfig
@@ -239,3 +240,23 @@ def test_a_cancelled_ranking_keeps_what_it_has_seen(finished: Run, monkeypatch: 
     job.work()
     listed = prices.read(finished, None, "zero")
     assert listed is not None and not listed.whole and 0 < listed.windows < listed.of
+
+
+def test_redundant_heads_cost_more_together_than_apart(corpus: Corpus):
+    """Two heads that write the same are worth nothing alone if either suffices; the bench measures all of it."""
+    model = build("transformer")
+    bench = Bench(model, corpus)
+    alone = [bench.effect([key], "zero") for key in ("0.0", "0.1")]
+    together = bench.effect(["0.1", "0.0"], "zero")
+    extra, se = redundancy(together, alone)
+
+    assert extra == pytest.approx(together.delta - alone[0].delta - alone[1].delta, abs=1e-9)
+    per_window = together.windows - alone[0].windows - alone[1].windows
+    assert se == pytest.approx(per_window.std(ddof=1) / len(per_window) ** 0.5)
+    assert bench.loss + together.delta == pytest.approx(
+        float(losses(model, bench.data, bench.changes(["0.0", "0.1"], "zero")).double().mean())
+    )
+    assert together.delta == pytest.approx(
+        sum(d * bench.counts[:, ablation.CLASSES.index(k)].sum() for k, (d, _) in together.classes.items())
+        / bench.counts.sum()
+    )
