@@ -75,6 +75,21 @@ def _checked(content: bytes) -> dict[str, torch.Tensor]:
     return tensors
 
 
+def fingerprint(run: Run, step: int | None = None) -> str:
+    """Return the checksum of a run's newest weights or of a snapshot: other weights, other checksum.
+
+    Raises BardlabError if there are none.
+    """
+    try:
+        with runs.weights_path(run.path, step).open("rb") as file:
+            size = int.from_bytes(file.read(8), "little")
+            stored = json.loads(file.read(size)).get("__metadata__", {}).get("crc32")
+            return str(stored) if stored else f"{zlib.crc32(file.read()):08x}"
+    except (OSError, ValueError, OverflowError, MemoryError, AttributeError):
+        what = "no weights yet" if step is None else f"no weights of step {step} any more"
+        raise BardlabError(f"run {run.slug} has {what}; choose another run or step") from None
+
+
 def load_trainer_state(path: Path) -> dict[str, Any] | None:
     """Return what `save` wrote, or None if there is nothing yet. Raises BardlabError if the file is damaged."""
     file = path / runs.TRAINER
@@ -110,7 +125,7 @@ def load_model(run: Run, step: int | None = None) -> tuple[LanguageModel, CharTo
     Raises BardlabError if the run is damaged or has no weights yet.
     """
     config = run.need()
-    file = run.path / runs.WEIGHTS if step is None else runs.snapshot_path(run.path, step)
+    file = runs.weights_path(run.path, step)
     if not file.exists():
         raise BardlabError(
             f"run {run.slug} has no weights{'' if step is None else f' of step {step}'} yet; train it first"

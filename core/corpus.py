@@ -140,6 +140,17 @@ def character_class(character: str) -> str:
     return "punctuation"
 
 
+def text_classes(text: str) -> list[str]:
+    """Return the class of each character where it stands: `character_class`, or speaker name.
+
+    A speaker name is a line that ends with a colon at the text's start or after an empty line, the colon included.
+    """
+    classes = [character_class(c) for c in text]
+    for name in re.finditer(r"(?:\A|(?<=\n\n))[^\n]+:(?=\n)", text):
+        classes[name.start() : name.end()] = ["speaker name"] * (name.end() - name.start())
+    return classes
+
+
 _loaded: dict[str, Corpus] = {}
 
 

@@ -8,6 +8,7 @@ A run is a folder of files in standard formats; whoever shows it reads them, who
     events.out.tfevents.*   every curve, as TensorBoard event files
     trainer.pt         all that a resumed run needs; model.safetensors: the newest weights for everybody else
     snapshots/         weights along the way
+    knockouts/         what each part of the model is worth, measured on these weights
     samples.jsonl      text written at each evaluation
     log.txt            what the worker printed
     lock               held by the worker for as long as it lives;  stop: a request to stop
@@ -38,7 +39,7 @@ from core.errors import BardlabError
 from core.stages import Stage
 
 CONFIG, STATUS, LABEL, SAMPLES, LOG = "config.json", "status.json", "label.json", "samples.jsonl", "log.txt"
-TRAINER, WEIGHTS, SNAPSHOTS = "trainer.pt", "model.safetensors", "snapshots"
+TRAINER, WEIGHTS, SNAPSHOTS, KNOCKOUTS = "trainer.pt", "model.safetensors", "snapshots", "knockouts"
 LOCK, STOP, RESERVE = "lock", "stop", ".reserve"
 SPEED = ".speed.json"  # beside the runs: how fast this machine was
 START_GRACE = 20.0  # seconds a fresh job may take until its worker holds the lock
@@ -476,6 +477,16 @@ def note(path: Path, line: str) -> None:
 def snapshot_path(path: Path, step: int) -> Path:
     """Return where the weights of `step` are kept."""
     return path / SNAPSHOTS / f"step-{step:06d}.safetensors"
+
+
+def weights_path(path: Path, step: int | None = None) -> Path:
+    """Return where the newest weights are, or those of a snapshot `step`."""
+    return path / WEIGHTS if step is None else snapshot_path(path, step)
+
+
+def knockouts_path(path: Path, step: int | None, method: str) -> Path:
+    """Return where the knock-outs of the newest weights (or of `step`) by one method are kept."""
+    return path / KNOCKOUTS / f"{'newest' if step is None else f'step-{step:06d}'}-{method}.json"
 
 
 def snapshot_steps(path: Path) -> list[int]:

@@ -90,7 +90,8 @@ def _keeping(found: dict[str, Tensor], name: str) -> Callable[[Tap, tuple[Tensor
 
 def _hidden_taps(model: LanguageModel) -> dict[str, tuple[Tap, Kind]]:
     """The taps right behind a nonlinearity, by the name of their layer."""
-    bent: Kind = "tanh" if isinstance(model, MLP | WaveNet) else getattr(model.config, "activation", "relu")
+    asked = str(getattr(model.config, "activation", "relu"))
+    bent: Kind = "tanh" if isinstance(model, MLP | WaveNet) else "gelu" if asked == "gelu" else "relu"
     known, found = taps(model), dict[str, tuple[Tap, Kind]]()
     for name, tap in known.items():
         layer, _, last = name.rpartition(".")

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from threading import get_ident
 
 import torch
 from torch import Tensor
@@ -45,7 +46,7 @@ def taps(model: LanguageModel) -> dict[str, Tap]:
 def intervening(model: LanguageModel, interventions: Mapping[str, Intervention]) -> Iterator[None]:
     """Let `interventions` act on every run of the model inside the `with` block.
 
-    Raises BardlabError if the model has no tap of a name.
+    They act in this thread alone, so that a model can be shared. Raises BardlabError if the model has no tap of a name.
     """
     known = taps(model)
     with ExitStack() as stack:
@@ -89,14 +90,19 @@ def _tap(known: Mapping[str, Tap], name: str) -> Tap:
 
 
 def _keeping(found: dict[str, Tensor], name: str) -> Callable[[Tap, tuple[Tensor, ...], Tensor], None]:
+    mine = get_ident()
+
     def keep(tap: Tap, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-        found[name] = output
+        if get_ident() == mine:
+            found[name] = output
 
     return keep
 
 
 def _replacing(change: Intervention) -> Callable[[Tap, tuple[Tensor, ...], Tensor], Tensor]:
+    mine = get_ident()
+
     def replace(tap: Tap, inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:
-        return change(output)
+        return change(output) if get_ident() == mine else output
 
     return replace

@@ -155,6 +155,7 @@ class MLP(LanguageModel):
         sizes = [config.context * config.d_embed] + [config.d_hidden] * (config.n_hidden - 1)
         self.hidden = nn.ModuleList(Hidden(config, inputs) for inputs in sizes)
         self.head = nn.Linear(config.d_hidden, vocab_size)
+        self.embed, self.seen, self.logits = Tap(), Tap(), Tap()
         nn.init.normal_(self.head.weight, std=0.1 / math.sqrt(config.d_hidden))  # near-equal logits: loss near ln V
         nn.init.zeros_(self.head.bias)
 
@@ -165,11 +166,11 @@ class MLP(LanguageModel):
 
     def forward(self, ids: Tensor, cache: Recent | None = None) -> Tensor:
         """Map ids (B, T) to logits (B, T, V), each position from its last `context` characters (Bengio eq. 1)."""
-        embedded = self.token_embedding(ids)  # (B, T, E)
-        x = side_by_side(embedded, self.context, cache)  # (B, T, K·E)
+        embedded = self.embed(self.token_embedding(ids))  # (B, T, E)
+        x = self.seen(side_by_side(embedded, self.context, cache))  # (B, T, K·E)
         for layer in self.hidden:
             x = layer(x)  # (B, T, H)
-        logits: Tensor = self.head(x)  # (B, T, V)
+        logits: Tensor = self.logits(self.head(x))  # (B, T, V)
         return logits
 
     def new_cache(self, batch: int) -> Recent:

@@ -70,15 +70,17 @@ class Layer(nn.Module):
         self.norm = nn.LayerNorm(config.width) if config.norm else nn.Identity()
         self.linear = nn.Linear(config.width, config.width)
         self.drop = nn.Dropout(config.dropout)
+        self.resid_pre, self.resid_skip, self.post = Tap(), Tap(), Tap()
+        self.branch_out, self.resid_post = Tap(), Tap()
         nn.init.normal_(self.linear.weight, std=math.sqrt(2 / config.width))  # keeps the size through a ReLU
         nn.init.zeros_(self.linear.bias)
-        self.post, self.resid_post = Tap(), Tap()
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (B, T, W) to (B, T, W): F(x) + x, equation 1 of the paper, with both terms weighted."""
+        x = self.resid_pre(x)  # (B, T, W)
         post = self.post(F.relu(self.norm(x)))  # (B, T, W)
-        added = self.drop(self.linear(post))  # (B, T, W)
-        out: Tensor = self.resid_post(self.skip * x + self.scale * added)  # (B, T, W)
+        added = self.branch_out(self.scale * self.drop(self.linear(post)))  # (B, T, W)
+        out: Tensor = self.resid_post(self.resid_skip(self.skip * x) + added)  # (B, T, W)
         return out
 
 
@@ -98,6 +100,7 @@ class ResidualNet(LanguageModel):
         self.layers = nn.ModuleList(Layer(config) for _ in range(config.depth))
         self.norm_final = nn.LayerNorm(config.width) if config.norm else nn.Identity()
         self.head = nn.Linear(config.width, vocab_size)
+        self.embed, self.seen, self.logits = Tap(), Tap(), Tap()
         nn.init.normal_(self.widen.weight, std=1 / math.sqrt(self.widen.in_features))
         nn.init.zeros_(self.widen.bias)
         nn.init.normal_(self.head.weight, std=0.1 / math.sqrt(config.width))  # near-equal logits: loss near ln V
@@ -110,11 +113,19 @@ class ResidualNet(LanguageModel):
 
     def forward(self, ids: Tensor, cache: Recent | None = None) -> Tensor:
         """Map ids (B, T) to logits (B, T, V), each position from its last `context` characters."""
-        embedded = self.token_embedding(ids)  # (B, T, E)
-        x = self.widen(side_by_side(embedded, self.context, cache))  # (B, T, W)
-        for layer in self.layers:
+        embedded = self.embed(self.token_embedding(ids))  # (B, T, E)
+        x = self.widen(self.seen(side_by_side(embedded, self.context, cache)))  # (B, T, W)
+        return self.onward(x, 0)  # (B, T, V)
+
+    def onward(self, x: Tensor, first: int) -> Tensor:
+        """Run the layers from `first` on, on what comes before it (B, T, W), and read off logits (B, T, V)."""
+        for layer in self.layers[first:]:
             x = layer(x)  # (B, T, W)
-        logits: Tensor = self.head(F.relu(self.norm_final(x)))  # (B, T, V)
+        return self.unembed(x)  # (B, T, V)
+
+    def unembed(self, x: Tensor) -> Tensor:
+        """Read logits (B, T, V) off what the last layer leaves (B, T, W)."""
+        logits: Tensor = self.logits(self.head(F.relu(self.norm_final(x))))  # (B, T, V)
         return logits
 
     def new_cache(self, batch: int) -> Recent:

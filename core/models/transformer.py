@@ -160,6 +160,7 @@ class Attention(nn.Module):
         self.dropout = config.dropout
         self.resid_drop = nn.Dropout(config.dropout)
         self.q, self.k, self.v, self.attn_scores, self.pattern, self.z = Tap(), Tap(), Tap(), Tap(), Tap(), Tap()
+        self.rot_cos, self.rot_sin = Tap(), Tap()
         future = torch.ones(config.context, config.context, dtype=torch.bool).triu(1)
         self.register_buffer("future", future, persistent=False)  # (context, context) True where key comes after query
         cos, sin = rotations(config.context, config.d_model // config.n_head)
@@ -177,7 +178,7 @@ class Attention(nn.Module):
         qkv = self.qkv(x).view(B, T, 3 * self.n_head, C // self.n_head)  # (B, T, 3H, D)
         q, k, v = qkv.transpose(1, 2).chunk(3, dim=1)  # (B, H, T, D) each
         if self.rotary:
-            cos, sin = self.cos[start : start + T], self.sin[start : start + T]  # (T, D/2)
+            cos, sin = self.rot_cos(self.cos[start : start + T]), self.rot_sin(self.sin[start : start + T])  # (T, D/2)
             q, k = rotate(q, cos, sin), rotate(k, cos, sin)  # (B, H, T, D)
         q, k, v = self.q(q), self.k(k), self.v(v)  # (B, H, T, D) each
         if cache:
@@ -251,16 +252,17 @@ class Block(nn.Module):
         self.pre_norm = config.norm == "pre"
         self.resid_pre, self.attn_out, self.resid_mid = Tap(), Tap(), Tap()
         self.mlp_out, self.resid_post = Tap(), Tap()
+        self.attn_skip, self.mlp_skip = Tap(), Tap()  # what goes around each sub-layer
 
     def forward(self, resid_pre: Tensor, cache: KeyValueCache | None = None) -> Tensor:
         """Map the residual stream (B, T, C) before the block to the one after it (B, T, C)."""
         x: Tensor = self.resid_pre(resid_pre)  # (B, T, C)
         if self.pre_norm:
-            x = self.resid_mid(x + self.attn_out(self.attention(self.ln1(x), cache)))  # (B, T, C)
-            x = self.resid_post(x + self.mlp_out(self.mlp(self.ln2(x))))  # (B, T, C)
+            x = self.resid_mid(self.attn_skip(x) + self.attn_out(self.attention(self.ln1(x), cache)))  # (B, T, C)
+            x = self.resid_post(self.mlp_skip(x) + self.mlp_out(self.mlp(self.ln2(x))))  # (B, T, C)
         else:
-            x = self.resid_mid(self.ln1(x + self.attn_out(self.attention(x, cache))))  # (B, T, C)
-            x = self.resid_post(self.ln2(x + self.mlp_out(self.mlp(x))))  # (B, T, C)
+            x = self.resid_mid(self.ln1(self.attn_skip(x) + self.attn_out(self.attention(x, cache))))  # (B, T, C)
+            x = self.resid_post(self.ln2(self.mlp_skip(x) + self.mlp_out(self.mlp(x))))  # (B, T, C)
         return x
 
 
@@ -316,10 +318,19 @@ class Transformer(LanguageModel):
             resid = resid + self.pos_embed(self.position_embedding.weight[start : start + T])  # (B, T, C)
         if self.config.positions == "sinusoidal":
             resid = resid + self.pos_embed(self.sines[start : start + T])  # (B, T, C)
-        for block in self.blocks:
-            resid = block(resid, cache)  # (B, T, C)
+        logits = self.onward(resid, 0, cache)  # (B, T, V)
         if cache:
             cache.length += T
+        return logits
+
+    def onward(self, resid: Tensor, first: int, cache: KeyValueCache | None = None) -> Tensor:
+        """Run the blocks from `first` on, on the residual stream (B, T, C) before it; read off logits (B, T, V)."""
+        for block in self.blocks[first:]:
+            resid = block(resid, cache)  # (B, T, C)
+        return self.unembed(resid)  # (B, T, V)
+
+    def unembed(self, resid: Tensor) -> Tensor:
+        """Read logits (B, T, V) off the residual stream (B, T, C)."""
         logits: Tensor = self.logits(self.lm_head(self.ln_final(resid)))  # (B, T, V)
         return logits
 

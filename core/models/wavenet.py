@@ -100,6 +100,8 @@ class GatedLayer(nn.Module):
         self.filter_gate = nn.Linear(2 * C, 2 * C)  # what to pass on, and how much of it, in one product
         self.residual = nn.Linear(C, C)
         self.dropout = config.dropout
+        self.skip_out = Tap()
+        self.resid_skip, self.branch_out, self.resid_post = Tap(), Tap(), Tap()
         nn.init.normal_(self.filter_gate.weight, std=1 / math.sqrt(2 * C))
         nn.init.normal_(self.residual.weight, std=1 / math.sqrt(C * depth))  # the sum of all layers has size 1
         nn.init.zeros_(self.filter_gate.bias)
@@ -111,7 +113,8 @@ class GatedLayer(nn.Module):
         f, g = self.filter_gate(pair(x, self.dilation)).chunk(2, dim=-1)  # (B, T, C) each
         z = self.filter(torch.tanh(f)) * self.gate(torch.sigmoid(g))  # (B, T, C) the gate decides what gets through
         z = F.dropout(self.z(z), self.dropout, self.training)  # (B, T, C)
-        return x + self.residual(z), z  # (B, T, C) each
+        out = self.resid_post(self.resid_skip(x) + self.branch_out(self.residual(z)))  # (B, T, C)
+        return out, self.skip_out(z)  # (B, T, C) each
 
 
 class FuseLayer(nn.Module):
@@ -157,6 +160,7 @@ class WaveNet(LanguageModel):
             nn.init.normal_(self.mix.weight, std=math.sqrt(2 / top))
             nn.init.zeros_(self.mix.bias)
         self.head = nn.Linear(top, vocab_size)
+        self.embed, self.logits = Tap(), Tap()
         nn.init.normal_(self.head.weight, std=0.1 / math.sqrt(top))  # near-equal logits: loss near ln V
         nn.init.zeros_(self.head.bias)
 
@@ -169,7 +173,7 @@ class WaveNet(LanguageModel):
         """Map ids (B, T) to logits (B, T, V), each position from its receptive field alone."""
         if cache and cache.length:
             return torch.stack([self.next_logits(now, cache) for now in ids.unbind(1)], dim=1)  # (B, T, V)
-        x = self.token_embedding(ids)  # (B, T, C)
+        x = self.embed(self.token_embedding(ids))  # (B, T, C)
         straight: list[Tensor] = []
         for i, layer in enumerate(self.layers):
             if cache:
@@ -188,7 +192,7 @@ class WaveNet(LanguageModel):
         if self.gated:
             skips = self.skip(x)  # (..., S) summed over the layers
             x = F.relu(self.mix(F.relu(skips)))  # (..., S)
-        logits: Tensor = self.head(x)  # (..., V)
+        logits: Tensor = self.logits(self.head(x))  # (..., V)
         return logits
 
     @torch.no_grad()
@@ -207,9 +211,12 @@ class WaveNet(LanguageModel):
             earlier.copy_(here)  # read again `dilation` steps from now
         return self.read_off(cache.straight if self.gated else x[-1])  # (B, V)
 
-    def new_cache(self, batch: int) -> "Memory":
-        """Return an empty memory for `batch` texts. It holds what the layers need of any length of text."""
-        return Memory(self, batch)
+    def new_cache(self, batch: int) -> "Memory | None":
+        """Return an empty memory for `batch` texts, which holds what the layers need of any length of text.
+
+        None while somebody listens to the layers: the memory's short cut passes no taps.
+        """
+        return None if any(isinstance(part, Tap) and part.heard for part in self.modules()) else Memory(self, batch)
 
     def hidden_matrices(self) -> Iterator[nn.Parameter]:
         """Yield the weights of the layers, of the skips and of the one on their sum."""
