@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from core.config import Settings, setting
-from core.models.contract import LanguageModel
+from core.models.contract import LanguageModel, Tap
 from core.models.mlp import Recent, side_by_side
 
 
@@ -72,11 +72,13 @@ class Layer(nn.Module):
         self.drop = nn.Dropout(config.dropout)
         nn.init.normal_(self.linear.weight, std=math.sqrt(2 / config.width))  # keeps the size through a ReLU
         nn.init.zeros_(self.linear.bias)
+        self.resid_pre, self.mlp_out, self.resid_post = Tap(), Tap(), Tap()
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (B, T, W) to (B, T, W): F(x) + x, equation 1 of the paper, with both terms weighted."""
+        x = self.resid_pre(x)  # (B, T, W)
         added = self.drop(self.linear(F.relu(self.norm(x))))  # (B, T, W)
-        out: Tensor = self.skip * x + self.scale * added  # (B, T, W)
+        out: Tensor = self.resid_post(self.skip * x + self.mlp_out(self.scale * added))  # (B, T, W)
         return out
 
 
@@ -112,7 +114,11 @@ class ResidualNet(LanguageModel):
         x = self.widen(side_by_side(embedded, self.context, cache))  # (B, T, W)
         for layer in self.layers:
             x = layer(x)  # (B, T, W)
-        logits: Tensor = self.head(F.relu(self.norm_final(x)))  # (B, T, V)
+        return self.unembed(x)  # (B, T, V)
+
+    def unembed(self, resid: Tensor) -> Tensor:
+        """Read the logits (B, T, V) off the residual stream (B, T, W)."""
+        logits: Tensor = self.head(F.relu(self.norm_final(resid)))  # (B, T, V)
         return logits
 
     def new_cache(self, batch: int) -> Recent:

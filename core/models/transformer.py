@@ -276,7 +276,12 @@ class Transformer(LanguageModel):
             resid = block(resid, cache)  # (B, T, C)
         if cache:
             cache.length += T
-        logits: Tensor = self.logits(self.lm_head(self.ln_final(resid)))  # (B, T, V)
+        logits: Tensor = self.logits(self.unembed(resid))  # (B, T, V)
+        return logits
+
+    def unembed(self, resid: Tensor) -> Tensor:
+        """Read the logits (B, T, V) off the residual stream (B, T, C)."""
+        logits: Tensor = self.lm_head(self.ln_final(resid))  # (B, T, V)
         return logits
 
     def new_cache(self, batch: int) -> KeyValueCache:
