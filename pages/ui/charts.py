@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+import plotly.colors
 import plotly.graph_objects as go
 import streamlit as st
 from numpy.typing import NDArray
@@ -17,6 +18,12 @@ DIVERGING = "PuOr"
 def visible(character: str) -> str:
     """A character as it can be read on an axis."""
     return {"\n": "↵", " ": "␣", "\t": "⇥"}.get(character, character)
+
+
+def sequential_stops(count: int = 17) -> list[str]:
+    """The sequential scale as colours `rgb(r, g, b)` from 0 to 1, for components that interpolate between them."""
+    stops: list[str] = plotly.colors.sample_colorscale(SEQUENTIAL, count, colortype="rgb")
+    return stops
 
 
 def colours() -> list[str]:
@@ -67,6 +74,28 @@ def bars(
         legend={"orientation": "h", "y": 1.12},
         showlegend=len(series) > 1,
     )
+    return figure
+
+
+def contributions(values: NDArray[np.float64], parts: Sequence[str], characters: Sequence[str]) -> go.Figure:
+    """What each part (P,) adds to the logit of each character: values (P, V) around zero."""
+    labels = [visible(c) for c in characters]
+    hover = "%{y} adds %{z:.4f} to the logit of %{x}<extra></extra>"
+    figure = go.Figure(
+        go.Heatmap(
+            z=values,
+            x=labels,
+            y=list(parts),
+            colorscale=DIVERGING,
+            zmid=0,
+            hovertemplate=hover,
+            colorbar={"thickness": 10},
+        )
+    )
+    small = {"size": 9}
+    figure.update_xaxes(type="category", tickvals=labels, tickfont=small, tickangle=0, title="character")
+    figure.update_yaxes(type="category", tickfont=small, autorange="reversed", dtick=1 if len(parts) < 50 else None)
+    figure.update_layout(height=max(260, 90 + 17 * len(parts)), margin={"l": 10, "r": 10, "t": 10, "b": 10})
     return figure
 
 

@@ -32,6 +32,22 @@ def page_table() -> dict[str, list[StreamlitPage]]:
     )
     return {
         "Learn": [ladder, *(rung_page(key) for key in STAGES)],
+        "Look inside": [
+            st.Page(
+                "inside/prediction.py",
+                title="Prediction",
+                icon=":material/bar_chart:",
+                url_path="prediction",
+                help="From logits to a character, layer by layer and part by part.",
+            ),
+            st.Page(
+                "inside/surprise.py",
+                title="Surprise",
+                icon=":material/border_color:",
+                url_path="surprise",
+                help="How many bits each character of a passage costs, and which rung earns it.",
+            ),
+        ],
         "Use": [
             st.Page(
                 "use/write.py",

@@ -15,7 +15,9 @@ from tests.conftest import copied
 
 pytestmark = pytest.mark.browser
 
-PATHS = ["", *STAGES, "write", "runs", "text"]
+PAGES = Path(__file__).parents[2] / "pages"
+OTHERS = sorted(file.stem for kind in ("inside", "use") for file in (PAGES / kind).glob("*.py"))
+PATHS = ["", *STAGES, *OTHERS]
 
 
 @pytest.fixture

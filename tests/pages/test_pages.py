@@ -19,7 +19,9 @@ RUNGS = [f"ladder/{key}.py" for key in STAGES]
 
 
 FOLDER = Path(__file__).parents[2] / "pages"
-PAGES = sorted(f"{file.parent.name}/{file.name}" for kind in ("ladder", "use") for file in FOLDER.glob(f"{kind}/*.py"))
+PAGES = sorted(
+    f"{file.parent.name}/{file.name}" for kind in ("ladder", "inside", "use") for file in FOLDER.glob(f"{kind}/*.py")
+)
 
 
 def draw(script: str, **query: str) -> AppTest:
