@@ -67,6 +67,10 @@ class LanguageModel(nn.Module):
         """
         raise NotImplementedError
 
+    def unembed(self, resid: Tensor) -> Tensor:
+        """Read the logits (B, T, V) off the residual stream (B, T, C), in a model that has one."""
+        raise NotImplementedError
+
     def new_cache(self, batch: int) -> Any:
         """Return an empty cache for generation, or None if the model has none to keep."""
         return None

@@ -123,9 +123,9 @@ class ResidualNet(LanguageModel):
             x = layer(x)  # (B, T, W)
         return self.unembed(x)  # (B, T, V)
 
-    def unembed(self, x: Tensor) -> Tensor:
-        """Read logits (B, T, V) off what the last layer leaves (B, T, W)."""
-        logits: Tensor = self.logits(self.head(F.relu(self.norm_final(x))))  # (B, T, V)
+    def unembed(self, resid: Tensor) -> Tensor:
+        """Read the logits (B, T, V) off the residual stream (B, T, W)."""
+        logits: Tensor = self.logits(self.head(F.relu(self.norm_final(resid))))  # (B, T, V)
         return logits
 
     def new_cache(self, batch: int) -> Recent:

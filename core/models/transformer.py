@@ -330,7 +330,7 @@ class Transformer(LanguageModel):
         return self.unembed(resid)  # (B, T, V)
 
     def unembed(self, resid: Tensor) -> Tensor:
-        """Read logits (B, T, V) off the residual stream (B, T, C)."""
+        """Read the logits (B, T, V) off the residual stream (B, T, C)."""
         logits: Tensor = self.logits(self.lm_head(self.ln_final(resid)))  # (B, T, V)
         return logits
 

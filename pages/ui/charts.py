@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+import plotly.colors
 import plotly.graph_objects as go
 import streamlit as st
 from numpy.typing import NDArray
@@ -27,6 +28,12 @@ def colour_table(scale: str) -> bytes:
 def visible(character: str) -> str:
     """A character as it can be read on an axis."""
     return {"\n": "↵", " ": "␣", "\t": "⇥"}.get(character, character)
+
+
+def sequential_stops(count: int = 17) -> list[str]:
+    """The sequential scale as colours `rgb(r, g, b)` from 0 to 1, for components that interpolate between them."""
+    stops: list[str] = plotly.colors.sample_colorscale(SEQUENTIAL, count, colortype="rgb")
+    return stops
 
 
 def colours() -> list[str]:
@@ -131,6 +138,28 @@ def counting_chart(known: Mapping[int, Counted], marks: Sequence[tuple[str, floa
         yaxis={"title": "validation loss (nats per character)", "range": [1.0, 4.5]},
         xaxis={"title": "order (characters in one counted piece)", "dtick": 1, "range": [1.7, 8.5]},
     )
+    return figure
+
+
+def contributions(values: NDArray[np.float64], parts: Sequence[str], characters: Sequence[str]) -> go.Figure:
+    """What each part (P,) adds to the logit of each character: values (P, V) around zero."""
+    labels = [visible(c) for c in characters]
+    hover = "%{y} adds %{z:.4f} to the logit of %{x}<extra></extra>"
+    figure = go.Figure(
+        go.Heatmap(
+            z=values,
+            x=labels,
+            y=list(parts),
+            colorscale=DIVERGING,
+            zmid=0,
+            hovertemplate=hover,
+            colorbar={"thickness": 10},
+        )
+    )
+    small = {"size": 9}
+    figure.update_xaxes(type="category", tickvals=labels, tickfont=small, tickangle=0, title="character")
+    figure.update_yaxes(type="category", tickfont=small, autorange="reversed", dtick=1 if len(parts) < 50 else None)
+    figure.update_layout(height=max(260, 90 + 17 * len(parts)), margin={"l": 10, "r": 10, "t": 10, "b": 10})
     return figure
 
 

@@ -50,6 +50,20 @@ def page_table() -> dict[str, list[StreamlitPage]]:
                 url_path="attention",
                 help="Every head of a Transformer at once: who looks at whom, how strongly, and what it is worth.",
             ),
+            st.Page(
+                "inside/prediction.py",
+                title="Prediction",
+                icon=":material/bar_chart:",
+                url_path="prediction",
+                help="From logits to a character, layer by layer and part by part.",
+            ),
+            st.Page(
+                "inside/surprise.py",
+                title="Surprise",
+                icon=":material/border_color:",
+                url_path="surprise",
+                help="How many bits each character of a passage costs, and which rung earns it.",
+            ),
         ],
         "Use": [
             st.Page(

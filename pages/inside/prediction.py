@@ -1,0 +1,222 @@
+"""From a prompt to the next character, layer by layer and part by part."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+
+from core.inspect.lens import has_stream, next_logits
+from core.runs import Run
+from pages.ui import cached, looking, predictions, state
+from pages.ui.charts import contributions, visible
+from pages.ui.components.lens_grid import lens_grid
+from pages.ui.components.next_character import Branch, next_character
+
+DEFAULT = "ROMEO:\nBut, soft! what light through yonder window b"
+LONGEST = 2000
+SHOWN = 64  # positions of the lens
+PROMPT, ROOT, LEAVES, CELL = "prediction.prompt", "prediction.root", "prediction.leaves", "prediction.cell"
+VIEWS = {"next": "Next character", "lens": "Logit lens"}
+
+
+def set_prompt(text: str) -> None:
+    """Change the prompt from a callback."""
+    st.session_state[PROMPT] = text
+    looking.into_url("prompt", text, DEFAULT)
+
+
+def typed() -> None:
+    """The learner has typed another prompt: branches start from it."""
+    st.session_state[ROOT], st.session_state[LEAVES] = st.session_state[PROMPT], []
+    looking.into_url("prompt", st.session_state[PROMPT], DEFAULT)
+
+
+def prompt_box() -> str:
+    """The prompt as typed or appended to; the URL's, when the page is opened by a link."""
+    asked = st.query_params.get("prompt")
+    if PROMPT not in st.session_state:
+        st.session_state[PROMPT] = (asked if asked is not None else DEFAULT)[:LONGEST]
+        st.session_state[ROOT], st.session_state[LEAVES] = st.session_state[PROMPT], []
+    text: str = st.text_area(
+        "Prompt",
+        key=PROMPT,
+        on_change=typed,
+        persist_state="session",
+        height=110,
+        max_chars=LONGEST,
+        help="What the model reads. It knows the characters of its own text only.",
+    )
+    looking.into_url("prompt", text, DEFAULT)
+    return text
+
+
+def reach_note(run: Run, model: Any, text: str) -> None:
+    """Say which part of a prompt longer than the context the prediction can see."""
+    if len(text) > model.context:
+        seen = looking.inline("".join(visible(c) for c in text[-model.context :][:16]) + "…")
+        st.caption(f"{run.name} sees the last {model.context} of these {len(text)} characters, from {seen} on.")
+
+
+def act(done: dict[str, Any]) -> None:
+    """Do to the prompt what was done in the component: append, go back, or go to a branch."""
+    text, root, leaves = done["text"], st.session_state[ROOT], st.session_state[LEAVES]
+    if done["kind"] == "append":
+        if len(text) >= LONGEST:
+            state.say_error(f"the prompt has reached {LONGEST} characters; shorten it to go on")
+            return
+        added = text[len(root) :]
+        longer = added + str(done["character"])[:1]
+        if added in leaves:
+            leaves[leaves.index(added)] = longer
+        elif not any(leaf.startswith(longer) for leaf in leaves):
+            leaves.append(longer)
+        st.session_state[LEAVES] = leaves[-30:]
+        set_prompt(root + longer)
+    elif done["kind"] == "back" and len(text) > len(root):
+        set_prompt(text[:-1])
+    elif done["kind"] == "go":
+        set_prompt(root + done["to"])
+    for name, value in done["settings"].items():
+        looking.into_url(name, value)
+
+
+def next_view(run: Run, step: int | None, model: Any, tokenizer: Any, text: str) -> None:
+    """All bars, the arithmetic, and the branches."""
+    st.caption(
+        "All characters the model knows, each with its true probability. Move a slider: the bars follow from the same "
+        "logits, the model is not asked again. Point at a bar for its arithmetic, click to keep it, double-click or "
+        "press Enter to append it."
+    )
+    root = st.session_state[ROOT]
+    leaves = [leaf for leaf in st.session_state[LEAVES] if not tokenizer.unknown(leaf)]
+    branches = [Branch(leaf, predictions.log_prob(run, step, root, leaf)) for leaf in leaves]
+    next_character(
+        next_logits(model, tokenizer.encode(text)).numpy(),
+        tokenizer.chars,
+        text=text,
+        root_text=root,
+        branches=sorted(branches, key=lambda b: -b.nats),
+        model=f"{run.slug}/{step}",
+        act=act,
+        key="next-character",
+    )
+
+
+def chosen_cell(row: int, position: int) -> None:
+    """Remember the cell that was clicked; the URL has it too."""
+    st.session_state[CELL] = (row, position)
+    st.query_params["row"], st.query_params["position"] = str(row), str(position + 1)
+
+
+def _number(name: str, default: int) -> int:
+    asked = st.query_params.get(name, "")
+    return int(asked) if asked.isdigit() else default
+
+
+def lens_view(run: Run, step: int | None, model: Any, tokenizer: Any, text: str) -> None:
+    """The lens, and below it the parts of the prediction at the chosen position."""
+    if not has_stream(model):
+        st.info(
+            f"A {run.stage} has no residual stream: each of its layers replaces what came before, so there is nothing "
+            "to read in between. The runs of these rungs have one:",
+            icon=":material/layers_clear:",
+        )
+        looking.rungs_with_a_stream()
+        return
+    readable = len(text) if model.slides else min(len(text), model.context)
+    shown = min(readable, SHOWN)
+    first = len(text) - shown
+    st.caption(
+        "What the model would say if it stopped after each layer: the residual stream, read with the model's own last "
+        "step. The top row is the prediction itself. Early layers were not trained to be read, so take them as hints."
+        + (f" Shown are the last {shown} of {len(text)} characters." if first else "")
+    )
+    found = predictions.lens_of(run, step, text, shown)
+    asked = (_number("row", len(found.rows) - 1), _number("position", len(text)) - 1)
+    row, position = st.session_state.get(CELL, asked)
+    row, position = min(row, len(found.rows) - 1), min(max(position, first), len(text) - 1)
+    lens_grid(found, tokenizer.chars, text[first:], first, (row, position), chosen=chosen_cell, key="lens")
+    if getattr(model.config, "skip", 1.0) == 0:
+        st.caption("This network has no skip connections (skip 0): its layers replace the stream instead of adding.")
+    parts_view(run, step, tokenizer, text, position)
+
+
+def parts_view(run: Run, step: int | None, tokenizer: Any, text: str, position: int) -> None:
+    """Who speaks for and against each character at one position."""
+    found = predictions.parts_of(run, step, text, position - len(text))
+    values, characters = found.centred, tokenizer.chars
+    order = np.argsort(-found.logits, kind="stable")
+    st.subheader("Who says so")
+    here = f"character {position + 1}, {looking.inline(visible(text[position]))}"
+    st.markdown(
+        f"The prediction after {here}, as a sum: every head and every feed-forward layer wrote "
+        "into the residual stream, and each one's writing goes straight to the logits."
+    )
+    st.caption(
+        "LayerNorm's scale is held at the value it had here; with it, the rows add up to the logits exactly. Shown is "
+        "each part's contribution less its mean over the characters, which no probability depends on. What a part "
+        "does through later parts counts as theirs."
+    )
+    target = st.selectbox(
+        "Character",
+        order.tolist(),
+        format_func=lambda i: visible(characters[i]),
+        key=f"prediction.target.{run.slug}",
+        help="The last column says what each part adds to this character's logit; likeliest first.",
+    )
+    names = [visible(c) for c in characters]
+
+    def said(row: Any, sign: int) -> str:
+        best = np.argsort(-sign * row, kind="stable")[:5]
+        return "  ".join(f"{names[i]} {row[i]:+.2f}" for i in best if sign * row[i] > 0)
+
+    table = pd.DataFrame(
+        {
+            "part": found.parts,
+            "promotes": [said(row, 1) for row in values],
+            "suppresses": [said(row, -1) for row in values],
+            "adds": values[:, target],
+        }
+    )
+    st.dataframe(
+        table,
+        hide_index=True,
+        height=min(700, 38 + 35 * len(table)),
+        column_config={
+            "part": st.column_config.TextColumn("Part", help="L0 H2: head 2 of layer 0, counted from 0."),
+            "promotes": st.column_config.TextColumn("Promotes", help="The five characters it adds most to."),
+            "suppresses": st.column_config.TextColumn("Suppresses", help="The five it takes most from."),
+            "adds": st.column_config.NumberColumn(
+                f"To {names[target]}", format="%+.4f", help="What it adds to this character's logit, less its mean."
+            ),
+        },
+    )
+    shift = found.logits[target] - found.logits.mean()
+    st.caption(
+        f"The column To {names[target]} adds up to {values[:, target].sum():+.4f}: its logit "
+        f"{found.logits[target]:.4f} less the mean of all logits {found.logits.mean():.4f} is {shift:+.4f}."
+    )
+    figure = contributions(values[:, order], found.parts, [characters[i] for i in order])
+    options = {"filename": "contributions", "format": "svg"}
+    st.plotly_chart(figure, key="contributions", config={"toImageButtonOptions": options, "displaylogo": False})
+
+
+state.notices()
+left, right = st.columns([2, 3], gap="large")
+with left:
+    run = looking.choose_run()
+    step = looking.choose_weights(run)
+model, tokenizer = cached.model(run, step)
+with right:
+    text = looking.known_text(prompt_box(), tokenizer, "prediction.drop")
+    if text:
+        reach_note(run, model, text)
+root = tokenizer.drop_unknown(st.session_state[ROOT])
+if not text.startswith(root):
+    root, st.session_state[LEAVES] = text, []
+st.session_state[ROOT] = root
+looking.price_tag(run, step)
+view = looking.choose_view(VIEWS, "The bars of the next character, or what the layers and heads make of each position.")
+if text:
+    (next_view if view == "next" else lens_view)(run, step, model, tokenizer, text)

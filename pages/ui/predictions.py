@@ -1,0 +1,61 @@
+"""Cached evidence about predictions. Everything is a function of a run's weights and a text."""
+
+from typing import Any
+
+import streamlit as st
+
+from core.inspect.lens import Attribution, Lens, attribution, lens
+from core.inspect.surprise import Surprise, surprise, written_log_probs
+from core.runs import Run
+from pages.ui import cached
+
+
+def _version(run: Run, step: int | None) -> tuple[str, int | None, float]:
+    from core import runs
+
+    file = run.path / runs.WEIGHTS
+    return run.slug, step, file.stat().st_mtime if file.exists() else 0.0
+
+
+@st.cache_data(max_entries=64, show_spinner=False)
+def _lens(_model: Any, version: object, ids: list[int], last: int) -> Lens:
+    return lens(_model, ids, last)
+
+
+def lens_of(run: Run, step: int | None, text: str, last: int) -> Lens:
+    """The logit lens over the last characters of a text."""
+    model, tokenizer = cached.model(run, step)
+    return _lens(model, _version(run, step), tokenizer.encode(text), last)
+
+
+@st.cache_data(max_entries=64, show_spinner=False)
+def _parts(_model: Any, version: object, ids: list[int], position: int) -> Attribution:
+    return attribution(_model, ids, position)
+
+
+def parts_of(run: Run, step: int | None, text: str, position: int) -> Attribution:
+    """The parts of one prediction; `position` counts from the end of the text, which has -1."""
+    model, tokenizer = cached.model(run, step)
+    return _parts(model, _version(run, step), tokenizer.encode(text), position)
+
+
+@st.cache_data(max_entries=1000, show_spinner=False)
+def _written(_model: Any, version: object, ids: list[int], start: int) -> float:
+    return float(written_log_probs(_model, ids, start).sum())
+
+
+def log_prob(run: Run, step: int | None, start: str, added: str) -> float:
+    """The log-probability, in nats, with which the model itself goes on from `start` by `added`."""
+    model, tokenizer = cached.model(run, step)
+    return _written(model, _version(run, step), tokenizer.encode(start + added), len(start))
+
+
+@st.cache_data(max_entries=64, show_spinner=False)
+def _surprise(_model: Any, version: object, ids: list[int]) -> Surprise:
+    return surprise(_model, ids)
+
+
+def surprise_of(run: Run, text: str) -> Surprise:
+    """How surprising a text is to a run's newest weights."""
+    model, tokenizer = cached.model(run)
+    return _surprise(model, _version(run, None), tokenizer.encode(text))
