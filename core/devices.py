@@ -1,6 +1,7 @@
 """Which device a job runs on, and whose turn it is."""
 
 import contextlib
+import functools
 import os
 import time
 from collections.abc import Callable
@@ -38,6 +39,7 @@ def limit_threads() -> int:
     return torch.get_num_threads()
 
 
+@functools.cache
 def precision(wanted: str, device: torch.device) -> torch.dtype:
     """Turn `auto`, `float32` or `bfloat16` into the number format of matrix products on a device.
 

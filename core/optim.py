@@ -11,13 +11,13 @@ from torch.optim import SGD, AdamW, Optimizer
 from torch.optim.optimizer import ParamsT
 
 from core.config import TrainConfig
+from core.devices import precision
 from core.models.contract import LanguageModel
 
 POLAR_EXPRESS = (
     (8.28721201814563, -23.595886519098837, 17.300387312530933),
     (4.107059111542203, -2.9478499167379106, 0.5448431082926601),
     (3.9486908534822946, -2.908902115962949, 0.5518191394370137),
-    (3.3184196573706015, -2.488488024314874, 0.51004894012372),
 )
 """Coefficients of the first steps of the polar decomposition by Amsel et al. (2025), "The Polar Express", section 3."""
 
@@ -83,11 +83,12 @@ def _adamw(params: ParamsT, config: TrainConfig) -> Optimizer:
 
 
 def orthogonalise(matrices: Tensor) -> Tensor:
-    """Replace the singular values of matrices (K, m, n), m ≤ n, by values near 1; singular vectors stay. In bfloat16.
+    """Replace the singular values of matrices (K, m, n), m ≤ n, by values near 1; singular vectors stay.
 
-    Four steps of an odd polynomial in each matrix, whose coefficients push all singular values towards 1 at once.
+    Three steps of an odd polynomial in each matrix, whose coefficients push all singular values towards 1 at once. In
+    bfloat16 where the hardware multiplies in it.
     """
-    x: Tensor = matrices.bfloat16()  # (K, m, n)
+    x: Tensor = matrices.to(precision("auto", matrices.device))  # (K, m, n)
     x = x / (x.norm(dim=(1, 2), keepdim=True) * 1.01 + 1e-7)  # (K, m, n) singular values now at most 1
     for a, b, c in POLAR_EXPRESS:
         gram = x @ x.mT  # (K, m, m)
