@@ -6,7 +6,7 @@ import streamlit as st
 
 from core import speed
 from core.corpus import character_class
-from core.inspect.embeddings import embedding_map, token_embedding
+from core.inspect.embeddings import embedding_map, neighbours, token_embedding
 from core.runs import Run
 from pages.ui import cached
 from pages.ui.charts import colours, visible
@@ -62,7 +62,7 @@ def embeddings(run: Run) -> None:
         help="By the angle between the vectors (cosine), in all their dimensions.",
     )
     at = tokenizer.chars.index(character)
-    right.markdown(" ".join(f"`{visible(tokenizer.chars[i])}`" for i in found.nearest[at][:8]))
+    right.markdown(" ".join(f"`{visible(tokenizer.chars[i])}`" for i in neighbours(vectors)[at][:8]))
 
 
 def _map(characters: str, places: object) -> go.Figure:
