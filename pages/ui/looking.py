@@ -1,0 +1,175 @@
+"""What the pages that look inside share: the run, its price tag, and a text, each with its place in the URL."""
+
+import math
+import re
+from collections.abc import Sequence
+
+import streamlit as st
+
+from core import runs
+from core.corpus import CharTokenizer
+from core.metrics import VAL_LOSS
+from core.runs import Run
+from core.stages import STAGES
+from pages.ui import cached, state, words
+from pages.ui.charts import visible
+from pages.ui.page_table import rung_page
+from pages.ui.run_picker import run_picker
+
+NEWEST = -1
+
+
+def usable_runs() -> dict[str, Run]:
+    """Every run with weights to look at, by slug; the learner's own before those that came with the product."""
+    return {run.slug: run for run in runs.list_runs(shipped=True) if run.usable}
+
+
+def best(candidates: Sequence[Run]) -> Run:
+    """The run of the lowest validation loss."""
+    return min(candidates, key=lambda r: math.inf if r.status.val_loss is None else r.status.val_loss)
+
+
+def choose_run() -> Run:
+    """Draw the run picker. Without a model to look at, say so and end the page."""
+    usable = usable_runs()
+    _explain_unusable(usable)
+    if not usable:
+        st.info("No model has been trained yet. Train one first: the bigram takes seconds.", icon=":material/search:")
+        st.page_link(rung_page("bigram"), label="Train a bigram", icon=":material/play_arrow:")
+        st.stop()
+    return run_picker(
+        "Model",
+        usable,
+        best(list(usable.values())).slug,
+        lambda run: f"{run.name} ({run.stage})",
+        "Any run with saved weights, of any rung, finished or not.",
+    )
+
+
+def _explain_unusable(usable: dict[str, Run]) -> None:
+    """Say why the run in the URL cannot be looked at, and forget it."""
+    asked = st.query_params.get(state.RUN)
+    found = next((run for run in runs.list_runs() if run.slug == asked and asked not in usable), None)
+    if found is None:
+        return
+    if found.damage:
+        st.warning(f"{found.name} is damaged: {found.damage}.", icon=":material/broken_image:")
+    else:
+        st.warning(
+            f"{found.name} has no weights yet; they come with its first evaluation.", icon=":material/hourglass:"
+        )
+    del st.query_params[state.RUN]
+
+
+def choose_weights(run: Run) -> int | None:
+    """Draw the chooser of a snapshot. None stands for the newest weights."""
+    steps = runs.snapshot_steps(run.path)
+    asked = st.query_params.get("step")
+    key = f"weights.{run.slug}"
+    if asked and asked.isdigit() and int(asked) in steps:
+        st.session_state[key] = int(asked)
+    elif asked:
+        st.warning(f"{run.name} has no snapshot of step {asked}; this is the newest.", icon=":material/search_off:")
+        del st.query_params["step"]
+    if st.session_state.get(key) not in steps:
+        st.session_state[key] = NEWEST
+
+    def to_url() -> None:
+        into_url("step", st.session_state[key], NEWEST)
+
+    step: int = st.selectbox(
+        "Weights",
+        [NEWEST, *reversed(steps)],
+        format_func=lambda s: "newest" if s == NEWEST else f"step {s:,}",
+        key=key,
+        on_change=to_url,
+        help="Which copy of the weights: the newest, or one of the snapshots along the run.",
+    )
+    return None if step == NEWEST else step
+
+
+def into_url(name: str, value: object, default: object = None) -> None:
+    """Keep a choice in the URL; the default is left unsaid."""
+    if value is None or value == default:
+        st.query_params.pop(name, None)
+    elif st.query_params.get(name) != str(value):
+        st.query_params[name] = str(value)
+
+
+def choose_view(options: dict[str, str], help: str) -> str:
+    """Draw the choice between the views of a page, by the names that the URL has for them."""
+    asked = st.query_params.get("view")
+    default = next(iter(options))
+    if asked in options:
+        st.session_state["view"] = asked
+    elif st.session_state.get("view") not in options:
+        st.session_state["view"] = default
+
+    def to_url() -> None:
+        into_url("view", st.session_state["view"], default)
+
+    chosen = st.segmented_control(
+        "View", list(options), format_func=options.__getitem__, key="view", on_change=to_url, required=True, help=help
+    )
+    view = chosen or default
+    into_url("view", view, default)
+    return view
+
+
+def val_loss(run: Run, step: int | None = None) -> float | None:
+    """The validation loss of a run's newest weights, or of those of a snapshot."""
+    if step is None:
+        return math.inf if run.status.impossible else run.status.val_loss
+    steps, values = cached.reader(run).curve(VAL_LOSS)
+    return next((float(v) for s, v in zip(steps, values, strict=True) if s == step), None)
+
+
+def price_tag(run: Run, step: int | None = None) -> None:
+    """What these weights are worth: the number to hold against every picture of them."""
+    loss = val_loss(run, step)
+    known = loss is not None and math.isfinite(loss)
+    with st.container(horizontal=True, gap="medium"):
+        st.metric(
+            "Validation loss",
+            "∞" if loss == math.inf else words.loss(loss),
+            help="Nats a character over the whole validation split: what this model is worth.",
+        )
+        st.metric(
+            "Bits",
+            f"{loss / math.log(2):.3f}" if known and loss is not None else "–",
+            help="The same in bits a character.",
+        )
+        st.metric(
+            "Choices",
+            f"{math.exp(loss):.2f}" if known and loss is not None else "–",
+            help="e^loss: as unsure as an even choice among this many characters.",
+        )
+        st.metric("Parameters", f"{run.status.parameters or 0:,}", help="Trained numbers.")
+
+
+def inline(text: str) -> str:
+    """Any text as it is, for a line of Markdown: signs of Markdown and HTML in it mean nothing."""
+    fence = "`" * (1 + max((len(run) for run in re.findall("`+", text)), default=0))
+    return f"{fence} {text} {fence}"
+
+
+def known_text(text: str, tokenizer: CharTokenizer, key: str) -> str:
+    """Return a text in the model's alphabet: what it lacks is named, and left out if the learner agrees, else none."""
+    unknown = tokenizer.unknown(text)
+    if unknown:
+        names = inline(" ".join(visible(c) for c in unknown[:12])) + (" and more" if len(unknown) > 12 else "")
+        st.warning(f"This model has never seen {names}.", icon=":material/spellcheck:")
+        drop = st.checkbox("Leave them out", True, key=key, help="Goes on with the text without them.")
+        text = tokenizer.drop_unknown(text) if drop else ""
+    if not text:
+        st.info(
+            "The text is empty. Give at least one character, such as a line break.", icon=":material/keyboard_return:"
+        )
+    return text
+
+
+def rungs_with_a_stream() -> None:
+    """Lead to the rungs whose runs have a residual stream."""
+    with st.container(horizontal=True):
+        for key in ("residual", "transformer"):
+            st.page_link(rung_page(key), label=STAGES[key].title)
