@@ -3,6 +3,8 @@
 Letters: S snapshots, V vocabulary, L layers, H heads, K kinds of attention, T positions.
 """
 
+import csv
+import io
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -161,3 +163,17 @@ def milestones(
                 help = f"a head for “{kind}” appears: score {low:.2f} to {high:.2f}"
                 found.append(Milestone(int(steps[most + 1]), kind, help))
     return sorted(found, key=lambda m: m.step)
+
+
+def film_csv(portraits: Sequence[Portrait], answers: Sequence[Answer], followed: Sequence[Career], chars: str) -> bytes:
+    """Write S snapshots as a table, one line a number. Columns: step, what (next, or a career's key), of, value."""
+    out = io.StringIO()
+    table = csv.writer(out, lineterminator="\n")
+    table.writerow(("step", "what", "of", "value"))
+    for at, (portrait, answer) in enumerate(zip(portraits, answers, strict=True)):
+        chances = zip(chars, answer.probabilities, strict=True)
+        table.writerows((portrait.step, "next", character, f"{p:.9g}") for character, p in chances)
+        for career in followed:
+            lines = zip(career.lines, career.values[at], strict=True)
+            table.writerows((portrait.step, career.key, line, f"{value:.9g}") for line, value in lines)
+    return out.getvalue().encode()
