@@ -127,8 +127,11 @@ class Corpus:
         return dict(Counter(self.text).most_common())
 
 
+CLASSES = ("vowel", "consonant", "capital", "digit", "punctuation", "space", "newline")
+
+
 def character_class(character: str) -> str:
-    """Return vowel, consonant, capital, digit, space, newline or punctuation."""
+    """Return one of CLASSES."""
     if character in "\n\r":
         return "newline"
     if character.isspace():

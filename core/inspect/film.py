@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from core.inspect.embeddings import embedding_map
+from core.inspect.embeddings import aligned_maps
 
 
 @dataclass(frozen=True)
@@ -24,20 +24,11 @@ class Film:
 def film(embeddings: Sequence[NDArray[np.float64]]) -> Film:
     """Map each moment's vectors (V, d) to the plane in which they differ most, and turn each map like the one before.
 
-    Principal components have no sign, and their order changes when two are equally strong. Each map is therefore
-    turned, and mirrored if need be, by the orthogonal matrix that brings it closest to its predecessor
-    (Schönemann 1966). Distances within a map stay what they are.
+    See `aligned_maps`, which does the turning.
     """
-    maps = [embedding_map(vectors) for vectors in embeddings]
-    places: list[NDArray[np.float64]] = []
-    for found in maps:
-        here = found.places  # (V, 2)
-        if places:
-            u, _, vt = np.linalg.svd(here.T @ places[-1])  # (2, 2) each
-            here = here @ u @ vt
-        places.append(here)
+    maps = aligned_maps(embeddings)
     dimensions = embeddings[0].shape[1]
-    stacked = np.stack(places)
+    stacked = np.stack([found.places for found in maps])  # (F, V, 2)
     if dimensions == 1:
         stacked[..., 1] = 0.0
     return Film(stacked, np.array([found.explained for found in maps]), dimensions)

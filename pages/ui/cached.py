@@ -7,8 +7,8 @@ import streamlit as st
 from core import checkpoints, landmarks, runs, speed
 from core.corpus import CharTokenizer, Corpus
 from core.corpus import load as load_corpus
-from core.inspect import heads
-from core.inspect.attention import AttentionMaps, attention_maps
+from core.inspect import heads, history
+from core.inspect.attention import AttentionMaps, attention_layers, attention_maps
 from core.metrics import MetricsReader
 from core.runs import Run
 from core.stages import STAGES
@@ -74,6 +74,29 @@ def head_scores(run: Run, step: int | None = None) -> heads.HeadScores:
     """What each head of a run's model looks for, measured on the validation split of its text."""
     text = corpus(run.need().corpus)
     return _head_scores(run.slug, step, _version(run, step), text.sha256, text.name)
+
+
+@st.cache_data(max_entries=1024, show_spinner=False)
+def _portrait(slug: str, step: int, version: float, sha256: str, name: str) -> history.Portrait:
+    net, tokenizer = _model(slug, step, version)
+    attends = bool(attention_layers(net))
+    return history.portrait(net, step, _probe(sha256, name, tokenizer.chars, net.context) if attends else None)
+
+
+def portrait(run: Run, step: int) -> history.Portrait:
+    """What a snapshot is like, whatever it is asked. Shared: not to be changed."""
+    text = corpus(run.need().corpus)
+    return _portrait(run.slug, step, _version(run, step), text.sha256, text.name)
+
+
+@st.cache_data(max_entries=1024, show_spinner=False)
+def _answer(slug: str, step: int, version: float, ids: tuple[int, ...], shown: int) -> history.Answer:
+    return history.answer(_model(slug, step, version)[0], ids, shown)
+
+
+def answer(run: Run, step: int, ids: tuple[int, ...], shown: int) -> history.Answer:
+    """What a snapshot makes of ids; of its attention, the last `shown` positions."""
+    return _answer(run.slug, step, _version(run, step), ids, shown)
 
 
 @st.cache_data(max_entries=8, show_spinner="Counting the text")

@@ -64,6 +64,20 @@ def page_table() -> dict[str, list[StreamlitPage]]:
                 url_path="surprise",
                 help="How many bits each character of a passage costs, and which rung earns it.",
             ),
+            st.Page(
+                "inside/embeddings.py",
+                title="Embeddings",
+                icon=":material/bubble_chart:",
+                url_path="embeddings",
+                help="Where a model puts characters and positions: maps, neighbours, similarities.",
+            ),
+            st.Page(
+                "inside/time.py",
+                title="Time machine",
+                icon=":material/history:",
+                url_path="time",
+                help="One slider over a run's snapshots moves everything: loss, vectors, predictions, samples, heads.",
+            ),
         ],
         "Use": [
             st.Page(

@@ -7,7 +7,7 @@ import streamlit as st
 from core import checkpoints, runs, speed
 from core.corpus import character_class
 from core.errors import BardlabError
-from core.inspect.embeddings import embedding_map
+from core.inspect.embeddings import neighbours
 from core.inspect.film import film
 from core.runs import Run
 from pages.ui import cached, words
@@ -111,7 +111,6 @@ def _moving_map(slug: str) -> None:
         help="By the angle between the vectors (cosine), in all their dimensions, in the newest weights.",
     )
     at = characters.index(character)
-    nearest = embedding_map(vectors).nearest[at][:8]
-    right.markdown(" ".join(f"`{visible(characters[i])}`" for i in nearest))
+    right.markdown(" ".join(f"`{visible(characters[i])}`" for i in neighbours(vectors)[at][:8]))
     if flat:
         right.caption("With one number a character, the angle between two is either nothing or half a turn.")

@@ -1,0 +1,179 @@
+"""How a model came to be what it is: its snapshots looked at one by one, its milestones, and what each head took up.
+
+Letters: S snapshots, V vocabulary, L layers, H heads, K kinds of attention, T positions.
+"""
+
+import csv
+import io
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from core.inspect.embeddings import Array, neighbours, same_class, token_vectors
+from core.inspect.heads import HeadScores, Probe, head_scores
+from core.inspect.projection import classes_of
+from core.inspect.trace import trace
+from core.models.contract import LanguageModel
+from core.runs import Sample
+
+NEAR = 5
+"""How many neighbours of a character are compared from one snapshot to the next."""
+LEAP = 0.15
+"""The least rise of an attention score from one snapshot to the next that is a milestone."""
+BROKEN_LINE_AFTER_A_NAME = re.compile(r"^[A-Z][A-Za-z ]*:\n", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class Portrait:
+    """What one snapshot is like, whatever it is asked."""
+
+    step: int
+    vectors: Array | None
+    """(V, d) what it knows of each character."""
+    scores: HeadScores | None
+    """What its heads look for; None without attention."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What one snapshot makes of a prompt."""
+
+    probabilities: NDArray[np.float32]
+    """(V,) of the next character."""
+    pattern: NDArray[np.float32] | None
+    """(L, H, T, T) attention, over the last positions of the prompt; None without attention."""
+
+
+@dataclass(frozen=True)
+class Career:
+    """Some quantities along the snapshots, drawn together: one line each."""
+
+    key: str
+    title: str
+    help: str
+    lines: tuple[str, ...]
+    values: NDArray[np.float64]
+    """(S, lines): NaN where there is nothing to say."""
+
+
+@dataclass(frozen=True)
+class Milestone:
+    """Something that happened at a step."""
+
+    step: int
+    label: str
+    help: str
+
+
+def portrait(model: LanguageModel, step: int, probe: Probe | None) -> Portrait:
+    """Look at one snapshot. A `probe` is for models with attention."""
+    return Portrait(step, token_vectors(model), head_scores(model, probe) if probe else None)
+
+
+def answer(model: LanguageModel, ids: Sequence[int], shown: int) -> Answer:
+    """Ask one snapshot for the character after ids (T,); of its attention keep the last `shown` positions.
+
+    T may not exceed the context unless the model slides.
+    """
+    found = trace(model, torch.tensor([list(ids)]), "*.pattern" if shown else ())
+    probabilities: NDArray[np.float32] = found.logits[0, -1].softmax(dim=-1).numpy()
+    maps = [pattern[0, :, -shown:, -shown:] for pattern in found.activations.values()]  # (H, T, T) each
+    return Answer(probabilities, torch.stack(maps).numpy() if maps else None)
+
+
+def careers(portraits: Sequence[Portrait], characters: str) -> list[Career]:
+    """Draw up what the snapshots of one run, in order, allow to be followed."""
+    found = []
+    if portraits and portraits[0].scores is not None:
+        found += _head_careers([p.scores for p in portraits if p.scores is not None])
+    tables = [p.vectors for p in portraits if p.vectors is not None]
+    if len(tables) == len(portraits):
+        found.append(_table_career(tables, characters))
+    return found
+
+
+def _head_careers(scores: Sequence[HeadScores]) -> list[Career]:
+    lifts = np.stack([each.lift for each in scores])  # (S, K, L, H)
+    kinds = scores[0].kinds
+    _, _, L, H = lifts.shape
+    flat = lifts.reshape(*lifts.shape[:2], L * H)  # (S, K, L·H)
+    best = np.where(np.isnan(flat).all(axis=2), np.nan, np.nan_to_num(flat, nan=-np.inf).max(axis=2))  # (S, K)
+    everything = Career(
+        "heads",
+        "strongest head of each kind",
+        "For each kind of attention the head that gives it most: 0 is what looking evenly at everything would give, "
+        "1 is all of its attention.",
+        tuple(kind.title for kind in kinds),
+        best,
+    )
+    heads = tuple(f"{layer}.{head}" for layer in range(L) for head in range(H))
+    return [everything, *(Career(kind.key, kind.title, kind.help, heads, flat[:, k]) for k, kind in enumerate(kinds))]
+
+
+def _table_career(tables: Sequence[Array], characters: str) -> Career:
+    classes = classes_of(characters)
+    alike = [same_class(table, classes)[0] for table in tables]  # (S,)
+    circles = [[set(order[:NEAR]) for order in neighbours(table)] for table in tables]  # (S, V)
+    kept = [np.nan]
+    for before, now in pairwise(circles):
+        kept.append(float(np.mean([len(a & b) / max(1, len(a)) for a, b in zip(before, now, strict=True)])))
+    return Career(
+        "vectors",
+        "character vectors",
+        f"The share of characters whose nearest neighbour is of their own class (vowel, consonant, ...), and the share "
+        f"of the {NEAR} nearest neighbours that were there one snapshot earlier.",
+        ("neighbour of own class", "neighbours kept"),
+        np.array([alike, kept]).T,
+    )
+
+
+def milestones(
+    val: tuple[NDArray[np.float64], NDArray[np.float64]],
+    samples: Sequence[Sample],
+    counted_bigram: float,
+    steps: Sequence[int],
+    followed: Sequence[Career],
+) -> list[Milestone]:
+    """Find what stands out along a run: its validation curve (steps, losses), its samples, its S snapshots' careers."""
+    found = []
+    at, loss = val
+    usable = np.isfinite(loss)
+    if usable.any():
+        best = int(np.nanargmin(np.where(usable, loss, np.nan)))
+        found.append(Milestone(int(at[best]), "best", f"the lowest validation loss, {loss[best]:.4f}"))
+        below = np.flatnonzero(usable & (loss < counted_bigram))
+        if len(below) and below[0] != best:
+            help = f"the first evaluation below the counted bigram's {counted_bigram:.3f}"
+            found.append(Milestone(int(at[below[0]]), "beats bigram", help))
+    named = next((s for s in samples if BROKEN_LINE_AFTER_A_NAME.search(s.text)), None)
+    if named is not None:
+        found.append(Milestone(named.step, "first name", "the first sample with a speaker's name on a line of its own"))
+    overview = next((c for c in followed if c.key == "heads"), None)
+    if overview is not None and len(steps) > 1:
+        rise = np.diff(overview.values, axis=0)  # (S-1, K)
+        for kind, rises in zip(overview.lines, rise.T, strict=True):
+            most = int(np.nan_to_num(rises, nan=-1.0).argmax())
+            if rises[most] >= LEAP:
+                low, high = overview.values[most : most + 2, overview.lines.index(kind)]
+                help = f"a head for “{kind}” appears: score {low:.2f} to {high:.2f}"
+                found.append(Milestone(int(steps[most + 1]), kind, help))
+    return sorted(found, key=lambda m: m.step)
+
+
+def film_csv(portraits: Sequence[Portrait], answers: Sequence[Answer], followed: Sequence[Career], chars: str) -> bytes:
+    """Write S snapshots as a table, one line a number. Columns: step, what (next, or a career's key), of, value."""
+    out = io.StringIO()
+    table = csv.writer(out, lineterminator="\n")
+    table.writerow(("step", "what", "of", "value"))
+    for at, (portrait, answer) in enumerate(zip(portraits, answers, strict=True)):
+        chances = zip(chars, answer.probabilities, strict=True)
+        table.writerows((portrait.step, "next", character, f"{p:.9g}") for character, p in chances)
+        for career in followed:
+            lines = zip(career.lines, career.values[at], strict=True)
+            table.writerows((portrait.step, career.key, line, f"{value:.9g}") for line, value in lines)
+    return out.getvalue().encode()

@@ -1,0 +1,304 @@
+"""Embeddings: the tables of vectors that a model holds, as maps, as neighbours and as a table of resemblances."""
+
+import csv
+import io
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import streamlit as st
+
+from core.errors import BardlabError
+from core.inspect.embeddings import Map, Table, cosines, distances, neighbours, rotary_similarity, same_class, tables
+from core.inspect.projection import METHODS, class_order, classes_of, cluster_order, project, umap_installed
+from core.runs import Run
+from core.stages import STAGES
+from pages.ui import cached, state
+from pages.ui.charts import visible
+from pages.ui.inside import inside_links
+from pages.ui.looking import choose_run, choose_weights, price_tag
+from pages.ui.page_table import rung_page
+from pages.ui.vector_charts import by_distance, resemblance, vector_map
+
+MOST = 256  # positions in a heat map: a browser draws a million cells slowly
+SHOWN = 8  # neighbours listed
+
+
+@st.cache_data(max_entries=32, show_spinner="Drawing the map")
+def projected(vectors: np.ndarray, method: str, dimensions: int, near: int) -> Map:
+    """A map, drawn once."""
+    return project(vectors, method, dimensions, near)
+
+
+@st.cache_data(max_entries=32, show_spinner=False)
+def clustered(vectors: np.ndarray) -> list[int]:
+    """An order, found once."""
+    return cluster_order(vectors)
+
+
+def choice(label: str, options: dict[str, str], name: str, help: str) -> str:
+    """A choice of one, with its place in the URL."""
+    chosen = st.segmented_control(
+        label,
+        list(options),
+        format_func=options.__getitem__,
+        default=next(iter(options)),
+        key=name,
+        required=True,
+        bind="query-params",
+        help=help,
+    )
+    return chosen or next(iter(options))
+
+
+def table_csv(table: Table, labels: Sequence[str], kinds: Sequence[str], found: Map) -> bytes:
+    """One line a vector: what it is, where the map has it, and its numbers."""
+    out = io.StringIO()
+    rows = csv.writer(out, lineterminator="\n")
+    places, numbers = found.places.shape[1], table.vectors.shape[1]
+    rows.writerow(["row", "kind", *(f"map{i + 1}" for i in range(places)), *(f"d{i}" for i in range(numbers))])
+    for label, kind, place, vector in zip(labels, kinds, found.places, table.vectors, strict=True):
+        rows.writerow([label, kind, *(f"{v:.9g}" for v in (*place, *vector))])
+    return out.getvalue().encode()
+
+
+def controls(table: Table) -> tuple[str, int, int, str, str]:
+    """Draw what decides the map. Returns method, dimensions, neighbours looked at, metric, colour."""
+    with st.container(horizontal=True, gap="medium", vertical_alignment="bottom"):
+        method = choice(
+            "Method",
+            dict(METHODS),
+            "method",
+            "PCA is a plain view from the side on which the vectors differ most. t-SNE and UMAP bend the space to keep "
+            "neighbours together: read who is next to whom, not how far groups lie apart.",
+        )
+        dimensions = choice("Dimensions", {"2": "2-D", "3": "3-D"}, "dimensions", "A flat map, or one to turn about.")
+        metric = choice(
+            "Nearness",
+            {"cosine": "cosine", "euclidean": "Euclidean"},
+            "metric",
+            "How neighbours are found, in all dimensions: by the angle between vectors, or by their distance.",
+        )
+        colours = {"place": "position"} if table.positions else {"class": "class", "count": "frequency"}
+        colour = choice("Colour", colours, "colour", "By kind of character, or by how often it occurs in the text.")
+        near = 15
+        if method != "pca":
+            near = st.slider(
+                "Neighbours looked at",
+                3,
+                50,
+                15,
+                key="looked",
+                bind="query-params",
+                width=220,
+                help="t-SNE's perplexity, UMAP's n_neighbors: few keep small groups, many the large picture.",
+            )
+    return method, int(dimensions), near, metric, colour
+
+
+def spread(found: Map, table: Table, method: str, dimensions: int) -> str:
+    """What a map keeps, in words."""
+    d = table.vectors.shape[1]
+    if d == 1:
+        return "Each vector is a single number, so there is no plane to draw: they lie on a line."
+    if d < dimensions:
+        return f"The vectors have {d} numbers each: all there is lies in a plane, and the third axis stays at 0."
+    if method != "pca":
+        return "Distances between groups mean nothing here, and there are no axes: only neighbourhoods are kept."
+    kept = " + ".join(f"{share:.0%}" for share in found.explained)
+    return f"This view holds {sum(found.explained):.0%} of the variance of all {d} dimensions ({kept})."
+
+
+def the_map(run: Run, table: Table, characters: str) -> None:
+    """The map and who is near the chosen one."""
+    method, dimensions, near, metric, colour = controls(table)
+    labels = [str(i) for i in range(len(table.vectors))] if table.positions else [visible(c) for c in characters]
+    kinds = ["position"] * len(labels) if table.positions else classes_of(characters)
+    if method == "umap" and not umap_installed():
+        st.info(
+            "UMAP is an optional extra (200 MB with its compiler): `pip install umap-learn`, then start Bardlab again. "
+            "PCA and t-SNE are here.",
+            icon=":material/extension:",
+        )
+        return
+    if method == "umap":
+        st.caption("UMAP compiles itself at its first map after a start; that takes about a minute.")
+    found = projected(table.vectors, method, dimensions, near)
+    left, right = st.columns([3, 1], gap="large")
+    event_key = f"map.{run.slug}.{table.key}.{method}.{dimensions}"
+    clicked(event_key, labels)
+    with right:
+        chosen = st.selectbox(
+            "Nearest to",
+            labels,
+            index=labels.index("e") if "e" in labels else 0,
+            key=f"near.{'position' if table.positions else 'character'}",
+            help="Or click a point on the map. Neighbours are found in all dimensions, not on the map.",
+        )
+        at = labels.index(chosen)
+        order = neighbours(table.vectors, metric)[at][:SHOWN]
+        values = (cosines if metric == "cosine" else distances)(table.vectors)[at]
+        name = "cosine" if metric == "cosine" else "distance"
+        st.dataframe(
+            {
+                "nearest": [labels[i] for i in order],
+                "kind": [kinds[i] for i in order],
+                name: [float(values[i]) for i in order],
+            },
+            hide_index=True,
+            column_config={name: st.column_config.NumberColumn(format="%.3f")},
+        )
+    if table.positions:
+        colours: list[str] | np.ndarray = np.arange(len(labels), dtype=float)
+    elif colour == "count":
+        counts = cached.corpus(run.need().corpus).character_counts()
+        colours = np.array([math.log10(max(1, counts.get(c, 0))) for c in characters])
+    else:
+        colours = kinds
+    axes = [f"principal component {i + 1}" for i in range(dimensions)] if method == "pca" else [""] * dimensions
+    about = [f"{label} ({kind})" for label, kind in zip(labels, kinds, strict=True)]
+    figure = vector_map(found.places, labels, about, colours, axes, at, order[:5], joined=table.positions)
+    with left:
+        more: dict[str, object] = {} if dimensions == 3 else {"on_select": "rerun", "selection_mode": "points"}
+        st.plotly_chart(figure, key=event_key, config=picture(f"{table.key}-{method}"), **more)
+        note = " Colour: log10 of the number of occurrences." if colour == "count" and not table.positions else ""
+        st.caption(spread(found, table, method, dimensions) + note)
+    with right:
+        if not table.positions:
+            hit, chance = same_class(table.vectors, kinds, metric)
+            st.metric(
+                "Neighbour of own class",
+                "–" if math.isnan(hit) else f"{hit:.0%}",
+                None if math.isnan(hit) else f"{chance:.0%} by chance",
+                delta_color="off",
+                delta_arrow="off",
+                help="The share of characters whose nearest neighbour is of their own class (vowel, consonant, ...).",
+            )
+        st.download_button(
+            "Numbers (.csv)",
+            lambda: table_csv(table, labels, kinds, found),
+            f"{table.key}-{run.path.name}.csv",
+            "text/csv",
+            icon=":material/download:",
+            on_click="ignore",
+            help="One line a vector: its place on this map and all its numbers.",
+        )
+
+
+def clicked(key: str, labels: Sequence[str]) -> None:
+    """If a point of the map was clicked since the last time, choose it; called before the chooser is drawn."""
+    event = st.session_state.get(key)
+    points = event["selection"]["points"] if event else []
+    at = points[0].get("customdata") if points else None
+    at = at[0] if isinstance(at, list) else at
+    if at is not None and st.session_state.get(f"{key}.last") != at and 0 <= int(at) < len(labels):
+        chooser = "near.position" if labels[:2] == ["0", "1"] else "near.character"
+        st.session_state[chooser] = labels[int(at)]
+    st.session_state[f"{key}.last"] = at
+
+
+def picture(name: str) -> dict[str, object]:
+    """How the camera in a figure's corner saves it: as vectors, under this name."""
+    return {
+        "toImageButtonOptions": {"format": "svg", "filename": name},
+        "displaylogo": False,
+        "scrollZoom": True,
+        "displayModeBar": True,
+    }
+
+
+def who_resembles_whom(table: Table, characters: str) -> None:
+    """The heat map of all pairs."""
+    st.subheader("Who resembles whom")
+    metric = st.session_state.get("metric") or "cosine"
+    values = (cosines if metric == "cosine" else distances)(table.vectors)
+    what = "cosine" if metric == "cosine" else "distance"
+    if table.positions:
+        every = -(-len(values) // MOST)
+        at = list(range(0, len(values), every))
+        st.caption(
+            "A dark diagonal band means that positions near each other look alike to the model"
+            + (f"; every {every}th position is drawn." if every > 1 else ".")
+        )
+        figure = resemblance(values[np.ix_(at, at)], [str(i) for i in at], what, metric == "cosine", "position")
+        st.plotly_chart(figure, key="resemblance", config=picture(f"{table.key}-{what}"))
+        st.plotly_chart(by_distance(values, f"mean {what}"), key="by-distance", config=picture("by-distance"))
+        return
+    orders = {"class": "by class", "clusters": "by likeness", "alphabet": "alphabet"}
+    order = choice(
+        "Order",
+        orders,
+        "order",
+        "Class by class; by clustering (average linkage on the cosines, like beside like); or as numbered.",
+    )
+    found = {
+        "class": lambda: class_order(characters),
+        "clusters": lambda: clustered(table.vectors),
+        "alphabet": lambda: list(range(len(characters))),
+    }[order]()
+    labels = [visible(characters[i]) for i in found]
+    figure = resemblance(values[np.ix_(found, found)], labels, what, metric == "cosine", "character")
+    st.plotly_chart(figure, key="resemblance", config=picture(f"{table.key}-{what}"))
+
+
+def rotary(run: Run) -> None:
+    """What rotary positions do, which have no table."""
+    config = run.need().model_config_.model_dump()
+    d_head = config["d_model"] // config["n_head"]
+    context = min(config["context"], MOST)
+    st.subheader("Rotary positions")
+    st.markdown(
+        f"This model adds no position vectors. It turns each pair of numbers of every query and key by an angle that "
+        f"grows with the position: {d_head // 2} pairs a head, the fastest by one radian a character, the slowest by "
+        f"{10_000 ** (-(d_head - 2) / d_head):.4f}. What is left of a match between a query and a key then depends on "
+        "their distance alone: below, for a query and a key with all numbers alike, the mean of cos(distance × rate)."
+    )
+    values = rotary_similarity(context, d_head)
+    st.plotly_chart(by_distance(values, "what is left of a match"), key="rotary", config=picture("rotary"))
+    labels = [str(i) for i in range(context)]
+    figure = resemblance(values, labels, "match", True, "position")
+    st.plotly_chart(figure, key="rotary-map", config=picture("rotary-positions"))
+
+
+def page() -> None:
+    """Everything of one run."""
+    left, right = st.columns([2, 1], gap="large")
+    with left:
+        run = choose_run()
+    with right:
+        step = choose_weights(run)
+    try:
+        model, tokenizer = cached.model(run, step)
+    except (BardlabError, OSError) as error:
+        st.error(f"{error}. Choose another run, or other weights, above.", icon=":material/folder_off:")
+        return
+    price_tag(run, step)
+    found = {table.key: table for table in tables(model)}
+    positions = run.need().model.get("positions", "learned") if run.stage == "transformer" else ""
+    names = {key: table.title for key, table in found.items()}
+    if positions == "rotary":
+        names["rotary"] = "positions (rotary)"
+    chosen = choice("Vectors", names, "vectors", "Which of the model's tables: what it reads, what it writes, where.")
+    if chosen == "rotary":
+        rotary(run)
+    else:
+        table = found[chosen]
+        st.caption(f"{table.about} {len(table.vectors)} vectors of {table.vectors.shape[1]} numbers.")
+        the_map(run, table, tokenizer.chars)
+        who_resembles_whom(table, tokenizer.chars)
+    if run.stage != "transformer":
+        with st.container(horizontal=True, vertical_alignment="center"):
+            title = STAGES[run.stage].title
+            st.caption(f"A {title} has no position vectors: it knows places by their order. With:", width="content")
+            st.page_link(rung_page("transformer"), label=STAGES["transformer"].title)
+    elif positions == "none":
+        st.caption("This Transformer was trained without positions: it has no vectors for them.")
+    inside_links(run)
+
+
+state.notices()
+st.caption(
+    "A model knows a character as a vector of numbers, learned with the rest. Characters that are used alike come to "
+    "lie close together; click one to see its neighbours."
+)
+page()

@@ -1,0 +1,151 @@
+"""The time machine: one slider over a run's snapshots moves everything that can be seen of it."""
+
+import math
+
+import streamlit as st
+
+from core import runs
+from core.errors import BardlabError
+from core.inspect.attention import rungs_with_attention
+from core.inspect.embeddings import aligned_maps
+from core.inspect.history import Answer, Portrait, careers, film_csv, milestones
+from core.metrics import TRAIN_LOSS, VAL_LOSS
+from core.runs import Run
+from core.stages import STAGES
+from pages.ui import cached, state
+from pages.ui.components.time_machine import Film, Frame, film_id, time_machine
+from pages.ui.inside import inside_links
+from pages.ui.looking import choose_run
+from pages.ui.page_table import rung_page
+from pages.ui.prompt import Prompt, prompt_box
+
+BOARD = 64  # characters of the prompt whose attention travels with every snapshot
+
+
+def snapshots(run: Run, prompt: Prompt) -> tuple[list[Portrait], list[Answer]]:
+    """Look at every snapshot of a run; one that has gone or cannot be read is named and left out."""
+    steps = runs.snapshot_steps(run.path)
+    shown = min(BOARD, len(prompt.ids)) if run.stage in rungs_with_attention() else 0
+    portraits, answers, lost = [], [], []
+    progress = st.empty()
+    for done, step in enumerate(steps):
+        try:
+            portrait, answer = cached.portrait(run, step), cached.answer(run, step, prompt.ids, shown)
+        except (BardlabError, OSError):
+            lost.append(step)
+            continue
+        portraits.append(portrait)
+        answers.append(answer)
+        progress.progress((done + 1) / len(steps), f"Looking at snapshot {done + 1} of {len(steps)}")
+    progress.empty()
+    if lost:
+        named = ", ".join(f"{step:,}" for step in lost[:6]) + (" and more" if len(lost) > 6 else "")
+        st.warning(f"Left out, because gone or damaged: the snapshot of step {named}.", icon=":material/broken_image:")
+    return portraits, answers
+
+
+def film(run: Run, prompt: Prompt, portraits: list[Portrait], answers: list[Answer]) -> Film:
+    """Put together what the snapshots show."""
+    config, read = run.need(), cached.reader(run)
+    train, val = read.curve(TRAIN_LOSS), read.curve(VAL_LOSS)
+    losses = dict(zip(val[0].tolist(), val[1].tolist(), strict=True))
+    samples = runs.samples(run.path)
+    tables = [portrait.vectors for portrait in portraits if portrait.vectors is not None]
+    places = aligned_maps(tables) if len(tables) == len(portraits) else [None] * len(portraits)
+    frames = [
+        Frame(
+            portrait.step,
+            losses.get(portrait.step),
+            place,
+            answer,
+            next((sample for sample in reversed(samples) if sample.step <= portrait.step), None),
+        )
+        for portrait, place, answer in zip(portraits, places, answers, strict=True)
+    ]
+    corpus = cached.corpus(config.corpus)
+    marks = {mark.key: mark.value for mark in cached.corpus_landmarks(corpus.sha256, corpus.name)}
+    bigram = marks.get("bigram", math.nan)
+    followed = careers(portraits, config.characters)
+    steps = [portrait.step for portrait in portraits]
+    return Film(
+        film_id(run.slug, read.generation, prompt.ids),
+        max(run.status.of, *steps),
+        config.characters,
+        prompt.text[-BOARD:],
+        frames,
+        followed,
+        milestones(val, samples, bigram, steps, followed),
+        train,
+        val,
+        bigram,
+    )
+
+
+@st.fragment
+def machine(slug: str) -> None:
+    """Prompt and machine; a new prompt, or a look at a running run, draws only this anew."""
+    try:
+        run = runs.find(slug)
+        kept = runs.snapshot_steps(run.path)
+        model, tokenizer = cached.model(run, kept[-1] if kept else None)
+    except (BardlabError, OSError) as error:
+        st.error(f"{error}. Choose another run above.", icon=":material/folder_off:")
+        return
+    prompt = prompt_box(tokenizer, model.context)
+    if prompt is None:
+        return
+    portraits, answers = snapshots(run, prompt)
+    if not portraits:
+        st.error("None of this run's snapshots can be read. Choose another run above.", icon=":material/broken_image:")
+        return
+    if len(portraits) == 1:
+        st.caption("This run kept a single snapshot: there is nothing to move. More: raise `train.snapshots`.")
+    asked = st.query_params.get("step", "")
+    steps = [portrait.step for portrait in portraits]
+    start = int(asked) if asked.isdecimal() else None
+    shown = film(run, prompt, portraits, answers)
+    time_machine(shown, live=run.state.active, start=start, key="time-machine")
+    if start is not None and start not in steps:
+        st.caption(f"The address asks for step {start:,}; its weights were not kept, so the nearest snapshot is shown.")
+    if run.stage not in rungs_with_attention():
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.caption(f"A {STAGES[run.stage].title} has no attention to show. With attention:", width="content")
+            for key in rungs_with_attention():
+                st.page_link(rung_page(key), label=STAGES[key].title)
+    st.download_button(
+        "Numbers (.csv)",
+        lambda: film_csv(portraits, answers, shown.careers, tokenizer.chars),
+        f"time-{run.path.name}.csv",
+        "text/csv",
+        icon=":material/download:",
+        on_click="ignore",
+        help="One line a number: step, what it is (the next character's probability, or a career), of which, value.",
+    )
+
+
+@st.fragment(run_every=2.0)
+def waiting(slug: str) -> None:
+    """Look whether a run has its first snapshot by now."""
+    if runs.snapshot_steps(runs.find(slug).path):
+        st.rerun()
+
+
+state.notices()
+st.caption(
+    "Copies of the weights are kept along a run. Move the slider, or press Play: the loss, the character vectors, the "
+    "next character after your prompt, what the model writes and what its heads look for all move together."
+)
+run = choose_run()
+if runs.snapshot_steps(run.path):
+    machine(run.slug)
+    inside_links(run)
+elif run.state.active:
+    st.info("The first snapshot of this run is not there yet; it appears here.", icon=":material/hourglass_empty:")
+    waiting(run.slug)
+else:
+    st.info(
+        f"{run.name} kept no snapshots (`train.snapshots` is {run.need().train.snapshots}). Train it again with "
+        "`train.snapshots` at 20, under More training settings, to look back through it here.",
+        icon=":material/history_toggle_off:",
+    )
+    st.page_link(rung_page(run.stage), label=f"{STAGES[run.stage].title}: train one", icon=":material/play_arrow:")

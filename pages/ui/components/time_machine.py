@@ -1,0 +1,177 @@
+"""The time machine: one scrubber over a run's snapshots moves curve, map, bars, sample, heads and careers together.
+
+All frames are in the browser, so scrubbing asks the server for nothing; the step is kept in the URL by the browser.
+While the run is live the component asks now and then, and the answer brings the frames that it lacks.
+
+A message is one block of bytes: the header's length (uint32, little-endian), the header (JSON, padded with spaces),
+the columns of the two curves and every new frame's numbers as float32 (places, probabilities, careers), then every new
+frame's attention: lower triangles, row by row, one byte a weight, in steps of 1/255.
+"""
+
+import json
+import math
+import uuid
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import streamlit as st
+from numpy.typing import NDArray
+
+from core.corpus import CLASSES
+from core.inspect.embeddings import Map
+from core.inspect.history import Answer, Career, Milestone
+from core.inspect.projection import classes_of
+from core.runs import Sample
+from pages.ui.charts import SEQUENTIAL, colour_table, visible
+
+BARS = 16
+"""Characters among the bars: the likeliest at any snapshot."""
+POINTS = 800
+"""A curve with more points than this is thinned to means before it is sent."""
+Curve = tuple[NDArray[np.float64], NDArray[np.float64]]
+_HERE = Path(__file__)
+
+_machine = st.components.v2.component(
+    "bardlab_time_machine",
+    html='<div class="machine" data-messages="0" data-frames="0" data-step=""></div>',
+    css=_HERE.with_suffix(".css").read_text(encoding="utf-8"),
+    js="\n".join(
+        _HERE.with_name(name).read_text(encoding="utf-8")
+        for name in ("attention_draw.js", "time_draw.js", "time_machine.js")
+    ),
+)
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One snapshot, as far as it can be shown."""
+
+    step: int
+    val_loss: float | None
+    place: Map | None
+    answer: Answer
+    sample: Sample | None
+    """The text written at this step, or at the last evaluation before it."""
+
+
+@dataclass(frozen=True)
+class Film:
+    """A run from its first snapshot to its newest."""
+
+    id: str
+    """Names what the frames depend on besides their step: the run and the prompt."""
+    steps: int
+    """Where the run ends."""
+    characters: str
+    tokens: str
+    """The end of the prompt: what the attention maps are about."""
+    frames: Sequence[Frame]
+    careers: Sequence[Career]
+    milestones: Sequence[Milestone]
+    train: Curve
+    val: Curve
+    bigram: float
+    """The counted bigram's loss."""
+
+
+def time_machine(film: Film, *, live: bool, key: str, interval: float = 2.0, start: int | None = None) -> None:
+    """Draw it. Call it in an `st.fragment`: while `live` that is rerun every `interval` s for what is new.
+
+    `start` is the step to begin with, the last frame otherwise.
+    """
+    pending = f"{key}:have"
+
+    def remember() -> None:
+        if poll := st.session_state[key].get("poll"):
+            st.session_state[pending] = poll
+
+    have = st.session_state.pop(pending, {})
+    _machine(key=key, data=pack(film, have, live=live, interval=interval, start=start), on_poll_change=remember)
+
+
+def pack(film: Film, have: dict[str, Any], *, live: bool, interval: float, start: int | None) -> bytes:
+    """Encode one message; frames that the browser `have`s already, by film and steps, are left out."""
+    steps = [frame.step for frame in film.frames]
+    known = list(have.get("steps", ())) if have.get("film") == film.id else []
+    skip = len(known) if known == steps[: len(known)] else 0
+    fresh = film.frames[skip:]
+    first = film.frames[0].answer.pattern if film.frames else None
+    board = None if first is None else {"L": first.shape[0], "H": first.shape[1], "T": first.shape[2]}
+    curves = [_thinned(curve) for curve in (film.train, film.val)]
+    header = {
+        "serial": uuid.uuid4().hex,
+        "film": film.id,
+        "from": skip,
+        "of": film.steps,
+        "frames": [_about(frame) for frame in fresh],
+        "characters": [visible(c) for c in film.characters],
+        "classes": [CLASSES.index(kind) for kind in classes_of(film.characters)],
+        "class_names": CLASSES,
+        "bars": _bars(film.frames),
+        "careers": [{"key": c.key, "title": c.title, "help": c.help, "lines": c.lines} for c in film.careers],
+        "milestones": [{"step": m.step, "label": m.label, "help": m.help} for m in film.milestones],
+        "curves": [len(curve[0]) for curve in curves],
+        "bigram": film.bigram if math.isfinite(film.bigram) else None,
+        "board": board,
+        "tokens": list(film.tokens),
+        "scale": colour_table(SEQUENTIAL).hex(),
+        "live": live,
+        "interval": interval,
+        "start": start,
+    }
+    floats = [column for curve in curves for column in curve]
+    for at, frame in enumerate(fresh, skip):
+        floats += [] if frame.place is None else [frame.place.places.ravel()]
+        floats += [frame.answer.probabilities, *(career.values[at] for career in film.careers)]
+    blocks = [np.asarray(numbers).astype("<f4").tobytes() for numbers in floats]
+    if board:
+        rows = np.tril_indices(board["T"])
+        blocks += [
+            np.rint(frame.answer.pattern[:, :, *rows] * 255).astype(np.uint8).tobytes()
+            for frame in fresh
+            if frame.answer.pattern is not None
+        ]
+    head = json.dumps(header).encode()
+    head += b" " * (-len(head) % 4)
+    return len(head).to_bytes(4, "little") + head + b"".join(blocks)
+
+
+def film_id(*parts: object) -> str:
+    """Name what a film depends on."""
+    return f"{zlib.crc32(repr(parts).encode()):08x}"
+
+
+def _about(frame: Frame) -> dict[str, Any]:
+    sample = frame.sample
+    return {
+        "step": frame.step,
+        "val": frame.val_loss if frame.val_loss is not None and math.isfinite(frame.val_loss) else None,
+        "explained": None if frame.place is None else frame.place.explained,
+        "sample": None if sample is None else {"step": sample.step, "prompt": sample.prompt, "text": sample.text},
+    }
+
+
+def _bars(frames: Sequence[Frame]) -> list[int]:
+    """The characters that are likeliest at any snapshot, likeliest at the last one first."""
+    if not frames:
+        return []
+    chances = np.stack([frame.answer.probabilities for frame in frames])  # (S, V)
+    chosen = np.argsort(-chances.max(axis=0), kind="stable")[:BARS]
+    order: list[int] = chosen[np.argsort(-chances[-1][chosen], kind="stable")].tolist()
+    return order
+
+
+def _thinned(curve: Curve) -> Curve:
+    """Means of neighbouring points, POINTS of them at most; what is not finite is left out."""
+    step, value = curve
+    usable = np.isfinite(value)
+    step, value = step[usable], value[usable]
+    width = -(-len(value) // POINTS)
+    if width <= 1:
+        return step, value
+    cut = len(value) // width * width
+    return step[:cut].reshape(-1, width).mean(axis=1), value[:cut].reshape(-1, width).mean(axis=1)
