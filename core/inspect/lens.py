@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from core.errors import BardlabError
-from core.inspect.trace import Trace, taps, trace
+from core.inspect.trace import Trace, trace
 from core.models.contract import LanguageModel
 from core.models.residual import ResidualNet
 from core.models.transformer import Block, Transformer
@@ -26,8 +26,8 @@ Array = NDArray[np.float64]
 
 
 def has_stream(model: LanguageModel) -> bool:
-    """True if the model has a residual stream that can be read after every layer."""
-    return any(name.endswith("resid_post") for name in taps(model))
+    """True if the model has a residual stream from which logits can be read after every layer."""
+    return type(model).unembed is not LanguageModel.unembed
 
 
 @dataclass(frozen=True)
