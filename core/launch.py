@@ -26,6 +26,8 @@ def plan(
     train: Mapping[str, Any] | None = None,
     device: str = "auto",
     corpus_name: str = "tinyshakespeare",
+    parent: str | None = None,
+    group: str | None = None,
 ) -> RunConfig:
     """Check everything that can be checked before a run exists, and return its configuration.
 
@@ -51,6 +53,8 @@ def plan(
         device=device,
         created=datetime.now(UTC).isoformat(timespec="milliseconds"),
         versions={"python": platform.python_version(), "torch": version("torch"), "bardlab": version("bardlab")},
+        parent=parent,
+        group=group,
     )
 
 
@@ -80,7 +84,14 @@ def overrides(stage: Stage, preset: str | None, model: Settings, train: TrainCon
     return changed | {f"train.{k}": v for k, v in train.changes(base_train).items()}
 
 
-def command(stage: Stage, preset: str | None, model: Settings, train: TrainConfig, device: str = "auto") -> str:
+def command(
+    stage: Stage,
+    preset: str | None,
+    model: Settings,
+    train: TrainConfig,
+    device: str = "auto",
+    corpus_name: str = "tinyshakespeare",
+) -> str:
     """Return the exact command line that trains these settings."""
     words = ["python", "-m", "core", "train", stage.key]
     if preset:
@@ -91,6 +102,8 @@ def command(stage: Stage, preset: str | None, model: Settings, train: TrainConfi
         else:
             text = str(value).lower() if isinstance(value, bool) else str(value)
             words += ["--set", f"{name}={text}"]
+    if corpus_name != "tinyshakespeare":
+        words += ["--text", corpus_name]
     if device != "auto":
         words += ["--device", device]
     return shlex.join(words)
