@@ -15,6 +15,7 @@ from core.errors import BardlabError
 from core.runs import RunConfig
 from core.stages import Stage
 
+LINE_BREAK = "\n"
 DEVICES: tuple[Device, ...] = ("auto", "cpu", "cuda", "mps")
 
 
@@ -39,6 +40,8 @@ def plan(
     model_config, train_config = stage.settings(preset, model or {}, train or {})
     corpus = load_corpus(corpus_name)
     check(stage, model_config, train_config, corpus)
+    if train_config.prompt == LINE_BREAK and corpus.tokenizer.unknown(LINE_BREAK):  # a text of a single line
+        train_config = train_config.model_copy(update={"prompt": corpus.text[0]})
     if device not in DEVICES:
         raise BardlabError(f"unknown device {device!r}; choose one of {', '.join(DEVICES)}")
     devices.resolve(device)
@@ -74,7 +77,8 @@ def check(stage: Stage, model: Settings, train: TrainConfig, corpus: Corpus) -> 
         )
     if not train.prompt:
         raise BardlabError("train.prompt is empty; give at least one character, such as a line break")
-    corpus.tokenizer.encode(train.prompt)
+    if train.prompt != LINE_BREAK:
+        corpus.tokenizer.encode(train.prompt)
 
 
 def overrides(stage: Stage, preset: str | None, model: Settings, train: TrainConfig) -> dict[str, Any]:

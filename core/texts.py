@@ -180,9 +180,9 @@ def find(reference: str) -> str:
     if reference == shipped or reference in (text.name for text in own):
         return reference
     fits = [text.name for text in own if text.title == reference]
-    fits = fits or [
-        name for name in (shipped, *(text.name for text in own)) if reference and name.startswith(reference)
-    ]
+    start = reference.casefold()
+    known = [(shipped, "Tiny Shakespeare"), *((text.name, text.title) for text in own)]
+    fits = fits or [n for n, title in known if start and (n.startswith(start) or title.casefold().startswith(start))]
     if len(fits) == 1:
         return fits[0]
     if fits:

@@ -14,7 +14,9 @@ from pages.ui.rung import rung
 
 def views(run: Run) -> None:
     """Counted against learned."""
-    corpus = cached.corpus(run.need().corpus)
+    corpus = cached.text_of(run)
+    if corpus is None:
+        return
     pairs, distinct = landmarks.unseen_pairs(corpus)
     st.subheader("Counted and learned, side by side")
     st.caption(

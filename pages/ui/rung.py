@@ -7,6 +7,7 @@ import streamlit as st
 
 from core import jobs, launch, runs, speed, stages
 from core.config import Settings, TrainConfig
+from core.corpus import Corpus
 from core.errors import BardlabError
 from core.metrics import TRAIN_LOSS
 from core.runs import Run
@@ -14,6 +15,7 @@ from core.stages import Stage
 from pages.ui import cached, state, words
 from pages.ui.config_form import config_form, set_form
 from pages.ui.live_run import details, live_run, pick_run
+from pages.ui.text_picker import text_picker
 
 View = Callable[[Run], None]
 
@@ -27,11 +29,9 @@ def rung(key: str, *views: View) -> None:
     st.markdown(stage.new)
     equation = st.empty()
     st.subheader("Train")
-    model = _train_box(stage)
+    model, corpus = _train_box(stage)
     if model is not None:
-        equation.latex(
-            stage.equation_of(model, cached.corpus().tokenizer.size), help="With the numbers of the sliders below."
-        )
+        equation.latex(stage.equation_of(model, corpus.tokenizer.size), help="With the numbers of the sliders below.")
     st.subheader("Watch")
     run = pick_run(key)
     if run is None:
@@ -74,34 +74,34 @@ def _set_up(stage_key: str, number: int) -> None:
     state.say_next(f"{experiment.title}: the sliders are set, press Train", ":material/tune:")
 
 
-def _train_box(stage: Stage) -> Settings | None:
+def _train_box(stage: Stage) -> tuple[Settings | None, Corpus]:
     with st.container(border=True):
+        corpus = cached.corpus(text_picker("Text", "What it learns from. Add one of your own on the page The text."))
         try:
             preset, model, train = config_form(stage)
-            corpus = cached.corpus()
             launch.check(stage, model, train, corpus)
         except BardlabError as error:
-            st.error(str(error), icon=":material/error:")
+            st.error(words.plain(str(error)), icon=":material/error:")
             st.button("Train", type="primary", disabled=True, key=f"{stage.key}.train", help="Mend the setting first.")
-            return None
+            return None, corpus
         device = speed.best_device()
-        _estimate(stage, model, train, device)
+        _estimate(stage, model, train, device, corpus)
         st.button(
             "Train",
             type="primary",
             icon=":material/play_arrow:",
             key=f"{stage.key}.train",
             on_click=_start,
-            args=(stage.key, preset, model.model_dump(), train.model_dump()),
+            args=(stage.key, preset, model.model_dump(), train.model_dump(), corpus.name),
             help="Starts a job of its own: it goes on when you close this tab.",
         )
         st.caption("The same from a terminal:")
-        st.code(launch.command(stage, preset, model, train), language="bash", wrap_lines=True)
-        return model
+        command = launch.command(stage, preset, model, train, corpus_name=corpus.name)
+        st.code(command, language="bash", wrap_lines=True)
+        return model, corpus
 
 
-def _estimate(stage: Stage, model: Settings, train: TrainConfig, device: str) -> None:
-    corpus = cached.corpus()
+def _estimate(stage: Stage, model: Settings, train: TrainConfig, device: str, corpus: Corpus) -> None:
     built = cached.cost(stage.key, model, train, corpus.tokenizer.size)
     seconds = speed.estimate_seconds(stage, built, train, device, len(corpus.val_ids))
     with st.container(horizontal=True, gap="medium"):
@@ -125,9 +125,9 @@ def _measure(stage_key: str) -> None:
         st.rerun()
 
 
-def _start(stage_key: str, preset: str, model: dict[str, object], train: dict[str, object]) -> None:
+def _start(stage_key: str, preset: str, model: dict[str, object], train: dict[str, object], text: str) -> None:
     try:
-        config = launch.plan(stage_key, preset=preset, model=model, train=train)
+        config = launch.plan(stage_key, preset=preset, model=model, train=train, corpus_name=text)
         run = jobs.start(runs.create(config))
     except BardlabError as error:
         state.say_error(str(error))
