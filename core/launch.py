@@ -18,6 +18,7 @@ from core.errors import BardlabError
 from core.runs import RunConfig
 from core.stages import Stage
 
+LINE_BREAK = "\n"
 DEVICES: tuple[Device, ...] = ("auto", "cpu", "cuda", "mps")
 
 
@@ -29,6 +30,8 @@ def plan(
     train: Mapping[str, Any] | None = None,
     device: str = "auto",
     corpus_name: str = "tinyshakespeare",
+    parent: str | None = None,
+    group: str | None = None,
 ) -> RunConfig:
     """Check everything that can be checked before a run exists, and return its configuration.
 
@@ -40,6 +43,8 @@ def plan(
     model_config, train_config = stage.settings(preset, model or {}, train or {})
     corpus = load_corpus(corpus_name)
     check(stage, model_config, train_config, corpus)
+    if train_config.prompt == LINE_BREAK and corpus.tokenizer.unknown(LINE_BREAK):  # a text of a single line
+        train_config = train_config.model_copy(update={"prompt": corpus.text[0]})
     if device not in DEVICES:
         raise BardlabError(f"unknown device {device!r}; choose one of {', '.join(DEVICES)}")
     devices.resolve(device)
@@ -54,6 +59,8 @@ def plan(
         device=device,
         created=datetime.now(UTC).isoformat(timespec="milliseconds"),
         versions={"python": platform.python_version(), "torch": version("torch"), "bardlab": version("bardlab")},
+        parent=parent,
+        group=group,
     )
 
 
@@ -74,7 +81,8 @@ def check(stage: Stage, model: Settings, train: TrainConfig, corpus: Corpus) -> 
         )
     if not train.prompt:
         raise BardlabError("train.prompt is empty; give at least one character, such as a line break")
-    corpus.tokenizer.encode(train.prompt)
+    if train.prompt != LINE_BREAK:
+        corpus.tokenizer.encode(train.prompt)
 
 
 @lru_cache(maxsize=256)
@@ -91,7 +99,14 @@ def overrides(stage: Stage, preset: str | None, model: Settings, train: TrainCon
     return changed | {f"train.{k}": v for k, v in train.changes(base_train).items()}
 
 
-def command(stage: Stage, preset: str | None, model: Settings, train: TrainConfig, device: str = "auto") -> str:
+def command(
+    stage: Stage,
+    preset: str | None,
+    model: Settings,
+    train: TrainConfig,
+    device: str = "auto",
+    corpus_name: str = "tinyshakespeare",
+) -> str:
     """Return the exact command line that trains these settings."""
     words = ["python", "-m", "core", "train", stage.key]
     if preset:
@@ -102,6 +117,8 @@ def command(stage: Stage, preset: str | None, model: Settings, train: TrainConfi
         else:
             text = str(value).lower() if isinstance(value, bool) else str(value)
             words += ["--set", f"{name}={text}"]
+    if corpus_name != "tinyshakespeare":
+        words += ["--text", corpus_name]
     if device != "auto":
         words += ["--device", device]
     return shlex.join(words)

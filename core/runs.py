@@ -4,7 +4,7 @@ A run is a folder of files in standard formats; whoever shows it reads them, who
 
     config.json        what was asked for: rung, settings, corpus, seed, versions
     status.json        where it is now; replaced atomically by the worker, about twice a second
-    label.json         the name the learner gave it
+    label.json         what the learner says of it: its name, a note, whether it is pinned
     events.out.tfevents.*   every curve, as TensorBoard event files
     trainer.pt         all that a resumed run needs; model.safetensors: the newest weights for everybody else
     snapshots/         weights along the way
@@ -42,6 +42,7 @@ CONFIG, STATUS, LABEL, SAMPLES, LOG = "config.json", "status.json", "label.json"
 TRAINER, WEIGHTS, SNAPSHOTS, KNOCKOUTS = "trainer.pt", "model.safetensors", "snapshots", "knockouts"
 LOCK, STOP, RESERVE = "lock", "stop", ".reserve"
 SPEED = ".speed.json"  # beside the runs: how fast this machine was
+LONGEST_NAME, LONGEST_NOTE = 60, 2000
 START_GRACE = 20.0  # seconds a fresh job may take until its worker holds the lock
 
 
@@ -78,6 +79,9 @@ class RunConfig(BaseModel):
     created: str
     versions: dict[str, str] = {}
     parent: str | None = None
+    """The run that this one repeats with something changed."""
+    group: str | None = None
+    """The sweep that this run belongs to."""
 
     @property
     def rung(self) -> Stage:
@@ -137,6 +141,8 @@ class Run:
     config: RunConfig | None
     status: Status
     damage: str | None = None
+    note: str = ""
+    pinned: bool = False
 
     @property
     def slug(self) -> str:
@@ -175,7 +181,7 @@ class Run:
 
 def read(path: Path) -> Run:
     """Read one run folder. Never raises for what is inside it: damage is reported in the run."""
-    name, config, status, damage = path.name, None, Status(), None
+    config, status, damage = None, Status(), None
     try:
         config = RunConfig.model_validate_json((path / CONFIG).read_bytes())
         _ = config.model_config_
@@ -187,11 +193,26 @@ def read(path: Path) -> Run:
         status = Status.model_validate_json((path / STATUS).read_bytes())
     except (OSError, ValidationError, UnicodeDecodeError) as error:
         damage = damage or _reason(STATUS, error)
-    with contextlib.suppress(OSError, ValueError, AttributeError, RecursionError):
-        name = str(json.loads((path / LABEL).read_text(encoding="utf-8")).get("name") or name)
+    label = _label(path)
     if not damage and status.checkpoint_step is not None and not _filled(path / WEIGHTS):
         damage = f"{WEIGHTS} is missing or empty"
-    return Run(path, name, config, _as_seen(path, status), damage)
+    name = " ".join(_shown(label.get("name")).split())[:LONGEST_NAME] or path.name
+    note = _shown(label.get("note"))[:LONGEST_NOTE]
+    return Run(path, name, config, _as_seen(path, status), damage, note, label.get("pinned") is True)
+
+
+def _label(path: Path) -> dict[str, Any]:
+    """What the learner says of a run; a damaged file says nothing."""
+    with contextlib.suppress(OSError, ValueError, RecursionError):
+        found = json.loads((path / LABEL).read_text(encoding="utf-8"))
+        if isinstance(found, dict):
+            return found
+    return {}
+
+
+def _shown(value: object) -> str:
+    """Text without signs that cannot be seen or would turn what follows them around."""
+    return "".join(c for c in value if c.isprintable() or c == "\n") if isinstance(value, str) else ""
 
 
 def _reason(file: str, error: Exception) -> str:
@@ -300,6 +321,19 @@ def samples(path: Path) -> list[Sample]:
     return found
 
 
+_EVALUATION = re.compile(rb'^\{"step": (\d{1,12}), "val_loss": ([0-9.e+-]{1,30}),', re.MULTILINE)
+
+
+def validation_curve(path: Path) -> list[tuple[int, float]]:
+    """Return (step, validation loss) of each evaluation, read off the samples, which is far faster than the events."""
+    found = []
+    with contextlib.suppress(OSError):
+        for step, loss in _EVALUATION.findall((path / SAMPLES).read_bytes()):
+            with contextlib.suppress(ValueError):
+                found.append((int(step), float(loss)))
+    return found
+
+
 def log_tail(path: Path, characters: int = 4000) -> str:
     """Return the end of what the worker printed."""
     try:
@@ -325,9 +359,7 @@ def create(config: RunConfig, name: str | None = None) -> Run:
     Raises BardlabError, leaving nothing behind, if it cannot be written.
     """
     root = paths.runs()
-    for attempt in range(1000):
-        words = f"{secrets.choice(_ADJECTIVES.split())}-{secrets.choice(_NOUNS.split())}"
-        path = root / (name or f"{config.stage}-{words}" + (f"-{attempt}" if attempt > 20 else ""))
+    for path in [root / name] if name else _fresh(config.stage):
         try:
             root.mkdir(parents=True, exist_ok=True)
             path.mkdir()
@@ -343,6 +375,20 @@ def create(config: RunConfig, name: str | None = None) -> Run:
     except OSError as error:
         shutil.rmtree(path, ignore_errors=True)
         raise BardlabError(f"cannot make a run in {root}: {explain(error)}") from None
+    return read(path)
+
+
+def _fresh(stage: str) -> Iterator[Path]:
+    """Yield folders that a new run may have, until one is free."""
+    for attempt in range(1000):
+        words = f"{secrets.choice(_ADJECTIVES.split())}-{secrets.choice(_NOUNS.split())}"
+        yield paths.runs() / (f"{stage}-{words}" + (f"-{attempt}" if attempt > 20 else ""))
+
+
+def adopt(folder: Path, stage: str) -> Run:
+    """Give a complete run folder beside the others a fresh name among them. Raises OSError."""
+    path = next(path for path in _fresh(stage) if not path.exists())
+    os.rename(folder, path)
     return read(path)
 
 
@@ -427,12 +473,34 @@ def queue_again(run: Run) -> None:
 def rename(run: Run, name: str) -> Run:
     """Give a run another name to be shown by; its folder and address stay. Raises BardlabError on a bad name."""
     name = " ".join(name.split())
-    if not name or len(name) > 60 or not re.fullmatch(r"[\w .,:;()+=%#&'’/-]+", name):
+    if not name or len(name) > LONGEST_NAME or not re.fullmatch(r"[\w .,:;()+=%#&'’/-]+", name):
         raise BardlabError("a name has 1 to 60 letters, digits, spaces or simple signs; give another one")
     _own(run, "rename")
     if any(name in (other.name, other.slug) and other.path != run.path for other in list_runs()):
         raise BardlabError(f"another run is called {name!r}; give another name")
-    replace(run.path / LABEL, json.dumps({"name": name}).encode())
+    return _relabel(run, name=name)
+
+
+def annotate(run: Run, note: str) -> Run:
+    """Keep a note with a run; an empty one takes it away. Raises BardlabError if it is over 2,000 characters long."""
+    note = _shown(note).strip()
+    if len(note) > LONGEST_NOTE:
+        raise BardlabError(f"the note has {len(note):,} characters; at most {LONGEST_NOTE:,} are kept, shorten it")
+    _own(run, "annotate")
+    return _relabel(run, note=note)
+
+
+def pin(run: Run, pinned: bool) -> Run:
+    """Put a run at the head of every list, or back to its place."""
+    _own(run, "pin")
+    return _relabel(run, pinned=pinned)
+
+
+def _relabel(run: Run, **changes: object) -> Run:
+    try:
+        replace(run.path / LABEL, json.dumps({**_label(run.path), **changes}, ensure_ascii=False).encode())
+    except OSError as error:
+        raise BardlabError(f"cannot write in {run.path}: {explain(error)}") from None
     return read(run.path)
 
 

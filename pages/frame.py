@@ -6,6 +6,7 @@ import streamlit as st
 
 from core.errors import BardlabError
 from pages.ui.page_table import page_table
+from pages.ui.words import plain
 
 UI = Path(__file__).parent / "ui"
 
@@ -16,4 +17,4 @@ st.title(page.title)
 try:
     page.run()
 except BardlabError as error:
-    st.error(str(error), icon=":material/error:")
+    st.error(plain(str(error)), icon=":material/error:")

@@ -21,7 +21,9 @@ LOWEST = np.exp(-12)
 def views(run: Run) -> None:
     """Counted against learned; or, of longer pieces, which order says what."""
     config = run.need()
-    corpus = cached.corpus(config.corpus)
+    corpus = cached.text_of(run)
+    if corpus is None:
+        return
     longer = config.rung.variant_of(config.model_config_) is not None
     if longer and run.usable:
         model, _ = cached.model(run)

@@ -46,7 +46,7 @@ for key, stage in STAGES.items():
         written = runs.samples(run.path)
         if written:
             line = next((part for part in written[-1].text.split("\n") if len(part) > 20), written[-1].text[:60])
-            left.markdown(f"> {line.strip()[:90]}")
+            left.markdown(f"> {words.plain(line.strip()[:90])}")
 
 st.subheader("One loss to compare them by")
 losses = {STAGES[k].title: r.status.best_val_loss for k, r in best.items() if r is not None}

@@ -1,5 +1,6 @@
 """Thin cached loaders. Models and readers are shared between sessions and never changed by a page."""
 
+from pathlib import Path
 from typing import Any
 
 import streamlit as st
@@ -7,6 +8,7 @@ import streamlit as st
 from core import checkpoints, landmarks, runs, speed
 from core.corpus import CharTokenizer, Corpus
 from core.corpus import load as load_corpus
+from core.errors import BardlabError
 from core.inspect import heads, history
 from core.inspect.attention import AttentionMaps, attention_layers, attention_maps
 from core.metrics import MetricsReader
@@ -14,10 +16,20 @@ from core.runs import Run
 from core.stages import STAGES
 from pages.ui.components.attention_board import Packed, pack_maps
 
+SPARKLINE = 40
+
 
 def corpus(name: str = "tinyshakespeare") -> Corpus:
     """The text, checked at every load (core keeps it while its file is unchanged)."""
     return load_corpus(name)
+
+
+def text_of(run: Run) -> Corpus | None:
+    """The text that a run was trained on; None if it is no longer here."""
+    try:
+        return load_corpus(run.need().corpus)
+    except BardlabError:
+        return None
 
 
 @st.cache_resource(max_entries=64, show_spinner=False)
@@ -124,3 +136,25 @@ def _cost(stage: str, model_json: str, train_json: str, vocab: int) -> speed.Cos
 def cost(stage: str, model_config: Any, train_config: Any, vocab: int) -> speed.Cost:
     """What a run with these settings is made of and takes."""
     return _cost(stage, model_config.model_dump_json(), train_config.model_dump_json(), vocab)
+
+
+def flops_per_step(run: Run) -> float:
+    """Floating-point operations of one training step of a run."""
+    config = run.need()
+    return cost(config.stage, config.model_config_, config.train, len(config.characters)).flops_per_step
+
+
+@st.cache_data(max_entries=1024, show_spinner=False)
+def _sparkline(path: str, stamp: tuple[int, int]) -> list[float]:
+    points = [loss for _, loss in runs.validation_curve(Path(path))]
+    stride = max(1, -(-len(points) // SPARKLINE))
+    return points[::stride] + (points[-1:] if (len(points) - 1) % stride else [])
+
+
+def sparkline(run: Run) -> list[float]:
+    """A run's validation losses, thinned to some forty points; read again only when there are new ones."""
+    try:
+        about = (run.path / runs.SAMPLES).stat()
+    except OSError:
+        return []
+    return _sparkline(str(run.path), (about.st_mtime_ns, about.st_size))

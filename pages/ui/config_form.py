@@ -48,6 +48,11 @@ def settings_widgets(prefix: str, config: type[Settings]) -> dict[str, Any]:
     return {field.name: _widget(prefix, "", field, base) for field in config.fields()}
 
 
+def setting_widget(prefix: str, group: str, field: FieldInfo, base: Settings) -> Any:
+    """Draw the widget of one setting, which starts from its value in `base`. Returns its value."""
+    return _widget(prefix, group, field, base)
+
+
 def _advanced() -> list[FieldInfo]:
     return [field for field in TrainConfig.fields() if field.advanced]
 

@@ -38,7 +38,7 @@ def pick_run(stage: str) -> Run | None:
     by_slug = {run.slug: run for run in runs.list_runs(shipped=True) if run.stage == stage}
     if not by_slug:
         if asked := st.query_params.get(state.RUN):
-            st.warning(f"There is no run “{asked}” here.", icon=":material/search_off:")
+            st.warning(f"There is no run “{words.plain(asked)}” here.", icon=":material/search_off:")
         return None
     return run_picker(
         "Run",
@@ -58,13 +58,15 @@ def live_run(slug: str) -> None:
         st.info(str(error), icon=":material/info:")
         return
     if run.damage:
-        st.error(f"This run is damaged: {run.damage}. The others are not affected.", icon=":material/broken_image:")
+        st.error(
+            f"This run is damaged: {words.plain(run.damage)}. The others are not affected.",
+            icon=":material/broken_image:",
+        )
         return
     _headline(run)
     _numbers(run)
     others = _others(run)
-    corpus = cached.corpus(run.need().corpus)
-    marks = [Landmark(m.label, m.value, m.help) for m in cached.corpus_landmarks(corpus.sha256, corpus.name)]
+    marks = marks_of(run)
     shown = [curve for each in (run, *others) for curve in loss_curves(each)]
     live = any(each.state.active for each in (run, *others))
     interval = min(5.0, max(1.0, run.status.seconds / 60))  # a look at a long curve brings as large a part of it
@@ -78,6 +80,18 @@ def live_run(slug: str) -> None:
         st.rerun()  # the run has just ended: let the rest of the page see it
 
 
+def marks_of(run: Run) -> list[Landmark]:
+    """The losses to compare a run's with; of one whose text is gone, what its alphabet alone tells."""
+    corpus = cached.text_of(run)
+    if corpus is None:
+        st.caption("The text of this run is no longer here: it can be looked at and written with, not trained further.")
+        size = len(run.need().characters)
+        return [
+            Landmark(f"uniform: ln {size} = {math.log(size):.3f}", math.log(size), "Every character equally likely.")
+        ]
+    return [Landmark(m.label, m.value, m.help) for m in cached.corpus_landmarks(corpus.sha256, corpus.name)]
+
+
 def loss_curves(run: Run) -> list[Curve]:
     """A run's training and validation loss against step, seconds and characters."""
     read = cached.reader(run)
@@ -86,15 +100,16 @@ def loss_curves(run: Run) -> list[Curve]:
         step, value = read.curve(tag)
         seconds, characters = read.at(SECONDS, step), read.at(CHARACTERS, step)
         name = f"{run.slug}:{tag}:{read.generation}"
-        found.append(Curve(name, run.name, kind, run.slug, step, seconds, characters, value))
+        flops = cached.flops_per_step(run)
+        found.append(Curve(name, run.name, kind, run.slug, step, seconds, characters, value, flops_per_step=flops))
     return found
 
 
 def _headline(run: Run) -> None:
     title, act = st.columns([3, 1], vertical_alignment="center")
-    note = f": {run.status.message}" if run.status.message and run.state is not State.RUNNING else ""
+    note = f": {words.plain(run.status.message)}" if run.status.message and run.state is not State.RUNNING else ""
     device = f" on the {words.device(run.status.device)}" if run.status.device else ""
-    title.markdown(f"**{run.name}** {state_badge(run)}{device}{note}")
+    title.markdown(f"**{words.plain(run.name)}** {state_badge(run)}{device}{note}")
     with act.container(horizontal=True, horizontal_alignment="right"):
         if run.state in (State.QUEUED, State.RUNNING):
             st.button(
@@ -151,7 +166,9 @@ def _numbers(run: Run) -> None:
 
 
 def _others(run: Run) -> list[Run]:
-    slugs = {r.slug: r for r in runs.list_runs(shipped=True) if r.slug != run.slug and not r.damage}
+    text = run.need().corpus_sha256  # losses on different texts are not to be compared
+    others = (r for r in runs.list_runs(shipped=True) if r.slug != run.slug and not r.damage)
+    slugs = {r.slug: r for r in others if r.need().corpus_sha256 == text}
     if not slugs:
         return []
     chosen = st.multiselect(

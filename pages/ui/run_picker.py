@@ -6,6 +6,7 @@ import streamlit as st
 
 from core.runs import Run
 from pages.ui import state
+from pages.ui.words import plain
 
 
 def run_picker(label: str, by_slug: Mapping[str, Run], default: str, describe: Callable[[Run], str], help: str) -> Run:
@@ -18,7 +19,7 @@ def run_picker(label: str, by_slug: Mapping[str, Run], default: str, describe: C
             st.session_state[state.RUN] = default
         if asked:
             st.warning(
-                f"There is no run “{asked}” here; this is {by_slug[st.session_state[state.RUN]].name}.",
+                f"There is no run “{plain(asked)}” here; this is {plain(by_slug[st.session_state[state.RUN]].name)}.",
                 icon=":material/search_off:",
             )
     slug = st.selectbox(

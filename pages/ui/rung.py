@@ -7,6 +7,7 @@ import streamlit as st
 
 from core import jobs, launch, runs, speed, stages
 from core.config import Settings, TrainConfig
+from core.corpus import Corpus
 from core.errors import BardlabError
 from core.inspect.anatomy import anatomy
 from core.metrics import TRAIN_LOSS
@@ -18,6 +19,7 @@ from pages.ui.config_form import config_form, set_form
 from pages.ui.inside import inside_links
 from pages.ui.live_run import details, live_run, pick_run
 from pages.ui.pictures import PICTURES
+from pages.ui.text_picker import text_picker
 from pages.ui.twins import twin_button
 
 View = Callable[[Run], None]
@@ -33,14 +35,13 @@ def rung(key: str, *views: View) -> None:
     sketch = st.container()
     equation = st.empty()
     st.subheader("Train")
-    settings = _train_box(stage)
+    settings, corpus = _train_box(stage)
     if settings is not None:
         equation.latex(
-            stage.equation_of(settings[0], cached.corpus().tokenizer.size),
-            help="With the numbers of the sliders below.",
+            stage.equation_of(settings[0], corpus.tokenizer.size), help="With the numbers of the sliders below."
         )
         with sketch:
-            _picture(stage, *settings)
+            _picture(stage, *settings, corpus)
     st.subheader("Watch")
     run = pick_run(key)
     if run is None:
@@ -53,7 +54,7 @@ def rung(key: str, *views: View) -> None:
         if run.damage is None:
             details(run)
             for view in views:
-                view(run)
+                _view(view, run)
     _experiments(stage)
     code = stage.code_of(settings[0] if settings else None)
     st.subheader("The new lines")
@@ -61,11 +62,18 @@ def rung(key: str, *views: View) -> None:
     st.code(stages.source_of(code), language="python", wrap_lines=True)
 
 
-def _picture(stage: Stage, model: Settings, train: TrainConfig) -> None:
+def _view(view: View, run: Run) -> None:
+    """Draw one view; if what it needs is gone, such as the run's text, say so and let the others be drawn."""
+    try:
+        view(run)
+    except BardlabError as error:
+        st.warning(words.plain(str(error)), icon=":material/visibility_off:")
+
+
+def _picture(stage: Stage, model: Settings, train: TrainConfig, corpus: Corpus) -> None:
     draw = PICTURES.get(stage.key)
     if draw is None:
         return
-    corpus = cached.corpus()
     shapes = anatomy(stage.key, model.model_dump_json(), corpus.tokenizer.size, train.batch_size, train.window)
     picture(*draw(model, shapes, corpus.text[:2000]), key=f"{stage.key}.picture")
 
@@ -94,18 +102,19 @@ def _set_up(stage_key: str, number: int) -> None:
     state.say_next(f"{experiment.title}: the sliders are set, press Train", ":material/tune:")
 
 
-def _train_box(stage: Stage) -> tuple[Settings, TrainConfig] | None:
+def _train_box(stage: Stage) -> tuple[tuple[Settings, TrainConfig] | None, Corpus]:
     with st.container(border=True):
+        corpus = cached.corpus(text_picker("Text", "What it learns from. Add one of your own on the page The text."))
         try:
             preset, model, train = config_form(stage)
-            corpus = cached.corpus()
             launch.check(stage, model, train, corpus)
         except BardlabError as error:
-            st.error(str(error), icon=":material/error:")
+            st.error(words.plain(str(error)), icon=":material/error:")
             st.button("Train", type="primary", disabled=True, key=f"{stage.key}.train", help="Mend the setting first.")
-            return None
+            return None, corpus
         device = speed.best_device()
-        _estimate(stage, model, train, device)
+        _estimate(stage, model, train, device, corpus)
+        chosen = (stage.key, preset, model.model_dump(), train.model_dump(), corpus.name)
         with st.container(horizontal=True):
             st.button(
                 "Train",
@@ -113,17 +122,17 @@ def _train_box(stage: Stage) -> tuple[Settings, TrainConfig] | None:
                 icon=":material/play_arrow:",
                 key=f"{stage.key}.train",
                 on_click=_start,
-                args=(stage.key, preset, model.model_dump(), train.model_dump()),
+                args=chosen,
                 help="Starts a job of its own: it goes on when you close this tab.",
             )
-            twin_button(stage, preset, model.model_dump(), train.model_dump())
+            twin_button(stage, *chosen[1:])
         st.caption("The same from a terminal:")
-        st.code(launch.command(stage, preset, model, train), language="bash", wrap_lines=True)
-        return model, train
+        command = launch.command(stage, preset, model, train, corpus_name=corpus.name)
+        st.code(command, language="bash", wrap_lines=True)
+        return (model, train), corpus
 
 
-def _estimate(stage: Stage, model: Settings, train: TrainConfig, device: str) -> None:
-    corpus = cached.corpus()
+def _estimate(stage: Stage, model: Settings, train: TrainConfig, device: str, corpus: Corpus) -> None:
     built = cached.cost(stage.key, model, train, corpus.tokenizer.size)
     seconds = speed.estimate_seconds(stage, built, train, device, len(corpus.val_ids))
     with st.container(horizontal=True, gap="medium"):
@@ -150,9 +159,9 @@ def _measure(stage_key: str) -> None:
         st.rerun()
 
 
-def _start(stage_key: str, preset: str, model: dict[str, object], train: dict[str, object]) -> None:
+def _start(stage_key: str, preset: str, model: dict[str, object], train: dict[str, object], text: str) -> None:
     try:
-        config = launch.plan(stage_key, preset=preset, model=model, train=train)
+        config = launch.plan(stage_key, preset=preset, model=model, train=train, corpus_name=text)
         run = jobs.start(runs.create(config))
     except BardlabError as error:
         state.say_error(str(error))

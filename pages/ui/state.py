@@ -2,10 +2,16 @@
 
 import streamlit as st
 
+from pages.ui.words import plain
+
 RUN = "run"
 """The chosen run's slug; also the name of the URL's query parameter."""
 PROMPT = "prompt"
 """The text that is looked into; also the name of the URL's query parameter."""
+TEXT = "text"
+"""The chosen text's name; also the name of the URL's query parameter, which is left out for Tiny Shakespeare."""
+RUNS = "runs"
+"""Several runs' slugs, with commas between, in the URL."""
 
 
 def setting_key(stage: str, group: str, name: str) -> str:
@@ -36,6 +42,6 @@ def say_error(message: str) -> None:
 def notices() -> None:
     """Show what callbacks had to say."""
     if notice := st.session_state.pop("notice", None):
-        st.toast(notice[0], icon=notice[1])
+        st.toast(plain(notice[0]), icon=notice[1])
     if problem := st.session_state.pop("problem", None):
-        st.error(problem, icon=":material/error:")
+        st.error(plain(problem), icon=":material/error:")

@@ -16,7 +16,9 @@ from pages.ui.charts import colours
 from pages.ui.components.curves import Curve, Landmark, curves
 
 
-def twin_button(stage: Stage, preset: str, model: dict[str, object], train: dict[str, object]) -> None:
+def twin_button(
+    stage: Stage, preset: str, model: dict[str, object], train: dict[str, object], corpus_name: str
+) -> None:
     """Offer to train the rung's twins with the settings of the form."""
     if stage.twins is None:
         return
@@ -25,7 +27,7 @@ def twin_button(stage: Stage, preset: str, model: dict[str, object], train: dict
         icon=":material/compare:",
         key=f"{stage.key}.twins",
         on_click=_start,
-        args=(stage.key, stage.twins.setting, stage.twins.values, preset, model, train),
+        args=(stage.key, stage.twins.setting, stage.twins.values, preset, model, train, corpus_name),
         help=stage.twins.look_for,
     )
 
@@ -37,11 +39,13 @@ def _start(
     preset: str,
     model: dict[str, object],
     train: dict[str, object],
+    corpus_name: str,
 ) -> None:
     started: list[Run] = []
     try:
-        plans = [launch.plan(stage_key, preset=preset, model={**model, setting: v}, train=train) for v in values]
-        for plan in plans:
+        for value in values:
+            changed = {**model, setting: value}
+            plan = launch.plan(stage_key, preset=preset, model=changed, train=train, corpus_name=corpus_name)
             started.append(jobs.start(runs.create(plan)))
     except BardlabError as error:
         state.say_error(str(error))

@@ -1,6 +1,10 @@
 """Numbers in words: one way to write a duration, a size and a count on every page."""
 
 import math
+import re
+
+JOINER = "\u2060"
+"""A character that takes no room and cannot be seen."""
 
 
 def duration(seconds: float | None) -> str:
@@ -42,3 +46,15 @@ def rate(value: float | None, unit: str) -> str:
 def device(kind: str) -> str:
     """A device as people call it."""
     return {"cpu": "CPU", "cuda": "GPU", "mps": "GPU"}.get(kind, kind or "–")
+
+
+def plain(text: str) -> str:
+    """Text that somebody typed, for a place that reads Markdown: shown sign for sign, whatever is in it.
+
+    Colours, icons and emoji are put in by Streamlit after the Markdown is read, where a backslash no longer helps: an
+    invisible joiner keeps their names from being found.
+    """
+    text = re.sub(r"[\\`*\[\]<>$~|{}]|(?<!\w)_|_(?!\w)|&(?=#?\w+;)", lambda found: "\\" + found[0], text)
+    text = re.sub(r":(?=[\w+-])", lambda _: "\\:" + JOINER, text)
+    at_start = r"^(\s*)(#|[-+](?=\s)|\d+(?=[.)]))"  # headings and lists
+    return re.sub(at_start, lambda found: found[1] + JOINER + found[2], text, flags=re.MULTILINE)

@@ -1,56 +1,69 @@
-"""All runs: open, rename, stop, resume, delete."""
+"""All runs: find, open, name, note, pin, stop, resume, repeat with a change, export, delete."""
 
 import zlib
+from collections.abc import Sequence
 
 import pandas as pd
 import streamlit as st
 
-from core import jobs, runs
+from core import archive, export, jobs, report, runs
+from core.compare import against_parent
 from core.errors import BardlabError
-from core.export import training_plot
-from core.interchange import export_pth, import_pth, unlike_reference
+from core.interchange import export_pth, unlike_reference
 from core.runs import Run, State
 from core.stages import STAGES
-from pages.ui import state, words
+from pages.ui import cached, state, words
+from pages.ui.fork_form import MOST, fork_form
 from pages.ui.page_table import rung_page
+from pages.ui.text_picker import text_picker
 
 COLUMNS = {
+    "pinned": st.column_config.TextColumn("Pin", width=46, help="Pinned runs come first."),
     "name": st.column_config.TextColumn("Run", help="What it is called; rename it below."),
     "state": st.column_config.TextColumn(
-        "State", help="Queued, running, stopping, finished, stopped, failed, lost or damaged."
+        "State", width=84, help="Queued, running, stopping, finished, stopped, failed, lost or damaged."
     ),
-    "stage": st.column_config.TextColumn("Rung", help="The rung of the ladder."),
-    "parameters": st.column_config.NumberColumn("Parameters", format="localized", help="Trained numbers."),
+    "stage": st.column_config.TextColumn("Rung", width=110, help="The rung of the ladder."),
     "validation": st.column_config.NumberColumn(
-        "Val loss", width="small", format="%.4f", help="Nats a character, whole split, latest."
+        "Val loss", width=76, format="%.4f", help="Nats a character, whole split, latest. All runs shown read one text."
     ),
+    "curve": st.column_config.LineChartColumn(
+        "Validation", width=120, help="Validation loss from the first evaluation to the latest, each on its own scale."
+    ),
+    "parameters": st.column_config.NumberColumn("Parameters", width=96, format="localized", help="Trained numbers."),
     "minutes": st.column_config.NumberColumn(
-        "Minutes", width="small", format="%.1f", help="Time spent on it, evaluations included."
+        "Minutes", width=70, format="%.1f", help="Time spent on it, evaluations included."
     ),
-    "device": st.column_config.TextColumn("Device", width="small", help="Where it was computed."),
-    "started": st.column_config.DatetimeColumn("Made", width="small", format="distance", help="When it was made."),
+    "device": st.column_config.TextColumn("Device", width=60, help="Where it was computed."),
+    "started": st.column_config.DatetimeColumn("Made", width=110, format="distance", help="When it was made."),
+    "note": st.column_config.TextColumn("Note", help="Your own words; write them below."),
 }
+STATES = [*(str(one) for one in State), "damaged"]
 
 
 def state_in_words(run: Run) -> str:
     """Running, and how far."""
     if run.damage:
         return "damaged"
-    return f"{run.state} {run.status.step / run.status.of:.0%}" if run.state is State.RUNNING else str(run.state)
+    share = run.status.step / max(1, run.status.of)
+    return f"{run.state} {share:.0%}" if run.state is State.RUNNING else str(run.state)
 
 
 def row(run: Run) -> dict[str, object]:
     """One line of the table."""
     s = run.status
     return {
+        "pinned": "★" if run.pinned else "",
         "name": run.name,
         "state": state_in_words(run),
         "stage": STAGES[run.stage].title if run.stage in STAGES else "–",
-        "parameters": s.parameters,
         "validation": s.val_loss,
+        "curve": cached.sparkline(run),
+        "parameters": s.parameters,
         "minutes": s.seconds / 60,
         "device": words.device(s.device),
-        "started": pd.Timestamp(run.config.created) if run.config else None,
+        "started": pd.to_datetime(run.config.created, errors="coerce", utc=True) if run.config else None,
+        "note": " ".join(run.note.split()),
     }
 
 
@@ -66,62 +79,246 @@ def act(action: str, slug: str) -> None:
             runs.delete(run)
         elif action == "rename":
             runs.rename(run, st.session_state["runs.name"])
-        state.say_next(
-            {"stop": "Stopping after the step", "resume": "Resumed"}.get(action, f"{action.capitalize()}d")
-            + f": {run.name}"
-        )
+        elif action == "note":
+            runs.annotate(run, st.session_state[f"runs.note.{slug}"])
+        elif action == "pin":
+            runs.pin(run, not run.pinned)
+        done = {"stop": "Stopping after the step", "resume": "Resumed", "note": "Noted"}
+        done["pin"] = "No longer pinned" if run.pinned else "Pinned"
+        state.say_next(done.get(action, f"{action.capitalize()}d") + f": {run.name}")
     except BardlabError as error:
         state.say_error(str(error))
 
 
+def delete_all(slugs: Sequence[str]) -> None:
+    """Delete several runs, and say which could not be."""
+    gone, problems = 0, []
+    for slug in slugs:
+        try:
+            runs.delete(runs.find(slug))
+            gone += 1
+        except BardlabError as error:
+            problems.append(str(error))
+    if gone:
+        state.say_next(f"Deleted {gone} runs")
+    if problems:
+        state.say_error("; ".join(problems))
+
+
 @st.fragment(run_every=2.0)
-def watch(slugs: list[str]) -> None:
-    """Draw the page again as soon as a run has ended."""
-    if not any(r.state.active for r in runs.list_runs() if r.slug in slugs):
+def watch(busy: Sequence[Run]) -> None:
+    """Draw the page again as soon as one of the runs has ended."""
+    if not all(runs.read(run.path).state.active for run in busy):
         st.rerun()
 
 
 @st.fragment
 def bring_in() -> None:
-    """Turn an uploaded reference GPT into a run."""
-    with st.expander("Import a reference GPT (.pth)", icon=":material/upload:"):
+    """Turn an uploaded file into a run."""
+    with st.expander("Import a run (.zip) or a reference GPT (.pth, .safetensors)", icon=":material/upload:"):
         file = st.file_uploader(
-            "A `.pth` with the state dict of the reference character GPT",
-            type=["pth", "pt"],
+            "A run as Export run made it, or the state dict of the reference character GPT",
+            type=["zip", "pth", "pt", "safetensors"],
             max_upload_size=500,
             key="runs.upload",
-            help="Read without running anything that is in it; its sizes are read off the shapes of its weights.",
+            help="Read without running anything that is in it, and checked before it becomes a run.",
         )
-        if file is not None and st.button("Import", key="runs.import", help="Measures its loss, then it is a run."):
+        if file is not None and st.button("Import", key="runs.import", help="Checks all of it, then it is a run."):
             try:
-                with st.spinner("Reading the weights and measuring their validation loss"):
-                    run = import_pth(file.getvalue(), file_name=file.name)
+                with st.spinner("Reading and checking it"):
+                    run = archive.bring_in(file.getvalue(), file_name=file.name)
             except BardlabError as error:
-                st.error(str(error), icon=":material/error:")
+                st.error(words.plain(str(error)), icon=":material/error:")
             else:
                 state.say_next(f"Imported as {run.name}: validation loss {words.loss(run.status.val_loss)}")
                 st.rerun()
 
 
 def downloads(run: Run) -> None:
-    """What other programs can use."""
+    """What other programs, or other people, can use."""
+    name = run.path.name
+    kinds = []
     if run.status.step:
-        st.download_button(
-            "Plot",
-            lambda: training_plot(run).read_bytes(),
-            f"{run.path.name}-training_plot.png",
-            "image/png",
-            icon=":material/show_chart:",
-            help="The curves as a picture, with axes named.",
+        kinds += [
+            ("Plot (.png)", "The curves as a picture, with axes named.", ".png", export.training_plot, "image/png"),
+            ("Curves (.csv)", "Every curve, a line a step.", ".csv", export.curves_csv, "text/csv"),
+        ]
+    kinds += [
+        ("Settings (.json)", "What was asked for.", ".json", export.config_json, "application/json"),
+        (
+            "Lab report (.html)",
+            "One file with curves, settings, samples and seeds; opens without network.",
+            ".html",
+            lambda run: report.lab_report([run]),
+            "text/html",
+        ),
+    ]
+    if run.usable:
+        kinds.append(("Weights (.safetensors)", "The newest weights.", ".safetensors", export.weights, None))
+        if not unlike_reference(run.need().model_config_):
+            kinds.append(("Weights (.pth)", "The reference GPT's own state dict.", "pth", export_pth, None))
+    if not run.state.active:
+        kinds.append(("Run (.zip)", "All of it, to import elsewhere.", ".zip", archive.export_run, "application/zip"))
+    with st.popover("Export", icon=":material/download:", help="Files for other programs, or other people."):
+        for label, help, suffix, write, mime in kinds:
+            st.download_button(
+                label,
+                lambda write=write: write(run).read_bytes(),
+                "microGPT_model.pth" if suffix == "pth" else name + suffix,
+                mime,
+                help=help,
+                key=f"runs.export.{label}",
+                width="stretch",
+            )
+
+
+def filtered(everything: Sequence[Run]) -> list[Run]:
+    """Draw the filters and return the runs that pass, pinned ones first. One text at a time."""
+    texts = list(dict.fromkeys(run.config.corpus for run in everything if run.config))
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        words_ = st.text_input(
+            "Find",
+            key="find",
+            bind="query-params",
+            placeholder="part of a name or note",
+            width=180,
+            help="Shows the runs whose name, address or note holds this.",
         )
-    if run.usable and not unlike_reference(run.need().model_config_):
-        st.download_button(
-            "Weights (.pth)",
-            lambda: export_pth(run).read_bytes(),
-            "microGPT_model.pth",
-            icon=":material/download:",
-            help="The reference GPT's own state dict: its class loads it as it is.",
+        present = [key for key in STAGES if any(run.stage == key for run in everything)]
+        rungs = st.multiselect(
+            "Rungs",
+            present,
+            key="rungs",
+            format_func=lambda key: STAGES[key].title,
+            width=190,
+            placeholder="all",
+            help="Shows these rungs only.",
         )
+        kinds = [one for one in STATES if any(state_in_words(run).split()[0] == one for run in everything)]
+        states = st.multiselect("States", kinds, key="states", width=190, placeholder="all", help="Shows these only.")
+        text = None
+        if len(texts) > 1:
+            with st.container(width=190):
+                text = text_picker("Text", "Losses on different texts are not to be compared: one at a time.", texts)
+    needle = words_.casefold()
+    passing = [
+        run
+        for run in everything
+        if (text is None or run.config is None or run.config.corpus == text)
+        and (not rungs or run.stage in rungs)
+        and (not states or state_in_words(run).split()[0] in states)
+        and (not needle or any(needle in part.casefold() for part in (run.name, run.slug, run.note)))
+    ]
+    return sorted(passing, key=lambda run: not run.pinned)
+
+
+def one(run: Run) -> None:
+    """What can be done with one run."""
+    st.markdown(f"**{words.plain(run.name)}**" + (f" · `{run.slug}`" if run.slug != run.name else ""))
+    if run.damage:
+        st.error(
+            f"Damaged: {words.plain(run.damage)}. It cannot be opened; the others are not affected.",
+            icon=":material/broken_image:",
+        )
+    elif sentence := against_parent(run):
+        st.caption(words.plain(sentence))
+    if not run.damage and run.status.message:
+        st.caption(words.plain(run.status.message))
+    if not run.damage and cached.text_of(run) is None:
+        st.caption("Its text is no longer here: it can be looked at and written with, but not trained further.")
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        if run.stage in STAGES and not run.damage:
+            st.page_link(
+                rung_page(run.stage), label="Open", icon=":material/open_in_new:", query_params={"run": run.slug}
+            )
+        if run.usable:
+            st.page_link(
+                "use/write.py", label="Write with it", icon=":material/edit_note:", query_params={"run": run.slug}
+            )
+        if not run.damage:
+            downloads(run)
+        if run.state in (State.QUEUED, State.RUNNING):
+            button("Stop", ":material/stop:", "stop", run, "Keeps the weights.")
+        if run.state in (State.STOPPED, State.FAILED, State.LOST) and not run.shipped and not run.damage:
+            button("Resume", ":material/play_arrow:", "resume", run, "Goes on where it was.")
+        if not run.shipped:
+            button(
+                "Unpin" if run.pinned else "Pin", ":material/keep:", "pin", run, "Keeps it at the head of the table."
+            )
+        if not run.shipped and not run.state.active:
+            st.checkbox(
+                f"Yes, delete {words.plain(run.name)} for good",
+                key=f"runs.sure.{run.slug}",
+                help="Deletes its folder with weights, curves and text.",
+            )
+            sure = st.session_state.get(f"runs.sure.{run.slug}")
+            button("Delete", ":material/delete:", "delete", run, "Asks first: tick the box.", disabled=not sure)
+    if not run.shipped:
+        name, note = st.columns(2, gap="large")
+        with (
+            name.form("runs.rename", border=False),
+            st.container(horizontal=True, vertical_alignment="bottom"),
+        ):
+            st.text_input(
+                "New name", run.name, key="runs.name", max_chars=60, help="Shown everywhere; the address stays."
+            )
+            st.form_submit_button("Rename", on_click=act, args=("rename", run.slug), help="Give it this name.")
+        with (
+            note.form("runs.note", border=False),
+            st.container(horizontal=True, vertical_alignment="bottom"),
+        ):
+            st.text_area(
+                "Note",
+                run.note,
+                key=f"runs.note.{run.slug}",
+                max_chars=runs.LONGEST_NOTE,
+                height=68,
+                help="What you want to remember of this run; it goes into its report.",
+            )
+            st.form_submit_button("Keep", on_click=act, args=("note", run.slug), help="Keeps the note with the run.")
+    if not run.damage:
+        st.markdown("**Again, with one thing changed**")
+        fork_form(run.slug)
+
+
+def button(label: str, icon: str, action: str, run: Run, help: str, disabled: bool = False) -> None:
+    """A button that acts on a run."""
+    key = f"runs.{action}"
+    st.button(label, icon=icon, key=key, on_click=act, args=(action, run.slug), help=help, disabled=disabled)
+
+
+def several(chosen: Sequence[Run]) -> None:
+    """What can be done with several runs."""
+    st.markdown(f"**{len(chosen)} runs**")
+    slugs = [run.slug for run in chosen]
+    own = [run for run in chosen if not run.shipped and not run.state.active]
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        if len(slugs) <= MOST and not any(run.damage for run in chosen):
+            query = {state.RUNS: ",".join(slugs)}
+            st.page_link("use/compare.py", label="Compare", icon=":material/compare_arrows:", query_params=query)
+            st.download_button(
+                "Lab report",
+                lambda: report.lab_report(chosen).read_bytes(),
+                "runs-compared.html",
+                "text/html",
+                icon=":material/description:",
+                help="One file with curves, what differs, findings, samples and seeds; opens without network.",
+            )
+        if own:
+            sure = st.checkbox(
+                f"Yes, delete these {len(own)} runs for good",
+                key=f"runs.sure.{zlib.crc32(' '.join(slugs).encode())}",
+                help="Deletes their folders. Runs under way and those that ship are left alone.",
+            )
+            st.button(
+                "Delete all",
+                icon=":material/delete:",
+                key="runs.delete-all",
+                disabled=not sure,
+                on_click=delete_all,
+                args=([run.slug for run in own],),
+                help="Asks first: tick the box.",
+            )
 
 
 state.notices()
@@ -131,81 +328,23 @@ if not found:
     st.page_link("ladder/bigram.py", label="Train a bigram: it takes seconds", icon=":material/play_arrow:")
     bring_in()
     st.stop()
-st.caption("Choose a run in the table to open, rename, stop, resume or delete it.")
+listed = filtered(found)
+st.caption("Choose one run to open, name, note, repeat or export it; choose several to compare them.")
 event = st.dataframe(
-    pd.DataFrame([row(run) for run in found]),
+    pd.DataFrame([row(run) for run in listed], columns=list(COLUMNS)),
     column_config=COLUMNS,
     hide_index=True,
     on_select="rerun",
-    selection_mode="single-row",
-    key=f"runs.table.{zlib.crc32(' '.join(run.slug for run in found).encode())}",  # a new list forgets the old choice
+    selection_mode="multi-row",
+    key=f"runs.table.{zlib.crc32(' '.join(run.slug for run in listed).encode())}",  # a new list forgets the old choice
 )
-busy = [run.slug for run in found if run.state.active]
-if busy:
+if busy := [run for run in listed if run.state.active]:
     watch(busy)
-chosen = event.selection.rows
-if chosen and chosen[0] < len(found):
-    run = found[chosen[0]]
+chosen = [listed[i] for i in event.selection.rows if i < len(listed)]
+if chosen:
     with st.container(border=True):
-        st.markdown(f"**{run.name}** · `{run.slug}`")
-        if run.damage:
-            st.error(
-                f"Damaged: {run.damage}. It cannot be opened; the others are not affected.",
-                icon=":material/broken_image:",
-            )
-        elif run.status.message:
-            st.caption(run.status.message)
-        with st.container(horizontal=True, vertical_alignment="bottom"):
-            if run.stage in STAGES and not run.damage:
-                st.page_link(
-                    rung_page(run.stage), label="Open", icon=":material/open_in_new:", query_params={"run": run.slug}
-                )
-            if run.usable:
-                st.page_link(
-                    "use/write.py",
-                    label="Write with it",
-                    icon=":material/edit_note:",
-                    query_params={"run": run.slug},
-                )
-            if not run.damage:
-                downloads(run)
-            if run.state in (State.QUEUED, State.RUNNING):
-                st.button(
-                    "Stop",
-                    icon=":material/stop:",
-                    key="runs.stop",
-                    on_click=act,
-                    args=("stop", run.slug),
-                    help="Keeps the weights.",
-                )
-            if run.state in (State.STOPPED, State.FAILED, State.LOST) and not run.shipped and not run.damage:
-                st.button(
-                    "Resume",
-                    icon=":material/play_arrow:",
-                    key="runs.resume",
-                    on_click=act,
-                    args=("resume", run.slug),
-                    help="Goes on where it was.",
-                )
-            if not run.shipped and not run.state.active:
-                st.checkbox(
-                    f"Yes, delete {run.name} for good",
-                    key=f"runs.sure.{run.slug}",
-                    help="Deletes its folder with weights, curves and text.",
-                )
-                st.button(
-                    "Delete",
-                    icon=":material/delete:",
-                    key="runs.delete",
-                    disabled=not st.session_state.get(f"runs.sure.{run.slug}"),
-                    on_click=act,
-                    args=("delete", run.slug),
-                    help="Asks first: tick the box.",
-                )
-        if not run.shipped:
-            with st.form("runs.rename", border=False), st.container(horizontal=True, vertical_alignment="bottom"):
-                st.text_input(
-                    "New name", run.name, key="runs.name", max_chars=60, help="Shown everywhere; the address stays."
-                )
-                st.form_submit_button("Rename", on_click=act, args=("rename", run.slug), help="Give it this name.")
+        if len(chosen) == 1:
+            one(chosen[0])
+        else:
+            several(chosen)
 bring_in()

@@ -20,7 +20,9 @@ if not usable:
     st.info("No model has been trained yet. Train one first: the bigram takes seconds.", icon=":material/edit_off:")
     st.page_link("ladder/bigram.py", label="Train a bigram", icon=":material/play_arrow:")
     st.stop()
-best = min(usable.values(), key=lambda r: r.status.val_loss if r.status.val_loss is not None else 99.0)
+newest = next(iter(usable.values())).need().corpus_sha256  # the best of one text: losses on others are not comparable
+alike = [run for run in usable.values() if run.need().corpus_sha256 == newest]
+best = min(alike, key=lambda r: r.status.val_loss if r.status.val_loss is not None else 99.0)
 left, right = st.columns([2, 3], gap="large")
 with left:
     run = run_picker(

@@ -1,12 +1,14 @@
 // The loss chart. Messages bring new points only (see curves.py); what the learner sets lives here and in sessionStorage.
 const OKABE_ITO = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#b38600", "#56b4e9", "#666666"];
 const COLUMNS = ["step", "seconds", "characters", "value"];
-const AXES = { step: "Step", seconds: "Time", characters: "Characters" };
+const PLACES = [...COLUMNS, "flops"]; // flops are computed here: steps times what one step costs
+const AXES = { step: "Step", seconds: "Time", characters: "Characters", flops: "FLOPs" };
 const RETRY = 3000; // ms to wait for an answer before asking again
 const EAGER = 50; // ms between polls until there is a first point
-const DEFAULTS = { weight: 0.6, x: "step", logx: false, logy: false, zoom: null, hidden: {}, colours: {} };
+const DEFAULTS = { weight: 0.6, x: "step", logx: false, logy: false, robust: false, zoom: null, hidden: {}, colours: {} };
 const views = new WeakMap();
 const mounts = {};
+const mounted = new Set(); // charts on the page: pointing at one shows the same place in the others
 
 export default function ({ data, parentElement, setTriggerValue }) {
   const message = decode(data);
@@ -37,6 +39,7 @@ function mount(parent, header) {
   listen(view);
   view.observer = new ResizeObserver(() => redraw(view));
   view.observer.observe(view.plot);
+  mounted.add(view);
   return view;
 }
 
@@ -45,6 +48,7 @@ function unmount(view, parent) {
   cancelAnimationFrame(view.frameRequest);
   view.observer.disconnect();
   view.abort.abort();
+  mounted.delete(view);
   views.delete(parent);
 }
 
@@ -80,9 +84,9 @@ function receive(view, { header, floats }) {
   const listed = new Map();
   let at = 0;
   let gap = false;
-  for (const { id, label, kind, group, from, n } of header.curves) {
+  for (const { id, label, kind, group, flops: cost, from, n } of header.curves) {
     const curve = view.curves.get(id) ?? { n: 0, room: 0 };
-    Object.assign(curve, { id, label, kind, group });
+    Object.assign(curve, { id, label, kind, group, cost });
     if (from > curve.n) gap = true;
     else if (n || from < curve.n || !curve.range) append(view, curve, from, n, floats.subarray(at, at + 4 * n));
     at += 4 * n;
@@ -104,13 +108,14 @@ function receive(view, { header, floats }) {
 function append(view, curve, from, n, block) {
   if (from + n >= curve.room) {
     curve.room = Math.max(256, 2 * (from + n));
-    for (const name of [...COLUMNS, "smooth"]) {
+    for (const name of [...PLACES, "smooth"]) {
       const wider = new Float32Array(curve.room);
       if (curve[name]) wider.set(curve[name].subarray(0, curve.n));
       curve[name] = wider;
     }
   }
   COLUMNS.forEach((name, i) => curve[name].set(block.subarray(i * n, (i + 1) * n), from));
+  for (let i = from; i < from + n; i++) curve.flops[i] = curve.step[i] * curve.cost;
   curve.n = from + n;
   smoothen(curve, view.ui.weight);
 }
@@ -118,7 +123,7 @@ function append(view, curve, from, n, block) {
 // The exponential mean of TensorBoard: from zero, divided by 1 - w^t; points that are not numbers do not count.
 function smoothen(curve, weight) {
   const { value, smooth, n } = curve;
-  curve.range = Object.fromEntries(COLUMNS.map((name) => [name, extent(curve[name], n)]));
+  curve.range = Object.fromEntries(PLACES.map((name) => [name, extent(curve[name], n)]));
   if (curve.kind !== "train" || !weight || curve.range.value.lo === curve.range.value.hi) {
     smooth.set(value.subarray(0, n));
   } else {
@@ -251,9 +256,10 @@ function element(tag, attributes = {}, ...children) {
 
 const HELP = {
   weight: "How much of the past each point of a training curve carries: 0 draws the points as they are, 0.99 only the trend. The raw line stays behind it, faint.",
-  x: "What runs along the bottom: optimiser steps, seconds of training, or characters trained on.",
+  x: "What runs along the bottom: optimiser steps, seconds of training, characters trained on, or floating-point operations (evaluations left out).",
   logx: "Logarithmic x axis: shows the first steps in detail. Only values above 0 are drawn.",
   logy: "Logarithmic y axis: shows small improvements late in training. Only values above 0 are drawn.",
+  robust: "Ignores outliers: the y axis shows the 5th to the 95th percentile of the curves, and where each of them ends.",
   fit: "Back to the whole data, following new points. Double click on the chart does the same.",
   chart: "Drag to zoom into a box, Shift + drag to move, Ctrl or Alt + wheel to zoom, double click to see everything.",
   legend: "Click shows or hides it. Double click, or Shift + click, shows it alone.",
@@ -273,7 +279,7 @@ function buildControls(view) {
   view.axis = element("select", { "aria-label": "x axis" });
   for (const [value, name] of Object.entries(AXES)) view.axis.append(element("option", { value }, name));
   view.axis.onchange = () => ((ui.zoom = null), set("x", view.axis.value));
-  view.logs = ["logx", "logy"].map((name) =>
+  view.logs = ["logx", "logy", "robust"].map((name) =>
     element("button", { type: "button", title: HELP[name], "data-name": name, onclick: () => ((ui.zoom = null), set(name, !ui[name])) }, name.replace("g", "g ")),
   );
   view.fit = element("button", { type: "button", class: "fit", title: HELP.fit, onclick: () => set("zoom", null) }, "Fit");
@@ -288,6 +294,9 @@ function showControls(view) {
   view.weight.value = ui.weight;
   view.weight.style.setProperty("--at", ui.weight / 0.99);
   view.weightShown.textContent = ui.weight.toFixed(2);
+  const counted = !view.curves.size || [...view.curves.values()].some((c) => c.cost);
+  view.axis.querySelector("[value=flops]").hidden = !counted;
+  if (!counted && ui.x === "flops") ui.x = "step";
   view.axis.value = ui.x;
   for (const button of view.logs) button.setAttribute("aria-pressed", ui[button.dataset.name]);
   view.fit.disabled = !ui.zoom;
@@ -350,6 +359,11 @@ function yRange(view, shown) {
   };
   let [lo, hi] = ends("smooth");
   const [rawLo, rawHi] = ends("value");
+  const inner = view.ui.robust && percentiles(shown, log);
+  if (inner) {
+    const room = 0.05 * (t(inner[1]) - t(inner[0])) || 0.05 * Math.abs(t(inner[1])) || 1;
+    return log ? [10 ** (t(inner[0]) - room), 10 ** (t(inner[1]) + room)] : [inner[0] - room, inner[1] + room];
+  }
   if (!(rawLo <= rawHi)) [lo, hi] = log ? [0, 1] : [0, Math.max(1, ...view.header.landmarks.map((m) => m.value))];
   else {
     const reach = hi > lo ? 0.25 * (hi - lo) : Infinity;
@@ -362,7 +376,17 @@ function yRange(view, shown) {
   return log ? [10 ** (lo - pad), 10 ** (hi + pad)] : [lo - pad, hi + pad];
 }
 
-const UNITS = [[1e9, "B"], [1e6, "M"], [1e3, "k"]];
+// From the 5th to the 95th percentile of what is drawn, and every curve's last point; null if there is nothing.
+function percentiles(shown, log) {
+  const usable = (v) => Number.isFinite(v) && (!log || v > 0);
+  const values = shown.flatMap((c) => Array.from(c.smooth.subarray(0, c.n)).filter(usable)).sort((a, b) => a - b);
+  if (!values.length) return null;
+  const at = (share) => values[Math.round(share * (values.length - 1))];
+  const last = shown.map((c) => c.smooth.subarray(0, c.n).findLast(usable)).filter((v) => v !== undefined);
+  return [Math.min(at(0.05), ...last), Math.max(at(0.95), ...last)];
+}
+
+const UNITS = [[1e18, "E"], [1e15, "P"], [1e12, "T"], [1e9, "B"], [1e6, "M"], [1e3, "k"]];
 
 function compact(value, largest, step) {
   const [unit, suffix] = (largest >= 1e4 && UNITS.find(([u]) => largest >= u)) || [1, ""];
@@ -409,7 +433,7 @@ function frame(view) {
   const across = scale(zoom ? zoom.x : xRange(view, shown), left, right, logx);
   const [unit, unitName] = x === "seconds" ? timeUnit(across.hi) : [1, ""];
   const xTicks = ticks(across, Math.max(2, (right - left) / 85), unit);
-  const xTitle = { step: "step", seconds: `time (${unitName})`, characters: "characters trained on" }[x];
+  const xTitle = { step: "step", seconds: `time (${unitName})`, characters: "characters trained on", flops: "floating-point operations" }[x];
   const ratio = window.devicePixelRatio || 1;
   return { width, height, ratio, left, right, top, bottom, x: across, y, xTicks, yTicks, xTitle, shown };
 }
@@ -692,7 +716,8 @@ function nearest(curve, name, target) {
 }
 
 function hover(view) {
-  const { frame: f, pointer: p, drag } = view;
+  const { frame: f, drag } = view;
+  const p = view.pointer ?? followed(view);
   const ctx = context(view.over, f);
   view.tip.hidden = true;
   if (drag && !drag.pan && p) return drawBox(ctx, view, f, drag, p);
@@ -719,6 +744,24 @@ function hover(view) {
   }
   const rows = found.length > 12 ? found.filter((each) => found.filter((o) => away(o) < away(each)).length < 12) : found;
   placeTip(view, f, p, tipTable(view, rows, closest, found.length - rows.length));
+}
+
+// Where another chart on the page is pointed at, if both have the same x axis.
+function followed(view) {
+  if (view.follow == null) return null;
+  const { left, right, top, bottom, x } = view.frame;
+  const at = x.px(view.follow);
+  return at >= left && at <= right ? { x: at, y: (top + bottom) / 2 } : null;
+}
+
+function lead(view) {
+  const p = view.pointer;
+  const inside = p && !view.drag && p.x >= view.frame.left && p.x <= view.frame.right;
+  for (const other of mounted) {
+    if (other === view || other.ui.x !== view.ui.x) continue;
+    other.follow = inside ? view.frame.x.at(p.x) : null;
+    if (other.frame) hover(other);
+  }
 }
 
 function tipTable(view, rows, closest, left) {
@@ -790,7 +833,7 @@ function listen(view) {
     const box = plot.getBoundingClientRect();
     return { x: event.clientX - box.left, y: event.clientY - box.top };
   };
-  const later = () => (view.hoverRequest ??= requestAnimationFrame(() => ((view.hoverRequest = null), view.frame && hover(view))));
+  const later = () => (view.hoverRequest ??= requestAnimationFrame(() => ((view.hoverRequest = null), view.frame && (hover(view), lead(view)))));
   on(plot, "pointermove", (event) => {
     view.pointer = place(event);
     const { drag, pointer: p } = view;

@@ -47,6 +47,8 @@ class Curve:
     characters: NDArray[np.float64]
     value: NDArray[np.float64]
     """All four (n,)."""
+    flops_per_step: float = 0.0
+    """What one step of the run costs; 0 if it is not known."""
 
 
 @dataclass(frozen=True)
@@ -112,7 +114,7 @@ def pack(header: Mapping[str, object], curves: Sequence[Curve], have: Mapping[st
             np.asarray(column)[rows].astype("<f4").tobytes()
             for column in (curve.step, curve.seconds, curve.characters, curve.value)
         ]
-        about = {"label": curve.label, "kind": curve.kind, "group": curve.group}
+        about = {"label": curve.label, "kind": curve.kind, "group": curve.group, "flops": curve.flops_per_step}
         entries.append({"id": name, "from": start, "n": len(rows), **about})
     head = json.dumps({**header, "curves": entries}).encode()
     head += b" " * (-len(head) % 4)

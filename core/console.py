@@ -1,0 +1,58 @@
+"""What the commands share: the `--json` option and the one way to print a run."""
+
+import json
+import math
+from typing import Any
+
+import click
+
+from core.runs import Run
+
+JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of text.")
+
+
+def say(result: Any, as_json: bool, text: str) -> None:
+    """Print the result as JSON, or the text."""
+    click.echo(json.dumps(plain(result), ensure_ascii=False) if as_json else text)
+
+
+def plain(value: Any) -> Any:
+    """JSON has no infinity: give null for it."""
+    if isinstance(value, dict):
+        return {k: plain(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(v) for v in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def summary(run: Run) -> dict[str, Any]:
+    """What every command tells of a run."""
+    status = run.status
+    return {
+        "run": run.slug,
+        "name": run.name,
+        "stage": run.stage,
+        "state": "damaged" if run.damage else str(run.state),
+        "step": status.step,
+        "of": status.of,
+        "val_loss": status.val_loss,
+        "best_val_loss": status.best_val_loss,
+        "train_loss": status.train_loss,
+        "parameters": status.parameters,
+        "tokens_per_second": status.tokens_per_second,
+        "seconds": status.seconds,
+        "device": status.device,
+        "message": run.damage or status.message,
+        "text": run.config.corpus if run.config else None,
+        "note": run.note,
+        "pinned": run.pinned,
+    }
+
+
+def line(run: Run) -> str:
+    """The same on one line."""
+    row = summary(run)
+    loss = f"{row['val_loss']:.4f}" if row["val_loss"] is not None else "-"
+    count = f"{row['parameters']:,}" if row["parameters"] else "-"
+    parts = f"{row['run']:<34} {row['state']:<9} {row['step']:>6}/{row['of']:<6} val {loss:<7} {count:>11} parameters"
+    return f"{parts}  {row['message']}".rstrip()

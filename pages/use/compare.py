@@ -1,0 +1,179 @@
+"""Runs side by side: their curves, the settings in which they differ, and what the difference is worth."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import pandas as pd
+import streamlit as st
+
+from core import compare, report, runs
+from core.metrics import CHARACTERS, SECONDS, TRAIN_LOSS, VAL_LOSS
+from core.runs import Run
+from pages.ui import cached, state, words
+from pages.ui.comparison import band, seed_bands
+from pages.ui.components.curves import Curve, curves
+from pages.ui.fork_form import MOST
+from pages.ui.live_run import loss_curves, marks_of
+from pages.ui.text_picker import text_picker
+
+SECOND = "train/grad_norm"
+NAMES = {
+    "train/grad_norm": "gradient norm",
+    "train/lr": "learning rate",
+    "train/tokens_per_second": "characters a second",
+}
+
+
+def choose(everything: Sequence[Run]) -> list[Run]:
+    """Draw the pickers and return the runs to compare, all of one text, kept in the URL."""
+    by_slug = {run.slug: run for run in everything}
+    asked = [slug for slug in st.query_params.get(state.RUNS, "").split(",") if slug]
+    missing = [slug for slug in asked if slug not in by_slug]
+    texts = list(dict.fromkeys(run.need().corpus for run in everything))
+    of_asked = {by_slug[slug].need().corpus for slug in asked if slug in by_slug}
+    if missing:
+        st.warning(f"Not here: {words.plain(', '.join(missing[:5]))}.", icon=":material/search_off:")
+    if len(of_asked) > 1:
+        st.warning("These runs read different texts, so their losses are not compared.", icon=":material/rule:")
+    if of_asked and st.query_params.get(state.TEXT) not in of_asked:
+        st.session_state[state.TEXT] = next(iter(of_asked))
+        st.query_params.pop(state.TEXT, None)
+    text = texts[0]
+    if len(texts) > 1:
+        text = text_picker("Text", "Only runs on one text are compared.", texts)
+    fitting = {slug: run for slug, run in by_slug.items() if run.need().corpus == text}
+    wanted = [slug for slug in asked if slug in fitting] or list(fitting)[:2]
+    if st.session_state.get("compare.asked") != (asked, text):  # a link, or a change of text: follow it
+        st.session_state["compare.runs"] = wanted[:MOST]
+        st.session_state["compare.asked"] = (asked, text)
+    chosen = st.multiselect(
+        "Runs",
+        list(fitting),
+        format_func=lambda slug: f"{fitting[slug].name} ({fitting[slug].stage})" if slug in fitting else slug,
+        key="compare.runs",
+        max_selections=MOST,
+        placeholder="Choose runs",
+        help="Any runs on this text. The address of this page always leads to the same comparison.",
+    )
+    if chosen != asked:
+        st.query_params[state.RUNS] = ",".join(chosen)
+        st.session_state["compare.asked"] = (chosen, text)
+    return [fitting[slug] for slug in chosen if slug in fitting]
+
+
+@st.fragment
+def charts(slugs: Sequence[str], labels: dict[str, str]) -> None:
+    """The losses, and below them, on the same x axis, another quantity."""
+    shown = [run for slug in slugs if not (run := runs.find(slug)).damage]
+    live = any(run.state.active for run in shown)
+    oldest = max((run.status.seconds for run in shown), default=0.0)
+    interval = min(5.0, max(1.0, oldest / 60))
+    losses = [replace(curve, label=labels[run.slug]) for run in shown for curve in loss_curves(run)]
+    curves(losses, marks_of(shown[0]), live=live, key="compare-loss", interval=interval)
+    known = {TRAIN_LOSS, VAL_LOSS, SECONDS, CHARACTERS}
+    tags = sorted({tag for run in shown for tag in cached.reader(run).tags()} - known)
+    if not tags:
+        return
+    tag = st.selectbox(
+        "Another curve",
+        tags,
+        index=tags.index(SECOND) if SECOND in tags else 0,
+        format_func=lambda tag: NAMES.get(tag, tag),
+        key="compare.tag",
+        width=260,
+        help="Point at one chart, and both show the same place.",
+    )
+    other = [curve for run in shown if (curve := quantity(run, tag, labels[run.slug])) is not None]
+    curves(other, live=live, key=f"compare-{tag}", interval=interval, y_label=NAMES.get(tag, tag), height=240)
+
+
+def quantity(run: Run, tag: str, label: str) -> Curve | None:
+    """One of a run's other curves; None if it has no points."""
+    read = cached.reader(run)
+    step, value = read.curve(tag)
+    if not len(step):
+        return None
+    seconds, characters = read.at(SECONDS, step), read.at(CHARACTERS, step)
+    name, cost = f"{run.slug}:{tag}:{read.generation}", cached.flops_per_step(run)
+    return Curve(name, label, "train", run.slug, step, seconds, characters, value, cost)
+
+
+def changed(chosen: Sequence[Run]) -> None:
+    """The settings that differ, as a table and in sentences."""
+    st.subheader("What changed")
+    rows = compare.differences(chosen)
+    if rows:
+        frame = pd.DataFrame([[name, *(compare.shown(v) for v in values)] for name, values in rows.items()])
+        headings = {str(i + 1): st.column_config.TextColumn(run.name) for i, run in enumerate(chosen)}
+        frame.columns = [str(i) for i in range(len(frame.columns))]
+        st.dataframe(frame, hide_index=True, column_config={"0": st.column_config.TextColumn("Setting"), **headings})
+    else:
+        st.caption("Nothing: the same settings and the same seed.")
+    for slug, sentence in compare.lineage(chosen).items():
+        name = next(run.name for run in chosen if run.slug == slug)
+        st.markdown(f"- **{words.plain(name)}**: {words.plain(sentence)}")
+
+
+def worth(chosen: Sequence[Run]) -> None:
+    """What the differences are worth, over seeds."""
+    families = compare.families(chosen)
+    if len(families) < 2 and all(len(family) < 2 for family in families):
+        return
+    st.subheader("What it is worth")
+    found = compare.findings(chosen)
+    for finding in found:
+        icon = ":material/check_circle:" if finding.trusted else ":material/help:"
+        st.markdown(f"{icon} {words.plain(finding.sentence)}")
+    if found:
+        st.caption(
+            "Differences in the last validation loss, new minus old, paired by seed; ± is half the 95 % t interval of "
+            "their mean. A difference whose interval holds zero may be chance."
+        )
+    else:
+        st.caption(
+            "A finding needs finished runs that share a seed: repeat a run with one thing changed on the page Runs."
+        )
+    if any(len(family) > 1 and band(family) for family in families):
+        base = families[0][0]
+        named = {compare.changes(base, f[0]) or base.name: f for f in families}
+        st.plotly_chart(seed_bands(named), key="compare-bands")
+        st.caption("Lines: mean over the seeds. Bands: from the lowest to the highest of them.")
+
+
+def relatives(chosen: Sequence[Run], everything: Sequence[Run]) -> None:
+    """Offer the runs made from those chosen."""
+    slugs = {run.slug for run in chosen}
+    origins = slugs | {run.config.parent for run in chosen if run.config and run.config.parent}
+    more = [run for run in everything if run.slug not in slugs and (run.slug in origins or run.need().parent in slugs)]
+    if not more or len(slugs) + len(more) > MOST:
+        return
+    noun = "a run" if len(more) == 1 else f"{len(more)} runs"
+    if st.button(f"Add {noun} of the same origin", icon=":material/family_history:", key="compare.more", help="Forks."):
+        st.query_params[state.RUNS] = ",".join([*(run.slug for run in chosen), *(run.slug for run in more)])
+        st.rerun()
+
+
+state.notices()
+everything = [run for run in runs.list_runs(shipped=True) if not run.damage]
+if not everything:
+    st.info("Nothing to compare yet. Train a model or two first.", icon=":material/compare_arrows:")
+    st.page_link("ladder/bigram.py", label="Train a bigram: it takes seconds", icon=":material/play_arrow:")
+    st.stop()
+chosen = choose(everything)
+if not chosen:
+    st.caption("Choose runs above.")
+    st.stop()
+charts([run.slug for run in chosen], compare.labels(chosen))
+if len(chosen) > 1:
+    changed(chosen)
+    worth(chosen)
+with st.container(horizontal=True):
+    relatives(chosen, everything)
+    st.download_button(
+        "Lab report (.html)",
+        lambda: report.lab_report(chosen).read_bytes(),
+        "runs-compared.html",
+        "text/html",
+        icon=":material/description:",
+        help="One file with curves, what differs, findings, samples and seeds; opens without network.",
+    )

@@ -1,0 +1,225 @@
+"""Many runs over one or two settings, and what all runs say about loss and cost."""
+
+from collections.abc import Sequence
+
+import streamlit as st
+
+from core import compare, runs, sweeps
+from core.config import TrainConfig
+from core.errors import BardlabError
+from core.runs import Run, State
+from core.stages import STAGES, Stage
+from pages.ui import cached, state, words
+from pages.ui.comparison import loss_against, parallel
+from pages.ui.text_picker import text_picker
+
+NONE = "none"
+AXES = {"parameters": "parameters", "flops": "floating-point operations", "seconds": "seconds of training"}
+
+
+def settings_of(stage: Stage) -> list[str]:
+    """The settings that a sweep can go over."""
+    names = [f"model.{field.name}" for field in stage.config.fields()]
+    return names + ["train.seed"] + [f"train.{f.name}" for f in TrainConfig.fields() if f.name != "seed"]
+
+
+def values_of(stage: Stage, name: str, column: object, number: int) -> str:
+    """Ask for the values to try; suggests the setting's own stops."""
+    field = sweeps.field(stage, name)
+    stops = field.choices or field.ticks or ((True, False) if field.kind == "bool" else None)
+    low = field.low if field.low is not None else 0
+    stops = stops or (low, low + (field.step or 1), low + 2 * (field.step or 1))
+    suggested = ", ".join(compare.shown(v) if not isinstance(v, bool) else str(v).lower() for v in stops[:4])
+    return column.text_input(
+        "Values",
+        suggested,
+        key=f"sweep.{stage.key}.{name}.{number}",
+        help=f"With commas between; {words.plain(field.range)}. {words.plain(field.help)}",
+    )
+
+
+@st.fragment
+def new_sweep(text: str) -> None:
+    """Choose a rung, a start, one or two settings and their values; then queue the runs."""
+    left, right = st.columns(2, gap="large")
+    key = left.selectbox(
+        "Rung", list(STAGES), format_func=lambda k: STAGES[k].title, key="sweep.rung", help="What to train."
+    )
+    stage = STAGES[key]
+    preset = right.selectbox(
+        "Start from", list(stage.presets), key=f"sweep.{key}.preset", help="Every other setting is this preset's."
+    )
+    names = settings_of(stage)
+    first_name = left.selectbox("First setting", names, key=f"sweep.{key}.first", help="What to vary.")
+    first = values_of(stage, first_name, right, 1)
+    rest = [NONE, *(n for n in names if n != first_name)]
+    second_name = left.selectbox("Second setting", rest, key=f"sweep.{key}.second", help="Every combination is tried.")
+    axes = [f"{first_name}={first}"]
+    if second_name != NONE:
+        axes.append(f"{second_name}={values_of(stage, second_name, right, 2)}")
+    method = left.segmented_control(
+        "How",
+        ["grid", "search"],
+        default="grid",
+        required=True,
+        key="sweep.method",
+        help="A grid takes every combination. A search spreads a number of points evenly between the smallest and the "
+        "largest values (a Sobol sequence), which finds out more with fewer runs.",
+    )
+    trials = 8
+    if method == "search":
+        trials = right.number_input("Runs", 2, sweeps.MOST_RUNS, 8, key="sweep.trials", help="How many points to try.")
+    try:
+        plans = sweeps.sweep(
+            key,
+            [sweeps.axis(stage, each) for each in axes],
+            method=method or "grid",
+            trials=int(trials),
+            preset=preset,
+            corpus_name=text,
+        )
+    except BardlabError as error:
+        st.error(words.plain(str(error)), icon=":material/error:")
+        return
+    if st.button(
+        f"Queue {len(plans)} runs",
+        type="primary",
+        icon=":material/grid_view:",
+        key="sweep.go",
+        help="Each is a job of its own that waits its turn for the device; close the tab if you like.",
+    ):
+        try:
+            made = sweeps.start(plans)
+        except BardlabError as error:
+            st.error(words.plain(str(error)), icon=":material/error:")
+            return
+        st.query_params["sweep"] = plans[0].group or ""
+        state.say_next(f"Queued {len(made)} runs")
+        st.rerun()
+
+
+def title(members: Sequence[Run]) -> str:
+    """A sweep in words."""
+    over = ", ".join(name.split(".")[-1] for name in sweeps.swept(members)) or "one point"
+    made = members[0].need().created[:16].replace("T", " ")
+    return f"{STAGES[members[0].stage].title} over {over}, {len(members)} runs, {made}"
+
+
+@st.fragment(run_every=3.0)
+def progress(slugs: Sequence[str]) -> None:
+    """How many runs of the sweep have ended; draws the page anew when another has."""
+    members = [runs.read(runs.find(slug).path) for slug in slugs]
+    done = sum(not run.state.active for run in members)
+    st.progress(done / len(members), f"{done} of {len(members)} runs have ended")
+    before = st.session_state.get("sweep.done")
+    st.session_state["sweep.done"] = done
+    if before is not None and done != before:
+        st.rerun()
+
+
+def result(members: Sequence[Run]) -> None:
+    """What came of one sweep."""
+    if any(run.state.active for run in members):
+        progress([run.slug for run in members])
+    done = [run for run in members if run.status.val_loss is not None]
+    if len(done) < 2:
+        st.caption("The picture needs two runs that have been evaluated.")
+        return
+    names = sweeps.swept(done)
+    each = [compare.settings(run) for run in done]
+    losses = [run.status.val_loss for run in done]
+    st.plotly_chart(parallel({n: [one.get(n) for one in each] for n in names}, losses), key="sweep-parallel")
+    best = min(done, key=lambda run: run.status.val_loss)
+    told = ", ".join(f"{n.split('.')[-1]} {compare.shown(compare.settings(best).get(n))}" for n in names)
+    st.markdown(words.plain(f"Lowest: {words.loss(best.status.val_loss)} with {told} ({best.name})."))
+    st.caption("One run a point: before you trust a small difference, repeat it over several seeds on the page Runs.")
+    slugs = ",".join(run.slug for run in members[:20])
+    st.page_link(
+        "use/compare.py", label="Compare the curves", icon=":material/compare_arrows:", query_params={state.RUNS: slugs}
+    )
+
+
+def scaling(everything: Sequence[Run], members: Sequence[Run]) -> None:
+    """The learner's own scaling plot."""
+    st.subheader("Loss against cost")
+    left, middle, right = st.columns([1, 1, 2], gap="large")
+    cost = left.segmented_control(
+        "Cost",
+        list(AXES),
+        default="parameters",
+        required=True,
+        key="scaling.cost",
+        help="What the loss is set against: trained numbers, arithmetic of the training, or its wall time.",
+    )
+    scope = (
+        middle.segmented_control(
+            "Runs",
+            ["all", "this sweep"],
+            default="all",
+            required=True,
+            key="scaling.scope",
+            help="All finished ones, or these.",
+        )
+        if members
+        else "all"
+    )
+    pool = [r for r in (members if scope == "this sweep" else everything) if r.state is State.FINISHED]
+    present = [key for key in STAGES if any(run.stage == key for run in pool)]
+    chosen = right.multiselect(
+        "Rungs",
+        present,
+        key="scaling.rungs",
+        format_func=lambda key: STAGES[key].title,
+        placeholder="all",
+        help="The power law is fitted to what is shown: choose runs that share a recipe.",
+    )
+    points: dict[str, list[tuple[float, float, str]]] = {}
+    for run in pool:
+        if run.status.val_loss is None or (chosen and run.stage not in chosen):
+            continue
+        spent = {"parameters": run.status.parameters, "seconds": run.status.seconds}.get(cost or "")
+        if cost == "flops":
+            spent = cached.flops_per_step(run) * run.status.step
+        if spent and run.status.val_loss > 0:
+            points.setdefault(STAGES[run.stage].title, []).append((float(spent), run.status.val_loss, run.name))
+    flat = [point for group in points.values() for point in group]
+    if len(flat) < 2:
+        st.caption("The plot needs two finished runs.")
+        return
+    fit = compare.power_law([x for x, _, _ in flat], [y for _, y, _ in flat])
+    st.plotly_chart(loss_against(points, AXES[cost or "parameters"], fit), key="scaling-plot")
+    if fit is None:
+        st.caption("A power law needs runs of three different costs.")
+        return
+    st.markdown(words.plain(f"Power law: {fit.sentence}."))
+    st.caption(
+        "Loss = a · cost^-b, fitted by least squares on the logarithms; ± is half the 95 % interval of b, the band "
+        "that of the fitted line. It holds for these runs, not beyond them."
+    )
+
+
+state.notices()
+everything = [run for run in runs.list_runs(shipped=True) if not run.damage]
+text = text_picker("Text", "Sweeps train on it, and only runs on it are shown.")
+with st.expander("New sweep", icon=":material/grid_view:", expanded=not any(r.need().group for r in everything)):
+    new_sweep(text)
+same = [run for run in everything if run.need().corpus == text]
+groups = sweeps.groups(same)
+members: list[Run] = []
+if groups:
+    st.subheader("Result")
+    asked = st.query_params.get("sweep")
+    if asked in groups and st.session_state.get("sweep.asked") != asked:
+        st.session_state["sweep.shown"] = st.session_state["sweep.asked"] = asked
+    shown = st.selectbox(
+        "Sweep",
+        list(groups),
+        format_func=lambda group: title(groups[group]) if group in groups else group,
+        key="sweep.shown",
+        help="The newest first. Its address is in the page's URL.",
+    )
+    st.query_params["sweep"] = shown
+    st.session_state["sweep.asked"] = shown
+    members = groups[shown]
+    result(members)
+scaling(same, members)
