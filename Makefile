@@ -22,7 +22,7 @@ lint: $(VENV)/.test
 	$(BIN)/python -m mypy
 
 bench: $(VENV)/.test
-	$(BIN)/python -m core bench live
+	$(BIN)/python -m core bench all --seeds 3 $(if $(NANOGPT),--beside $(NANOGPT))
 
 pretrained: $(VENV)/.app
 	$(BIN)/python -m core pretrain

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from core import commands, runs, stages
+from core.bench.command import bench
 from core.config import Settings
 from core.console import JSON
 from core.console import line as _line
@@ -294,20 +295,7 @@ def export(run: str, what: str, as_json: bool) -> None:
     _say({"run": found.slug, "what": what, "path": str(file)}, as_json, str(file))
 
 
-@cli.command()
-@click.argument("what", type=click.Choice(["live"]))
-@click.option("--blocks", default=8, help="How often each of the two is timed, in turn.")
-@click.option("--seconds", default=6.0, help="Length of one block.")
-@JSON
-def bench(what: str, blocks: int, seconds: float, as_json: bool) -> None:
-    """Measure on this machine. live: training with its page open and polling, against the bare loop."""
-    from core.bench import live
-
-    result = live(blocks=blocks, seconds=seconds)
-    _say(result, as_json, "\n".join(f"{key}: {value}" for key, value in result.items()))
-
-
-for command in commands.COMMANDS:
+for command in (*commands.COMMANDS, bench):
     cli.add_command(command)
 
 

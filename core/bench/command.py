@@ -1,0 +1,57 @@
+"""`python -m core bench`: measured figures from the command line."""
+
+from pathlib import Path
+
+import click
+
+from core.console import JSON, say
+from core.errors import BardlabError
+
+
+@click.command()
+@click.argument("what", type=click.Choice(["train", "sample", "live", "all"]))
+@click.option(
+    "--config",
+    type=click.Choice(["cpu", "reference", "wavenet"]),
+    default="cpu",
+    help="cpu: nanoGPT's CPU sizes; reference: the reference GPT's; wavenet: the rung's preset best (sample only).",
+)
+@click.option("--to", type=float, help="train: go to the end of the preset and say whether it reached this loss.")
+@click.option("--seeds", default=1, help="train --to: how many seeds.")
+@click.option("--batch", type=int, help="train: another batch size.")
+@click.option("--rounds", default=10, help="How often each side is timed, in turn.")
+@click.option("--beside", type=click.Path(path_type=Path), help="A nanoGPT folder, to be timed in turn.")
+@click.option("--peer-recipe", type=float, help="train: nanoGPT's own CPU recipe at this rate.")
+@click.option("--peer-steps", default=2000, help="Its steps.")
+@click.option("--seconds", default=6.0, help="live: length of one block.")
+@JSON
+def bench(
+    what: str,
+    config: str,
+    to: float | None,
+    seeds: int,
+    batch: int | None,
+    rounds: int,
+    beside: Path | None,
+    peer_recipe: float | None,
+    peer_steps: int,
+    seconds: float,
+    as_json: bool,
+) -> None:
+    """Measure on this machine: training steps, writing, what the open page costs; all writes docs/benchmarks.md."""
+    from core.bench import live, report, sample, train
+
+    if what == "live":
+        result = live.live(blocks=rounds, seconds=seconds)
+    elif what == "all":
+        result = report.write(seeds=seeds, rounds=rounds, beside=beside)
+    elif what == "sample":
+        stage, preset = ("wavenet", "best") if config == "wavenet" else ("transformer", train.preset_of(config))
+        result = sample.sample(stage, preset, texts=(1, 16), rounds=rounds, beside=beside)
+    elif peer_recipe is not None:
+        if beside is None:
+            raise BardlabError("--peer-recipe needs --beside with the folder of a nanoGPT")
+        result = train.peer_recipe(beside, peak=peer_recipe, steps=peer_steps, seed=1337)
+    else:
+        result = train.train(train.preset_of(config), to=to, seeds=seeds, rounds=rounds, batch=batch, beside=beside)
+    say(result, as_json, "\n".join(f"{key}: {value}" for key, value in result.items()))

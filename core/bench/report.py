@@ -1,0 +1,70 @@
+"""All figures at once, as a page of Markdown that names the machine: `make bench`, with NANOGPT=folder for the peer."""
+
+import platform
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import psutil
+import torch
+
+from core import paths, runs
+from core.bench import sample, train
+
+FILE = Path("docs") / "benchmarks.md"
+TARGET = 1.916  # where nanoGPT's CPU recipe ends
+
+
+def machine() -> str:
+    """Name the processor, the GPU if there is one, the cores and torch."""
+    lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
+    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    name = names[0] if names else platform.processor() or platform.machine()
+    can = torch.cpu.get_capabilities()
+    speaks = "bfloat16" if can.get("avx512_bf16") or can.get("amx_bf16") else "float32"
+    gpu = f", {torch.cuda.get_device_name()}" if torch.cuda.is_available() else ""
+    return f"{name}, {psutil.cpu_count()} cores, {speaks}{gpu}; torch {torch.__version__}, one process at a time"
+
+
+def write(*, seeds: int, rounds: int, beside: Path | None) -> dict[str, Any]:
+    """Measure, write the page, and return the figures."""
+    found: dict[str, Any] = {
+        "Steps at nanoGPT's CPU sizes": train.train(
+            "seconds", to=None, seeds=1, rounds=4 * rounds, batch=None, beside=beside
+        ),
+        f"To a validation loss of {TARGET}": train.train(
+            "seconds", to=TARGET, seeds=seeds, rounds=rounds, batch=None, beside=beside
+        ),
+        "Steps at the reference sizes, batch 16": train.train(
+            "reference", to=None, seeds=1, rounds=max(2, rounds // 3), batch=16, beside=beside
+        ),
+        "Writing, reference sizes": sample.sample(
+            "transformer", "reference", texts=(1, 16), rounds=max(2, rounds // 3), beside=beside
+        ),
+        "Writing, WaveNet of reach 128": sample.sample("wavenet", "best", texts=(1, 16), rounds=rounds, beside=None),
+    }
+    other = "nanoGPT as it is, on the same threads" if beside else "nothing; the naive loop when writing"
+    lines = [
+        "# Benchmarks",
+        "",
+        f"Measured {datetime.now(UTC):%Y-%m-%d} on {machine()}. Beside it in turn: {other}. Medians; seconds are those of "
+        "the steps alone, without imports, start-up and evaluation, which are given apart. `make bench` writes this page.",
+    ]
+    for title, figures in found.items():
+        lines += ["", f"## {title}", "", "| figure | value |", "|---|---|", *_rows(figures)]
+    runs.replace(paths.ROOT / FILE, ("\n".join(lines) + "\n").encode())
+    return found
+
+
+def _rows(figures: dict[str, Any], prefix: str = "") -> list[str]:
+    rows = []
+    for name, value in figures.items():
+        label = f"{prefix}{name.replace('_', ' ')}"
+        if isinstance(value, dict):
+            rows += _rows(value, f"{label}: ")
+        elif isinstance(value, list):
+            for item in value:
+                rows += _rows({k: v for k, v in item.items() if k != "seed"}, f"seed {item['seed']}: ")
+        else:
+            rows.append(f"| {label} | {value:,.4g} |" if isinstance(value, float) else f"| {label} | {value} |")
+    return rows

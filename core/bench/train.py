@@ -1,0 +1,141 @@
+"""How fast a model trains: milliseconds a step and seconds to a loss, alone or beside nanoGPT, in turn."""
+
+import statistics
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeVar, cast
+
+import torch
+
+from core import checkpoints, devices
+from core.bench.peer import Peer
+from core.config import TrainConfig
+from core.corpus import load as load_corpus
+from core.errors import BardlabError
+from core.evaluation import evaluate
+from core.models.contract import parameter_count
+from core.models.transformer import TransformerConfig
+from core.stages import STAGES
+from core.training import Trainer
+
+T = TypeVar("T")
+PRESETS = {"cpu": "seconds", "reference": "reference"}
+WARM = 3
+
+
+def preset_of(config: str) -> str:
+    """Return the Transformer preset behind a configuration's name. Raises BardlabError if there is none."""
+    if config not in PRESETS:
+        raise BardlabError(f"{config!r} is no Transformer; choose one of {', '.join(PRESETS)}")
+    return PRESETS[config]
+
+
+def train(
+    preset: str, *, to: float | None, seeds: int, rounds: int, batch: int | None, beside: Path | None
+) -> dict[str, Any]:
+    """Time training at nanoGPT's CPU configuration (the preset `seconds`) or at the reference configuration.
+
+    Without `to`, a step is timed `rounds` times. With it, the preset is trained to its end on each of `seeds` seeds:
+    the answer holds its loss over the whole validation split, whether that is `to` or lower, and the seconds of its
+    steps alone; imports, start-up and evaluation are given apart. With a nanoGPT in `beside`, its steps at the same
+    sizes are timed in turn with ours; its CPU recipe has 2,000 of them.
+    """
+    devices.limit_threads()
+    corpus, stage = load_corpus(), STAGES["transformer"]
+    model_config, train_config = stage.settings(preset, {}, {"batch_size": batch} if batch else {})
+    answer: dict[str, Any] = {"preset": preset, "threads": torch.get_num_threads()}
+    trainer, answer["startup_seconds"] = _timed(lambda: _trainer(train_config, model_config))
+    answer["parameters"] = parameter_count(trainer.model)
+    sides: dict[str, Callable[[], object]] = {"ours": trainer.step}
+    if beside is not None:
+        peer = Peer(beside, cast(TransformerConfig, model_config), corpus.tokenizer.size)
+        answer["peer_parameters"] = peer.parameters
+        sides["peer"] = lambda: peer.train_step(corpus.train_ids, train_config.batch_size)
+    if to is not None:
+        return answer | _to_loss(train_config, model_config, to, seeds, sides.get("peer"))
+    times = _in_turn(sides, rounds)
+    for name, seconds in times.items():
+        answer[f"{name}_ms_a_step"] = 1000 * statistics.median(seconds)
+        answer[f"{name}_tokens_per_second"] = trainer.window * train_config.batch_size / statistics.median(seconds)
+    if "peer" in times:
+        answer["ratio"] = answer["peer_ms_a_step"] / answer["ours_ms_a_step"]
+    return answer
+
+
+def _to_loss(
+    config: TrainConfig, model_config: Any, to: float, seeds: int, peer_step: Callable[[], object] | None
+) -> dict[str, Any]:
+    corpus, runs, peer_times = load_corpus(), [], list[float]()
+    for i in range(seeds):
+        seeded = config.model_copy(update={"seed": config.seed + i})
+        trainer = _trainer(seeded, model_config)
+        trainer.model.train()
+        times = []
+        for step in range(config.steps):
+            times.append(_timed(trainer.step)[1])
+            if peer_step is not None and step % 4 == 0:  # in turn with ours: both meet the same weather
+                peer_times.append(_timed(peer_step)[1])
+        found, evaluation_seconds = _timed(partial(evaluate, trainer.model, corpus.val_ids))
+        runs.append(
+            {
+                "seed": seeded.seed,
+                "steps": config.steps,
+                "seconds": sum(times),
+                "val_loss": found.loss,
+                "reached": found.loss <= to,
+                "evaluation_seconds": evaluation_seconds,
+            }
+        )
+    answer: dict[str, Any] = {"to": to, "runs": runs, "seconds": statistics.median(r["seconds"] for r in runs)}
+    if peer_times:
+        answer["peer_ms_a_step"] = 1000 * statistics.median(peer_times)
+        answer["peer_seconds_2000_steps"] = 2000 * statistics.median(peer_times)
+        answer["ratio"] = answer["peer_seconds_2000_steps"] / answer["seconds"]
+    return answer
+
+
+def peer_recipe(beside: Path, *, peak: float, steps: int, seed: int) -> dict[str, Any]:
+    """Train nanoGPT's CPU recipe to its end, or the same with another learning rate, and measure it as ours."""
+    devices.limit_threads()
+    corpus = load_corpus()
+    model_config, train_config = STAGES["transformer"].settings(PRESETS["cpu"], {}, {})
+    peer = Peer(beside, cast(TransformerConfig, model_config), corpus.tokenizer.size, seed)
+    like = STAGES["transformer"].build(model_config, corpus.tokenizer.size)
+    torch.manual_seed(seed)
+    began = time.perf_counter()
+    for step in range(steps):
+        peer.train_step(corpus.train_ids, train_config.batch_size, step, steps, peak)
+    seconds = time.perf_counter() - began
+    return {
+        "learning_rate": peak,
+        "steps": steps,
+        "seconds": seconds,
+        "val_loss": peer.evaluate(corpus.val_ids, like).loss,
+    }
+
+
+def _trainer(config: TrainConfig, model_config: Any) -> Trainer:
+    corpus = load_corpus()
+    checkpoints.seed_everything(config.seed)
+    model = STAGES["transformer"].build(model_config, corpus.tokenizer.size)
+    return Trainer(model, config, corpus.train_ids, devices.resolve("auto"))
+
+
+def _in_turn(sides: dict[str, Callable[[], object]], rounds: int) -> dict[str, list[float]]:
+    times: dict[str, list[float]] = {name: [] for name in sides}
+    for number in range(rounds + WARM):
+        for name, step in sides.items():
+            seconds = _timed(step)[1]
+            if number >= WARM:
+                times[name].append(seconds)
+    return times
+
+
+def _timed(work: Callable[[], T]) -> tuple[T, float]:
+    began = time.perf_counter()
+    result = work()
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+    return result, time.perf_counter() - began

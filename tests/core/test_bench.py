@@ -1,0 +1,49 @@
+"""The benches measure the real thing: at tiny sizes here, without a clock in any assertion."""
+
+from pathlib import Path
+
+import pytest
+
+from core.bench import report, sample, train
+from core.bench.peer import Peer
+from core.errors import BardlabError
+from core.models.transformer import TransformerConfig
+from core.stages import STAGES, Preset
+from tests.conftest import TINY
+
+
+@pytest.fixture(autouse=True)
+def tiny(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Presets of a few thousand parameters."""
+    for key in ("transformer", "wavenet"):
+        for name in STAGES[key].presets:
+            monkeypatch.setitem(STAGES[key].presets, name, Preset("", TINY[key]["model"], TINY[key]["train"]))
+
+
+def test_a_loss_is_reached_or_not_and_the_steps_are_those_of_the_preset():
+    """Nobody is at 1.0 after four steps; everybody is at 10."""
+    low, high = (train.train("seconds", to=to, seeds=2, rounds=1, batch=None, beside=None) for to in (1.0, 10.0))
+
+    assert [run["reached"] for run in low["runs"]] == [False, False]
+    assert [run["reached"] for run in high["runs"]] == [True, True]
+    assert low["runs"][0]["seed"] != low["runs"][1]["seed"]
+    assert low["runs"][0]["val_loss"] == high["runs"][0]["val_loss"]
+    assert low["runs"][0]["steps"] == 4
+
+
+def test_both_ways_of_writing_are_timed():
+    found = sample.sample("transformer", "seconds", texts=(1, 2), rounds=1, beside=None)
+
+    assert {"inside_1", "inside_2", "beyond_roll_1", "beyond_half_2"} <= found.keys()
+    assert all(found[name]["ratio"] > 0 for name in ("inside_1", "beyond_half_1"))
+    assert "beyond_roll_1" not in sample.sample("wavenet", "best", texts=(1,), rounds=1, beside=None)
+
+
+def test_a_folder_without_the_peer_is_refused(tmp_path: Path):
+    with pytest.raises(BardlabError, match=r"no model\.py in"):
+        Peer(tmp_path, TransformerConfig(), 65)
+
+
+def test_the_machine_is_named():
+    assert "cores" in report.machine()
+    assert "torch" in report.machine()
