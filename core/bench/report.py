@@ -47,8 +47,8 @@ def write(*, seeds: int, rounds: int, beside: Path | None) -> dict[str, Any]:
     lines = [
         "# Benchmarks",
         "",
-        f"Measured {datetime.now(UTC):%Y-%m-%d} on {machine()}. Beside it in turn: {other}. Medians; seconds are those of "
-        "the steps alone, without imports, start-up and evaluation, which are given apart. `make bench` writes this page.",
+        f"Measured {datetime.now(UTC):%Y-%m-%d} on {machine()}. Beside it in turn: {other}. Medians; seconds are those "
+        "of the steps alone, without imports, start-up and evaluation, which are given apart. `make bench` writes this.",
     ]
     for title, figures in found.items():
         lines += ["", f"## {title}", "", "| figure | value |", "|---|---|", *_rows(figures)]
