@@ -9,6 +9,7 @@ from core.runs import Run, State
 from core.stages import STAGES
 from pages.ui import cached, state
 from pages.ui.components.attention_board import URL_NAMES, BoardView, attention_board, board_page
+from pages.ui.inside import inside_links
 from pages.ui.page_table import rung_page
 from pages.ui.prompt import Prompt, prompt_box
 from pages.ui.run_picker import run_picker
@@ -106,6 +107,7 @@ def look() -> None:
             prompt = prompt_box(tokenizer, window(model))
         if prompt is not None:
             show(run, step, prompt)
+        inside_links(run)
     except BardlabError as error:
         st.error(str(error), icon=":material/folder_off:")
 
@@ -158,13 +160,13 @@ def show(run: Run, step: int | None, prompt: Prompt) -> None:
             on_click="ignore",
             help="All of this in one file that opens without a network, and answers to the pointer as here.",
         )
-        for label, wanted in (("Weights of the chosen heads (.csv)", chosen), ("of all heads (.csv)", every)):
+        for label, wanted in (("Weights of the chosen heads (.csv)", chosen), ("Weights of all heads (.csv)", every)):
             st.download_button(
                 label,
                 lambda wanted=wanted: weights_csv(maps, prompt.text, wanted),
                 f"{name}.csv",
                 "text/csv",
-                key=f"attention.csv.{len(wanted) == len(every)}.{label}",
+                key=f"attention.csv.{label}",
                 on_click="ignore",
                 help="One line a weight: layer, head, query, key, their characters, weight, weight × ‖v W_O‖.",
             )

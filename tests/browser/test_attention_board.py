@@ -5,12 +5,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import quote
 
+import numpy as np
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
 from core import checkpoints
 from core.inspect.attention import attention_maps
+from core.inspect.heads import head_scores, probe
 from core.runs import Run
+from pages.ui.components.attention_board import BoardView, board_page, pack_maps
 from tests.browser.conftest import Serve
 
 pytestmark = pytest.mark.browser
@@ -139,3 +142,31 @@ def test_pictures_and_the_page_are_saved_and_live_without_a_server(page: Page, a
     page.mouse.click(*middle(page, 3))
     expect(alone).to_have_attribute("data-opened", re.compile(r"^1\.1@"))
     assert page.locator("img").count() == 0
+
+
+def test_prices_and_labels_sort_the_board(page: Page, tmp_path: Path, finished: Run) -> None:
+    """What a head is worth stands beside it, and orders the board; a saved page shows it as the app does."""
+    model, tokenizer = checkpoints.load_model(finished)
+    maps = attention_maps(model, tokenizer.encode(KNOWN))
+    scores = head_scores(model, probe("ROMEO:\nAy, good morrow.\n\n" * 9, tokenizer, model.context))
+    prices = {(0, 0): (0.01, 0.002), (0, 1): (-0.003, 0.001), (1, 0): (0.25, 0.01), (1, 1): (0.04, 0.002)}
+    view = BoardView(((0, 1),), sort="price")
+    saved = board_page(
+        pack_maps(maps), KNOWN, maps, scores=scores, prices=prices, view=view, title="Heads", about="All of them."
+    )
+    (tmp_path / "page.html").write_bytes(saved)
+    page.context.set_offline(True)
+    page.goto((tmp_path / "page.html").as_uri())
+    board = board_of(page)
+
+    expect(board.locator(".board .readout")).to_contain_text("changes by −0.0030 ± 0.0010 nats")
+    box = board.locator(".board .plot").bounding_box()
+    assert box
+    page.mouse.move(box["x"] + 20, box["y"] + 40)
+    expect(board).to_have_attribute("data-shown", "1.0")
+    expect(board.locator(".board .readout")).to_contain_text("+0.2500 ± 0.0100 nats")
+    board.get_by_label("Sort").select_option("layer")
+    page.mouse.move(box["x"] + 40, box["y"] + 40)
+    expect(board).to_have_attribute("data-shown", "0.0")
+    best = int(np.nanargmax(scores.lift[:, 0, 0]))
+    assert f"{scores.kinds[best].title} {scores.score[best, 0, 0]:.2f}" in board.locator(".board .readout").inner_text()

@@ -113,7 +113,7 @@ function fit(view) {
   const rank = (head) => {
     const name = view.nameOf(head);
     if (ui.sort === "layer") return head;
-    if (ui.sort === "price") return -(header.prices[name] ?? -Infinity);
+    if (ui.sort === "price") return -(header.prices[name]?.[0] ?? -Infinity);
     const about = header.about[name];
     return kind < 0 ? about[ui.sort] : -(about.lift[kind] ?? -1);
   };
@@ -661,7 +661,7 @@ function sayHead(view) {
     words.push(kinds.slice(0, 3).map(([k, score]) => `${k.title} ${score.toFixed(2)} (chance ${k.chance.toFixed(2)})`).join(", "));
     words.push(`entropy ${about.entropy.toFixed(2)} nats`, `${about.distance.toFixed(1)} characters back on average`);
   }
-  if (price !== undefined) words.push(`without it the validation loss changes by ${signed(price, 4)} nats`);
+  if (price) words.push(`without it the validation loss changes by ${signed(price[0], 4)} ± ${price[1]?.toFixed(4)} nats`);
   return words.join("; ") + ".";
 }
 

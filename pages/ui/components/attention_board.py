@@ -28,6 +28,8 @@ from core.inspect.heads import HeadScores
 from pages.ui.charts import DIVERGING, SEQUENTIAL, colour_table
 
 Head = tuple[int, int]
+Price = tuple[float, float]
+"""By how much the validation loss rises without a head, nats, and the standard error of that."""
 PARTS = ("text", "board", "head", "query")
 SAVED_WHOLE = 12_000_000
 """Bytes up to which a saved page holds the parts of every head; beyond, of the chosen ones."""
@@ -125,7 +127,7 @@ def attention_board(
     maps: AttentionMaps | None = None,
     *,
     scores: HeadScores | None = None,
-    prices: Mapping[Head, float] | None = None,
+    prices: Mapping[Head, Price] | None = None,
     view: BoardView | None = None,
     parts: Sequence[str] = PARTS,
     key: str,
@@ -133,9 +135,9 @@ def attention_board(
     """Draw a board and return what is locked on it. Call it in an `st.fragment`: locking something reruns that.
 
     `packed` comes from `pack_maps` and `tokens` holds its characters. `maps` is needed to open a head into q, k and v.
-    `scores` labels the heads and sorts the board, `prices` says by how much (nats) the validation loss rises without a
-    head. `view` is what to show at first, or after a change from outside; while it stays the same, the
-    visitor's own choices count. `parts` leaves out what is not wanted: a board alone is `("board",)`.
+    `scores` labels the heads and sorts the board; `prices` says what each head is worth. `view` is what to show at
+    first, or after a change from outside; while it stays the same, the visitor's own choices count. `parts` leaves out
+    what is not wanted: a board alone is `("board",)`.
     """
     pending, given = f"{key}:pending", f"{key}:given"
     wanted = view or BoardView()
@@ -170,7 +172,7 @@ def board_page(
     maps: AttentionMaps,
     *,
     scores: HeadScores | None = None,
-    prices: Mapping[Head, float] | None = None,
+    prices: Mapping[Head, Price] | None = None,
     view: BoardView,
     title: str,
     about: str,
@@ -204,7 +206,7 @@ def _header(
     packed: Packed,
     tokens: str,
     scores: HeadScores | None,
-    prices: Mapping[Head, float] | None,
+    prices: Mapping[Head, Price] | None,
     parts: Sequence[str],
 ) -> dict[str, Any]:
     L, H, T = packed.shape
@@ -225,7 +227,9 @@ def _header(
             for head in range(H)
         }
     if prices:
-        header["prices"] = {f"{layer}.{head}": float(price) for (layer, head), price in prices.items()}
+        header["prices"] = {
+            f"{layer}.{head}": [_plain(part) for part in price] for (layer, head), price in prices.items()
+        }
     return header
 
 

@@ -182,7 +182,7 @@ function drawBoard(pen, view, g) {
     const name = view.nameOf(head);
     pen.text(name, x, y + 7, theme.text, small, "left", 0.9);
     const price = header.prices?.[name];
-    if (price !== undefined && g.cell >= 58) pen.text(signed(price, 3), x + g.side, y + 7, theme.text, small, "right", 0.9);
+    if (price && g.cell >= 58) pen.text(signed(price[0], 3), x + g.side, y + 7, theme.text, small, "right", 0.9);
     const label = view.labelOf(head);
     if (label) pen.text(clipped(pen, label.short, g.side, small), x, y + 20, theme.text, small, "left", label.key === "mixed" ? 0.5 : 0.9);
   }
