@@ -10,6 +10,7 @@ from core.models.mlp import MLP
 from core.models.residual import ResidualNet
 from core.models.transformer import Transformer
 from core.models.wavenet import WaveNet
+from core.stages import STAGES
 
 Where = tuple[slice | int | EllipsisType, ...]
 
@@ -32,6 +33,11 @@ class Part:
     """The layer before which its absence changes nothing; None if everything may change."""
     fixed: tuple[float, ...] | None = None
     """For each tap what stands there when it is off, whatever the method."""
+
+
+def rungs() -> list[str]:
+    """List the rungs whose models have parts to switch off."""
+    return [key for key, stage in STAGES.items() if issubclass(stage.model, Transformer | WaveNet | ResidualNet | MLP)]
 
 
 def parts(model: LanguageModel) -> list[Part]:

@@ -84,8 +84,8 @@ def patch(source: Tensor, positions: slice | int = slice(None), head: int | None
     return put
 
 
-def same_length(a: Tensor, b: Tensor) -> None:
-    """Raise BardlabError unless two prompts (T,) are equally long and not empty."""
+def same_length(a: Sequence[int], b: Sequence[int]) -> None:
+    """Raise BardlabError unless two prompts are equally long and not empty."""
     if not len(a) or not len(b):
         raise BardlabError("a prompt is empty; give both at least one character")
     if len(a) != len(b):
@@ -124,22 +124,28 @@ def _lens(model: LanguageModel, run: Trace) -> Doubles | None:
 
 
 def run_patched(
-    model: LanguageModel, a: Tensor, b: Tensor, site: Site, layer: int, position: int, head: int | None = None
+    model: LanguageModel,
+    a: Sequence[int],
+    b: Sequence[int],
+    site: Site,
+    layer: int,
+    position: int,
+    head: int | None = None,
 ) -> Reading:
-    """Run prompt a (T,) with one activation of prompt b's run (T,) in the place of its own.
+    """Run prompt `a` (T ids) with one activation of prompt `b`'s run (T ids) in the place of its own.
 
     Raises BardlabError if the prompts differ in length.
     """
     same_length(a, b)
     name = site.taps[layer]
-    source = trace(model, b[None], name)[name]
+    source = trace(model, torch.tensor([b]), name)[name]
     change = {name: patch(source, position, head)}
-    return read(model, trace(model, a[None], ("*.resid_pre", "*.resid_post"), change))
+    return read(model, trace(model, torch.tensor([a]), ("*.resid_pre", "*.resid_post"), change))
 
 
-def reading(model: LanguageModel, ids: Tensor) -> Reading:
-    """Run a prompt (T,) as it is."""
-    return read(model, trace(model, ids[None], ("*.resid_pre", "*.resid_post")))
+def reading(model: LanguageModel, ids: Sequence[int]) -> Reading:
+    """Run a prompt (T ids) as it is."""
+    return read(model, trace(model, torch.tensor([ids]), ("*.resid_pre", "*.resid_post")))
 
 
 def answers(a: Reading, b: Reading) -> tuple[int, int]:
@@ -161,21 +167,26 @@ def difference(log_probs: Doubles, pair: tuple[int, int]) -> Doubles:
 
 @torch.no_grad()
 def sweep(
-    model: LanguageModel, a: Tensor, b: Tensor, site: Site, pair: tuple[int, int], head: int | None = None
+    model: LanguageModel,
+    a: Sequence[int],
+    b: Sequence[int],
+    site: Site,
+    pair: tuple[int, int],
+    head: int | None = None,
 ) -> Doubles:
     """Patch each layer and position in turn: the log-probability difference (L, T) of `pair` at the prompt's end.
 
     Raises BardlabError if the prompts differ in length.
     """
     same_length(a, b)
-    source = trace(model, b[None], site.taps)
+    source = trace(model, torch.tensor([b]), site.taps)
     grid = np.zeros((len(site.taps), len(a)))
     rows = max(1, AT_ONCE // len(a))
     for layer, name in enumerate(site.taps):
         for start in range(0, len(a), rows):
             positions = torch.arange(start, min(start + rows, len(a)))  # (n,) one copy of A for each
             change = {name: _each(source[name], positions, head)}
-            run = trace(model, a.expand(len(positions), -1), (), change)
+            run = trace(model, torch.tensor([a] * len(positions)), (), change)
             log_probs = F.log_softmax(run.logits[:, -1].double(), dim=-1).numpy()  # (n, V)
             grid[layer, start : start + len(positions)] = difference(log_probs, pair)
     return grid

@@ -1,5 +1,6 @@
 """Figures that do not refresh: data in, figure out. Colour scales are chosen here and nowhere else."""
 
+import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -23,6 +24,24 @@ def colour_table(scale: str) -> bytes:
     steps = [i / 255 for i in range(256)]
     colours = sample_colorscale(scale, steps, colortype="tuple")
     return bytes(round(255 * part) for colour in colours for part in colour)
+
+
+SAVED = {"toImageButtonOptions": {"format": "svg", "filename": "bardlab"}, "displaylogo": False}
+"""What a figure's camera button saves: a drawing of any size."""
+_HIGHER, _LOWER = (sample_colorscale(DIVERGING, at, colortype="tuple")[0] for at in (0.2, 0.8))
+
+
+def tint(value: float, limit: float, fine: float = 0.0) -> tuple[str, str]:
+    """Return the CSS colours (fill, ink) of a cell with a value around zero, from the diverging scale.
+
+    The less, the more transparent, so that it suits light and dark pages: in proportion to `limit`, or, with `fine`,
+    to the logarithm from there on. Ink is empty where the page's own can be read.
+    """
+    size, most = abs(value), max(limit, 1e-12)
+    share = math.log1p(size / fine) / math.log1p(most / fine) if fine else size / most
+    share = min(1.0, share) if math.isfinite(share) else 0.0
+    red, green, blue = (round(255 * part) for part in (_HIGHER if value > 0 else _LOWER))
+    return f"rgba({red}, {green}, {blue}, {0.9 * share:.3f})", "#17161a" if share > 0.55 else ""
 
 
 def visible(character: str) -> str:
@@ -160,6 +179,49 @@ def contributions(values: NDArray[np.float64], parts: Sequence[str], characters:
     figure.update_xaxes(type="category", tickvals=labels, tickfont=small, tickangle=0, title="character")
     figure.update_yaxes(type="category", tickfont=small, autorange="reversed", dtick=1 if len(parts) < 50 else None)
     figure.update_layout(height=max(260, 90 + 17 * len(parts)), margin={"l": 10, "r": 10, "t": 10, "b": 10})
+    return figure
+
+
+def heat(values: NDArray[np.float64], columns: Sequence[str], rows: Sequence[str], unit: str) -> go.Figure:
+    """A grid of values around zero, the first row on top."""
+    figure = go.Figure(
+        go.Heatmap(
+            z=values,
+            x=list(columns),
+            y=list(rows),
+            colorscale=DIVERGING,
+            reversescale=True,
+            zmid=0,
+            colorbar={"thickness": 10, "title": {"text": unit}},
+            hovertemplate=f"%{{y}}, %{{x}}: %{{z:.4f}} {unit}<extra></extra>",
+        )
+    )
+    figure.update_xaxes(type="category", tickfont={"size": 9})
+    figure.update_yaxes(type="category", autorange="reversed")
+    figure.update_layout(height=140 + 26 * len(rows), margin={"l": 10, "r": 10, "t": 10, "b": 10})
+    return figure
+
+
+def changes(values: Mapping[str, tuple[float, float]], y_title: str) -> go.Figure:
+    """Values around zero with their standard errors, one bar each."""
+    colour = [
+        "rgb({}, {}, {})".format(*(round(255 * p) for p in (_HIGHER if v > 0 else _LOWER))) for v, _ in values.values()
+    ]
+    figure = go.Figure(
+        go.Bar(
+            x=list(values),
+            y=[v for v, _ in values.values()],
+            error_y={"array": [se for _, se in values.values()], "thickness": 1},
+            marker_color=colour,
+            hovertemplate="%{x}: %{y:+.4f} ± %{error_y.array:.4f}<extra></extra>",
+        )
+    )
+    figure.update_layout(
+        height=280,
+        margin={"l": 10, "r": 10, "t": 10, "b": 10},
+        xaxis={"type": "category"},
+        yaxis={"title": y_title, "zeroline": True},
+    )
     return figure
 
 

@@ -78,6 +78,13 @@ def page_table() -> dict[str, list[StreamlitPage]]:
                 url_path="time",
                 help="One slider over a run's snapshots moves everything: loss, vectors, predictions, samples, heads.",
             ),
+            st.Page(
+                "inside/knockout.py",
+                title="Knock-out and patching",
+                icon=":material/toggle_off:",
+                url_path="knockout",
+                help="Switch off heads, layers or skips, or carry activations over, and see what it does.",
+            ),
         ],
         "Use": [
             st.Page(

@@ -11,8 +11,8 @@ from core.inspect.trace import trace
 from core.models.contract import LanguageModel
 from tests.core.test_ablation import LADDER, build
 
-A = torch.tensor([1, 2, 3, 4, 5, 6, 7])
-B = torch.tensor([1, 2, 9, 4, 8, 6, 7])
+A = (1, 2, 3, 4, 5, 6, 7)
+B = (1, 2, 9, 4, 8, 6, 7)
 
 
 @pytest.fixture(params=LADDER)
@@ -21,11 +21,11 @@ def model(request: pytest.FixtureRequest) -> LanguageModel:
 
 
 def test_patching_everything_gives_the_other_prompts_logits(model: LanguageModel):
-    there = trace(model, B[None])
-    run = trace(model, A[None], interventions={"embed": patch(there["embed"])})
+    there = trace(model, torch.tensor([B]))
+    run = trace(model, torch.tensor([A]), interventions={"embed": patch(there["embed"])})
 
     torch.testing.assert_close(run.logits, there.logits)
-    assert not torch.allclose(trace(model, A[None]).logits, there.logits)
+    assert not torch.allclose(trace(model, torch.tensor([A])).logits, there.logits)
 
 
 def test_a_sweep_is_one_patched_run_after_another(model: LanguageModel):

@@ -1,0 +1,117 @@
+"""Knock-out and patching: change what a part of a model says, and see what becomes of the prediction."""
+
+import streamlit as st
+
+from core import runs
+from core.inspect.parts import rungs
+from core.runs import Run
+from core.stages import STAGES
+from pages.ui import state
+from pages.ui.knock_view import knock_view
+from pages.ui.page_table import rung_page
+from pages.ui.patch_view import patch_view
+from pages.ui.run_picker import run_picker
+
+NEWEST = -1  # among the steps of snapshots: the newest weights
+TOOLS = ("knock-out", "patching")
+
+
+def choose() -> Run | None:
+    """Draw the run picker; None, with the reason, if there is nothing to look into."""
+    everything = {run.slug: run for run in runs.list_runs(shipped=True) if not run.damage}
+    fits = {slug: run for slug, run in everything.items() if run.stage in rungs()}
+    asked = everything.get(st.query_params.get(state.RUN, ""))
+    if asked is not None and asked.slug not in fits:
+        names = ", ".join(STAGES[key].title for key in rungs())
+        st.info(
+            f"{asked.name} is a {STAGES[asked.stage].title}: one table, no parts to switch off. With parts: {names}.",
+            icon=":material/toggle_off:",
+        )
+        links({**fits})
+        return None
+    if not fits:
+        st.info(
+            "No run with parts to switch off yet. A small Transformer trains in seconds.", icon=":material/toggle_off:"
+        )
+        links({})
+        return None
+    ready = [slug for slug, run in fits.items() if run.usable]
+    first = next((slug for slug in ready if fits[slug].stage == "transformer"), next(iter(ready or fits)))
+    return run_picker(
+        "Run",
+        fits,
+        first,
+        lambda run: f"{run.name} ({run.stage}) · {run.state}",
+        "Whose parts are switched off: any run of a rung that has some, finished or not.",
+    )
+
+
+def links(fits: dict[str, Run]) -> None:
+    """Lead to runs that have parts, or to the rungs that make them."""
+    for slug, run in list(fits.items())[:5]:
+        st.page_link(
+            "inside/knockout.py",
+            label=f"{run.name} ({run.stage})",
+            query_params={state.RUN: slug},
+            icon=":material/arrow_forward:",
+        )
+    for key in () if fits else rungs():
+        st.page_link(rung_page(key), label=f"Train a {STAGES[key].title}", icon=":material/play_arrow:")
+
+
+def choose_step(run: Run) -> int | None:
+    """Draw the choice of weights. Returns the step of a snapshot, None for the newest weights."""
+    kept = runs.snapshot_steps(run.path)
+    asked = st.query_params.get("step", "")
+    at = int(asked) if asked.isdecimal() and len(asked) < 10 else NEWEST
+    if at not in (NEWEST, *kept):
+        st.warning(f"The weights of step {at:,} are not kept; these are the newest.", icon=":material/history:")
+        at = NEWEST
+        st.query_params.pop("step", None)
+    key = f"knockout.step.{run.slug}"
+    st.session_state[key] = at
+
+    def to_url() -> None:
+        if st.session_state[key] != NEWEST:
+            st.query_params["step"] = str(st.session_state[key])
+        else:
+            st.query_params.pop("step", None)
+
+    chosen = st.selectbox(
+        "Weights",
+        [NEWEST, *reversed(kept)],
+        format_func=lambda s: f"step {s:,}" if s != NEWEST else f"newest, step {run.status.checkpoint_step or 0:,}",
+        key=key,
+        on_change=to_url,
+        help="The newest weights of the run, or those it had at an earlier step.",
+    )
+    return None if chosen == NEWEST else chosen
+
+
+state.notices()
+left, middle, right = st.columns([3, 2, 2], gap="medium")
+with left:
+    run = choose()
+if run is not None and run.usable:
+    with middle:
+        step = choose_step(run)
+    with right:
+        tool = st.segmented_control(
+            "Tool",
+            TOOLS,
+            default=TOOLS[0],
+            required=True,
+            key="tool",
+            bind="query-params",
+            help="Knock-out: switch parts off and measure what that costs. Patching: carry an activation of another "
+            "prompt over into this one.",
+        )
+    (patch_view if tool == TOOLS[1] else knock_view)(run, step)
+elif run is not None:
+    st.info(
+        "This run has no weights yet: they are saved at its first evaluation. "
+        + ("Look again in a moment." if run.state.active else "Train it first."),
+        icon=":material/hourglass_empty:",
+    )
+    if run.state.active:
+        st.button("Look again", icon=":material/refresh:", key="knockout.again", help="Reads the run's folder anew.")

@@ -1,0 +1,142 @@
+"""The knock-out page: the board, the ranking, patching, and what it says to bad input."""
+
+import json
+import time
+from pathlib import Path
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from core import checkpoints, runs
+from core.corpus import load
+from core.inspect import prices
+from core.inspect.ablation import Bench
+from core.runs import Run
+from tests.conftest import make_run
+from tests.pages.test_pages import draw, words
+
+PAGE = "inside/knockout.py"
+
+
+def metric(app: AppTest, label: str) -> str:
+    return next(m.value for m in app.metric if m.label == label)
+
+
+def cells(app: AppTest, key: str) -> dict[str, dict[str, str]]:
+    """The cells of a grid by their keys, as sent to the browser."""
+    found = {}
+    for element in app.get("bidi_component"):
+        if key in element.proto.id:
+            data = json.loads(element.proto.json)
+            found |= {cell["key"]: cell for _, row in data["rows"] for cell in row if cell}
+    return found
+
+
+def test_what_is_switched_off_by_the_link_is_measured(finished: Run):
+    """The address names two parts and the method; the page shows what these cost together, as the core measures it."""
+    app = draw(PAGE, run=finished.slug, off="1.mlp,0.1", method="zero")
+    model, _ = checkpoints.load_model(finished)
+    bench = Bench(model, load())
+    found = bench.effect(["0.1", "1.mlp"], "zero")
+
+    assert not app.error
+    assert metric(app, "Loss without") == f"{bench.loss + found.delta:.4f}"
+    assert metric(app, "Standard error") == f"{found.se:.4f}"
+    assert "head 1 of layer 0, the feed-forward layer of layer 1" in words(app)
+    assert metric(app, "Sum of each alone")
+
+    app.button(key="knockout.reset").click().run()
+    assert "off" not in app.query_params and not [m for m in app.metric if m.label == "Loss without"]
+
+
+def test_ranking_fills_the_board_and_is_there_when_the_page_is_opened_again(finished: Run):
+    app = draw(PAGE, run=finished.slug)
+    app.button(key="knockout.rank").click().run()
+    job = prices.under_way(finished, None, "mean")
+    assert job is not None
+    until = time.monotonic() + 60
+    while not job.ended and time.monotonic() < until:
+        time.sleep(0.1)
+    app = draw(PAGE, run=finished.slug)
+
+    assert app.button(key="knockout.rank").disabled
+    table = app.dataframe[0].value
+    assert list(table["delta"]) == sorted(table["delta"], reverse=True)
+    listed = prices.read(finished, None, "mean")
+    assert listed and set(table["part"]) == set(listed.parts)
+
+
+def test_weights_of_a_step_and_of_one_that_is_gone(finished: Run):
+    step = runs.snapshot_steps(finished.path)[0]
+    app = draw(PAGE, run=finished.slug, step=str(step))
+    assert app.selectbox(key=f"knockout.step.{finished.slug}").value == step and not app.warning
+
+    runs.snapshot_path(finished.path, step).unlink()
+    app.run()
+    assert f"step {step} are not kept" in app.warning[0].value
+    assert not app.error and not app.exception
+
+
+def test_strange_addresses_are_explained(finished: Run):
+    app = draw(PAGE, run=finished.slug, off="9.9,<b>,0.0", step="-3")
+    assert "no part “9.9, <b>”" in app.warning[0].value
+    assert app.query_params["off"] in ("0.0", ["0.0"])
+
+
+def test_a_run_without_parts_leads_to_those_with(finished: Run):
+    run = make_run("bigram")
+    app = draw(PAGE, run=run.slug)
+    assert "one table, no parts" in app.info[0].value
+    assert any(finished.name in link.label for link in app.get("page_link"))
+
+
+def test_a_run_without_weights_says_so():
+    run = make_run("transformer")
+    assert "no weights yet" in draw(PAGE, run=run.slug).info[0].value
+
+
+@pytest.mark.parametrize("stage", ["mlp", "wavenet", "residual"])
+def test_other_rungs_have_boards_and_patches_too(stage: str, home: Path):
+    from core import worker
+
+    run = worker.work(make_run(stage).path)
+    off = {"mlp": "0.layer,back.2", "wavenet": "1.skip_out", "residual": "3.skip"}[stage]
+    app = draw(PAGE, run=run.slug, off=off)
+    assert not app.error and not app.warning
+    assert metric(app, "Loss without")
+    app = draw(PAGE, run=run.slug, tool="patching")
+    assert not app.error and not app.info
+    assert "Where the difference is" in [s.value for s in app.subheader]
+
+
+def test_patching_shows_three_lenses_and_follows_the_address(finished: Run):
+    app = draw(
+        PAGE, run=finished.slug, tool="patching", a="JULIET:\nO Ro", b="ROMEO:\nO Jul", site="resid_post", at="1.11"
+    )
+    assert not app.error and not app.info
+    assert "layer 1 at position 11" in words(app)
+    assert "What each layer would say" in [s.value for s in app.subheader]
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "said"),
+    [
+        ("O Romeo", "O Juliet", "7 and 8 characters"),
+        ("O Romeo", "O Romeo", "same prediction"),
+        ("", "O Romeo", "empty"),
+        ("Рим", "O Romeo", "empty"),
+    ],
+)
+def test_prompts_that_cannot_be_patched_say_why(a: str, b: str, said: str, finished: Run):
+    app = draw(PAGE, run=finished.slug, tool="patching")
+    app.text_area(key="a").set_value(a)
+    app.text_area(key="b").set_value(b).run()
+    assert not app.error and not app.exception
+    assert any(said in info.value for info in app.info)
+
+
+def test_a_long_prompt_is_cut_to_what_is_named(finished: Run):
+    app = draw(PAGE, run=finished.slug, tool="patching")
+    app.text_area(key="a").set_value("x" * 40 + "O Romeo, <b>Romeo</b>")
+    app.text_area(key="b").set_value("O Romeo, Juliet!").run()
+    assert any("shown are the last 16" in c.value for c in app.caption)
