@@ -84,7 +84,7 @@ def test_one_number_a_character_is_drawn_on_a_line():
 
 def test_the_address_chooses_table_map_and_snapshot(trained: Path):
     run = copied(trained, trained.name)
-    app = draw(EMBEDDINGS, run=run.slug, step="2", vectors="position", dimensions="3", metric="euclidean")
+    app = draw(EMBEDDINGS, run=run.slug, step="2", vectors="positions", dimensions="3-D", metric="Euclidean")
 
     assert app.selectbox(key=f"weights.{run.slug}").value == 2
     assert "16 vectors of 16 numbers" in words(app)
