@@ -201,12 +201,13 @@ function build(view) {
   view.barsTitle = element("h4", {}, "Next character");
   view.sampleTitle = element("h4", {}, "What it writes");
   view.sample = element("pre", { tabindex: 0 });
-  const loss = chart(view, "loss", "Loss (nats per character)", 190, drawLoss);
-  const careers = chart(view, "careers", "Careers", 190, drawCareers, view.menu);
+  const loss = chart(view, "loss", "Loss (nats per character)", 170, drawLoss);
+  const careers = chart(view, "careers", "Careers", 170, drawCareers, view.menu);
   careers.append(view.legend, view.said);
   const map = chart(view, "map", "Character vectors", 0, drawPlaces, check(view, "trails", "Trails"));
   map.querySelector("h4").title = HELP.map;
-  map.append(view.spread);
+  view.kinds = element("div", { class: "legend" });
+  map.append(view.kinds, view.spread);
   const board = chart(view, "board", "Attention", -1, drawHeads);
   view.boardNote = element("span", { class: "note" });
   board.append(view.boardNote);
@@ -215,8 +216,7 @@ function build(view) {
     view.stones,
     loss,
     careers,
-    element("div", { class: "grid" }, map, element("section", { class: "bars" }, element("header", {}, view.barsTitle), view.bars), element("section", { class: "text" }, element("header", {}, view.sampleTitle), view.sample)),
-    board,
+    element("div", { class: "grid" }, map, element("section", { class: "bars" }, element("header", {}, view.barsTitle), view.bars), element("section", { class: "text" }, element("header", {}, view.sampleTitle), view.sample), board),
   );
   for (const name of ["loss", "careers"]) {
     const { canvas } = view.charts[name];
@@ -271,12 +271,16 @@ function show(view) {
 }
 
 function showLegend(view) {
+  const { palette } = view.theme;
+  const swatch = ([label, at]) => element("span", {}, element("i", { style: `background:${palette[at % palette.length]}` }), label);
+  const present = view.header.class_names.map((name, i) => [name, i]).filter(([, i]) => view.header.classes.includes(i));
+  view.kinds.replaceChildren(...present.map(swatch));
   const career = view.header.careers[view.career];
   if (!career) return;
   view.charts.careers.box.querySelector("h4").title = career.help;
   const layered = /^\d+\.\d+$/.test(career.lines[0]);
-  const entries = layered ? [...new Set(career.lines.map((l) => +l.split(".")[0]))].map((layer) => [`layer ${layer}`, layer % view.theme.palette.length]) : career.lines.map((label, i) => [label, i % view.theme.palette.length]);
-  view.legend.replaceChildren(...entries.map(([label, at]) => element("span", {}, element("i", { style: `background:${view.theme.palette[at]}` }), label)));
+  const layers = [...new Set(career.lines.map((line) => +line.split(".")[0]))];
+  view.legend.replaceChildren(...(layered ? layers.map((layer) => [`layer ${layer}`, layer]) : career.lines.map((label, i) => [label, i])).map(swatch));
 }
 
 // ---- drawing ---------------------------------------------------------------------------------------------------------

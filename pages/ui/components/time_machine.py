@@ -28,7 +28,7 @@ from core.inspect.projection import classes_of
 from core.runs import Sample
 from pages.ui.charts import SEQUENTIAL, colour_table, visible
 
-BARS = 16
+BARS = 14
 """Characters among the bars: the likeliest at any snapshot."""
 POINTS = 800
 """A curve with more points than this is thinned to means before it is sent."""
