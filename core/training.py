@@ -51,6 +51,16 @@ class Evaluated:
     seconds: float
 
 
+class Diverged(BardlabError):
+    """The loss is no longer a number."""
+
+    def __init__(self, trainer: "Trainer") -> None:
+        super().__init__(
+            f"the loss is no longer a number at step {trainer.done}; "
+            f"lower train.learning_rate (it is {trainer.learning_rate:g}) and start again"
+        )
+
+
 class Trainer:
     """A model, its optimiser and its place in the data: everything that one more step needs."""
 
@@ -72,13 +82,29 @@ class Trainer:
         self.generator = torch.Generator().manual_seed(config.seed)
         self.total = 1 if model.closed_form else config.steps
         self.done = 0
+        self.evaluated = 0
+        """The step of the latest evaluation."""
         self.seconds = 0.0
+        self.idle = 0.0
+        """Seconds held still since the loop began, which do not count as training."""
+        self.report_at: int | None = None
+        """A step that is reported whatever the clock says."""
+        self.rates: dict[int, dict[str, float]] = {}
+        """Learning rates changed on the way: after how many steps, which, to what."""
         self.grad_norm = torch.zeros((), device=device)
 
     @cached_property
     def optimizers(self) -> Optimizers:
         """Made at the first step: torch takes a second to load what its optimisers need."""
         return Optimizers(self.model, self.config)
+
+    @property
+    def learning_rate(self) -> float:
+        """The learning rate set, before the schedule: the configuration's, or what it was changed to on the way."""
+        changed = [
+            r["learning_rate"] for step, r in sorted(self.rates.items()) if step <= self.done and "learning_rate" in r
+        ]
+        return changed[-1] if changed else self.config.learning_rate
 
     @property
     def characters(self) -> int:
@@ -111,6 +137,8 @@ class Trainer:
             self.model.fit(self.train_ids)
             self.done += 1
             return torch.tensor(evaluate(self.model, self.train_ids).loss)
+        for name, value in self.rates.get(self.done, {}).items():
+            self.optimizers.set_rate(name, value)
         x, y = self.batch()
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision is torch.bfloat16):
             logits = self.model(x)  # (B, T, V)
@@ -137,6 +165,7 @@ class Trainer:
             "batches": self.generator.get_state(),
             "torch": torch.get_rng_state(),
             "done": self.done,
+            "evaluated": self.evaluated,
             "seconds": self.seconds,
         }
         if self.device.type == "cuda":
@@ -152,6 +181,7 @@ class Trainer:
         if self.device.type == "cuda" and "cuda" in state:
             torch.cuda.set_rng_state(state["cuda"].cpu(), self.device)
         self.done, self.seconds = state["done"], state["seconds"]
+        self.evaluated = state.get("evaluated", self.done)
 
 
 def train(
@@ -167,40 +197,45 @@ def train(
     val_ids = val_ids.to(trainer.device)
     sampling = SamplingConfig(tokens=max(1, config.sample_chars), seed=config.seed)
     before = trainer.seconds
-    started = time.perf_counter()
+
+    def clock() -> float:
+        return time.perf_counter() - trainer.idle
+
+    started = clock()
 
     def measure() -> Evaluated:
         validation = evaluate(model, val_ids) if trainer.done else None
         sample = [c.id for c in generate(model, prompt, sampling)] if config.sample_chars else []
         diagnostics = model.diagnostics(trainer.train_ids)
         model.train()
-        trainer.seconds = before + time.perf_counter() - started
+        trainer.seconds, trainer.evaluated = before + clock() - started, trainer.done
         return Evaluated(trainer.done, validation, diagnostics, sample, trainer.characters, trainer.seconds)
 
+    def due() -> bool:
+        return trainer.done == trainer.total or trainer.done % config.eval_every == 0
+
     model.train()
+    if trainer.done and due() and trainer.evaluated < trainer.done:
+        yield measure()  # the run was interrupted after the step and before its evaluation
     if trainer.done == 0 and not model.closed_form:
         yield Progress(0, trainer.first_loss(), 0.0, 0.0, 0.0, 0, 0.0)
         yield measure()
     losses: list[Tensor] = []
-    reported = time.perf_counter()
+    reported = clock()
     stopping = False
     while trainer.done < trainer.total and not stopping:
         losses.append(trainer.step())
-        now = time.perf_counter()
-        last = trainer.done == trainer.total
-        due = last or trainer.done % config.eval_every == 0
-        if due or trainer.done == 1 or now - reported >= PROGRESS_INTERVAL:
+        now = clock()
+        asked = trainer.done in (1, trainer.report_at)
+        if due() or asked or now - reported >= PROGRESS_INTERVAL:
             mean = float(torch.stack(losses).mean())
-            now = time.perf_counter()
+            now = clock()
             rate = len(losses) / (now - reported)
             losses.clear()
             reported = now
             trainer.seconds = before + now - started
             if not mean < float("inf") and not model.closed_form:
-                raise BardlabError(
-                    f"the loss is no longer a number at step {trainer.done}; "
-                    f"lower train.learning_rate (it is {config.learning_rate:g}) and start again"
-                )
+                raise Diverged(trainer)
             yield Progress(
                 trainer.done,
                 mean,
@@ -211,6 +246,6 @@ def train(
                 trainer.seconds,
             )
             stopping = should_stop()
-        if due:
+        if due():
             yield measure()
-            reported = time.perf_counter()
+            reported = clock()

@@ -28,13 +28,13 @@ def reader(run: Run) -> MetricsReader:
 
 
 @st.cache_resource(max_entries=4, show_spinner="Loading the model")
-def _model(slug: str, step: int | None, version: float) -> tuple[Any, Any]:
+def _model(slug: str, step: checkpoints.Step | None, version: float) -> tuple[Any, Any]:
     return checkpoints.load_model(runs.find(slug), step)
 
 
-def model(run: Run, step: int | None = None) -> tuple[Any, Any]:
-    """A run's model and tokenizer, loaded again whenever its weights have changed."""
-    file = run.path / runs.WEIGHTS
+def model(run: Run, step: checkpoints.Step | None = None) -> tuple[Any, Any]:
+    """A run's model and tokenizer, loaded again whenever its weights have changed; `step` may be "best"."""
+    file = runs.weights_path(run.path, step)
     return _model(run.slug, step, file.stat().st_mtime if file.exists() else 0.0)
 
 
