@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 CHECKED := core pages tests app.py data
 
-.PHONY: app test unit lint bench pretrained clean
+.PHONY: app test unit lint bench pretrained faults clean
 
 app: $(VENV)/.app
 	$(BIN)/python -m streamlit run app.py
@@ -38,6 +38,9 @@ $(VENV)/.app: $(BIN)/python pyproject.toml constraints.txt
 $(VENV)/.test: $(VENV)/.app
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[test]'
 	touch $@
+
+faults: $(VENV)/.test
+	$(BIN)/python -m tests.faults
 
 clean:
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache

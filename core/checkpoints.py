@@ -1,12 +1,15 @@
 """Weights on disk: written whole or not at all, read without running anything that is in the file."""
 
+import contextlib
 import io
 import json
 import os
 import random
+import zipfile
 import zlib
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -30,24 +33,79 @@ def seed_everything(seed: int) -> None:
     torch.manual_seed(seed)
 
 
-def save(path: Path, trainer: Trainer) -> None:
-    """Write `trainer.pt`, then the newest weights. Raises OSError; what was there before then stays whole."""
-    buffer = io.BytesIO()  # torch.save itself reports a full disk as a RuntimeError about positions
-    torch.save(trainer.state_dict(), buffer)
-    with runs.replacing(path / runs.TRAINER) as file:
-        file.write(buffer.getbuffer())
+Step = int | Literal["best"]
+"""Which kept weights: those of a snapshot's step, or the ones with the lowest validation loss."""
+
+
+@dataclass(frozen=True)
+class Restored:
+    """Where a run goes on from."""
+
+    extra: dict[str, Any] = field(default_factory=dict)
+    """What else was handed to `save_trainer`."""
+    fallback: str | None = None
+    """Why the newest state could not be used, if an older one had to be."""
+
+
+def save(path: Path, trainer: Trainer, extra: dict[str, Any] | None = None) -> None:
+    """Make everything up to this step safe: the newest weights, then the state to resume from. Raises OSError."""
+    save_weights(path, trainer)
+    save_trainer(path, trainer, extra)
+
+
+def save_weights(path: Path, trainer: Trainer) -> None:
+    """Replace the newest weights. Raises OSError; what was there before then stays whole."""
     runs.replace(path / runs.WEIGHTS, _weights(trainer.model, trainer.done), durable=True)
 
 
+def save_trainer(path: Path, trainer: Trainer, extra: dict[str, Any] | None = None) -> None:
+    """Replace `trainer.pt`, keeping the one before it. Raises OSError; what was there before then stays whole.
+
+    A run goes on from this file alone, so it is written last: what a killed worker had written before it belongs to
+    steps that are taken again. The file is a zip archive with a checksum of each of its parts.
+    """
+    buffer = io.BytesIO()  # torch.save itself reports a full disk as a RuntimeError about positions
+    torch.save({**trainer.state_dict(), "extra": extra or {}}, buffer)
+    with runs.replacing(path / runs.TRAINER) as file:
+        file.write(buffer.getbuffer())
+        if (path / runs.TRAINER).exists():
+            _second_name(path / runs.TRAINER, path / runs.PREVIOUS)
+
+
 def snapshot(path: Path, trainer: Trainer) -> None:
-    """Keep a copy of the weights of this step, as a second name of the newest weights where the disk allows it."""
+    """Keep the newest weights as those of this step."""
     target = runs.snapshot_path(path, trainer.done)
     target.parent.mkdir(exist_ok=True)
-    target.unlink(missing_ok=True)
+    _second_name(path / runs.WEIGHTS, target)
+
+
+def keep_best(path: Path) -> None:
+    """Keep the newest weights as the best so far."""
+    _second_name(path / runs.WEIGHTS, path / runs.BEST)
+
+
+def _second_name(source: Path, target: Path) -> None:
+    """Make `target` what `source` is now: a second name where the disk allows it, else a copy.
+
+    The two part again when `source` is replaced, since that gives it a new file.
+    """
+    part = target.with_name(f".{target.name}.{os.getpid()}-link.part")
+    part.unlink(missing_ok=True)
     try:
-        os.link(path / runs.WEIGHTS, target)  # `replace` gives the newest weights a new file each time
+        os.link(source, part)
+        os.replace(part, target)
     except OSError:
-        runs.replace(target, (path / runs.WEIGHTS).read_bytes())
+        runs.replace(target, source.read_bytes(), durable=True)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def tidy(path: Path) -> None:
+    """Remove what a killed worker left half-written. For the worker that holds the run."""
+    for folder in (path, path / runs.SNAPSHOTS):
+        for name in (runs.TRAINER, runs.PREVIOUS, runs.WEIGHTS, runs.BEST, "step-"):
+            for part in folder.glob(f".{name}*.part"):
+                part.unlink(missing_ok=True)
 
 
 def _weights(model: LanguageModel, step: int) -> bytes:
@@ -90,46 +148,59 @@ def fingerprint(run: Run, step: int | None = None) -> str:
         raise BardlabError(f"run {run.slug} has {what}; choose another run or step") from None
 
 
-def load_trainer_state(path: Path) -> dict[str, Any] | None:
-    """Return what `save` wrote, or None if there is nothing yet. Raises BardlabError if the file is damaged."""
-    file = path / runs.TRAINER
-    if not file.exists():
+def load_trainer_state(path: Path) -> tuple[dict[str, Any], str | None] | None:
+    """Return what `save_trainer` wrote and, if the newest file is damaged, why the one before it was taken.
+
+    None if nothing was saved yet. Raises BardlabError if all there is is damaged.
+    """
+    newest, previous = path / runs.TRAINER, path / runs.PREVIOUS
+    if not newest.exists() and not previous.exists():
         return None
     try:
-        state: dict[str, Any] = torch.load(file, map_location="cpu", weights_only=True)
-        _ = state["model"], state["done"]
+        return _read_trainer(newest), None
     except Exception as error:  # torch raises whatever its unpickler meets in a damaged file
-        raise _unusable(file, error) from None
+        reason = f"{newest.name} is damaged ({_first_line(error)})"
+    with contextlib.suppress(Exception):
+        return _read_trainer(previous), reason
+    raise BardlabError(f"{reason}; start a new run with the same settings")
+
+
+def _read_trainer(file: Path) -> dict[str, Any]:
+    with zipfile.ZipFile(file) as archive:
+        if broken := archive.testzip():  # torch itself does not look at the checksums
+            raise ValueError(f"the checksum of {broken} does not agree with its content")
+    state: dict[str, Any] = torch.load(file, map_location="cpu", weights_only=True)
+    _ = state["model"], state["done"]
     return state
 
 
-def restore(path: Path, trainer: Trainer) -> bool:
-    """Put a trainer where `save` left it; False if nothing was saved. Raises BardlabError if the file is damaged."""
-    state = load_trainer_state(path)
-    if state is None:
-        return False
+def restore(path: Path, trainer: Trainer) -> Restored | None:
+    """Put a trainer where `save` left it; None if nothing was saved. Raises BardlabError if all there is is damaged."""
+    found = load_trainer_state(path)
+    if found is None:
+        return None
+    state, fallback = found
     try:
         trainer.load_state_dict(state)
     except Exception as error:  # whatever a state of another shape makes of it
-        raise _unusable(path / runs.TRAINER, error) from None
-    return True
+        raise BardlabError(
+            f"{runs.TRAINER} is damaged ({_first_line(error)}); start a new run with the same settings"
+        ) from None
+    if fallback:
+        os.replace(path / runs.PREVIOUS, path / runs.TRAINER)  # or the next save would keep the damaged one beside it
+    return Restored(state.get("extra", {}), fallback)
 
 
-def _unusable(file: Path, error: Exception) -> BardlabError:
-    return BardlabError(f"{file.name} is damaged ({_first_line(error)}); start a new run with the same settings")
-
-
-def load_model(run: Run, step: int | None = None) -> tuple[LanguageModel, CharTokenizer]:
-    """Load a run's model in evaluation mode on the CPU, with its newest weights or those of a snapshot `step`.
+def load_model(run: Run, step: Step | None = None) -> tuple[LanguageModel, CharTokenizer]:
+    """Load a run's model in evaluation mode on the CPU: its newest weights, those of a snapshot `step`, or the `best`.
 
     Raises BardlabError if the run is damaged or has no weights yet.
     """
     config = run.need()
     file = runs.weights_path(run.path, step)
     if not file.exists():
-        raise BardlabError(
-            f"run {run.slug} has no weights{'' if step is None else f' of step {step}'} yet; train it first"
-        )
+        which = "" if step is None else " kept as the best" if step == "best" else f" of step {step}"
+        raise BardlabError(f"run {run.slug} has no weights{which} yet; train it first")
     with torch.random.fork_rng():
         model = config.rung.build(config.model_config_, len(config.characters))
     try:

@@ -2,6 +2,7 @@
 
 import json
 import sys
+import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -18,6 +19,10 @@ from core.console import summary as _summary
 from core.errors import BardlabError
 from core.runs import Run, State
 from core.sampling import SamplingConfig
+
+WEIGHTS = click.option(
+    "--step", "weights", help="Which weights: the step of a snapshot, or best; the newest by default."
+)
 
 
 def _options_of(config: type[Settings]) -> Callable[[Callable[..., None]], Callable[..., None]]:
@@ -86,12 +91,7 @@ def train(
     """Train a rung, showing progress; Ctrl-C stops and keeps the weights."""
     from core import jobs, launch, texts, worker
 
-    values: dict[str, Any] = {}
-    for assignment in assignments:
-        key, equals, value = assignment.partition("=")
-        if not equals:
-            raise BardlabError(f"--set {assignment!r} has no value; write NAME=VALUE")
-        values[key.strip()] = value
+    values = _pairs(assignments)
     if seed is not None:
         values["train.seed"] = seed
     model, train_values = launch.split_settings(values)
@@ -108,6 +108,17 @@ def train(
             raise
     run = jobs.start(run) if detach else worker.work(run.path)
     _finish(run, as_json)
+
+
+def _pairs(assignments: Sequence[str]) -> dict[str, Any]:
+    """Take NAME=VALUE apart."""
+    values: dict[str, Any] = {}
+    for assignment in assignments:
+        key, equals, value = assignment.partition("=")
+        if not equals:
+            raise BardlabError(f"{assignment!r} has no value; write NAME=VALUE")
+        values[key.strip()] = value
+    return values
 
 
 def _finish(run: Run, as_json: bool) -> None:
@@ -159,6 +170,84 @@ def stop(run: str, as_json: bool) -> None:
 
 @cli.command()
 @click.argument("run")
+@click.option("--at", "step", default=0, type=click.IntRange(0), help="Pause once so many steps are taken; 0: at once.")
+@JSON
+def pause(run: str, step: int, as_json: bool) -> None:
+    """Hold a run still, in memory; continue or step goes on."""
+    from core import jobs
+
+    found = jobs.pause(runs.find(run), step)
+    if step <= found.status.step:
+        found = jobs.wait_for_state(found, State.PAUSED, 60.0)
+    _say(_summary(found), as_json, _line(found))
+
+
+@cli.command("continue")
+@click.argument("run")
+@JSON
+def continue_(run: str, as_json: bool) -> None:
+    """Let a paused run go on."""
+    from core import jobs
+
+    found = jobs.wait_for_state(jobs.proceed(runs.find(run)), State.RUNNING, 5.0)
+    _say(_summary(found), as_json, _line(found))
+
+
+@cli.command()
+@click.argument("run")
+@click.option("--steps", default=1, type=click.IntRange(1), help="How many steps to take; one by default.")
+@JSON
+def step(run: str, steps: int, as_json: bool) -> None:
+    """Let a paused run take a step and pause again."""
+    from core import jobs
+
+    before = runs.find(run)
+    found = jobs.single_step(before, steps)
+    until = time.monotonic() + 600.0
+    while found.state.active and found.status.step < before.status.step + steps and time.monotonic() < until:
+        time.sleep(0.05)
+        found = runs.read(found.path)
+    found = jobs.wait_for_state(found, State.PAUSED, 60.0)
+    _say(_summary(found), as_json, _line(found))
+
+
+@cli.command("set")
+@click.argument("run")
+@click.argument("assignments", nargs=-1, required=True, metavar="NAME=VALUE...")
+@JSON
+def set_(run: str, assignments: Sequence[str], as_json: bool) -> None:
+    """Change the learning rate of a run under way: train.learning_rate=0.001."""
+    from core import jobs, launch
+
+    model, train_values = launch.split_settings(_pairs(assignments))
+    if model:
+        raise BardlabError(f"model.{next(iter(model))} cannot be changed while a run is under way; start a new run")
+    found = jobs.change(runs.find(run), train_values)
+    _say({**_summary(found), "changed": train_values}, as_json, f"{found.slug}: {', '.join(assignments)}")
+
+
+@cli.command()
+@click.argument("run", required=False)
+@click.option("--first", is_flag=True, help="Move RUN to the front.")
+@click.option("--up", is_flag=True, help="Move RUN forward by one place.")
+@click.option("--down", is_flag=True, help="Move RUN back by one place.")
+@JSON
+def queue(run: str | None, first: bool, up: bool, down: bool, as_json: bool) -> None:
+    """List the runs that wait for a device, in their order, or move one of them."""
+    from core import devices
+
+    moves = [places for places, asked in ((1_000_000, first), (1, up), (-1, down)) if asked]
+    if len(moves) > 1 or bool(moves) != bool(run):
+        raise BardlabError("name a run and one of --first, --up and --down, or nothing to list the queue")
+    if run:
+        devices.move(runs.find(run), moves[0])
+    line = devices.queue()
+    text = "\n".join(f"{place:>3}  {_line(waiting)}" for place, waiting in enumerate(line, 1)) or "no run is waiting"
+    _say([_summary(waiting) for waiting in line], as_json, text)
+
+
+@cli.command()
+@click.argument("run")
 @JSON
 def resume(run: str, as_json: bool) -> None:
     """Go on with a stopped, failed or lost run where it was."""
@@ -190,10 +279,20 @@ def delete(run: str, as_json: bool) -> None:
     _say({"run": found.slug, "deleted": True}, as_json, f"deleted {found.slug}")
 
 
+def _which(weights: str | None) -> Any:
+    """Read the option of the weights to use."""
+    if weights is None or weights == "best":
+        return weights
+    if not weights.isdecimal():
+        raise BardlabError(f"--step {weights!r} is neither a step nor best")
+    return int(weights)
+
+
 @cli.command()
 @click.argument("run")
+@WEIGHTS
 @JSON
-def evaluate(run: str, as_json: bool) -> None:
+def evaluate(run: str, weights: str | None, as_json: bool) -> None:
     """Measure the validation loss over the whole split, in nats and bits per character."""
     from core import checkpoints
     from core.corpus import load
@@ -202,7 +301,7 @@ def evaluate(run: str, as_json: bool) -> None:
     found = runs.find(run)
     config = found.need()
     corpus = load(config.corpus)
-    model, tokenizer = checkpoints.load_model(found)
+    model, tokenizer = checkpoints.load_model(found, _which(weights))
     if tokenizer.chars != corpus.tokenizer.chars:
         raise BardlabError(f"{found.slug} was trained on another alphabet than that of {corpus.name}")
     result = measure(model, corpus.val_ids)
@@ -218,14 +317,15 @@ def evaluate(run: str, as_json: bool) -> None:
 @click.argument("run")
 @click.option("--prompt", default="\n", help="Text to go on from; a line break by default.")
 @_options_of(SamplingConfig)
+@WEIGHTS
 @JSON
-def sample(run: str, prompt: str, as_json: bool, **settings: Any) -> None:
+def sample(run: str, prompt: str, weights: str | None, as_json: bool, **settings: Any) -> None:
     """Write text with a trained run."""
     from core import checkpoints
     from core.sampling import generate
 
     config = SamplingConfig.parse(settings)
-    model, tokenizer = checkpoints.load_model(runs.find(run))
+    model, tokenizer = checkpoints.load_model(runs.find(run), _which(weights))
     if not prompt:
         raise BardlabError("the prompt is empty; give at least one character, such as a line break")
     ids = tokenizer.encode(prompt)

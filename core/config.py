@@ -279,3 +279,12 @@ class TrainConfig(Settings):
         le=2**31 - 1,
         step=1,
     )
+    patience: int = setting(
+        0,
+        "Ends the run early when this many evaluations in a row have brought no better validation loss. 0 never does. "
+        "The best weights are kept in any case.",
+        ge=0,
+        le=100,
+        step=1,
+        advanced=True,
+    )

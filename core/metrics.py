@@ -7,9 +7,13 @@ from threading import Lock
 
 import numpy as np
 from numpy.typing import NDArray
-from tensorboard.backend.event_processing.event_file_loader import LegacyEventFileLoader
+from tensorboard.backend.event_processing.event_file_loader import RawEventFileLoader
 from tensorboard.compat.proto.event_pb2 import Event, SessionLog
-from tensorboard.compat.proto.summary_pb2 import Summary
+from tensorboard.compat.proto.summary_pb2 import Summary, SummaryMetadata
+from tensorboard.compat.proto.tensor_pb2 import TensorProto
+from tensorboard.compat.proto.tensor_shape_pb2 import TensorShapeProto
+from tensorboard.compat.proto.types_pb2 import DT_STRING
+from tensorboard.compat.tensorflow_stub.pywrap_tensorflow import masked_crc32c
 from tensorboard.summary.writer.event_file_writer import EventFileWriter
 
 TRAIN_LOSS, VAL_LOSS, SECONDS, CHARACTERS = "train/loss", "val/loss", "time/seconds", "time/characters"
@@ -35,6 +39,14 @@ class MetricsWriter:
         self._writer.add_event(Event(step=step, wall_time=time.time(), summary=Summary(value=rows)))
         if time.monotonic() - self._flushed > 0.5:
             self.flush()
+
+    def say(self, step: int, tag: str, text: str) -> None:
+        """Add a remark, which TensorBoard shows among its texts."""
+        about = SummaryMetadata(plugin_data=SummaryMetadata.PluginData(plugin_name="text"))
+        one = TensorShapeProto(dim=[TensorShapeProto.Dim(size=1)])
+        tensor = TensorProto(dtype=DT_STRING, tensor_shape=one, string_val=[text.encode()])
+        value = Summary.Value(tag=tag, metadata=about, tensor=tensor)
+        self._writer.add_event(Event(step=step, wall_time=time.time(), summary=Summary(value=[value])))
 
     def flush(self) -> None:
         """Make everything added so far visible to readers. Raises OSError if it cannot be written."""
@@ -64,7 +76,10 @@ class MetricsReader:
         self.folder = folder
         self.generation = 0
         """Grows when points are taken back because the run was resumed from an earlier step."""
-        self._loaders: dict[Path, LegacyEventFileLoader] = {}
+        self.damage: str | None = None
+        """What cannot be read of the files, if anything; not a last record that is half written."""
+        self._loaders: dict[Path, RawEventFileLoader] = {}
+        self._read: dict[Path, int] = {}
         self._points: dict[str, tuple[list[int], list[float]]] = {}
         self._arrays: dict[str, tuple[NDArray[np.float64], NDArray[np.float64]]] = {}
         self._lock = Lock()
@@ -74,15 +89,33 @@ class MetricsReader:
         with self._lock:
             for path in sorted(self.folder.glob("events.out.tfevents.*")):
                 if path not in self._loaders:
-                    self._loaders[path] = LegacyEventFileLoader(str(path))
-                for event in self._loaders[path].Load():
-                    self._take(event)
+                    self._loaders[path] = RawEventFileLoader(str(path))
+                    self._read[path] = 0
+                for record in self._loaders[path].Load():
+                    self._read[path] += len(record) + 16  # its length and two checksums stand around it
+                    self._take(Event.FromString(record))
+            self.damage = next((found for path in self._loaders if (found := self._damage(path))), None)
         return self
+
+    def _damage(self, path: Path) -> str | None:
+        """Say from where on a file cannot be read."""
+        at, size = self._read[path], path.stat().st_size if path.exists() else 0
+        if at >= size:
+            return None
+        with path.open("rb") as file:
+            file.seek(at)
+            length, check = file.read(8), file.read(4)
+        whole = len(check) == 4 and masked_crc32c(length) == int.from_bytes(check, "little")
+        if len(check) < 4 or (whole and at + 16 + int.from_bytes(length, "little") > size):
+            return None
+        return f"{path.name} is damaged: {size - at:,} of its {size:,} bytes cannot be read"
 
     def _take(self, event: Event) -> None:
         if event.HasField("session_log") and event.session_log.status == SessionLog.START:
             self._purge(event.step)
         for value in event.summary.value:
+            if not value.HasField("simple_value"):
+                continue
             steps, values = self._points.setdefault(value.tag, ([], []))
             steps.append(event.step)
             values.append(value.simple_value)

@@ -41,6 +41,13 @@ class Optimizers:
             part.step()
             part.zero_grad(set_to_none=True)
 
+    def set_rate(self, name: str, value: float) -> None:
+        """Change `learning_rate` or `muon_learning_rate` from the next step on; warm-up and cool-down still apply."""
+        for part in self.parts:
+            if isinstance(part, Muon) == (name == "muon_learning_rate"):
+                for group in part.param_groups:
+                    group["peak_lr"] = value
+
     @property
     def learning_rate(self) -> float:
         """The rate of the latest step, of the first optimiser."""

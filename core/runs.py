@@ -6,12 +6,15 @@ A run is a folder of files in standard formats; whoever shows it reads them, who
     status.json        where it is now; replaced atomically by the worker, about twice a second
     label.json         what the learner says of it: its name, a note, whether it is pinned
     events.out.tfevents.*   every curve, as TensorBoard event files
-    trainer.pt         all that a resumed run needs; model.safetensors: the newest weights for everybody else
+    trainer.pt         all that a resumed run needs; trainer.previous.pt: the one before it
+    model.safetensors  the newest weights for everybody else; best.safetensors: those of the lowest validation loss
     snapshots/         weights along the way
     knockouts/         what each part of the model is worth, measured on these weights
     samples.jsonl      text written at each evaluation
+    alerts.jsonl       what the worker noticed (core/alerts.py)
+    changes.jsonl      settings changed on the way; requests to the worker lie beside it (core/controls.py)
     log.txt            what the worker printed
-    lock               held by the worker for as long as it lives;  stop: a request to stop
+    lock               held by the worker for as long as it lives
 """
 
 import contextlib
@@ -28,22 +31,25 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Literal
 
+import psutil
 from filelock import FileLock, Timeout
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from core import paths, stages
 from core.config import Device, Settings, TrainConfig
 from core.errors import BardlabError
+from core.meters import Meters
 from core.stages import Stage
 
 CONFIG, STATUS, LABEL, SAMPLES, LOG = "config.json", "status.json", "label.json", "samples.jsonl", "log.txt"
-TRAINER, WEIGHTS, SNAPSHOTS, KNOCKOUTS = "trainer.pt", "model.safetensors", "snapshots", "knockouts"
-LOCK, STOP, RESERVE = "lock", "stop", ".reserve"
+TRAINER, PREVIOUS = "trainer.pt", "trainer.previous.pt"
+WEIGHTS, BEST, SNAPSHOTS, KNOCKOUTS = "model.safetensors", "best.safetensors", "snapshots", "knockouts"
+LOCK, STOP, PAUSE, TURN, LAUNCHED, RESERVE = "lock", "stop", "pause", "turn", "launched", ".reserve"
 SPEED = ".speed.json"  # beside the runs: how fast this machine was
 LONGEST_NAME, LONGEST_NOTE = 60, 2000
-START_GRACE = 20.0  # seconds a fresh job may take until its worker holds the lock
+START_GRACE = 20.0  # seconds a fresh job may take until its worker holds the lock, if that is not known to be alive
 
 
 class State(StrEnum):
@@ -51,6 +57,7 @@ class State(StrEnum):
 
     QUEUED = "queued"
     RUNNING = "running"
+    PAUSED = "paused"
     STOPPING = "stopping"
     FINISHED = "finished"
     STOPPED = "stopped"
@@ -60,7 +67,7 @@ class State(StrEnum):
     @property
     def active(self) -> bool:
         """True while a worker is, or should be, busy with the run."""
-        return self in (State.QUEUED, State.RUNNING, State.STOPPING)
+        return self in (State.QUEUED, State.RUNNING, State.PAUSED, State.STOPPING)
 
 
 class RunConfig(BaseModel):
@@ -105,6 +112,8 @@ class Status(BaseModel):
     message: str = ""
     device: str = ""
     pid: int | None = None
+    born: float | None = None
+    """When the process `pid` was made: a later process with the same number is another one."""
     queued: float = 0.0
     started: float | None = None
     ended: float | None = None
@@ -120,6 +129,7 @@ class Status(BaseModel):
     best_val_loss: float | None = None
     best_step: int | None = None
     checkpoint_step: int | None = None
+    meters: Meters | None = None
 
 
 @dataclass(frozen=True)
@@ -190,12 +200,12 @@ def read(path: Path) -> Run:
     except (OSError, ValidationError, UnicodeDecodeError) as error:
         damage, config = _reason(CONFIG, error), None
     try:
-        status = Status.model_validate_json((path / STATUS).read_bytes())
+        status = read_status(path)
     except (OSError, ValidationError, UnicodeDecodeError) as error:
         damage = damage or _reason(STATUS, error)
     label = _label(path)
-    if not damage and status.checkpoint_step is not None and not _filled(path / WEIGHTS):
-        damage = f"{WEIGHTS} is missing or empty"
+    if not damage and (status.checkpoint_step is not None or (path / WEIGHTS).exists()):
+        damage = _weights_damage(path / WEIGHTS)
     name = " ".join(_shown(label.get("name")).split())[:LONGEST_NAME] or path.name
     note = _shown(label.get("note"))[:LONGEST_NOTE]
     return Run(path, name, config, _as_seen(path, status), damage, note, label.get("pinned") is True)
@@ -225,11 +235,36 @@ def _reason(file: str, error: Exception) -> str:
     return f"{file} cannot be read: {error}"
 
 
-def _filled(path: Path) -> bool:
+_judged: dict[tuple[int, int, int, int], str | None] = {}
+
+
+def _weights_damage(path: Path) -> str | None:
+    """Say what is wrong with a weights file as far as its size shows; loading it checks every number."""
     try:
-        return path.stat().st_size > 0
+        with path.open("rb") as file:
+            about = os.fstat(file.fileno())
+            if not about.st_size:
+                return f"{WEIGHTS} is missing or empty"
+            key = (about.st_dev, about.st_ino, about.st_size, about.st_mtime_ns)
+            if key not in _judged:
+                if len(_judged) > 4096:
+                    _judged.clear()
+                _judged[key] = _size_damage(file, about.st_size)
+            return _judged[key]
     except OSError:
-        return False
+        return f"{WEIGHTS} is missing or empty"
+
+
+def _size_damage(file: IO[bytes], size: int) -> str | None:
+    """Compare a safetensors file's size with what its header announces."""
+    length = int.from_bytes(file.read(8), "little")
+    try:
+        header = json.loads(file.read(length)) if length < size else {}
+        ends = [int(entry["data_offsets"][1]) for name, entry in header.items() if name != "__metadata__"]
+    except (ValueError, TypeError, LookupError, AttributeError, RecursionError):
+        return f"{WEIGHTS}: its header cannot be read"
+    wanted = 8 + length + max(ends, default=0)
+    return None if size == wanted else f"{WEIGHTS}: it has {size:,} bytes where its header announces {wanted:,}"
 
 
 def _as_seen(path: Path, status: Status) -> Status:
@@ -238,15 +273,40 @@ def _as_seen(path: Path, status: Status) -> Status:
         return status
     if is_alive(path):
         return status.model_copy(update={"state": State.STOPPING}) if stop_requested(path) else status
-    if status.state is State.QUEUED and time.time() - status.queued < START_GRACE:
-        return status
+    if status.state is State.QUEUED:
+        coming = _worker_comes(path)
+        if coming or (coming is None and time.time() - status.queued < START_GRACE):
+            return status
     with contextlib.suppress(OSError, ValidationError):  # it may have ended between the two looks
-        status = Status.model_validate_json((path / STATUS).read_bytes())
+        status = read_status(path)
     if not status.state.active:
         return status
     where = f"step {status.checkpoint_step}" if status.checkpoint_step is not None else "the start"
     message = f"the worker died; Resume goes on from {where}"
     return status.model_copy(update={"state": State.LOST, "message": message, "eta_seconds": None})
+
+
+def read_status(path: Path) -> Status:
+    """Return a run's status as it was written. Raises OSError, or ValidationError if it is damaged."""
+    return Status.model_validate_json((path / STATUS).read_bytes())
+
+
+def _worker_comes(path: Path) -> bool | None:
+    """True if the process that is to become the run's worker lives, None if nobody said which one it is."""
+    try:
+        pid, born = json.loads((path / LAUNCHED).read_bytes())
+        return same_process(int(pid), float(born))
+    except (OSError, ValueError, TypeError):
+        return None
+
+
+def same_process(pid: int, born: float) -> bool:
+    """True if process `pid` lives and is the one made at time `born`: numbers are given out again."""
+    try:
+        process = psutil.Process(pid)
+        return abs(process.create_time() - born) < 5.0 and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.Error:
+        return False
 
 
 def is_alive(path: Path) -> bool:
@@ -272,11 +332,15 @@ def is_busy(run: Run) -> bool:
 
 def list_runs(*, shipped: bool = False) -> list[Run]:
     """List the learner's runs, newest first; with `shipped`, those that came with the product after them."""
-    folders = _folders(paths.runs())
     found = sorted(
-        (read(p) for p in folders), key=lambda r: (r.config.created if r.config else "", r.slug), reverse=True
+        (read(p) for p in folders()), key=lambda r: (r.config.created if r.config else "", r.slug), reverse=True
     )
     return found + ([read(p) for p in _folders(paths.pretrained())] if shipped else [])
+
+
+def folders() -> list[Path]:
+    """List the folders of the learner's own runs, by name."""
+    return _folders(paths.runs())
 
 
 def _folders(parent: Path) -> list[Path]:
@@ -297,9 +361,9 @@ def find(reference: str) -> Run:
             shipped = ", ".join(f"pretrained/{p.name}" for p in _folders(paths.pretrained())) or "none"
             raise BardlabError(f"no run {reference!r} ships with the product; these do: {shipped}")
         return read(path)
-    folders = _folders(paths.runs())
-    fits = [p for p in folders if p.name == reference] or [p for p in folders if read(p).name == reference]
-    fits = fits or [p for p in folders if reference and p.name.startswith(reference)]
+    mine = folders()
+    fits = [p for p in mine if p.name == reference] or [p for p in mine if read(p).name == reference]
+    fits = fits or [p for p in mine if reference and p.name.startswith(reference)]
     if len(fits) == 1:
         return read(fits[0])
     if fits:
@@ -416,9 +480,21 @@ def replacing(path: Path, *, durable: bool = True) -> Iterator[IO[bytes]]:
                 file.flush()
                 os.fsync(file.fileno())
         os.replace(part, path)
+        if durable:
+            _sync_folder(path.parent)
     except BaseException:
         part.unlink(missing_ok=True)
         raise
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make a rename outlast a power cut."""
+    with contextlib.suppress(OSError):  # not every file system can
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
 
 
 def write_status(path: Path, status: Status) -> None:
@@ -441,7 +517,8 @@ def hold(path: Path) -> FileLock:
 
 def request_stop(run: Run) -> None:
     """Ask the worker to finish its step, save and end."""
-    (run.path / STOP).touch()
+    if not stop_requested(run.path):  # the first request counts from when it was made
+        (run.path / STOP).touch()
 
 
 def stop_requested(path: Path) -> bool:
@@ -449,14 +526,16 @@ def stop_requested(path: Path) -> bool:
     return (path / STOP).exists()
 
 
-def clear_stop(path: Path) -> None:
-    """Withdraw a request to stop."""
-    (path / STOP).unlink(missing_ok=True)
+def clear_requests(path: Path) -> None:
+    """Withdraw all requests: to stop, to hold still, to take another turn."""
+    for name in (STOP, PAUSE, TURN):
+        (path / name).unlink(missing_ok=True)
 
 
 def queue_again(run: Run) -> None:
     """Put a run that ended before its last step back into state queued."""
-    clear_stop(run.path)
+    clear_requests(run.path)
+    (run.path / LAUNCHED).unlink(missing_ok=True)
     if not (run.path / RESERVE).exists():
         with contextlib.suppress(OSError):
             replace(run.path / RESERVE, bytes(65_536))
@@ -466,6 +545,7 @@ def queue_again(run: Run) -> None:
         "message": "waiting for a worker",
         "ended": None,
         "pid": None,
+        "born": None,
     }
     write_status(run.path, run.status.model_copy(update=update))
 
@@ -547,9 +627,9 @@ def snapshot_path(path: Path, step: int) -> Path:
     return path / SNAPSHOTS / f"step-{step:06d}.safetensors"
 
 
-def weights_path(path: Path, step: int | None = None) -> Path:
-    """Return where the newest weights are, or those of a snapshot `step`."""
-    return path / WEIGHTS if step is None else snapshot_path(path, step)
+def weights_path(path: Path, step: int | Literal["best"] | None = None) -> Path:
+    """Return the file of the newest weights, of a snapshot `step`, or of the best on the validation split."""
+    return path / WEIGHTS if step is None else path / BEST if step == "best" else snapshot_path(path, step)
 
 
 def knockouts_path(path: Path, step: int | None, method: str) -> Path:

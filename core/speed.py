@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
+import psutil
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -98,6 +99,25 @@ def cost(stage: Stage, model: Settings, train: TrainConfig, vocab_size: int) -> 
     steps = 1 if shape.closed_form else train.steps
     flops = shape.flops if shape.closed_form else 3.0 * shape.flops * train.batch_size
     return Cost(shape.parameters, shape.parts, shape.window, steps, flops, memory, shape.grows_with_text)
+
+
+def fitting_batch(config: RunConfig, device: str) -> int:
+    """Estimate the largest batch of a run that fits a device's memory, a half of the one that did not at most.
+
+    Zero if not even one sequence would. A tenth of the memory is left to what the estimate does not know of.
+    """
+    one, two = (
+        cost(
+            config.rung,
+            config.model_config_,
+            config.train.model_copy(update={"batch_size": size}),
+            len(config.characters),
+        ).memory_bytes
+        for size in (1, 2)
+    )
+    room = 0.9 * torch.cuda.mem_get_info()[1] if device == "cuda" else 0.9 * psutil.virtual_memory().total
+    fits = math.floor((room - (2 * one - two)) / max(1, two - one))
+    return max(0, min(fits, config.train.batch_size // 2))
 
 
 # --- seconds ---------------------------------------------------------------------------------------------------------

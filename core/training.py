@@ -58,6 +58,17 @@ class Evaluated:
     seconds: float
 
 
+class Diverged(BardlabError):
+    """The loss is no longer a number; says at which step, and which settings to lower."""
+
+    def __init__(self, trainer: "Trainer") -> None:
+        config = trainer.config
+        lower = f"train.learning_rate (it is {trainer.learning_rate:g})"
+        if config.optimizer == "muon" and any(True for _ in trainer.model.hidden_matrices()):
+            lower += f" or train.muon_learning_rate (it is {config.muon_learning_rate:g})"
+        super().__init__(f"the loss is no longer a number at step {trainer.done}; lower {lower} and start again")
+
+
 class Trainer:
     """A model, its optimiser and its place in the data: everything that one more step needs."""
 
@@ -79,7 +90,15 @@ class Trainer:
         self.generator = torch.Generator().manual_seed(config.seed)
         self.total = 1 if model.closed_form else config.steps
         self.done = 0
+        self.evaluated = 0
+        """The step of the latest evaluation."""
         self.seconds = 0.0
+        self.idle = 0.0
+        """Seconds held still since the loop began, which do not count as training."""
+        self.report_at: int | None = None
+        """A step that is reported whatever the clock says."""
+        self.rates: dict[int, dict[str, float]] = {}
+        """Learning rates changed on the way: after how many steps, which, to what."""
         self.grad_norm = torch.zeros((), device=device)
 
     @cached_property
@@ -101,6 +120,14 @@ class Trainer:
         """
         trained = self.config.eval_every * self.config.batch_size * self.window
         return spread_slice(self.train_ids, max(2048, min(20_000, 3 * trained // 100)))
+
+    @property
+    def learning_rate(self) -> float:
+        """The learning rate set, before the schedule: the configuration's, or what it was changed to on the way."""
+        changed = [
+            r["learning_rate"] for step, r in sorted(self.rates.items()) if step <= self.done and "learning_rate" in r
+        ]
+        return changed[-1] if changed else self.config.learning_rate
 
     @property
     def characters(self) -> int:
@@ -146,6 +173,8 @@ class Trainer:
             self.done += 1
             some = self.train_ids[:LOOKED_BACK_AT] if self.model.grows_with_text else self.train_ids
             return torch.tensor(evaluate(self.model, some).loss)
+        for name, value in self.rates.get(self.done, {}).items():
+            self.optimizers.set_rate(name, value)
         watched = self.monitor.due(self.done + 1)
         x, y = self.batch()
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision is torch.bfloat16):
@@ -177,6 +206,7 @@ class Trainer:
             "batches": self.generator.get_state(),
             "torch": torch.get_rng_state(),
             "done": self.done,
+            "evaluated": self.evaluated,
             "seconds": self.seconds,
         }
         if self.device.type == "cuda":
@@ -192,15 +222,7 @@ class Trainer:
         if self.device.type == "cuda" and "cuda" in state:
             torch.cuda.set_rng_state(state["cuda"].cpu(), self.device)
         self.done, self.seconds = state["done"], state["seconds"]
-
-
-def diverged(trainer: Trainer) -> BardlabError:
-    """Say in one line that the loss is no longer a number, and which settings to lower."""
-    config = trainer.config
-    lower = f"train.learning_rate (it is {config.learning_rate:g})"
-    if config.optimizer == "muon" and any(True for _ in trainer.model.hidden_matrices()):
-        lower += f" or train.muon_learning_rate (it is {config.muon_learning_rate:g})"
-    return BardlabError(f"the loss is no longer a number at step {trainer.done}; lower {lower} and start again")
+        self.evaluated = state.get("evaluated", self.done)
 
 
 def train(
@@ -216,45 +238,53 @@ def train(
     val_ids = val_ids.to(trainer.device)
     sampling = SamplingConfig(tokens=max(1, config.sample_chars), seed=config.seed)
     before = trainer.seconds
-    started = time.perf_counter()
+
+    def clock() -> float:
+        return time.perf_counter() - trainer.idle
+
+    started = clock()
 
     def measure() -> Evaluated:
         validation = evaluate(model, val_ids) if trainer.done else None
         if validation and not math.isfinite(validation.loss) and not model.closed_form:
-            raise diverged(trainer)
+            raise Diverged(trainer)
         training = evaluate(model, trainer.training_slice) if trainer.done and not model.closed_form else None
         try:
             sample = [c.id for c in generate(model, prompt, sampling)] if config.sample_chars else []
         except RuntimeError as error:  # torch refuses to draw from chances that are NaN
-            raise diverged(trainer) if "probability tensor" in str(error) else error from None
+            raise Diverged(trainer) if "probability tensor" in str(error) else error from None
         diagnostics = model.diagnostics(trainer.train_ids)
         model.train()
-        trainer.seconds = before + time.perf_counter() - started
+        trainer.seconds, trainer.evaluated = before + clock() - started, trainer.done
         trainer.monitor.away()
         return Evaluated(trainer.done, validation, training, diagnostics, sample, trainer.characters, trainer.seconds)
 
+    def due() -> bool:
+        return trainer.done == trainer.total or trainer.done % config.eval_every == 0
+
     model.train()
+    if trainer.done and due() and trainer.evaluated < trainer.done:
+        yield measure()  # the run was interrupted after the step and before its evaluation
     if trainer.done == 0 and not model.closed_form:
         yield Progress(0, trainer.first_loss(), 0.0, 0.0, 0.0, 0, 0.0)
         yield measure()
     losses: list[Tensor] = []
-    reported = time.perf_counter()
+    reported = clock()
     stopping = False
     while trainer.done < trainer.total and not stopping:
         losses.append(trainer.step())
-        now = time.perf_counter()
-        last = trainer.done == trainer.total
-        due = last or trainer.done % config.eval_every == 0
+        now = clock()
         measured = trainer.monitor.take()
-        if due or measured or trainer.done == 1 or now - reported >= PROGRESS_INTERVAL:
+        asked = trainer.done in (1, trainer.report_at)
+        if due() or asked or measured or now - reported >= PROGRESS_INTERVAL:
             mean = float(torch.stack(losses).mean())
-            now = time.perf_counter()
+            now = clock()
             rate = len(losses) / (now - reported)
             losses.clear()
             reported = now
             trainer.seconds = before + now - started
             if not mean < float("inf") and not model.closed_form:
-                raise diverged(trainer)
+                raise Diverged(trainer)
             yield Progress(
                 trainer.done,
                 mean,
@@ -266,6 +296,6 @@ def train(
                 measured,
             )
             stopping = should_stop()
-        if due:
+        if due():
             yield measure()
-            reported = time.perf_counter()
+            reported = clock()

@@ -8,46 +8,71 @@ says what happened. It prints to the run's log file, never into a pipe that some
 import math
 import os
 import select
-import signal
 import sys
 import time
 import traceback
 from collections import deque
 from collections.abc import Callable
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
+import psutil
 import torch
-from filelock import Timeout
+from filelock import FileLock, Timeout
 from tqdm import tqdm
 
-from core import checkpoints, devices, runs
+from core import alerts, checkpoints, controls, devices, jobs, runs
+from core.alerts import Alert, Watch
+from core.checkpoints import Restored
 from core.corpus import Corpus
 from core.corpus import load as load_corpus
+from core.desk import Desk, Interrupt, Place, StopNow
 from core.errors import BardlabError
+from core.meters import Meter
 from core.metrics import CHARACTERS, SECONDS, TRAIN_EVAL_LOSS, TRAIN_LOSS, VAL_LOSS, MetricsWriter
 from core.models.contract import parameter_count
 from core.runs import Run, RunConfig, Sample, State, Status
-from core.speed import known, probe
+from core.speed import fitting_batch, known, probe
 from core.speed import record as record_speed
 from core.stages import STAGES
-from core.training import Evaluated, Progress, Trainer, diverged, train
+from core.training import Diverged, Evaluated, Progress, Trainer, train
 
 CHECKPOINT_SECONDS = 30.0  # besides every evaluation, the state to resume from is at most this old
+METER_SECONDS = 1.0
+KEPT = ("train_loss", "val_loss", "impossible", "best_val_loss", "best_step")
+"""What a resumed run says of itself until it has something new to say."""
 
 
 class Recorder:
     """Writes what the training loop reports into the run folder."""
 
-    def __init__(self, path: Path, config: RunConfig, status: Status, trainer: Trainer, corpus: Corpus) -> None:
+    def __init__(
+        self,
+        path: Path,
+        config: RunConfig,
+        status: Status,
+        trainer: Trainer,
+        corpus: Corpus,
+        restored: Restored | None = None,
+    ) -> None:
         self.path, self.config, self.status, self.trainer, self.corpus = path, config, status, trainer, corpus
         kept = trainer.done or -1  # what a worker that died had shown after this step will be made again
         self.metrics = MetricsWriter(path, resume_step=kept)
         runs.drop_samples_after(path, kept)
+        alerts.drop_after(path, kept)
+        self.watch = Watch()
+        if restored:
+            self.watch.load_state_dict(restored.extra.get("watch", {}))
+            for name, value in restored.extra.get("status", {}).items():
+                setattr(status, name, value)
         self.bar = tqdm(total=trainer.total, initial=trainer.done, unit="step", mininterval=1.0, desc=config.stage)
         self._wrote = self._saved = time.monotonic()
+        self._metered = 0.0
+        self.meter = Meter(trainer.device.type)
         self.speed = _Speed()
+        if restored and restored.fallback:
+            text = f"{restored.fallback}; the run went on from the state before it, of step {trainer.done}"
+            self.tell(Alert(trainer.done, "checkpoint", text))
 
     def progress(self, event: Progress) -> None:
         """Store one point of the training curve."""
@@ -55,6 +80,8 @@ class Recorder:
         values = {TRAIN_LOSS: event.train_loss, SECONDS: event.seconds, CHARACTERS: float(event.characters)}
         values |= {"train/lr": event.learning_rate, "train/grad_norm": event.grad_norm, **event.measured}
         self.metrics.add(event.step, values)
+        if alert := self.watch.progress(event.step, event.train_loss):
+            self.tell(alert)
         self.status.step, self.status.train_loss = event.step, event.train_loss
         self.status.seconds, self.status.characters = event.seconds, event.characters
         self.bar.update(event.step - self.bar.n)
@@ -77,38 +104,64 @@ class Recorder:
         if self.status.tokens_per_second:
             values["train/tokens_per_second"] = self.status.tokens_per_second
         self.metrics.add(event.step, values)
-        self.metrics.flush()
         status = self.status
         status.step, status.impossible = event.step, result.impossible if result else 0
         status.parameters = parameter_count(self.trainer.model)  # counting finds as many as the text has
         status.val_loss = loss if result else status.val_loss
         status.seconds, status.characters = event.seconds, event.characters
-        if loss is not None and (status.best_val_loss is None or loss < status.best_val_loss):
+        best = loss is not None and (status.best_val_loss is None or loss < status.best_val_loss)
+        if best:
             status.best_val_loss, status.best_step = loss, event.step
-        self.save()
-        if self._snapshot_due(event.step):
-            checkpoints.snapshot(self.path, self.trainer)
+        if loss is not None and (alert := self.watch.evaluated(event.step, loss)):
+            self.tell(alert)
+        self.metrics.flush()
         text = self.corpus.tokenizer.decode(event.sample)
         runs.append_sample(self.path, Sample(event.step, loss, self.config.train.prompt, text))
+        self.save(best=best, snapshot=self._snapshot_due(event.step))
         if result:
             shown = f"{loss:.4f}" if loss is not None else f"infinite ({status.impossible} pairs never seen)"
             self.bar.set_postfix_str(f"val {shown}")
             runs.note(self.path, f"step {event.step}: validation loss {shown}")
         self.write_status()
 
-    def save(self) -> None:
-        """Make everything up to this step resumable. Raises BardlabError rather than replace good weights by NaN."""
+    @property
+    def enough(self) -> bool:
+        """True if the validation loss has not improved for as long as the settings are patient."""
+        return 0 < self.config.train.patience <= self.watch.since
+
+    def tell(self, alert: Alert) -> None:
+        """Keep an alert: for the page, for TensorBoard and in the log."""
+        if alert in alerts.alerts(self.path):
+            return
+        alerts.append(self.path, alert)
+        self.metrics.say(alert.step, alert.kind, alert.text)
+        runs.note(self.path, f"step {alert.step}: {alert.text}")
+
+    def save(self, *, best: bool = False, snapshot: bool = False) -> None:
+        """Make everything up to this step resumable. Raises BardlabError rather than replace good weights by NaN.
+
+        The state to resume from comes last: a run that dies before it is written makes again what was written first.
+        """
         if not _finite(self.trainer):
-            raise diverged(self.trainer)
-        checkpoints.save(self.path, self.trainer)
+            raise Diverged(self.trainer)
+        checkpoints.save_weights(self.path, self.trainer)
+        if best:
+            checkpoints.keep_best(self.path)
+        if snapshot:
+            checkpoints.snapshot(self.path, self.trainer)
+        kept = {name: getattr(self.status, name) for name in KEPT}
+        checkpoints.save_trainer(self.path, self.trainer, {"watch": self.watch.state_dict(), "status": kept})
         self.status.checkpoint_step = self.trainer.done
         self._saved = time.monotonic()
 
     def write_status(self) -> None:
         """Tell the readers where the run is."""
         self.speed.fill(self.status, self.trainer)
+        now = time.monotonic()
+        if now - self._metered > METER_SECONDS:
+            self.status.meters, self._metered = self.meter.read(), now
         runs.write_status(self.path, self.status)
-        self._wrote = time.monotonic()
+        self._wrote = now
 
     def close(self) -> None:
         """End the progress bar and the event file."""
@@ -118,10 +171,13 @@ class Recorder:
     def _snapshot_due(self, step: int) -> bool:
         wanted, train_config = self.config.train.snapshots, self.config.train
         if wanted < 2:
-            return wanted == 1 and step == self.trainer.total
+            return wanted == 1 and self._last(step)
         evaluations = math.ceil(self.trainer.total / train_config.eval_every)
         stride = math.ceil(evaluations / (wanted - 1)) * train_config.eval_every  # step 0 is one of those wanted
-        return step % stride == 0 or step == self.trainer.total
+        return step % stride == 0 or self._last(step)
+
+    def _last(self, step: int) -> bool:
+        return step == self.trainer.total or self.enough
 
 
 def _finite(trainer: Trainer) -> bool:
@@ -177,41 +233,77 @@ def _hold_and_work(path: Path, say: Callable[[str], None]) -> None:
     if not run.state.active:
         say(f"the run is {run.state}; nothing done")
         return
-    status = run.status.model_copy(update={"pid": os.getpid(), "state": State.QUEUED, "message": "starting"})
-    interrupted = _Interrupt()
+    born = psutil.Process().create_time()
+    update = {"pid": os.getpid(), "born": born, "state": State.QUEUED, "message": "starting"}
+    status = run.status.model_copy(update=update)
+    interrupted = Interrupt(path)
+
+    def end(state: State, message: str) -> None:
+        interrupted.end()
+        _end(path, status, state, message, say)
+
     try:
-        config = run.need()
-        device = devices.resolve(config.device)
-        status.device = device.type
-        runs.write_status(path, status)
-
-        def should_stop() -> bool:
-            return interrupted.asked or runs.stop_requested(path)
-
-        def wait_message(message: str) -> None:
-            status.message = message
-            runs.write_status(path, status)
-
-        lock = devices.wait_for(device, run, should_stop, wait_message)
-        if lock is None:
-            _end(path, status, State.STOPPED, "stopped while it waited", say)
-            return
-        with lock:
-            _train(path, config, status, device, should_stop, say)
+        _wait_and_train(path, run.need(), status, lambda: interrupted.asked or runs.stop_requested(path), end, say)
+    except StopNow:
+        where = "the start" if status.checkpoint_step is None else f"step {status.checkpoint_step}"
+        end(State.STOPPED, f"stopped at once; Resume goes on from {where}")
     except BardlabError as error:
-        _end(path, status, State.FAILED, str(error), say)
+        end(State.FAILED, str(error))
     except OSError as error:
-        _end(path, status, State.FAILED, f"could not write: {runs.explain(error)}", say)
-    except torch.OutOfMemoryError:
-        _end(
-            path, status, State.FAILED, "out of memory on the device; lower train.batch_size or the model's sizes", say
-        )
+        end(State.FAILED, f"could not write: {runs.explain(error)}")
     except Exception as error:
-        say(traceback.format_exc())
-        reason = (str(error).splitlines() or [""])[0]
-        _end(path, status, State.FAILED, f"{type(error).__name__}: {reason}; see the log", say)
+        if _is_out_of_memory(error):
+            end(State.FAILED, _out_of_memory(run.need(), status.device))
+        else:
+            say(traceback.format_exc())
+            reason = (str(error).splitlines() or [""])[0]
+            end(State.FAILED, f"{type(error).__name__}: {reason}; see the log")
     finally:
         interrupted.restore()
+
+
+def _wait_and_train(
+    path: Path,
+    config: RunConfig,
+    status: Status,
+    should_stop: Callable[[], bool],
+    end: Callable[[State, str], None],
+    say: Callable[[str], None],
+) -> None:
+    """Take part in the queue for the device, then train."""
+    device = devices.resolve(config.device)
+    status.device = device.type
+
+    def wait_message(message: str) -> None:
+        status.message = message
+        runs.write_status(path, status)
+
+    def wait() -> FileLock | None:
+        status.state = State.QUEUED
+        runs.write_status(path, status)
+        return devices.wait_for(device, runs.read(path), should_stop, wait_message, jobs.look_after)
+
+    place = Place(device.type, wait)
+    try:
+        if place.take():
+            _train(path, config, status, device, place, should_stop, end, say)
+        else:
+            end(State.STOPPED, "stopped while it waited")
+    finally:
+        place.give_up()
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    """True for a GPU's, Python's and torch's own way of saying so on a CPU."""
+    return isinstance(error, torch.OutOfMemoryError | MemoryError) or "DefaultCPUAllocator" in str(error)
+
+
+def _out_of_memory(config: RunConfig, device: str) -> str:
+    """Say what would fit."""
+    fits = fitting_batch(config, device)
+    if fits:
+        return f"out of memory with train.batch_size {config.train.batch_size}; about {fits} would fit on this {device}"
+    return f"out of memory on this {device} even for single sequences; lower the model's sizes or train.window"
 
 
 def _train(
@@ -219,36 +311,51 @@ def _train(
     config: RunConfig,
     status: Status,
     device: torch.device,
+    place: Place,
     should_stop: Callable[[], bool],
+    end: Callable[[State, str], None],
     say: Callable[[str], None],
 ) -> None:
     corpus = load_corpus(config.corpus)
     if corpus.sha256 != config.corpus_sha256:
         raise BardlabError(f"the text {config.corpus!r} is no longer the one this run was made for; start a new run")
+    checkpoints.tidy(path)
     checkpoints.seed_everything(config.train.seed)
     model = config.rung.build(config.model_config_, corpus.tokenizer.size)
     trainer = Trainer(model, config.train, corpus.train_ids, device)
     saved = checkpoints.restore(path, trainer)
+    trainer.rates = controls.rates(path)
     status.state, status.message = State.RUNNING, "training"
     status.of, status.step, status.parameters = trainer.total, trainer.done, parameter_count(model)
     status.started, status.checkpoint_step = time.time(), trainer.done if saved else None
-    recorder = Recorder(path, config, status, trainer, corpus)
+    recorder = Recorder(path, config, status, trainer, corpus, saved)
+    desk = Desk(path, trainer, status, place, should_stop, recorder.tell, recorder.save, recorder.write_status)
     say(f"{config.stage} on {device.type}, {status.parameters:,} parameters, steps {trainer.done} to {trainer.total}")
     try:
         recorder.write_status()
-        for event in train(trainer, corpus.val_ids, corpus.tokenizer.encode(config.train.prompt), should_stop):
+        events = train(trainer, corpus.val_ids, corpus.tokenizer.encode(config.train.prompt), should_stop)
+        while not recorder.enough and (event := next(events, None)):
             if isinstance(event, Progress):
                 recorder.progress(event)
             else:
                 recorder.evaluated(event)
-        done = trainer.done >= trainer.total
+            desk.attend()
+        done = trainer.done >= trainer.total or recorder.enough
         if not done:
             recorder.save()
         ended, message = (State.FINISHED, "") if done else (State.STOPPED, f"stopped at step {trainer.done}")
-        if done and config.preset == "reference":
-            _leave_reference_files(path, say)
-        _end(path, status, ended, message, say)
+        if recorder.enough and trainer.done < trainer.total:
+            message = f"stopped early: no better validation loss in {recorder.watch.since} evaluations"
+            recorder.tell(Alert(trainer.done, "early stop", f"{message}; the best was at step {status.best_step}"))
+        if done:
+            (path / runs.PREVIOUS).unlink(missing_ok=True)
+            if config.preset == "reference":
+                _leave_reference_files(path, say)
+        end(ended, message)
         record_speed(config, device.type, recorder.speed.steps)
+    except Diverged as error:
+        recorder.tell(Alert(trainer.done, "nan", str(error)))
+        raise
     finally:
         recorder.close()
 
@@ -266,29 +373,11 @@ def _leave_reference_files(path: Path, say: Callable[[str], None]) -> None:
 
 
 def _end(path: Path, status: Status, state: State, message: str, say: Callable[[str], None]) -> None:
-    status.state, status.message, status.ended, status.eta_seconds = state, message, time.time(), None
+    status.state, status.message, status.ended = state, message, time.time()
+    status.eta_seconds = status.meters = None
     say(f"{state}{': ' + message if message else ''}")
-    runs.clear_stop(path)
+    runs.clear_requests(path)
     runs.write_status(path, status)
-
-
-class _Interrupt:
-    """Turns the first SIGTERM or Ctrl-C into a request to stop after the step; a second one ends at once."""
-
-    def __init__(self) -> None:
-        self.asked = False
-        self._before = {number: signal.signal(number, self._ask) for number in (signal.SIGTERM, signal.SIGINT)}
-
-    def restore(self) -> None:
-        """Give the signals back to whoever had them."""
-        for number, handler in self._before.items():
-            signal.signal(number, handler or signal.SIG_DFL)
-
-    def _ask(self, number: int, frame: FrameType | None) -> None:
-        if self.asked:
-            signal.signal(number, signal.SIG_DFL)
-            signal.raise_signal(number)
-        self.asked = True
 
 
 def stand_by() -> Path | None:

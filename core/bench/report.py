@@ -48,7 +48,7 @@ def write(*, seeds: int, rounds: int, beside: Path | None) -> dict[str, Any]:
         "# Benchmarks",
         "",
         f"Measured {datetime.now(UTC):%Y-%m-%d} on {machine()}. Beside it in turn: {other}. Medians; seconds are those "
-        "of the steps alone, without imports, start-up and evaluation, which are given apart. `make bench` writes this.",
+        "of the steps alone, without imports, start-up and evaluation, which are given apart. `make bench` makes it.",
     ]
     for title, figures in found.items():
         lines += ["", f"## {title}", "", "| figure | value |", "|---|---|", *_rows(figures)]

@@ -43,18 +43,18 @@ def reader(run: Run) -> MetricsReader:
 
 
 @st.cache_resource(max_entries=4, show_spinner="Loading the model")
-def _model(slug: str, step: int | None, version: float) -> tuple[Any, Any]:
+def _model(slug: str, step: checkpoints.Step | None, version: float) -> tuple[Any, Any]:
     return checkpoints.load_model(runs.find(slug), step)
 
 
-def model(run: Run, step: int | None = None) -> tuple[Any, Any]:
-    """A run's model and tokenizer, loaded again whenever its weights have changed."""
+def model(run: Run, step: checkpoints.Step | None = None) -> tuple[Any, Any]:
+    """A run's model and tokenizer, loaded again whenever its weights have changed; `step` may be "best"."""
     return _model(run.slug, step, _version(run, step))
 
 
-def _version(run: Run, step: int | None) -> float:
+def _version(run: Run, step: checkpoints.Step | None) -> float:
     """When a run's weights, or those of a snapshot, were written; 0 if they are not there."""
-    file = run.path / runs.WEIGHTS if step is None else runs.snapshot_path(run.path, step)
+    file = runs.weights_path(run.path, step)
     return file.stat().st_mtime if file.exists() else 0.0
 
 

@@ -2,22 +2,26 @@
 
 import contextlib
 import math
+from collections.abc import Callable
 from typing import Any
 
 import streamlit as st
 
-from core import jobs, runs
+from core import alerts, controls, jobs, runs
 from core.errors import BardlabError
+from core.meters import Meters
 from core.metrics import CHARACTERS, SECONDS, TRAIN_LOSS, VAL_LOSS
 from core.runs import Run, State
 from pages.ui import cached, state, words
-from pages.ui.components.curves import Curve, Landmark, curves
+from pages.ui.components.curves import Curve, Landmark, Mark, curves
 from pages.ui.components.sample_strip import sample_strip
+from pages.ui.queue import queue_panel
 from pages.ui.run_picker import run_picker
 
 COLOURS = {
     State.QUEUED: "orange",
     State.RUNNING: "blue",
+    State.PAUSED: "violet",
     State.STOPPING: "orange",
     State.FINISHED: "green",
     State.STOPPED: "gray",
@@ -53,7 +57,7 @@ def pick_run(stage: str) -> Run | None:
 def live_run(slug: str) -> None:
     """Show a run, following it while it is under way."""
     try:
-        run = runs.find(slug)
+        run = jobs.look_after(runs.find(slug))
     except BardlabError as error:
         st.info(str(error), icon=":material/info:")
         return
@@ -64,13 +68,22 @@ def live_run(slug: str) -> None:
         )
         return
     _headline(run)
+    if run.state.active:
+        queue_panel("live.queue")
     _numbers(run)
     others = _others(run)
     marks = marks_of(run)
     shown = [curve for each in (run, *others) for curve in loss_curves(each)]
+    _remarks(run)
     live = any(each.state.active for each in (run, *others))
-    interval = min(5.0, max(1.0, run.status.seconds / 60))  # a look at a long curve brings as large a part of it
-    curves(shown, marks, live=live, key="loss-curves", interval=interval)
+    interval = min(4.0, max(1.0, run.status.seconds / 60))  # a look at a long curve brings as large a part of it
+    flags = [
+        Mark(each.slug, a.step, f"step {a.step:,}: {a.text}")
+        for each in (run, *others)
+        for a in alerts.alerts(each.path)
+    ]
+    eager = not run.status.message.startswith("waiting for the")
+    curves(shown, marks, flags, live=live, key="loss-curves", interval=interval, eager=eager)
     sample_strip(runs.samples(run.path), following=live, key="sample-strip")
     was_live = st.session_state.get("watching") == slug
     if run.state.active:
@@ -105,24 +118,49 @@ def loss_curves(run: Run) -> list[Curve]:
     return found
 
 
+def _remarks(run: Run) -> None:
+    """The latest that the worker noticed, and what is wrong with the files of the curves."""
+    if flaw := curve_damage(run):
+        st.error(f"The curves are damaged: {flaw}. The weights are not affected.", icon=":material/broken_image:")
+    if told := alerts.alerts(run.path):
+        more = f" (and {len(told) - 1} earlier, as flags on the chart)" if len(told) > 1 else ""
+        st.caption(f":material/flag: Step {told[-1].step:,}: {told[-1].text}{more}")
+
+
+def curve_damage(run: Run) -> str | None:
+    """Say what is missing of a run's curves, if anything."""
+    read = cached.reader(run)
+    if read.damage:
+        return read.damage
+    steps, _ = read.curve(TRAIN_LOSS)
+    last = int(steps[-1]) if len(steps) else 0
+    ended = run.state in (State.FINISHED, State.STOPPED) and not run.shipped
+    if ended and run.status.seconds and last < run.status.step:
+        return f"they end at step {last:,} of the {run.status.step:,} that were taken"
+    return None
+
+
 def _headline(run: Run) -> None:
     title, act = st.columns([3, 1], vertical_alignment="center")
     note = f": {words.plain(run.status.message)}" if run.status.message and run.state is not State.RUNNING else ""
     device = f" on the {words.device(run.status.device)}" if run.status.device else ""
     title.markdown(f"**{words.plain(run.name)}** {state_badge(run)}{device}{note}")
     with act.container(horizontal=True, horizontal_alignment="right"):
-        if run.state in (State.QUEUED, State.RUNNING):
+        if run.state in (State.RUNNING, State.PAUSED):
+            _hold_buttons(run)
+        if run.state in (State.QUEUED, State.RUNNING, State.PAUSED):
             st.button(
                 "Stop",
                 icon=":material/stop:",
-                on_click=_stop,
-                args=(run.slug,),
+                on_click=_do,
+                args=(jobs.stop, run.slug),
                 key="stop",
                 help="Finish the step, save the weights and end. Resume goes on from there.",
             )
         elif run.state in (State.STOPPED, State.FAILED, State.LOST) and not run.shipped:
+            step = run.status.checkpoint_step
             st.button(
-                "Resume",
+                f"Resume from step {step:,}" if step else "Resume from the start",
                 icon=":material/play_arrow:",
                 on_click=_resume,
                 args=(run.slug,),
@@ -131,6 +169,60 @@ def _headline(run: Run) -> None:
             )
     if run.state.active:
         st.progress(min(1.0, run.status.step / max(1, run.status.of)))
+
+
+def _hold_buttons(run: Run) -> None:
+    """Pause or continue, take one step, change the learning rate."""
+    if run.state is State.PAUSED:
+        st.button(
+            "Continue",
+            icon=":material/play_arrow:",
+            on_click=_do,
+            args=(jobs.proceed, run.slug),
+            key="continue",
+            help="Go on from here.",
+        )
+        st.button(
+            "Step",
+            icon=":material/skip_next:",
+            on_click=_do,
+            args=(jobs.single_step, run.slug),
+            key="step",
+            help="Take one optimiser step, save the weights and pause again: the views below show what it changed.",
+        )
+    else:
+        st.button(
+            "Pause",
+            icon=":material/pause:",
+            on_click=_do,
+            args=(jobs.pause, run.slug),
+            key="pause",
+            disabled=controls.hold_from(run.path) == 0,
+            help="Hold still, in memory. A run that waits for the device may have it meanwhile.",
+        )
+    with st.popover("Rate", icon=":material/tune:", help="Change the learning rate while it trains."):
+        settings = run.need().train
+        now = controls.current(run)
+        field = next(f for f in settings.fields() if f.name == "learning_rate")
+        st.number_input(
+            "learning_rate",
+            field.low,
+            field.high,
+            now["learning_rate"],
+            step=now["learning_rate"] / 10,
+            format="%.3g",
+            key=f"rate.{run.slug}",
+            help=f"{field.help} Warm-up and cool-down still apply. The change is marked on the curve and kept: a "
+            "resumed run repeats it.",
+        )
+        st.button(
+            "Change it",
+            icon=":material/check:",
+            on_click=_change,
+            args=(run.slug,),
+            key="rate.set",
+            help="From the next step on.",
+        )
 
 
 def _numbers(run: Run) -> None:
@@ -163,6 +255,19 @@ def _numbers(run: Run) -> None:
             **plain,
             help="Spent on this run so far, evaluations included; below, what is left at this speed.",
         )
+    if run.state.active and s.meters:
+        st.caption(_meters(s.meters), help="Of the worker, measured by itself once a second; then of the machine.")
+
+
+def _meters(m: Meters) -> str:
+    """What the worker and its machine are busy with, in one line."""
+    parts = [f"Worker: {m.cpu:.0%} of a core, {words.size(m.memory)} of memory"]
+    if m.gpu_memory is not None:
+        busy = f"{m.gpu:.0%} busy, " if m.gpu is not None else ""
+        parts.append(f"GPU: {busy}{words.size(m.gpu_memory)} of {words.size(m.gpu_memory_total or 0)}")
+    machine = f"Machine: {m.machine_cpu:.0%} of {m.cores} cores"
+    parts.append(f"{machine}, {m.machine_memory:.0%} of {words.size(m.machine_memory_total)}")
+    return " · ".join(parts)
 
 
 def _others(run: Run) -> list[Run]:
@@ -195,11 +300,15 @@ def details(run: Run) -> None:
         st.caption(f"Folder: `{run.path}`")
 
 
-def _stop(slug: str) -> None:
+def _do(action: Callable[[Run], object], slug: str) -> None:
     try:
-        jobs.stop(runs.find(slug))
+        action(runs.find(slug))
     except BardlabError as error:
         state.say_error(str(error))
+
+
+def _change(slug: str) -> None:
+    _do(lambda run: jobs.change(run, {"learning_rate": st.session_state[f"rate.{slug}"]}), slug)
 
 
 def _resume(slug: str) -> None:

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import itertools
 import math
 
 import numpy as np
@@ -97,7 +98,7 @@ def test_orders_put_like_beside_like():
     signs = [shuffled[i, 0] > 0 for i in order]
 
     assert sorted(order) == list(range(30))
-    assert sum(a != b for a, b in zip(signs, signs[1:], strict=False)) == 1
+    assert sum(a != b for a, b in itertools.pairwise(signs)) == 1
     assert "".join("eA b,\n"[i] for i in projection.class_order("eA b,\n")) == "ebA, \n"
 
 

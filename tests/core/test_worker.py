@@ -393,8 +393,10 @@ def test_a_full_disk_fails_the_run_and_keeps_the_last_checkpoint(leave: int, hom
         assert full.status.message == "could not write: the disk is full; free some space and try again"
         assert full.damage is None and not list(run.path.glob(".*.part"))
         assert (full.status.checkpoint_step or 0) >= 10
-        state = checkpoints.load_trainer_state(run.path)
-        assert state is not None and state["done"] >= 10
+        found = checkpoints.load_trainer_state(run.path)
+        assert found is not None
+        state, fallback = found
+        assert state["done"] >= 10 and fallback is None
         assert finite(full)
         checkpoints.load_model(full)
 

@@ -1,4 +1,4 @@
-"""The pages of vectors and of snapshots: without runs, finished, running, damaged, without snapshots, with bad input."""
+"""The pages of vectors and of snapshots: without runs, finished, running, damaged, no snapshots, bad input."""
 
 import shutil
 from pathlib import Path

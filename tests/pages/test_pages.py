@@ -113,7 +113,7 @@ def test_a_live_page_offers_stop_and_a_stopped_one_resume():
         app.button(key="stop").click().run()
         assert runs.stop_requested(run.path)
     status = runs.read(run.path).status
-    runs.clear_stop(run.path)
+    runs.clear_requests(run.path)
     runs.write_status(run.path, status.model_copy(update={"state": State.STOPPED}))
     app = draw("ladder/transformer.py", run=run.slug)
 

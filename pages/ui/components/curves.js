@@ -169,7 +169,8 @@ function answered(view, gap) {
 function schedule(view, delay) {
   clearTimeout(view.timer);
   if (document.hidden || !(view.header.live || view.gap)) return;
-  const pause = [...view.curves.values()].some((c) => c.n) ? view.header.interval * 1000 : Math.min(EAGER, view.header.interval * 1000);
+  const eager = view.header.eager && ![...view.curves.values()].some((c) => c.n);
+  const pause = Math.min(eager ? EAGER : Infinity, view.header.interval * 1000);
   const open = view.askedAt > view.answeredAt;
   const due = view.askedAt + (open ? RETRY : pause) - performance.now();
   view.timer = setTimeout(poll, delay ?? Math.max(due, pause / 4), view);

@@ -77,10 +77,14 @@ def curves(
     live: bool,
     key: str,
     interval: float = 1.0,
+    eager: bool = True,
     y_label: str = "loss (nats per character)",
     height: int = 380,
 ) -> None:
-    """Draw curves on shared axes. Call it in an `st.fragment`: while `live`, the chart reruns it every `interval` s."""
+    """Draw curves on shared axes. Call it in an `st.fragment`: while `live`, the chart reruns it every `interval` s.
+
+    As long as there is no point at all it asks more often, if `eager`: the first one is expected any moment.
+    """
     pending = f"{key}:have"
 
     def remember() -> None:
@@ -93,6 +97,7 @@ def curves(
         "key": key,
         "live": live,
         "interval": max(0.1, interval),
+        "eager": eager,
         "y_label": y_label,
         "height": height,
         "landmarks": [asdict(mark) for mark in landmarks if math.isfinite(mark.value)],

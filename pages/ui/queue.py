@@ -1,0 +1,77 @@
+"""The queue: which runs wait for a device, in which order; moved and cancelled here. Nothing is drawn if none waits."""
+
+from collections.abc import Callable
+
+import streamlit as st
+
+from core import devices, jobs, runs
+from core.errors import BardlabError
+from pages.ui import state, words
+
+
+def queue_panel(key: str = "queue") -> int:
+    """Draw the runs that wait, if any, each with buttons to move it and to cancel it. Returns how many wait.
+
+    Call it in a fragment that reruns by itself, so that it follows what happens in other tabs and terminals.
+    """
+    line = devices.queue()
+    if not line:
+        return 0
+    with st.container(border=True, key=f"{key}.panel"):
+        st.markdown(
+            f"**Waiting for a device:** {len(line)} {'run' if len(line) == 1 else 'runs'}, first come, first served"
+        )
+        place: dict[str, int] = {}
+        for run in line:
+            kind = run.status.device
+            place[kind] = place.get(kind, 0) + 1
+            with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+                st.markdown(
+                    f"{place[kind]}. **{run.name}** for the {words.device(kind)} · {run.status.message}",
+                    width="stretch",
+                )
+                first = place[kind] == 1
+                common = {"type": "tertiary", "disabled": first}
+                st.button(
+                    "First",
+                    icon=":material/vertical_align_top:",
+                    key=f"{key}.first.{run.slug}",
+                    on_click=_do,
+                    args=(_to_front, run.slug),
+                    help="Put it at the head of the queue.",
+                    **common,
+                )
+                st.button(
+                    "Up",
+                    icon=":material/arrow_upward:",
+                    key=f"{key}.up.{run.slug}",
+                    on_click=_do,
+                    args=(_up, run.slug),
+                    help="Let it change places with the run before it.",
+                    **common,
+                )
+                st.button(
+                    "Cancel",
+                    icon=":material/close:",
+                    key=f"{key}.cancel.{run.slug}",
+                    type="tertiary",
+                    on_click=_do,
+                    args=(jobs.stop, run.slug),
+                    help="Take it out of the queue. It stays among the runs and can be resumed later.",
+                )
+    return len(line)
+
+
+def _to_front(run: runs.Run) -> None:
+    devices.move(run, 1_000_000)
+
+
+def _up(run: runs.Run) -> None:
+    devices.move(run, 1)
+
+
+def _do(action: Callable[[runs.Run], object], slug: str) -> None:
+    try:
+        action(runs.find(slug))
+    except BardlabError as error:
+        state.say_error(str(error))

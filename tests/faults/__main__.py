@@ -1,0 +1,43 @@
+"""`python -m tests.faults [ROW ...]`: try faults on a home of their own and print what was measured, row by row."""
+
+import json
+import os
+import sys
+import time
+from collections.abc import Callable
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from tests.faults import reading, serving, training
+
+ROWS: dict[str, Callable[[], dict[str, Any]]] = {
+    "kills": training.random_kills,
+    "boundaries": training.write_boundaries,
+    "trainer": training.damaged_trainer_state,
+    "stop": lambda: training.ignored_stop(15.0, 5.0),
+    "disk": training.full_disk,
+    "damage": reading.damaged_files,
+    "server": serving.killed_server,
+    "many": reading.many_runs,
+    "crowd": serving.crowd,
+}
+
+
+def main(wanted: list[str]) -> int:
+    """Run rows, all of them by default; the exit status says whether each held."""
+    if unknown := [name for name in wanted if name not in ROWS]:
+        print(f"no row {unknown[0]!r}; choose from {', '.join(ROWS)}", file=sys.stderr)
+        return 2
+    held = True
+    for name in wanted or ROWS:
+        with TemporaryDirectory(prefix="bardlab-faults-") as home:
+            os.environ["BARDLAB_HOME"] = home
+            began = time.monotonic()
+            found = ROWS[name]()
+        held &= found["ok"]
+        print(json.dumps({"row": name, **found, "took s": round(time.monotonic() - began, 1)}), flush=True)
+    return 0 if held else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

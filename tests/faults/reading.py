@@ -1,0 +1,170 @@
+"""Faults in what is read: damaged files, and very many of them."""
+
+import json
+import os
+import shutil
+import statistics
+import time
+from pathlib import Path
+from typing import Any
+
+from streamlit.testing.v1 import AppTest
+
+from core import checkpoints, paths, runs, worker
+from core.errors import BardlabError
+from core.metrics import CHARACTERS, SECONDS, TRAIN_LOSS, VAL_LOSS, MetricsReader, MetricsWriter
+from core.runs import Run, State
+from tests.conftest import make_run
+
+FRAME = Path(__file__).parents[2] / "pages" / "frame.py"
+HARMS = {
+    "truncated": lambda content: content[: len(content) // 2],
+    "bit flipped": lambda content: (
+        content[: len(content) // 2] + bytes([content[len(content) // 2] ^ 4]) + content[len(content) // 2 + 1 :]
+    ),
+    "empty": lambda content: b"",
+}
+
+
+def draw(script: str, **query: str) -> AppTest:
+    """Run a page through the frame."""
+    app = AppTest.from_file(FRAME, default_timeout=60)
+    for name, value in query.items():
+        app.query_params[name] = value
+    app.switch_page(script).run()
+    assert not app.exception, app.exception[0].message
+    return app
+
+
+def said_of(run: Run) -> str | None:
+    """What is said of a run's damage: in the list, when its weights are loaded, or when its curves are drawn."""
+    if run.damage:
+        return run.damage
+    try:
+        checkpoints.load_model(run)
+    except BardlabError as error:
+        return str(error)
+    read = MetricsReader(run.path).refresh()
+    steps, _ = read.curve(TRAIN_LOSS)
+    if read.damage or not len(steps) or steps[-1] < run.status.step:
+        return read.damage or "its curves are not whole"
+    return None
+
+
+def damaged_files(pages: bool = True) -> dict[str, Any]:
+    """Damage each file of a finished run in turn: the run says so, the one beside it is not affected."""
+    source = worker.work(make_run("transformer").path)
+    good = runs.read(shutil.copytree(source.path, paths.runs() / "transformer-good-run"))
+    events = next(source.path.glob("events.out.tfevents.*")).name
+    said: dict[str, str | None] = {}
+    unaffected = drawn = 0
+    for name in (events, runs.STATUS, runs.CONFIG, runs.WEIGHTS):
+        content = (source.path / name).read_bytes()
+        for how, harm in HARMS.items():
+            (source.path / name).write_bytes(harm(content))
+            bad = runs.read(source.path)
+            said[f"{name.split('.')[0]} {how}"] = said_of(bad)
+            unaffected += said_of(good) is None and runs.read(good.path) == good and good in runs.list_runs()
+            if pages:
+                draw("use/runs.py")
+                app = draw("ladder/transformer.py", run=bad.slug)
+                drawn += any("amaged" in error.value for error in app.error)
+            (source.path / name).write_bytes(content)
+    assert said_of(runs.read(source.path)) is None
+    # A flip inside JSON may leave valid JSON: it then reads as another valid value, which no file without a checksum
+    # can tell. Everything else must be told.
+    silent = [where for where, text in said.items() if not text]
+    return {
+        "damaged": len(said),
+        "told": len(said) - len(silent),
+        "not told": silent,
+        "others unaffected": unaffected,
+        "shown on its page": drawn if pages else None,
+        "ok": unaffected == len(said)
+        and all(where in ("status bit flipped", "config bit flipped") for where in silent),
+    }
+
+
+def many_runs(count: int = 100, points: int = 100_000, updates: int = 10) -> dict[str, Any]:
+    """Put many long runs on disk and time the Runs page and an update of the live view.
+
+    The event file is written once and shared between the runs as a hard link: a run's folder, as it is read, does not
+    tell the difference.
+    """
+    first = make_run("bigram", steps=100_000)
+    writer = MetricsWriter(first.path)
+    for step in range(points):
+        values = {TRAIN_LOSS: 2.5 + 1.0 / (1 + step), SECONDS: step * 0.001, CHARACTERS: step * 64.0}
+        writer._writer.add_event(_event(step, values | {"train/lr": 1e-3, "train/grad_norm": 0.5}))
+    writer.add(points, {VAL_LOSS: 2.5})
+    writer.close()
+    events = next(first.path.glob("events.out.tfevents.*"))
+    update = {"state": State.FINISHED, "step": points, "of": points, "seconds": 100.0, "val_loss": 2.5}
+    runs.write_status(first.path, first.status.model_copy(update=update))
+    for number in range(1, count):
+        folder = paths.runs() / f"bigram-many-{number:03d}"
+        folder.mkdir()
+        for name in (runs.CONFIG, runs.STATUS):
+            shutil.copy(first.path / name, folder / name)
+        os.link(events, folder / events.name)
+    listing = _median(lambda: runs.list_runs(), 5)
+    draw("use/runs.py")  # loads the libraries
+    page = _median(lambda: draw("use/runs.py"), 3)
+    began = time.perf_counter()
+    reader = MetricsReader(first.path).refresh()
+    opening = time.perf_counter() - began
+    with runs.hold(first.path):
+        running = first.status.model_copy(update={**update, "state": State.RUNNING, "of": 2 * points})
+        runs.write_status(first.path, running)
+        app = draw("ladder/bigram.py", run=first.slug)
+        times = []
+        more = MetricsWriter(first.path)
+        for number in range(updates):
+            more.add(points + 1 + number, {TRAIN_LOSS: 2.4, SECONDS: 101.0 + number, CHARACTERS: 1e7})
+            more.flush()
+            times.append(_fragment(app))
+        more.close()
+    assert len(reader.curve(TRAIN_LOSS)[0]) == points
+    return {
+        "runs": count,
+        "points a run": points,
+        "listing s": round(listing, 3),
+        "Runs page s": round(page, 3),
+        "first reading of a curve s": round(opening, 2),
+        "live update, median s": round(statistics.median(times), 3),
+        "live update, longest s": round(max(times), 3),
+        "ok": page < 1.0 and statistics.median(times) < 0.3,
+    }
+
+
+def _event(step: int, values: dict[str, float]) -> Any:
+    from tensorboard.compat.proto.event_pb2 import Event
+    from tensorboard.compat.proto.summary_pb2 import Summary
+
+    rows = [Summary.Value(tag=tag, simple_value=value) for tag, value in values.items()]
+    return Event(step=step, wall_time=1.7e9 + step, summary=Summary(value=rows))
+
+
+def _fragment(app: AppTest) -> float:
+    """Time what an update of the live view does on the server: read what is new and make the message."""
+    from pages.ui.components.curves import pack
+    from pages.ui.live_run import loss_curves
+
+    run = runs.find(json.loads(json.dumps(app.selectbox(key="run").value)))
+    have = {curve.id: len(curve.value) - 1 for curve in loss_curves(run)}
+    began = time.perf_counter()
+    run = runs.find(run.slug)
+    others = runs.list_runs(shipped=True)
+    message = pack({}, loss_curves(run), have)
+    runs.samples(run.path)
+    assert len(message) and others
+    return time.perf_counter() - began
+
+
+def _median(action: Any, times: int) -> float:
+    took = []
+    for _ in range(times):
+        began = time.perf_counter()
+        action()
+        took.append(time.perf_counter() - began)
+    return statistics.median(took)

@@ -1,0 +1,179 @@
+"""Faults of the server: killed while it trains, and crowded."""
+
+import contextlib
+import os
+import signal
+import statistics
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import psutil
+import torch
+from playwright.sync_api import Page, sync_playwright
+
+from core import checkpoints, devices, jobs, launch, paths, runs
+from core.corpus import load as load_corpus
+from core.runs import State
+from core.training import Progress, Trainer, train
+from core.worker import Recorder
+from tests.browser.conftest import CHROMIUM, CHROMIUM_ARGS, start_app, wait_until_up
+
+
+@contextlib.contextmanager
+def serving(env: dict[str, str] | None = None) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
+    """Start a server on this test's runs; end it if it still lives."""
+    with TemporaryDirectory() as folder:
+        log = Path(folder) / "server.log"
+        process, url = start_app("app.py", log, env)
+        try:
+            wait_until_up(process, url, log, 120)
+            yield process, url
+        finally:
+            if process.poll() is None:
+                process.terminate()
+            process.wait(30)
+
+
+def killed_server() -> dict[str, Any]:
+    """Start a run from the page, SIGKILL the server, and look at the run from the next one."""
+    (paths.runs() / runs.SPEED).parent.mkdir(parents=True, exist_ok=True)
+    (paths.runs() / runs.SPEED).write_text("{}")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=CHROMIUM_ARGS)
+        page = browser.new_page()
+        with serving() as (server, url):
+            spoken = {c.laddr.ip for c in psutil.Process(server.pid).net_connections("tcp") if c.status == "LISTEN"}
+            page.goto(f"{url}/bigram")
+            page.get_by_role("radio", name="minutes").click(timeout=60_000)
+            page.get_by_role("button", name="Train", exact=True).click()
+            run = _await(
+                lambda: next((r for r in runs.list_runs() if r.state is State.RUNNING and r.status.step), None)
+            )
+            os.kill(server.pid, signal.SIGKILL)
+            server.wait()
+        at_death = runs.read(run.path).status.step
+        after = _await(lambda: r if (r := runs.read(run.path)).status.step > at_death + 20 else None)
+        with serving() as (_, url):
+            page.goto(f"{url}/bigram?run={run.slug}")
+            page.get_by_role("button", name="Stop").click(timeout=60_000)
+            ended = jobs.wait(run, 60)
+        browser.close()
+    return {
+        "step when the server died": at_death,
+        "step later": after.status.step,
+        "the next server's page stopped it": str(ended.state),
+        "listens on": sorted(spoken),
+        "ok": ended.state is State.STOPPED and spoken == {"127.0.0.1"},
+    }
+
+
+def _await(look: Any, seconds: float = 120.0) -> Any:
+    until = time.monotonic() + seconds
+    while not (found := look()):
+        assert time.monotonic() < until, "it took too long"
+        time.sleep(0.05)
+    return found
+
+
+class _Young(Recorder):
+    """Reports a run as younger than a minute, in which pages look once a second."""
+
+    def progress(self, event: Progress) -> None:
+        """Store one point of the training curve."""
+        super().progress(event)
+        self.status.seconds = min(event.seconds, 55.0)
+
+
+def crowd(sessions: int = 20, blocks: int = 4, seconds: float = 8.0) -> dict[str, Any]:
+    """Watch one training from many browser tabs at once; time its steps with them and without, in turn."""
+    devices.limit_threads()
+    config = launch.plan("transformer", preset="minutes", train={"steps": 100_000, "eval_every": 10_000}, device="cpu")
+    corpus = load_corpus(config.corpus)
+    run = runs.create(config)
+    checkpoints.seed_everything(config.train.seed)
+    model = config.rung.build(config.model_config_, corpus.tokenizer.size)
+    trainer = Trainer(model, config.train, corpus.train_ids, torch.device("cpu"))
+    times: dict[str, list[float]] = {"alone": [], "watched": []}
+    errors: list[str] = []
+    with runs.hold(run.path), serving() as (server, url), sync_playwright() as playwright:
+        status = run.status.model_copy(update={"state": State.RUNNING, "device": "cpu", "of": config.train.steps})
+        recorder = _Young(run.path, config, status, trainer, corpus)
+        events = train(trainer, corpus.val_ids, corpus.tokenizer.encode("\n"))
+        _steps(events, recorder, 3.0)
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=CHROMIUM_ARGS)
+        process = psutil.Process(server.pid)
+        empty = process.memory_info().rss
+        pages = [_tab(browser.new_page(), f"{url}/transformer?run={run.slug}", errors) for _ in range(sessions)]
+        full = process.memory_info().rss
+        polls: list[float] = []
+        for _ in range(blocks):
+            for kind in times:
+                _hide(pages, kind == "alone")
+                _steps(events, recorder, 2.0)
+                before = _polls(pages)
+                used = sum(process.cpu_times()[:2])
+                times[kind].append(_steps(events, recorder, seconds))
+                if kind == "watched":
+                    polls.append((_polls(pages) - before) / sessions / seconds)
+                    share = (sum(process.cpu_times()[:2]) - used) / seconds
+        shown = sum("Validation loss" in page.locator("body").inner_text() for page in pages)
+        recorder.close()
+        browser.close()
+    ratio = statistics.median(w / a for w, a in zip(times["watched"], times["alone"], strict=True))
+    runs.delete(runs.read(run.path))
+    return {
+        "sessions": sessions,
+        "looks a second and session": round(statistics.median(polls), 2),
+        "ms a step alone": round(1000 * statistics.median(times["alone"]), 2),
+        "ms a step watched": round(1000 * statistics.median(times["watched"]), 2),
+        "slower by a factor": round(ratio, 3),
+        "server's share of a core": round(share, 2),
+        "server MB a session": round((full - empty) / sessions / 1e6, 1),
+        "session errors": errors[:5],
+        "pages alive": shown,
+        "ok": ratio <= 1.10 and not errors and shown == sessions,
+    }
+
+
+def _tab(page: Page, url: str, errors: list[str]) -> Page:
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.on("crash", lambda: errors.append("a tab crashed"))
+    page.goto(url)
+    page.wait_for_selector(".curves canvas", timeout=120_000)
+    return page
+
+
+def _hide(pages: list[Page], hidden: bool) -> None:
+    """Let all tabs be in the background, where the chart does not ask, or in front."""
+    for page in pages:
+        page.evaluate(
+            """hidden => {
+                Object.defineProperty(document, "hidden", { value: hidden, configurable: true });
+                document.dispatchEvent(new Event("visibilitychange"));
+            }""",
+            hidden,
+        )
+
+
+def _polls(pages: list[Page]) -> int:
+    return sum(int(page.locator(".curves").first.get_attribute("data-polls") or 0) for page in pages)
+
+
+def _steps(events: Iterator[Any], recorder: Recorder, seconds: float) -> float:
+    """Train for so many seconds; return the mean time of a step."""
+    began, first, last = time.perf_counter(), None, None
+    for event in events:
+        if not isinstance(event, Progress):
+            recorder.evaluated(event)
+            continue
+        recorder.progress(event)
+        last = (event.step, time.perf_counter())
+        first = first or last
+        if last[1] - began > seconds:
+            break
+    assert first and last and last[0] > first[0], "a block was too short for one step"
+    return (last[1] - first[1]) / (last[0] - first[0])

@@ -1,0 +1,103 @@
+"""The live view of a run under way: its controls, the queue, what the worker noticed; and how the app is served."""
+
+from pathlib import Path
+
+import pytest
+from streamlit import config
+from streamlit.testing.v1 import AppTest
+
+from core import alerts, controls, devices, runs
+from core.alerts import Alert
+from core.meters import Meter
+from core.runs import Run, State
+from tests.conftest import make_run
+from tests.pages.test_pages import FOLDER, draw, under_way, words
+
+
+def queued(run: Run, since: float) -> None:
+    """Make a run look as it does while its worker waits; the caller holds its lock."""
+    update = {"device": "cpu", "queued": since, "message": "waiting for the cpu"}
+    runs.write_status(run.path, run.status.model_copy(update=update))
+
+
+def test_pause_step_and_continue_leave_their_requests():
+    with under_way(make_run("bigram")) as run:
+        app = draw("ladder/bigram.py", run=run.slug)
+        app.button(key="pause").click().run()
+        assert controls.hold_from(run.path) == 0
+        runs.write_status(run.path, run.status.model_copy(update={"state": State.PAUSED, "step": 7}))
+        app = draw("ladder/bigram.py", run=run.slug)
+        app.button(key="step").click().run()
+        assert controls.hold_from(run.path) == 8
+        app.button(key="continue").click().run()
+        assert controls.hold_from(run.path) is None
+        assert not app.exception
+
+
+def test_the_learning_rate_is_changed_from_the_page():
+    with under_way(make_run("bigram", learning_rate=0.01)) as run:
+        app = draw("ladder/bigram.py", run=run.slug)
+        assert app.number_input(key=f"rate.{run.slug}").value == 0.01
+        app.number_input(key=f"rate.{run.slug}").set_value(0.003)
+        app.button(key="rate.set").click().run()
+        made = controls.take_order(run.path, run.need().train, 5)
+
+        assert [change.text for change in made] == ["learning_rate changed from 0.01 to 0.003"]
+
+
+def test_the_queue_is_shown_moved_and_cancelled():
+    """Only while something waits; the order is that of the workers."""
+    first, second = make_run("bigram"), make_run("mlp")
+    with under_way(make_run("bigram")) as run, runs.hold(first.path), runs.hold(second.path):
+        assert "Waiting for a device" not in words(draw("ladder/bigram.py", run=run.slug))
+        queued(first, 1.0)
+        queued(second, 2.0)
+        app = draw("ladder/bigram.py", run=run.slug)
+        assert "2 runs" in words(app) and app.button(key=f"live.queue.first.{first.slug}").disabled
+        app.button(key=f"live.queue.first.{second.slug}").click().run()
+        assert [r.slug for r in devices.queue()] == [second.slug, first.slug]
+        app.button(key=f"live.queue.cancel.{first.slug}").click().run()
+        assert runs.stop_requested(first.path) and not runs.stop_requested(second.path)
+
+
+def test_alerts_meters_and_damaged_curves_are_told(finished: Run):
+    alerts.append(finished.path, Alert(2, "overfit", "this is what overfitting looks like"))
+    assert "Step 2: this is what overfitting looks like" in words(draw("ladder/transformer.py", run=finished.slug))
+
+    events = next(finished.path.glob("events.out.tfevents.*"))
+    events.write_bytes(events.read_bytes()[:400])
+    assert "curves are damaged: they end at step" in words(draw("ladder/transformer.py", run=finished.slug))
+
+    with under_way(make_run("bigram")) as run:
+        runs.write_status(run.path, run.status.model_copy(update={"meters": Meter("cpu").read()}))
+        assert "of a core" in words(draw("ladder/bigram.py", run=run.slug))
+
+
+def test_resume_says_from_where():
+    run = make_run("bigram")
+    update = {"state": State.STOPPED, "step": 30, "checkpoint_step": None}
+    runs.write_status(run.path, run.status.model_copy(update=update))
+
+    assert draw("ladder/bigram.py", run=run.slug).button(key="resume").label == "Resume from the start"
+
+
+def test_the_server_stays_at_home_and_protects_against_forged_requests():
+    """As the app's own configuration leaves it; `--server.address` opens it on purpose."""
+    assert (Path(__file__).parents[2] / ".streamlit" / "config.toml").samefile(
+        config.get_config_files("config.toml")[-1]
+    )
+    assert config.get_option("server.address") == "127.0.0.1"
+    assert config.get_option("server.enableXsrfProtection") is True
+    assert config.get_option("server.enableCORS") is True
+
+
+@pytest.mark.parametrize("login", [False, True])
+def test_a_login_stands_before_everything_if_the_secrets_name_one(login: bool):
+    app = AppTest.from_file(FOLDER / "frame.py", default_timeout=60)
+    if login:
+        app.secrets["auth"] = {"redirect_uri": "http://localhost:8501/oauth2callback", "cookie_secret": "x"}
+    app.run()
+
+    assert not app.exception
+    assert app.title[0].value == ("Bardlab" if login else "The ladder")
+    assert [button.key for button in app.button if button.key == "login"] == ["login"] * login
