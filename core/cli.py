@@ -12,6 +12,7 @@ from core import commands, runs, stages
 from core.bench.command import bench
 from core.config import Settings
 from core.console import JSON
+from core.console import assigned as _assigned
 from core.console import line as _line
 from core.console import plain as _plain
 from core.console import say as _say
@@ -91,7 +92,7 @@ def train(
     """Train a rung, showing progress; Ctrl-C stops and keeps the weights."""
     from core import jobs, launch, texts, worker
 
-    values = _pairs(assignments)
+    values = _assigned(assignments)
     if seed is not None:
         values["train.seed"] = seed
     model, train_values = launch.split_settings(values)
@@ -108,17 +109,6 @@ def train(
             raise
     run = jobs.start(run) if detach else worker.work(run.path)
     _finish(run, as_json)
-
-
-def _pairs(assignments: Sequence[str]) -> dict[str, Any]:
-    """Take NAME=VALUE apart."""
-    values: dict[str, Any] = {}
-    for assignment in assignments:
-        key, equals, value = assignment.partition("=")
-        if not equals:
-            raise BardlabError(f"{assignment!r} has no value; write NAME=VALUE")
-        values[key.strip()] = value
-    return values
 
 
 def _finish(run: Run, as_json: bool) -> None:
@@ -219,7 +209,7 @@ def set_(run: str, assignments: Sequence[str], as_json: bool) -> None:
     """Change the learning rate of a run under way: train.learning_rate=0.001."""
     from core import jobs, launch
 
-    model, train_values = launch.split_settings(_pairs(assignments))
+    model, train_values = launch.split_settings(_assigned(assignments))
     if model:
         raise BardlabError(f"model.{next(iter(model))} cannot be changed while a run is under way; start a new run")
     found = jobs.change(runs.find(run), train_values)

@@ -2,12 +2,11 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import click
 
 from core import runs, stages
-from core.console import JSON, line, say, summary
+from core.console import JSON, assigned, line, say, summary
 from core.errors import BardlabError
 
 
@@ -101,16 +100,6 @@ def compare_(run: Sequence[str], as_json: bool) -> None:
     say(result, as_json, "\n".join(lines))
 
 
-def _assigned(assignments: Sequence[str]) -> dict[str, Any]:
-    values: dict[str, Any] = {}
-    for assignment in assignments:
-        key, equals, value = assignment.partition("=")
-        if not equals:
-            raise BardlabError(f"--set {assignment!r} has no value; write NAME=VALUE")
-        values[key.strip()] = value
-    return values
-
-
 SET = click.option("--set", "assignments", multiple=True, metavar="NAME=VALUE", help="Change a setting.")
 
 
@@ -123,7 +112,7 @@ def fork(run: str, assignments: Sequence[str], seeds: int, as_json: bool) -> Non
     """Queue a run again with something changed, all else and the seed as they were."""
     from core import sweeps
 
-    plans = sweeps.fork(runs.find(run), _assigned(assignments), seeds)
+    plans = sweeps.fork(runs.find(run), assigned(assignments), seeds)
     made = sweeps.start(plans)
     say([summary(each) for each in made], as_json, "\n".join(line(each) for each in made))
 
@@ -153,7 +142,7 @@ def sweep(
     from core import launch, sweeps, texts
 
     rung = stages.get(stage)
-    model, train = launch.split_settings(_assigned(assignments))
+    model, train = launch.split_settings(assigned(assignments))
     plans = sweeps.sweep(
         stage,
         [sweeps.axis(rung, each) for each in over],

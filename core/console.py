@@ -2,10 +2,12 @@
 
 import json
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import click
 
+from core.errors import BardlabError
 from core.runs import Run
 
 JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of text.")
@@ -56,3 +58,14 @@ def line(run: Run) -> str:
     count = f"{row['parameters']:,}" if row["parameters"] else "-"
     parts = f"{row['run']:<34} {row['state']:<9} {row['step']:>6}/{row['of']:<6} val {loss:<7} {count:>11} parameters"
     return f"{parts}  {row['message']}".rstrip()
+
+
+def assigned(assignments: Sequence[str]) -> dict[str, Any]:
+    """Take NAME=VALUE apart. Raises BardlabError if there is no value."""
+    values: dict[str, Any] = {}
+    for assignment in assignments:
+        key, equals, value = assignment.partition("=")
+        if not equals:
+            raise BardlabError(f"{assignment!r} has no value; write NAME=VALUE")
+        values[key.strip()] = value
+    return values

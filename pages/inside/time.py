@@ -145,7 +145,7 @@ elif run.state.active:
 else:
     st.info(
         f"{run.name} kept no snapshots (`train.snapshots` is {run.need().train.snapshots}). Train it again with "
-        "`train.snapshots` at 20, under More training settings, to look back through it here.",
+        "`train.snapshots` at 20, under More settings, to look back through it here.",
         icon=":material/history_toggle_off:",
     )
     st.page_link(rung_page(run.stage), label=f"{STAGES[run.stage].title}: train one", icon=":material/play_arrow:")

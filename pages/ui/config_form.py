@@ -1,5 +1,6 @@
 """Sliders drawn from a configuration class: range, step, help and default all come from its fields."""
 
+from itertools import cycle
 from typing import Any
 
 import streamlit as st
@@ -24,10 +25,12 @@ def config_form(stage: Stage) -> tuple[str, Settings, TrainConfig]:
     with right:
         st.markdown("**Training**")
         train = {f.name: _widget(stage.key, "train", f, base_train) for f in TrainConfig.fields() if not f.advanced}
-    with st.expander("More training settings"):
-        for field, column in zip(_advanced(), _cycle(st.columns(2, gap="large")), strict=False):
-            with column:
-                train[field.name] = _widget(stage.key, "train", field, base_train)
+    with st.expander("More settings"):
+        columns = cycle(st.columns(2, gap="large"))
+        for group, config, values in (("model", base_model, model), ("train", base_train, train)):
+            for field in (f for f in config.fields() if f.advanced):
+                with next(columns):
+                    values[field.name] = _widget(stage.key, group, field, config)
     model_config, train_config = stage.settings(None, model, train)
     return preset, model_config, train_config
 
@@ -51,14 +54,6 @@ def settings_widgets(prefix: str, config: type[Settings]) -> dict[str, Any]:
 def setting_widget(prefix: str, group: str, field: FieldInfo, base: Settings) -> Any:
     """Draw the widget of one setting, which starts from its value in `base`. Returns its value."""
     return _widget(prefix, group, field, base)
-
-
-def _advanced() -> list[FieldInfo]:
-    return [field for field in TrainConfig.fields() if field.advanced]
-
-
-def _cycle(columns: list[Any]) -> list[Any]:
-    return [columns[i % len(columns)] for i in range(len(_advanced()))]
 
 
 def _preset(stage: Stage) -> str:

@@ -180,7 +180,7 @@ def test_a_killed_job_frees_the_device():
 
 def test_what_cannot_be_started(finished: Run):
     """A finished run and a damaged one are refused in one line, and no process is started for them."""
-    with refused(r"has finished all its 4 steps; start a new run for more"):
+    with refused(r"has finished its 4 steps; start a new run for more"):
         jobs.start(finished)
     with refused("is finished; there is nothing to stop"):
         jobs.stop(finished)

@@ -100,7 +100,7 @@ def test_with_a_damaged_run_beside_a_good_one(script: str, how: str, trained: Pa
     app = draw(script)
 
     if script == "use/runs.py":
-        assert list(app.dataframe[0].value["state"]).count("damaged") == (1 if how != "weights" else 0)
+        assert list(app.dataframe[0].value["state"]).count("damaged") == 1
     if script in ("ladder/transformer.py", "use/write.py"):
         assert any(finished.name in option for option in app.selectbox(key="run").options)
 
@@ -239,7 +239,7 @@ def test_the_runs_page_offers_the_reference_weights_of_a_model_that_fits_them(fi
     app.run()
 
     assert not app.exception
-    assert {"Plot", "Weights (.pth)"} <= {button.label for button in app.get("download_button")}
+    assert {"Curves (.csv)", "Weights (.pth)"} <= {button.label for button in app.get("download_button")}
 
 
 def test_the_text_page_encodes_what_is_typed():
