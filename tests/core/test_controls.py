@@ -124,6 +124,8 @@ def test_a_paused_run_lets_others_have_the_device():
     with meanwhile(page):
         ended = worker.work(first.path)
     assert ended.state is State.STOPPED, ended.status.message
+    for child in jobs._children:
+        child.wait(60)
     jobs._reap()
 
 

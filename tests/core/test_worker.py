@@ -17,7 +17,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from core import checkpoints, jobs, launch, runs, worker
+from core import alerts, checkpoints, jobs, launch, runs, worker
 from core.errors import BardlabError
 from core.metrics import CHARACTERS, SECONDS, TRAIN_LOSS, VAL_LOSS, MetricsReader
 from core.runs import Run, State, Status
@@ -316,23 +316,46 @@ def test_a_loss_that_is_no_number_fails_and_keeps_earlier_weights(optimizer: str
     assert runs.read(run.path).damage is None
 
 
-@pytest.mark.parametrize("how", ["cut", "junk", "empty", "other", "flat"])
-def test_a_damaged_trainer_state_is_refused_in_one_line(how: str):
-    run = stopped_on_the_way(make_run("transformer", **LONG))
-    file = run.path / runs.TRAINER
+def spoil(file: Path, how: str) -> None:
+    """Damage a trainer state: as a file, or as a file that holds something else."""
     content = file.read_bytes()
     if how in ("other", "flat"):
         state = torch.load(file, weights_only=True)
         torch.save({"model": {}, "done": 3} if how == "flat" else {**state, "model": {"x": torch.zeros(3)}}, file)
     else:
-        file.write_bytes({"cut": content[: len(content) // 2], "junk": bytes(range(256)) * 9, "empty": b""}[how])
-    (run.path / runs.PREVIOUS).unlink(missing_ok=True)  # else the run would go on from there
+        flipped = (
+            content[: len(content) // 2] + bytes([content[len(content) // 2] ^ 1]) + content[len(content) // 2 + 1 :]
+        )
+        spoilt = {"cut": content[: len(content) // 2], "junk": bytes(range(256)) * 9, "empty": b"", "flipped": flipped}
+        file.write_bytes(spoilt[how])
+
+
+@pytest.mark.parametrize("how", ["cut", "flipped", "junk", "empty", "other", "flat"])
+def test_a_damaged_trainer_state_is_refused_in_one_line(how: str):
+    """If the one before it is damaged as well."""
+    run = stopped_on_the_way(make_run("transformer", **LONG))
+    for name in (runs.TRAINER, runs.PREVIOUS):
+        spoil(run.path / name, how)
     run = resumed(run)
 
     assert run.state is State.FAILED
     assert run.status.message.startswith(f"{runs.TRAINER} is damaged (")
     assert run.status.message.endswith("start a new run with the same settings") and "\n" not in run.status.message
     checkpoints.load_model(run)
+
+
+def test_a_damaged_trainer_state_gives_way_to_the_one_before_it(uninterrupted: Run):
+    """One flipped bit: the run goes back a little, says so, and ends as if nothing had been."""
+    run = stopped_on_the_way(make_run("transformer", **LONG))
+    stopped_at = run.status.checkpoint_step or 0
+    spoil(run.path / runs.TRAINER, "flipped")
+    run = resumed(run)
+    told = [alert for alert in alerts.alerts(run.path) if alert.kind == "checkpoint"]
+
+    assert len(told) == 1 and told[0].step < stopped_at
+    assert told[0].text.startswith("trainer.pt is damaged (the checksum of ")
+    assert told[0].text.endswith(f"; the run went on from the state before it, of step {told[0].step}")
+    equals_the_uninterrupted(run, uninterrupted)
 
 
 def test_a_run_of_another_text_is_refused_in_one_line():
