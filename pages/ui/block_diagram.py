@@ -12,7 +12,7 @@ WIDTH, ROAD, LEFT, BOX = 760, 120, 210, 250
 def block_diagram(config: Any, anatomy: Anatomy) -> tuple[str, str]:
     """Draw the model from the characters (top) to the logits (bottom), one block in full for all of them."""
     pre = getattr(config, "norm", "pre") == "pre"
-    bend = {"relu": "ReLU", "gelu": "GELU"}[getattr(config, "activation", "relu")]
+    bend = {"relu": "ReLU", "gelu": "GELU", "relu2": "ReLU²"}[config.activation]
     height = 650 if pre else 600
     d = Drawing(WIDTH, height)
     B, T, V = anatomy.batch, anatomy.window, anatomy.vocab_size
