@@ -86,7 +86,7 @@ def check(content: bytes) -> str:
 
 def clean_title(title: str) -> str:
     """Return a title fit for every view: one line, simple signs, at most 60 characters; empty if nothing is left."""
-    return " ".join(re.sub(r"[^\w .,:;()+=%&'’-]", " ", title).split())[:TITLE].strip()
+    return " ".join(re.sub(r"[^\w .,:;()+=%&'’-]", " ", title).split())[:TITLE].strip(" .")
 
 
 def add(content: bytes, title: str = "") -> OwnText:
