@@ -14,8 +14,7 @@ from pages.ui.components.passage import passage
 
 LONGEST = 2000
 PASSAGE = 420  # characters
-TEXT, WITH, TURN = "surprise.text", "surprise.with", "surprise.turn"
-LADDER = list(STAGES)
+TEXT, TURN = "surprise.text", "surprise.turn"
 
 
 def validation_passage(corpus: Corpus, turn: int) -> str:
@@ -65,42 +64,15 @@ def passage_box() -> str:
 
 def others(run: Run) -> list[Run]:
     """Draw the chooser of runs to compare with: at first the best of every other rung."""
-    fits = {
-        slug: r
-        for slug, r in looking.usable_runs().items()
-        if slug != run.slug and r.need().characters == run.need().characters
-    }
-    default = []
-    for key in LADDER:
-        same_rung = [r for r in fits.values() if r.stage == key]
-        if same_rung and key != run.stage:
-            default.append(looking.best(same_rung).slug)
-    asked = st.query_params.get("with")
-    if asked is not None:
-        st.session_state[WITH] = [slug for slug in asked.split(",") if slug in fits]
-    elif WITH not in st.session_state:
-        st.session_state[WITH] = default
-    st.session_state[WITH] = [slug for slug in st.session_state[WITH] if slug in fits]
-
-    def remember() -> None:
-        st.query_params["with"] = ",".join(st.session_state[WITH])
-
-    chosen = st.multiselect(
+    alike = {slug: r for slug, r in looking.usable_runs().items() if r.need().characters == run.need().characters}
+    default = [slug for slug in looking.best_of_each_rung(alike) if alike[slug].stage != run.stage]
+    return looking.choose_runs(
         "Compare with",
-        list(fits),
-        format_func=lambda s: f"{fits[s].name} ({fits[s].stage})" if s in fits else s,
-        key=WITH,
-        on_change=remember,
-        max_selections=7,
-        placeholder="Other runs of any rung",
-        help="Who earns this character? Each run reads the same passage; at first the best run of every other rung.",
+        {slug: r for slug, r in alike.items() if slug != run.slug},
+        default,
+        "surprise.with",
+        "Who earns this character? Each run reads the same passage; at first the best run of every other rung.",
     )
-    return [fits[slug] for slug in chosen]
-
-
-def ladder_order(run: Run) -> tuple[int, float]:
-    """Rungs from the bottom up; within one, the better run later."""
-    return LADDER.index(run.stage), -(run.status.val_loss or 0.0)
 
 
 def where_from(corpus: Corpus, text: str) -> str:
@@ -116,18 +88,18 @@ state.notices()
 left, right = st.columns([2, 3], gap="large")
 with left:
     run = looking.choose_run()
-    compared = others(run)
+    looking.price_tag(run)
 with right:
     model, tokenizer = cached.model(run)
     text = looking.known_text(passage_box(), tokenizer, "surprise.drop")
-looking.price_tag(run)
+compared = others(run)
 if len(text) < 2:
     if text:
         st.info("Give at least two characters: the first is never predicted.", icon=":material/keyboard_return:")
     st.stop()
 
 read = {}
-for each in sorted([run, *compared], key=ladder_order):
+for each in sorted([run, *compared], key=looking.ladder_order):
     try:
         read[each.slug] = (each, predictions.surprise_of(each, text))
     except BardlabError as error:  # one that cannot be read leaves the others alone

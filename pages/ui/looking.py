@@ -17,6 +17,8 @@ from pages.ui.page_table import rung_page
 from pages.ui.run_picker import run_picker
 
 NEWEST = -1
+WITH = "with"
+"""The URL's name for the runs to compare with."""
 
 
 def usable_runs() -> dict[str, Run]:
@@ -59,6 +61,42 @@ def _explain_unusable(usable: dict[str, Run]) -> None:
             f"{found.name} has no weights yet; they come with its first evaluation.", icon=":material/hourglass:"
         )
     del st.query_params[state.RUN]
+
+
+def choose_runs(label: str, fits: dict[str, Run], default: list[str], key: str, help: str) -> list[Run]:
+    """Draw a chooser of several runs; the choice lives in the URL as `?with=`."""
+    asked = st.query_params.get(WITH)
+    if asked is not None:
+        st.session_state[key] = asked.split(",")
+    elif key not in st.session_state:
+        st.session_state[key] = default
+    st.session_state[key] = [slug for slug in st.session_state[key] if slug in fits]
+
+    def to_url() -> None:
+        st.query_params[WITH] = ",".join(st.session_state[key])
+
+    chosen = st.multiselect(
+        label,
+        list(fits),
+        format_func=lambda s: f"{fits[s].name} ({fits[s].stage})" if s in fits else s,
+        key=key,
+        on_change=to_url,
+        max_selections=8,
+        placeholder="Runs of any rung",
+        help=help,
+    )
+    return sorted((fits[slug] for slug in chosen), key=ladder_order)
+
+
+def best_of_each_rung(fits: dict[str, Run]) -> list[str]:
+    """The slugs of the best run of each rung, from the bottom of the ladder up."""
+    rungs = [[run for run in fits.values() if run.stage == key] for key in STAGES]
+    return [best(found).slug for found in rungs if found]
+
+
+def ladder_order(run: Run) -> tuple[int, float]:
+    """Rungs from the bottom up; within one, the better run later."""
+    return list(STAGES).index(run.stage), -(run.status.val_loss or 0.0)
 
 
 def choose_weights(run: Run) -> int | None:

@@ -85,6 +85,13 @@ def page_table() -> dict[str, list[StreamlitPage]]:
                 url_path="knockout",
                 help="Switch off heads, layers or skips, or carry activations over, and see what it does.",
             ),
+            st.Page(
+                "inside/stage.py",
+                title="Side by side",
+                icon=":material/view_column:",
+                url_path="stage",
+                help="All rungs write from one prompt, each character tinted by its own model's surprise.",
+            ),
         ],
         "Use": [
             st.Page(

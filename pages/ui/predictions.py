@@ -1,12 +1,18 @@
 """Cached evidence about predictions. Everything is a function of a run's weights and a text."""
 
+import math
+import time
+from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import streamlit as st
+from numpy.typing import NDArray
 
-from core.inspect.lens import Attribution, Lens, attribution, lens
+from core.inspect.lens import Attribution, Lens, attribution, lens, log_softmax
 from core.inspect.surprise import Surprise, surprise, written_log_probs
 from core.runs import Run
+from core.sampling import SamplingConfig, generate
 from pages.ui import cached
 
 
@@ -48,6 +54,33 @@ def log_prob(run: Run, step: int | None, start: str, added: str) -> float:
     """The log-probability, in nats, with which the model itself goes on from `start` by `added`."""
     model, tokenizer = cached.model(run, step)
     return _written(model, _version(run, step), tokenizer.encode(start + added), len(start))
+
+
+@dataclass(frozen=True)
+class Written:
+    """What a run wrote."""
+
+    text: str
+    bits: NDArray[np.float64]
+    """(N,) surprise of each character under the model itself, at temperature 1 and without cuts."""
+    per_second: float
+    """Characters a second, as measured when it was written."""
+
+
+@st.cache_data(max_entries=64, show_spinner=False)
+def _continued(_model: Any, _tokenizer: Any, version: object, ids: list[int], config_json: str) -> Written:
+    config = SamplingConfig.model_validate_json(config_json)
+    began = time.perf_counter()
+    choices = list(generate(_model, ids, config))
+    took = time.perf_counter() - began
+    bits = [-log_softmax(c.logits.double().numpy())[c.id] / math.log(2) for c in choices]
+    return Written(_tokenizer.decode([c.id for c in choices]), np.array(bits), len(choices) / took)
+
+
+def continued(run: Run, prompt: str, config: SamplingConfig) -> Written:
+    """Let a run's newest weights go on from a prompt; the same seed gives the same text."""
+    model, tokenizer = cached.model(run)
+    return _continued(model, tokenizer, _version(run, None), tokenizer.encode(prompt), config.model_dump_json())
 
 
 @st.cache_data(max_entries=64, show_spinner=False)

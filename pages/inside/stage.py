@@ -1,0 +1,131 @@
+"""The ladder on one stage: every rung writes from the same prompt, with the same seed and temperature."""
+
+import math
+
+import streamlit as st
+
+from core.config import FieldInfo
+from core.errors import BardlabError
+from core.runs import Run
+from core.sampling import SamplingConfig
+from core.stages import STAGES
+from pages.ui import looking, predictions, state, words
+from pages.ui.cached import corpus
+from pages.ui.components.stage import Column, stage
+from pages.ui.page_table import rung_page
+
+DEFAULT = "ROMEO:\n"
+LONGEST = 500
+PROMPT = "stage.prompt"
+TOKENS = (50, 100, 200, 400)
+
+
+def prompt_box() -> str:
+    """The prompt: the URL's, when the page is opened by a link."""
+    st.session_state.setdefault(PROMPT, st.query_params.get("prompt", DEFAULT)[:LONGEST])
+    text: str = st.text_area(
+        "Prompt", key=PROMPT, persist_state="session", height=90, max_chars=LONGEST, help="All of them go on from here."
+    )
+    looking.into_url("prompt", text, DEFAULT)
+    return text
+
+
+def asked(field: FieldInfo, default: float) -> float:
+    """A setting in the URL, if it is in range."""
+    try:
+        value = type(default)(st.query_params.get(field.name, default))
+    except ValueError:
+        return default
+    return value if (field.low or 0) <= value <= (field.high or math.inf) else default
+
+
+def settings() -> SamplingConfig:
+    """How many characters, how boldly, with which seed."""
+    fields = {field.name: field for field in SamplingConfig.fields()}
+    key = {name: f"stage.{name}" for name in ("tokens", "temperature", "seed")}
+    defaults = {"tokens": 200, "temperature": 0.8, "seed": fields["seed"].default}
+    for name, default in defaults.items():
+        st.session_state.setdefault(key[name], asked(fields[name], default))
+    if st.session_state[key["tokens"]] not in TOKENS:
+        st.session_state[key["tokens"]] = defaults["tokens"]
+    with st.container(horizontal=True, gap="medium"):
+        temperature, seed = fields["temperature"], fields["seed"]
+        chosen = {
+            "tokens": st.select_slider(
+                "tokens", TOKENS, key=key["tokens"], persist_state="session", help=fields["tokens"].help
+            ),
+            "temperature": st.slider(
+                "temperature",
+                float(temperature.low or 0),
+                float(temperature.high or 3),
+                step=temperature.step,
+                key=key["temperature"],
+                persist_state="session",
+                help=temperature.help,
+            ),
+            "seed": st.number_input(
+                "seed",
+                int(seed.low or 0),
+                int(seed.high or 0),
+                step=1,
+                key=key["seed"],
+                persist_state="session",
+                help=seed.help,
+            ),
+        }
+    for name, value in chosen.items():
+        looking.into_url(name, value, defaults[name])
+    return SamplingConfig.parse(chosen)
+
+
+def column(run: Run, prompt: str, config: SamplingConfig) -> Column:
+    """One model's text, and what the model is worth."""
+    with st.spinner(f"{run.name} writes"):
+        written = predictions.continued(run, prompt, config)
+    loss = looking.val_loss(run)
+    known = loss is not None and math.isfinite(loss)
+    facts = [
+        ("parameters", f"{run.status.parameters or 0:,}"),
+        ("validation", words.loss(loss)),
+        ("bits", f"{loss / math.log(2):.3f}" if known and loss is not None else "–"),
+        ("choices", f"{math.exp(loss):.2f}" if known and loss is not None else "–"),
+        ("own text", f"{written.bits.mean():.3f} bits"),
+        ("speed", f"{written.per_second:,.0f}/s"),
+    ]
+    return Column(STAGES[run.stage].title, run.name, facts, written.text, written.bits)
+
+
+state.notices()
+st.caption(
+    "One prompt, one seed, one temperature. Each column is written by one model, and each character is tinted by how "
+    "surprising it was to its own writer (at temperature 1): pale is routine, deep is a risk taken."
+)
+fits = looking.usable_runs()
+if not fits:
+    st.info("No model has been trained yet. Train some rungs first; each takes seconds.", icon=":material/search:")
+    st.page_link(rung_page("bigram"), label="Train a bigram", icon=":material/play_arrow:")
+    st.stop()
+left, right = st.columns([2, 3], gap="large")
+with left:
+    typed = prompt_box()
+with right:
+    chosen = looking.choose_runs(
+        "Models", fits, looking.best_of_each_rung(fits), "stage.with", "At first the best run of each rung."
+    )
+    config = settings()
+prompt = looking.known_text(typed, corpus().tokenizer, "stage.drop")
+columns = []
+for run in chosen if prompt else []:
+    try:
+        columns.append(column(run, prompt, config))
+    except BardlabError as error:  # one that cannot write leaves the others alone
+        st.warning(f"{run.name}: {error}", icon=":material/broken_image:")
+if columns:
+    stage(prompt, columns, key="stage")
+    st.caption(
+        "Validation: nats a character over the validation split. Choices: e^loss, as unsure as an even choice among so "
+        "many. Own text: mean surprise at what it wrote itself, low for a model that repeats itself. Speed: characters "
+        "a second on this machine; the text appears at one pace for all."
+    )
+elif prompt and not chosen:
+    st.info("Choose at least one model.", icon=":material/view_column:")

@@ -1,0 +1,169 @@
+"""The pages that look inside a prediction, through the frame."""
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from streamlit.testing.v1 import AppTest
+
+from core import checkpoints, runs
+from core.evaluation import evaluate
+from core.inspect.lens import attribution
+from core.runs import Run
+from tests.conftest import make_run
+from tests.pages.test_pages import damage, draw, words
+
+MARKUP = "<img src=x onerror=alert(1)>"
+
+
+def passed(app: AppTest, kind: str = "bidi_component") -> list:
+    """The messages to components on the page."""
+    return [element.proto for element in app.get(kind)]
+
+
+def test_the_price_stands_beside_the_picture(finished: Run):
+    app = draw("inside/prediction.py", run=finished.slug)
+    loss = finished.status.val_loss
+
+    shown = {m.label: m.value for m in app.metric}
+    assert shown["Validation loss"] == f"{loss:.4f}"
+    assert shown["Bits"] == f"{loss / math.log(2):.3f}"
+    assert len(passed(app)) == 1
+
+
+def test_a_link_brings_back_prompt_view_and_weights(finished: Run):
+    step = runs.snapshot_steps(finished.path)[0]
+    app = draw("inside/prediction.py", run=finished.slug, prompt="To be", view="lens", step=str(step), position="2")
+
+    assert app.text_area(key="prediction.prompt").value == "To be"
+    assert "after character 2, ` o `" in words(app)
+    assert app.selectbox(key=f"weights.{finished.slug}").value == step
+
+
+def test_the_parts_are_those_of_the_model(finished: Run):
+    app = draw("inside/prediction.py", run=finished.slug, prompt="To be", view="lens")
+    model, tokenizer = checkpoints.load_model(finished)
+    found = attribution(model, tokenizer.encode("To be"))
+    table = app.dataframe[0].value
+    target = int(found.logits.argmax())
+
+    assert list(table["part"]) == list(found.parts)
+    np.testing.assert_allclose(table["adds"], found.centred[:, target], atol=1e-6)
+    assert table["adds"].sum() == pytest.approx(found.logits[target] - found.logits.mean(), abs=1e-6)
+
+
+def test_a_snapshot_that_is_gone_is_named_and_the_newest_shown(finished: Run):
+    step = runs.snapshot_steps(finished.path)[0]
+    app = draw("inside/prediction.py", run=finished.slug, step=str(step))
+    runs.snapshot_path(finished.path, step).unlink()
+    app.run()
+
+    assert not app.exception and not app.error
+    assert f"no snapshot of step {step}" in app.warning[0].value
+    assert app.selectbox(key=f"weights.{finished.slug}").value == -1
+
+
+def test_a_run_deleted_while_it_is_looked_at(finished: Run):
+    for script in ("inside/prediction.py", "inside/surprise.py", "inside/stage.py"):
+        app = draw(script, run=finished.slug)
+        assert len(passed(app)) == 1
+        hidden = finished.path.rename(finished.path.with_name(".gone"))
+        app.run()
+        assert not app.exception
+        assert "No model has been trained yet" in words(app)
+        hidden.rename(finished.path)
+
+
+@pytest.mark.parametrize("script", ["prediction", "surprise"])
+def test_a_run_without_weights_or_damaged_is_explained(script: str, finished: Run):
+    fresh = make_run("transformer")
+    app = draw(f"inside/{script}.py", run=fresh.slug)
+
+    assert "no weights yet" in app.warning[0].value
+    assert app.selectbox(key="run").value == finished.slug
+
+    damage(fresh, "config")
+    app = draw(f"inside/{script}.py", run=fresh.slug)
+
+    assert "is damaged" in app.warning[0].value
+
+
+def test_a_model_without_a_stream_leads_to_those_that_have_one(trained_bigram: Run):
+    app = draw("inside/prediction.py", run=trained_bigram.slug, view="lens")
+
+    assert "no residual stream" in app.info[0].value
+    assert {link.proto.label for link in app.get("page_link")} == {"Residual network", "Transformer"}
+
+
+@pytest.fixture
+def trained_bigram(home: Path) -> Run:
+    """A bigram with weights."""
+    from core import worker
+
+    return worker.work(make_run("bigram").path)
+
+
+@pytest.mark.parametrize(
+    ("script", "box"),
+    [("prediction", "prediction.prompt"), ("surprise", "surprise.text"), ("stage", "stage.prompt")],
+)
+def test_bad_texts(script: str, box: str, finished: Run):
+    """Empty; strange letters; markup, which is a text like any other."""
+    app = draw(f"inside/{script}.py", run=finished.slug)
+    app.text_area(key=box).set_value("").run()
+    assert "empty" in app.info[0].value
+    assert not passed(app)
+
+    app.text_area(key=box).set_value("Рим and Rome").run()
+    assert "Р и м" in app.warning[0].value
+    assert len(passed(app)) == 1
+
+    app.text_area(key=box).set_value(MARKUP).run()
+    assert not app.exception and not app.error
+    assert MARKUP not in words(app)
+
+
+def test_a_prompt_longer_than_the_context_names_its_window(finished: Run):
+    app = draw("inside/prediction.py", run=finished.slug, prompt="a" * 20 + "0123456789 window")  # digits are unknown
+
+    app.text_area(key="prediction.prompt").set_value("x" * 20 + "the window it sees").run()
+
+    assert "sees the last 16 of these 38 characters, from ` e␣window␣it␣sees… ` on" in words(app)
+
+
+def test_the_surprise_of_a_passage_is_its_loss(finished: Run):
+    text = "GREMIO:\nGood morrow, neighbour Baptista."
+    app = draw("inside/surprise.py", run=finished.slug, text=text)
+    model, tokenizer = checkpoints.load_model(finished)
+    expected = evaluate(model, torch.tensor(tokenizer.encode(text)))
+    row = app.dataframe[0].value.iloc[0]
+
+    assert row["nats"] == pytest.approx(expected.loss, abs=1e-6)
+    assert row["total"] == pytest.approx(expected.bits * expected.predictions, abs=1e-4)
+    assert row["saved"] == pytest.approx(math.log2(65) * expected.predictions - row["total"], abs=1e-4)
+    assert "stands in the validation split" in words(app)
+
+
+def test_another_passage_comes_from_the_validation_split(finished: Run):
+    app = draw("inside/surprise.py", run=finished.slug)
+    first = app.text_area(key="surprise.text").value
+    app.button(key="surprise.another").click().run()
+    second = app.text_area(key="surprise.text").value
+
+    assert first != second
+    assert second in app.query_params["text"]
+    assert "stands in the validation split" in words(app)
+
+
+def test_several_runs_are_compared_in_the_order_of_the_ladder(finished: Run, trained_bigram: Run):
+    app = draw("inside/surprise.py", run=finished.slug)
+    table = app.dataframe[0].value
+
+    assert list(table["run"]) == [trained_bigram.name, finished.name]
+    assert table["saved"].iloc[1] == pytest.approx(table["total"].iloc[0] - table["total"].iloc[1])
+
+    app = draw("inside/surprise.py", **{"run": finished.slug, "with": ""})
+
+    assert list(app.dataframe[0].value["run"]) == [finished.name]
