@@ -310,9 +310,11 @@ WAVENET = Stage(
             train=dict(steps=1500, batch_size=8, window=256, eval_every=250, **QUICK),
         ),
         "best": Preset(
-            "The best that this rung reached here: 128 characters back, more dropout, some ten minutes.",
-            model=dict(n_layer=7, channels=128, dropout=0.2),
-            train=dict(steps=4000, batch_size=8, window=256, eval_every=250, **QUICK),
+            "The best that this rung reached here: 128 characters back, some ten minutes.",
+            model=dict(n_layer=7, channels=128, dropout=0.1),
+            train=dict(
+                steps=2500, batch_size=8, window=256, eval_every=250, beta2=0.99, **{**QUICK, "learning_rate": 1e-2}
+            ),
         ),
     },
     equation=(

@@ -23,6 +23,17 @@ def rung_page(key: str) -> StreamlitPage:
     return st.Page(f"ladder/{key}.py", title=stage.title, icon=ICONS.get(key), url_path=key, help=stage.idea)
 
 
+def gradient_descent_page() -> StreamlitPage:
+    """The page before the first rung: what learning is."""
+    return st.Page(
+        "ladder/gradient_descent.py",
+        title="Gradient descent",
+        icon=":material/landslide:",
+        url_path="gradient_descent",
+        help="How anything here learns: values, gradients, steps.",
+    )
+
+
 def page_table() -> dict[str, list[StreamlitPage]]:
     """The pages by section, in the order of the sidebar."""
     ladder = st.Page(
@@ -41,7 +52,7 @@ def page_table() -> dict[str, list[StreamlitPage]]:
         help="Point by point: Attention is all you need, and the Transformer of this ladder.",
     )
     return {
-        "Learn": [ladder, *(rung_page(key) for key in STAGES), paper],
+        "Learn": [ladder, gradient_descent_page(), *(rung_page(key) for key in STAGES), paper],
         INSIDE: [
             st.Page(
                 "inside/attention.py",
