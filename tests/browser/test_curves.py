@@ -32,7 +32,7 @@ def chart(page: Page, serve: Callable[..., str]) -> Locator:
     """The chart of the growing app, with data."""
     page.goto(serve(APP))
     found = page.locator(".curves")
-    found.wait_for(timeout=15_000)
+    found.wait_for(timeout=45_000)
     after_updates(found, 2)
     return found
 
@@ -221,7 +221,7 @@ def test_a_finger_reads_values_and_does_not_zoom(browser: Browser, serve: Callab
     page = context.new_page()
     page.goto(serve(APP))
     chart = page.locator(".curves")
-    chart.wait_for(timeout=15_000)
+    chart.wait_for(timeout=45_000)
     after_updates(chart, 2)
     chart.locator(".plot").tap()
     expect(chart.locator(".tip")).to_be_visible()
@@ -276,7 +276,7 @@ def test_the_tooltip_names_every_curve(page: Page, chart: Locator) -> None:
 def test_no_points_yet(page: Page, serve: Callable[..., str]) -> None:
     page.goto(serve(APP) + "?empty=1&interval=5")
     chart = page.locator(".curves")
-    chart.wait_for(timeout=15_000)
+    chart.wait_for(timeout=45_000)
     after_updates(chart, 3)  # within the 5 s of the interval: polls are quick until there is a point
     expect(chart.locator(".plot")).to_have_attribute(
         "aria-label", "Chart of loss (nats per character) by step. No points yet."
