@@ -14,8 +14,7 @@ from pages.ui.counting import how_far_counting_goes
 from pages.ui.ngram import backing_off, map_after
 from pages.ui.rung import rung
 
-LOWEST = np.exp(-12)
-"""Probabilities below it look alike on the logarithmic map."""
+LOWEST = np.exp(-12)  # probabilities below it look alike on the logarithmic map
 
 
 def views(run: Run) -> None:
