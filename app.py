@@ -6,11 +6,17 @@ of its old kind, which would greet the first deep link with "Page not found".
 """
 
 import gc
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from urllib.parse import urlencode
 
 import streamlit as st
+from starlette.datastructures import Headers
+from starlette.middleware import Middleware
+from starlette.responses import RedirectResponse
+from starlette.types import ASGIApp, Receive, Scope, Send
 from streamlit.web.server.starlette import App
 
 
@@ -35,4 +41,27 @@ async def ready(app: App) -> AsyncIterator[None]:
     yield
 
 
-app = st.App(Path(__file__).parent / "pages" / "frame.py", lifespan=ready)
+class Lost:
+    """Leads from an address that no page has to the ladder, which says so.
+
+    Streamlit itself would show its main page under the wrong address, behind a dialogue.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass on everything but the request for such a page."""
+        from pages.ui.page_table import HOME, addresses
+
+        base = scope.get("root_path", "").rstrip("/")
+        name = scope["path"].removeprefix(base).strip("/") if scope["type"] == "http" else ""
+        asks = Headers(scope=scope).get("accept", "") if name else ""
+        if "text/html" in asks and re.fullmatch(r"[^/._][^/.]*", name) and name not in addresses():
+            query = scope["query_string"].decode("latin-1") if name == HOME else urlencode({"lost": name[:60]})
+            await RedirectResponse(f"{base}/?{query}")(scope, receive, send)
+        else:
+            await self.app(scope, receive, send)
+
+
+app = st.App(Path(__file__).parent / "pages" / "frame.py", lifespan=ready, middleware=[Middleware(Lost)])

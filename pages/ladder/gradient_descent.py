@@ -12,7 +12,7 @@ from core.models.autograd import Value
 from core.models.descent import OPTIMIZERS, SURFACES
 from core.models.net import TASKS
 from pages.ui import state, words
-from pages.ui.charts import colours, sequential_stops
+from pages.ui.charts import colours, diverging_stops
 from pages.ui.components.descent import Dot, Walker, descent
 from pages.ui.components.graph_steps import graph_steps
 
@@ -28,8 +28,14 @@ EXPERIMENTS = (
 )  # fmt: skip
 
 
+def own_start() -> None:
+    """Forget the starting point that was clicked: it belonged to another landscape."""
+    st.session_state.pop("start", None)
+
+
 def set_race(surface: str, rate: float, chosen: list[str]) -> None:
     """Move the controls of the race."""
+    own_start()
     st.session_state.update({"surface": surface, "rate": rate, "optimizers": chosen})
     state.say_next("The controls of the race are set", ":material/tune:")
 
@@ -74,7 +80,8 @@ def race() -> None:
     st.subheader("A race downhill")
     st.caption(
         "All start at the same place and get the same kind of gradient; they differ in what they remember of earlier "
-        "ones. Dark is low. A walker whose rate is too high leaves the map and is out."
+        "ones. The fainter, the lower; crosses mark the lowest points. Click the map to start elsewhere. Who steps too "
+        "far leaves the map and is out."
     )
     left, middle, right = st.columns(3)
     surface_key = left.selectbox(
@@ -83,38 +90,55 @@ def race() -> None:
         format_func=lambda key: SURFACES[key].title,
         key="surface",
         bind="query-params",
+        on_change=own_start,
         help="The height is the loss; x and y are the two parameters.",
     )
     rate = middle.select_slider(
         "Learning rate", RATES, 0.01, key="rate", bind="query-params", help="How far a step goes along the gradient."
     )
     chosen = right.multiselect(
-        "Optimisers", list(OPTIMIZERS), list(OPTIMIZERS), key="optimizers", help="Who takes part. Same rate for all."
+        "Optimisers",
+        list(OPTIMIZERS),
+        list(OPTIMIZERS),
+        key="optimizers",
+        bind="query-params",
+        help="Who takes part. Same rate for all.",
     )
     if not chosen:
         st.info("Choose at least one optimiser.", icon=":material/directions_run:")
         return
     surface, steps = SURFACES[surface_key], 200
-    floor = lowest(surface)
+    floor, start = lowest(surface), st.session_state.get("start", surface.start)
     walkers = []
     for name, colour in zip(OPTIMIZERS, colours(), strict=False):
         if name in chosen:
-            path = walk(surface_key, name, rate, steps, surface.start)
+            path = walk(surface_key, name, rate, steps, start)
             inside = [step for step in path if step.height < 1e12]
             gone = f"left the map after {len(path) - 1} steps" if len(path) <= steps else ""
             losses = [max(step.height - floor, 1e-12) for step in inside]
             walkers.append(Walker(name, colour, losses, [(s.x, s.y) for s in inside], gone))
-    descent(
+    first = walk(surface_key, "SGD", rate, 1, start)
+    st.latex(
+        rf"\begin{{pmatrix}} x_1 \\ y_1 \end{{pmatrix}} = \begin{{pmatrix}} x_0 \\ y_0 \end{{pmatrix}} - \eta\,\nabla f"
+        rf"= \begin{{pmatrix}} {first[0].x:.3g} \\ {first[0].y:.3g} \end{{pmatrix}} - {rate:g} \begin{{pmatrix}} "
+        rf"{first[0].grad_x:.3g} \\ {first[0].grad_y:.3g} \end{{pmatrix}} = \begin{{pmatrix}} {first[1].x:.3g} \\ "
+        rf"{first[1].y:.3g} \end{{pmatrix}}",
+        help="The first step of SGD on this landscape, at this rate, in numbers.",
+    )
+    place = descent(
         walkers,
         surface.x_range,
         surface.y_range,
         key="race",
         steps=steps,
         loss_label="height above the lowest point",
-        dots=[Dot(*surface.start, "start"), *(Dot(x, y, "minimum") for x, y in surface.minima)],
+        dots=[Dot(*start, "start"), *(Dot(x, y, "minimum") for x, y in surface.minima)],
         fields=heights(surface)[None],
-        colours=sequential_stops(32),
+        clickable=True,
     )
+    if place and place != start:
+        st.session_state["start"] = place
+        st.rerun(scope="fragment")
     if lost := [walker.label for walker in walkers if walker.end]:
         st.markdown(
             f"**{', '.join(lost)}** left the map: at a rate of {rate:g} each step overshoots by more than it gains."
@@ -153,6 +177,7 @@ def net() -> None:
             Dot(inputs[0], target if flat else inputs[1], "high" if target > 0 else "low") for inputs, target in points
         ],
         fields=answers,
+        colours=diverging_stops(32),
         lines=found.frames if flat else None,
         frame_steps=found.frame_steps,
         labels=("input", "answer") if flat else ("first input", "second input"),

@@ -4,54 +4,146 @@ import math
 
 import streamlit as st
 
-from core import runs
-from core.stages import STAGES
+from core import landmarks, runs
+from core.corpus import Corpus
+from core.landmarks import ORDERS
+from core.stages import STAGES, Stage
+from core.standings import Standing, rows, standings
 from pages.ui import cached, state, words
-from pages.ui.charts import loss_ladder
-from pages.ui.page_table import rung_page
+from pages.ui.charts import Step, loss_ladder
+from pages.ui.counting import complete, count_more
+from pages.ui.page_table import gradient_descent_page, rung_page
 
-state.notices()
-corpus = cached.corpus()
-st.markdown(
-    "Bardlab trains language models on the plays of Shakespeare, one character at a time, and lets you watch. "
-    "Each rung of the ladder is a better idea of what comes next; all are judged by one number, the loss on text they "
-    "have never seen. **Pick a rung, press Train, and see the number fall.**"
-)
-marks = cached.corpus_landmarks(corpus.sha256, corpus.name)
-everything = [run for run in runs.list_runs(shipped=True) if run.config and not run.damage]
-best = {}
-for key in STAGES:
-    done = [
-        r
-        for r in everything
-        if r.stage == key and r.status.best_val_loss is not None and r.config.corpus == corpus.name
-    ]
-    best[key] = min(done, key=lambda r: r.status.best_val_loss, default=None)
 
-for key, stage in STAGES.items():
+def overview() -> None:
+    state.notices()
+    if lost := st.query_params.get(state.LOST):
+        st.warning(f"There is no page “{words.plain(lost)}”. These are the rungs.", icon=":material/search_off:")
+    corpus = cached.corpus()
+    best = standings(runs.list_runs(shipped=True), corpus)
+    _what_this_is(corpus)
+    _first_rung()
+    for key, stage in rows():
+        if key.endswith("+"):
+            _counted(stage, best.get(key), corpus)
+        else:
+            _rung(stage, best.get(key))
+    st.subheader("One loss to compare them by")
+    st.fragment(_chart, run_every=None if complete(corpus) else 0.2)(corpus.name)
+
+
+def _what_this_is(corpus: Corpus) -> None:
+    size = corpus.tokenizer.size
+    st.markdown(
+        f"A language model reads some text and says how likely each character is to come next. This course builds "
+        f"{len(STAGES)} of them, each with one new idea, from a table of pairs up to the Transformer. All learn from "
+        f"the same plays of Shakespeare ({len(corpus.text):,} characters, {size} different ones), and all are judged "
+        "by one number: the **loss** on the last tenth of the text, which none of them has seen."
+    )
+    st.markdown(
+        f"The loss is the surprise at the character that really came, in nats, on average. Guessing evenly costs "
+        f"ln {size} = {math.log(size):.2f}; e^loss says among how many equally likely characters the model still has "
+        f"to choose: {size} when it knows nothing, and fewer the better it knows the text. **Pick a rung, press "
+        "Train, and watch the number fall.**"
+    )
+
+
+def _first_rung() -> None:
     with st.container(border=True):
-        left, right = st.columns([3, 2], gap="large")
-        left.page_link(rung_page(key), label=f"**{stage.title}**")
-        left.markdown(f"{stage.idea} *{stage.paper}.*")
-        run = best[key]
-        if run is None:
-            right.caption("Not trained yet on this machine.")
-            continue
-        loss = run.status.best_val_loss
-        with right.container(horizontal=True, gap="medium"):
-            st.metric("Validation loss", words.loss(loss), help="Nats a character over the whole validation split.")
-            st.metric("Bits", f"{loss / math.log(2):.3f}", help="The same in bits a character.")
-            st.metric("Choices", f"{math.exp(loss):.2f}", help="e^loss: as unsure as an even choice among this many.")
-            st.metric("Parameters", f"{run.status.parameters or 0:,}", help="Trained numbers.")
-        written = runs.samples(run.path)
-        if written:
-            line = next((part for part in written[-1].text.split("\n") if len(part) > 20), written[-1].text[:60])
-            left.markdown(f"> {words.plain(line.strip()[:90])}")
+        st.page_link(gradient_descent_page(), label="**Gradient descent**")
+        st.markdown(
+            "How anything here learns: which way is down, and how far to step. "
+            "*Rumelhart, Hinton and Williams (1986), Learning representations by back-propagating errors.*"
+        )
 
-st.subheader("One loss to compare them by")
-losses = {STAGES[k].title: r.status.best_val_loss for k, r in best.items() if r is not None}
-st.plotly_chart(loss_ladder(losses, [(m.label, m.value) for m in marks]), key="ladder")
-st.caption(
-    "Dashed: what needs no training. Guessing evenly costs ln 65; knowing how frequent each character is, and which "
-    "pairs are common, costs less. All are computed from the text when this page is drawn."
-)
+
+def _rung(stage: Stage, standing: Standing | None) -> None:
+    with st.container(border=True):
+        left, right = st.columns([2, 3], gap="large")
+        left.page_link(rung_page(stage.key), label=f"**{stage.title}**", query_params=_to(standing))
+        left.markdown(f"{stage.idea} *{stage.paper}.*")
+        if standing is None:
+            right.caption("Not trained yet on this machine. The first preset takes seconds.")
+            return
+        with right:
+            _figures(standing)
+
+
+def _counted(stage: Stage, standing: Standing | None, corpus: Corpus) -> None:
+    """What the rung turns into: known without any run."""
+    known = landmarks.counted_ngrams(corpus)
+    with st.container(border=True):
+        left, right = st.columns([2, 3], gap="large")
+        left.page_link(rung_page(stage.key), label="**Counted n-gram**", query_params=_to(standing))
+        left.markdown(
+            f"The bigram with longer pieces: count what came after the last {ORDERS[0] - 1} to {ORDERS[-1] - 1} "
+            "characters, and after fewer where that was too rare. *Kneser and Ney (1995); Chen and Goodman (1999).*"
+        )
+        with right:
+            if standing is not None:
+                _figures(standing)
+            elif known:
+                counted = min(known.values(), key=lambda each: each.loss)
+                _metrics(counted.loss, counted.numbers)
+                st.caption(f"Order {counted.order}, counted here in {words.duration(counted.seconds)}; no training.")
+            else:
+                st.caption("Being counted for the chart below.")
+
+
+def _to(standing: Standing | None) -> dict[str, str] | None:
+    """The address of the run shown, so that the rung's page opens on it."""
+    return {state.RUN: standing.run.slug} if standing else None
+
+
+def _figures(standing: Standing) -> None:
+    run = standing.run
+    _metrics(standing.loss, run.status.parameters)
+    where = f"trained on a {words.device(run.status.device)} in {words.duration(run.status.seconds)}"
+    if standing.imported:
+        source = f":orange-badge[imported] {words.plain(run.status.message)}, trained elsewhere, measured here"
+    elif run.shipped:
+        source = f"the run that ships with Bardlab, {where}"
+    else:
+        source = f"your run **{words.plain(run.name)}**, {where}" + (", still training" if run.state.active else "")
+    st.caption(f"{standing.title}: {source}.")
+    if line := standing.line():
+        st.code(line, language=None, wrap_lines=True)
+
+
+def _metrics(loss: float, parameters: int | None) -> None:
+    with st.container(horizontal=True, gap="medium"):
+        st.metric("Loss", f"{loss:.3f}", help="Nats a character over the whole validation split; the lowest reached.")
+        st.metric("Bits", f"{loss / math.log(2):.3f}", help="The same in bits a character.")
+        st.metric(
+            "Choices", f"{math.exp(loss):.2f}", help="e^loss: as unsure as an even choice among this many characters."
+        )
+        st.metric("Parameters", f"{parameters or 0:,}", help="Numbers that were learned or counted.")
+
+
+def _chart(name: str) -> None:
+    corpus = cached.corpus(name)
+    already = complete(corpus)
+    known = count_more(corpus)
+    if not already and complete(corpus):
+        st.rerun()  # the rows above can say it too; and the clock stops
+    best = standings(runs.list_runs(shipped=True), corpus)
+    steps = []
+    for key, stage in rows():
+        if key.endswith("+"):
+            steps += [Step(f"{each.order}-gram", each.loss, "counted, no training") for each in known.values()]
+        elif key in best:
+            kind = "imported, not trained here" if best[key].imported else "trained"
+            steps.append(Step(stage.title, best[key].loss, kind))
+    published = landmarks.published(corpus)
+    marks = [*cached.computed_landmarks(corpus.sha256, corpus.name), *published]
+    st.plotly_chart(loss_ladder(steps, [(m.label, m.value) for m in marks]), key="ladder")
+    missing = f" Order {max(known) + 1} is being counted." if len(known) < len(ORDERS) else ""
+    st.caption(
+        "Lower is better. The n-grams are counted on the spot, order by order, and so are the dashed lines of what "
+        f"needs no training.{missing}"
+    )
+    for mark in published:
+        st.caption(f"**{mark.label}** {mark.help}")
+
+
+overview()

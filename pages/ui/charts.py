@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import plotly.colors
@@ -52,6 +53,12 @@ def visible(character: str) -> str:
 def sequential_stops(count: int = 17) -> list[str]:
     """The sequential scale as colours `rgb(r, g, b)` from 0 to 1, for components that interpolate between them."""
     stops: list[str] = plotly.colors.sample_colorscale(SEQUENTIAL, count, colortype="rgb")
+    return stops
+
+
+def diverging_stops(count: int = 17) -> list[str]:
+    """The same of the diverging scale, from the lowest value to the highest."""
+    stops: list[str] = plotly.colors.sample_colorscale(DIVERGING, count, colortype="rgb")
     return stops
 
 
@@ -225,25 +232,45 @@ def changes(values: Mapping[str, tuple[float, float]], y_title: str) -> go.Figur
     return figure
 
 
-def loss_ladder(losses: Mapping[str, float], marks: Sequence[tuple[str, float]]) -> go.Figure:
-    """The best validation loss of each rung, with the losses that need no training as dashed lines."""
-    names = list(losses)
-    figure = go.Figure(
-        go.Bar(
-            x=names,
-            y=list(losses.values()),
-            text=[f"{v:.3f}" for v in losses.values()],
-            textposition="outside",
-            width=0.4,
+class Step(NamedTuple):
+    """One bar of the ladder."""
+
+    name: str
+    loss: float
+    kind: str
+    """How it came about: one colour and one legend entry each."""
+
+
+def loss_ladder(steps: Sequence[Step], marks: Sequence[tuple[str, float]]) -> go.Figure:
+    """The best validation loss of each rung, with losses to compare them by as dashed lines."""
+    figure = go.Figure()
+    for kind in dict.fromkeys(step.kind for step in steps):
+        chosen = [step for step in steps if step.kind == kind]
+        figure.add_trace(
+            go.Bar(
+                x=[step.name for step in chosen],
+                y=[step.loss for step in chosen],
+                text=[f"{step.loss:.3f}" for step in chosen],
+                textposition="outside",
+                width=0.5,
+                name=kind,
+                hovertemplate="%{x}: %{y:.4f} nats<extra>" + kind + "</extra>",
+            )
         )
-    )
     for label, value in marks:
         figure.add_hline(value, line_dash="dash", line_width=1, annotation_text=label, annotation_position="top right")
     figure.update_layout(
         colorway=colours(),
-        height=360,
-        margin={"l": 10, "r": 10, "t": 20, "b": 10},
+        height=420,
+        margin={"l": 10, "r": 10, "t": 30, "b": 10},
         yaxis={"title": "validation loss (nats per character)", "range": [0, 4.6]},
-        xaxis={"type": "category", "range": [-0.5, max(1, len(names)) - 0.5]},
+        xaxis={
+            "type": "category",
+            "categoryorder": "array",
+            "categoryarray": [step.name for step in steps],
+            "range": [-0.5, max(1, len(steps)) + 3.5],  # room for the labels of the dashed lines
+        },
+        legend={"orientation": "h", "y": 1.1},
+        showlegend=True,
     )
     return figure

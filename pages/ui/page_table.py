@@ -1,5 +1,7 @@
 """Every page, once: the frame draws the navigation from this table, tests walk it."""
 
+from typing import Any
+
 import streamlit as st
 from streamlit.navigation.page import StreamlitPage
 
@@ -17,15 +19,33 @@ INSIDE = "Look inside"
 """The section of the pages that show what a trained model does with a text."""
 
 
+HOME = "ladder"
+"""Name of the first page."""
+_addresses: set[str] = set()
+
+
+def _page(script: str, *, url_path: str, **about: Any) -> StreamlitPage:
+    if not about.get("default"):
+        _addresses.add(url_path)
+    return st.Page(script, url_path=url_path, **about)
+
+
+def addresses() -> frozenset[str]:
+    """What may follow the server's name in the URL; can be asked before there is a visitor. The first page has `/`."""
+    if not _addresses:
+        page_table()
+    return frozenset(_addresses)
+
+
 def rung_page(key: str) -> StreamlitPage:
     """The page of one rung."""
     stage = STAGES[key]
-    return st.Page(f"ladder/{key}.py", title=stage.title, icon=ICONS.get(key), url_path=key, help=stage.idea)
+    return _page(f"ladder/{key}.py", title=stage.title, icon=ICONS.get(key), url_path=key, help=stage.idea)
 
 
 def gradient_descent_page() -> StreamlitPage:
     """The page before the first rung: what learning is."""
-    return st.Page(
+    return _page(
         "ladder/gradient_descent.py",
         title="Gradient descent",
         icon=":material/landslide:",
@@ -36,15 +56,15 @@ def gradient_descent_page() -> StreamlitPage:
 
 def page_table() -> dict[str, list[StreamlitPage]]:
     """The pages by section, in the order of the sidebar."""
-    ladder = st.Page(
+    ladder = _page(
         "ladder/overview.py",
         title="The ladder",
         icon=":material/stairs_2:",
-        url_path="ladder",
+        url_path=HOME,
         default=True,
         help="All rungs, from the bigram to the Transformer, on one text and one loss.",
     )
-    paper = st.Page(
+    paper = _page(
         "ladder/paper.py",
         title="Paper and model",
         icon=":material/article:",
@@ -54,49 +74,49 @@ def page_table() -> dict[str, list[StreamlitPage]]:
     return {
         "Learn": [ladder, gradient_descent_page(), *(rung_page(key) for key in STAGES), paper],
         INSIDE: [
-            st.Page(
+            _page(
                 "inside/attention.py",
                 title="Attention",
                 icon=":material/grid_view:",
                 url_path="attention",
                 help="Every head of a Transformer at once: who looks at whom, how strongly, and what it is worth.",
             ),
-            st.Page(
+            _page(
                 "inside/prediction.py",
                 title="Prediction",
                 icon=":material/bar_chart:",
                 url_path="prediction",
                 help="From logits to a character, layer by layer and part by part.",
             ),
-            st.Page(
+            _page(
                 "inside/surprise.py",
                 title="Surprise",
                 icon=":material/border_color:",
                 url_path="surprise",
                 help="How many bits each character of a passage costs, and which rung earns it.",
             ),
-            st.Page(
+            _page(
                 "inside/embeddings.py",
                 title="Embeddings",
                 icon=":material/bubble_chart:",
                 url_path="embeddings",
                 help="Where a model puts characters and positions: maps, neighbours, similarities.",
             ),
-            st.Page(
+            _page(
                 "inside/time.py",
                 title="Time machine",
                 icon=":material/history:",
                 url_path="time",
                 help="One slider over a run's snapshots moves everything: loss, vectors, predictions, samples, heads.",
             ),
-            st.Page(
+            _page(
                 "inside/knockout.py",
                 title="Knock-out and patching",
                 icon=":material/toggle_off:",
                 url_path="knockout",
                 help="Switch off heads, layers or skips, or carry activations over, and see what it does.",
             ),
-            st.Page(
+            _page(
                 "inside/stage.py",
                 title="Side by side",
                 icon=":material/view_column:",
@@ -105,35 +125,35 @@ def page_table() -> dict[str, list[StreamlitPage]]:
             ),
         ],
         "Use": [
-            st.Page(
+            _page(
                 "use/write.py",
                 title="Write",
                 icon=":material/edit_note:",
                 url_path="write",
                 help="Let a trained model write, with temperature, top-k and top-p.",
             ),
-            st.Page(
+            _page(
                 "use/runs.py",
                 title="Runs",
                 icon=":material/list_alt:",
                 url_path="runs",
                 help="All runs: open, name, note, pin, stop, resume, repeat with a change, export, delete.",
             ),
-            st.Page(
+            _page(
                 "use/compare.py",
                 title="Compare",
                 icon=":material/compare_arrows:",
                 url_path="compare",
                 help="Runs side by side: curves, what changed, and what it is worth over seeds.",
             ),
-            st.Page(
+            _page(
                 "use/sweeps.py",
                 title="Sweeps",
                 icon=":material/grid_view:",
                 url_path="sweeps",
                 help="Many runs over one or two settings, and loss against cost.",
             ),
-            st.Page(
+            _page(
                 "use/text.py",
                 title="The text",
                 icon=":material/menu_book:",

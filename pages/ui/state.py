@@ -13,6 +13,9 @@ TEXT = "text"
 RUNS = "runs"
 """Several runs' slugs, with commas between, in the URL."""
 
+LOST = "lost"
+"""Name of the URL's parameter for an address that no page has."""
+
 
 def setting_key(stage: str, group: str, name: str) -> str:
     """Key of one slider of a rung's form."""

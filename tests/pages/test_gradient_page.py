@@ -35,3 +35,20 @@ def test_an_experiment_sets_the_race_and_its_consequence_is_told():
     assert app.selectbox(key="surface").value == "ravine"
     told = next(m.value for m in app.markdown if "left the map" in m.value)
     assert "SGD" in told and "Adam" not in told
+
+
+def test_the_first_step_is_spelled_out_in_numbers_and_the_race_is_in_the_address():
+    """On the bowl, x² + y², at (-2.5, 2): the gradient is (-5, 4), and 0.1 of it is taken off."""
+    app = draw(PAGE, surface="Bowl", rate="0.1", optimizers="Adam")
+    step = next(m.value for m in app.latex if "nabla" in m.value)
+
+    assert app.multiselect(key="optimizers").value == ["Adam"]
+    assert all(part in step for part in (r"-2.5 \\ 2", "0.1", r"-5 \\ 4", r"-2 \\ 1.6"))
+
+
+def test_another_landscape_forgets_a_start_that_was_clicked():
+    app = draw(PAGE)
+    app.session_state["start"] = (1.0, 1.0)
+    app.selectbox(key="surface").set_value("saddle").run()
+
+    assert "start" not in app.session_state
