@@ -63,11 +63,3 @@ def test_the_walls_would_notice():
     assert not FETCHED.search("ctx.fillStyle = 'red'; const url = 'https://doi.org/10.1002'")
     assert "torch" in imported(ROOT / "core" / "worker.py") and "streamlit" in imported(ROOT / "app.py")
     assert len(CORE) > 10 and len(PAGES) > 5 and len(ASSETS) >= 2
-
-
-@pytest.mark.parametrize("path", [p for p in PAGES if "ui" not in p.parts], ids=name)
-def test_no_page_prints_a_string_that_explains_a_constant(path: Path):
-    """Streamlit shows every bare expression of a page's script but its first docstring."""
-    body = ast.parse(path.read_text(encoding="utf-8")).body[1:]
-
-    assert not [node.lineno for node in body if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)]
