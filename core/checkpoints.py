@@ -217,8 +217,8 @@ def load_tensor(run: Run, name: str, step: int | None = None) -> NDArray[np.floa
     """
     file = run.path / runs.WEIGHTS if step is None else runs.snapshot_path(run.path, step)
     try:
-        with safe_open(file, framework="np") as weights:
-            found: NDArray[np.float64] = weights.get_tensor(name).astype(np.float64)
+        with safe_open(file, framework="pt") as weights:  # numpy has no bfloat16, in which shipped weights are kept
+            found: NDArray[np.float64] = weights.get_tensor(name).double().numpy()
             return found
     except (SafetensorError, OSError) as error:
         raise BardlabError(f"run {run.slug}: {file.name} gives no {name}: {_first_line(error)}") from None

@@ -1,4 +1,4 @@
-"""Views of the Transformer: what is known of positions, and where to look further."""
+"""A view of the Transformer: what it knows of positions."""
 
 import plotly.graph_objects as go
 import streamlit as st
@@ -6,11 +6,9 @@ import streamlit as st
 from core import runs
 from core.inspect.positions import position_similarity
 from core.runs import Run
-from pages.ui import cached, state
+from pages.ui import cached
 from pages.ui.charts import DIVERGING
-from pages.ui.page_table import page_table
 
-INSIDE = ("attention", "prediction", "embeddings", "knockout", "time")
 SHOWN = 128
 """Rows of the map of positions; a longer context is thinned."""
 
@@ -62,14 +60,3 @@ def positions(run: Run) -> None:
 def _similarity(slug: str, version: float) -> object:
     model, _ = cached.model(runs.find(slug))
     return position_similarity(model)
-
-
-def look_inside(run: Run) -> None:
-    """Links to the pages that take this run apart, as far as they are there."""
-    found = [page for section in page_table().values() for page in section if page.url_path in INSIDE]
-    if not found:
-        return
-    st.subheader("Look inside")
-    with st.container(horizontal=True, gap="medium"):
-        for page in sorted(found, key=lambda page: INSIDE.index(page.url_path)):
-            st.page_link(page, label=page.title, query_params={state.RUN: run.slug})

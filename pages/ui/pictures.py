@@ -53,6 +53,7 @@ def mlp(config: Any, anatomy: Anatomy, text: str) -> Picture:
     d.labelled(right + 28, top - 2, 92, 26, f"{V} logits", "box", tip)
     d.line([(right + 120, top + 11), (right + 160, top + 11)], arrow=True)
     d.text(right + 168, top + 11, f"“{visible(characters[shown])}”?", "bold")
+    d.top = top - 16
     d.text(right, 255, f"the last {K} characters", "dim small")
     d.text(right, 199, f"a vector of {E} for each", "dim small")
     d.text(right, 149, "laid side by side", "dim small")

@@ -6,8 +6,8 @@ from html import escape
 class Drawing:
     """Collects shapes and gives them back as one SVG of a size in pixels."""
 
-    def __init__(self, width: float, height: float) -> None:
-        self.width, self.height = width, height
+    def __init__(self, width: float, height: float, top: float = 0.0) -> None:
+        self.width, self.height, self.top = width, height, top
         self._parts: list[str] = []
 
     def box(self, x: float, y: float, w: float, h: float, kind: str = "box", **data: str) -> None:
@@ -47,7 +47,7 @@ class Drawing:
 
     def svg(self) -> str:
         """All of it."""
-        size = f'viewBox="0 0 {self.width:g} {self.height:g}" style="max-width: {self.width:g}px"'
+        size = f'viewBox="0 {self.top:g} {self.width:g} {self.height - self.top:g}" style="max-width: {self.width:g}px"'
         return f'<svg xmlns="http://www.w3.org/2000/svg" {size}>{"".join(self._parts)}</svg>'
 
 

@@ -6,6 +6,8 @@ import numpy as np
 import streamlit as st
 from numpy.typing import NDArray
 
+from pages.ui.components.toolkit import floats
+
 _HTML = """<div class="film">
   <div class="bar"><button class="play" aria-pressed="false">Play</button>
   <input class="scrub" type="range" min="0" step="0.01" aria-label="Training step"><output></output>
@@ -47,4 +49,4 @@ def embedding_film(
         "height": height,
     }
     header |= {"key": key, "shape": list(places.shape[:2])}
-    _film(data={"header": header, "places": np.ascontiguousarray(places, "<f4").tobytes()}, key=key)
+    _film(data={"header": header, "places": floats(places)["base64"]}, key=key)
