@@ -10,11 +10,11 @@ CHECKED := core pages tests app.py data
 app: $(VENV)/.app
 	$(BIN)/python -m streamlit run app.py
 
-test: $(VENV)/.test lint
-	$(BIN)/python -m pytest
+test: lint unit
+	$(BIN)/python -m pytest -m browser
 
 unit: $(VENV)/.test
-	$(BIN)/python -m pytest -m "not browser"
+	$(BIN)/python -m pytest -m "not browser" -n logical --dist loadfile
 
 lint: $(VENV)/.test
 	$(BIN)/python -m ruff check $(CHECKED)

@@ -1,6 +1,6 @@
 """Measure the attention page: `python tests/browser/bench_attention.py [repeats]`, figures as JSON.
 
-An untrained Transformer of 6 layers × 6 heads × width 192. From Ctrl + Enter in the prompt to the new board painted,
+The shipped Transformer, and an untrained one of 6 layers × 6 heads × width 192. From Ctrl + Enter in the prompt to the new board painted,
 from the message's arrival to that, and from a pointer's move to the page painted with what it points at.
 """
 
@@ -71,10 +71,11 @@ def main(repeats: int) -> None:
             wait_until_up(process, url, log)
             browser = playwright.chromium.launch(executable_path=CHROMIUM, args=CHROMIUM_ARGS)
             page = browser.new_page(viewport={"width": 1280, "height": 1000})
-            page.goto(f"{url}/attention?run={slug}")
-            page.locator(".attention[data-opened]").wait_for(timeout=60_000)
-            figures = {str(length): measure(page, length, repeats) for length in (128, 256)}
-            print(json.dumps({**figures, "cpus": os.cpu_count(), "load": os.getloadavg()[0]}))
+            for run in ("pretrained/transformer", slug):
+                page.goto(f"{url}/attention?run={run}")
+                page.locator(".attention[data-opened]").wait_for(timeout=60_000)
+                figures = {str(length): measure(page, length, repeats) for length in (128, 256)}
+                print(json.dumps({"run": run, **figures, "cpus": os.cpu_count(), "load": os.getloadavg()[0]}))
             browser.close()
         finally:
             stop_app(process)

@@ -8,6 +8,7 @@ A test without Chromium fails; it is never skipped.
 """
 
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -44,12 +45,29 @@ def browser() -> Iterator[Browser]:
         chromium.close()
 
 
+@pytest.fixture(scope="session")
+def speeds(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Step times of this machine, measured once, as a first server would measure them beside the first test."""
+    home = tmp_path_factory.mktemp("speeds")
+    env = {**os.environ, "PYTHONPATH": str(ROOT), "BARDLAB_HOME": str(home)}
+    subprocess.run([sys.executable, "-m", "core.worker", "--probe"], env=env, check=True, timeout=240)
+    return home / "checkpoints" / "runs" / ".speed.json"
+
+
 @pytest.fixture
-def serve(tmp_path: Path) -> Iterator[Serve]:
-    """Start Streamlit apps for a test, each on a port of its own, and end them afterwards."""
+def serve(tmp_path: Path, speeds: Path) -> Iterator[Serve]:
+    """Start Streamlit apps for a test, each on a port of its own, and end them afterwards.
+
+    A home given as BARDLAB_HOME knows the machine's speed already: a probe beside a test would slow it down.
+    """
     started: list[subprocess.Popen[bytes]] = []
 
     def start(app: str | Path, env: Mapping[str, str] | None = None) -> str:
+        if env and "BARDLAB_HOME" in env:
+            known = Path(env["BARDLAB_HOME"]) / "checkpoints" / "runs" / speeds.name
+            if not known.exists():
+                known.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy(speeds, known)
         log = tmp_path / f"streamlit-{len(started)}.log"
         process, url = start_app(app, log, env)
         started.append(process)

@@ -126,8 +126,7 @@ def test_the_curve_keeps_its_zoom_while_it_grows(page: Page, app: str):
     assert page.locator(".curves").first.get_attribute("data-zoom") == zoom
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
-@pytest.mark.parametrize("width", [1280, 400])
+@pytest.mark.parametrize(("theme", "width"), [("light", 1280), ("dark", 400)])
 def test_every_page_in_both_themes_and_widths(browser: Browser, app: str, trained: Path, theme: str, width: int):
     """No page asks the network for anything, fails in the browser, or is wider than the screen."""
     copied(trained, trained.name)
