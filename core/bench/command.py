@@ -1,6 +1,7 @@
 """`python -m core bench`: measured figures from the command line."""
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -9,7 +10,7 @@ from core.errors import BardlabError
 
 
 @click.command()
-@click.argument("what", type=click.Choice(["train", "sample", "live", "all"]))
+@click.argument("what", type=click.Choice(["train", "ingredients", "sample", "live", "all"]))
 @click.option(
     "--config",
     type=click.Choice(["cpu", "reference", "wavenet"]),
@@ -17,7 +18,7 @@ from core.errors import BardlabError
     help="cpu: nanoGPT's CPU sizes; reference: the reference GPT's; wavenet: the rung's preset best (sample only).",
 )
 @click.option("--to", type=float, help="train: go to the end of the preset and say whether it reached this loss.")
-@click.option("--seeds", default=1, help="train --to: how many seeds.")
+@click.option("--seeds", default=1, help="train --to, ingredients, all: how many seeds.")
 @click.option("--batch", type=int, help="train: another batch size.")
 @click.option("--rounds", default=10, help="How often each side is timed, in turn.")
 @click.option("--beside", type=click.Path(path_type=Path), help="A nanoGPT folder, to be timed in turn.")
@@ -40,8 +41,11 @@ def bench(
 ) -> None:
     """Measure on this machine: training steps, writing, what the open page costs; all writes docs/benchmarks.md."""
     from core.bench import live, report, sample, train
+    from core.bench.ingredients import ingredients
 
-    if what == "live":
+    if what == "ingredients":
+        result: dict[str, Any] = {row["ingredient"]: row for row in ingredients(seeds)}
+    elif what == "live":
         result = live.live(blocks=rounds, seconds=seconds)
     elif what == "all":
         result = report.write(seeds=seeds, rounds=rounds, beside=beside)

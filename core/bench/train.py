@@ -46,7 +46,7 @@ def train(
     corpus, stage = load_corpus(), STAGES["transformer"]
     model_config, train_config = stage.settings(preset, {}, {"batch_size": batch} if batch else {})
     answer: dict[str, Any] = {"preset": preset, "threads": torch.get_num_threads()}
-    trainer, answer["startup_seconds"] = _timed(lambda: _trainer(train_config, model_config))
+    trainer, answer["startup_seconds"] = _timed(lambda: trainer_of(train_config, model_config))
     answer["parameters"] = parameter_count(trainer.model)
     sides: dict[str, Callable[[], object]] = {"ours": trainer.step}
     if beside is not None:
@@ -70,7 +70,7 @@ def _to_loss(
     corpus, runs, peer_times = load_corpus(), [], list[float]()
     for i in range(seeds):
         seeded = config.model_copy(update={"seed": config.seed + i})
-        trainer = _trainer(seeded, model_config)
+        trainer = trainer_of(seeded, model_config)
         trainer.model.train()
         times = []
         for step in range(config.steps):
@@ -116,7 +116,8 @@ def peer_recipe(beside: Path, *, peak: float, steps: int, seed: int) -> dict[str
     }
 
 
-def _trainer(config: TrainConfig, model_config: Any) -> Trainer:
+def trainer_of(config: TrainConfig, model_config: Any) -> Trainer:
+    """Build the Transformer and whatever trains it, as its seed wants it."""
     corpus = load_corpus()
     checkpoints.seed_everything(config.seed)
     model = STAGES["transformer"].build(model_config, corpus.tokenizer.size)

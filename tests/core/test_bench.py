@@ -5,11 +5,14 @@ from pathlib import Path
 import pytest
 
 from core.bench import report, sample, train
+from core.bench.ingredients import WITHOUT, ingredients
 from core.bench.peer import Peer
 from core.errors import BardlabError
 from core.models.transformer import TransformerConfig
 from core.stages import STAGES, Preset
 from tests.conftest import TINY
+
+REAL = STAGES["transformer"].presets["seconds"]
 
 
 @pytest.fixture(autouse=True)
@@ -37,6 +40,18 @@ def test_both_ways_of_writing_are_timed():
     assert {"inside_1", "inside_2", "beyond_roll_1", "beyond_half_2"} <= found.keys()
     assert all(found[name]["ratio"] > 0 for name in ("inside_1", "beyond_half_1"))
     assert "beyond_roll_1" not in sample.sample("wavenet", "best", texts=(1,), rounds=1, beside=None)
+
+
+def test_an_ingredient_is_worth_the_mean_difference_on_the_same_seeds(monkeypatch: pytest.MonkeyPatch):
+    tiny = STAGES["transformer"].presets["seconds"]
+    modern = Preset("", {**REAL.model, **tiny.model}, {**REAL.train, **tiny.train, "optimizer": "muon"})
+    monkeypatch.setitem(STAGES["transformer"].presets, "seconds", modern)
+    rows = ingredients(seeds=2)
+
+    assert [row["ingredient"] for row in rows] == ["all", *WITHOUT]
+    for row in rows[1:]:
+        assert row["worth"] == pytest.approx(row["val_loss"] - rows[0]["val_loss"])
+        assert row["worth"] != 0, f"the preset is the same without {row['ingredient']}"
 
 
 def test_a_folder_without_the_peer_is_refused(tmp_path: Path):
