@@ -11,7 +11,7 @@ from core.evaluation import evaluate
 from core.stages import STAGES
 
 WITHOUT: Mapping[str, Mapping[str, Any]] = {
-    "optimizer": {"train.optimizer": "adamw", "train.learning_rate": 0.01},
+    "optimizer": {"train.optimizer": "adamw", "train.learning_rate": 0.005},
     "positions": {"model.positions": "learned"},
     "smear": {"model.smear": False},
     "activation": {"model.activation": "relu"},
