@@ -426,8 +426,8 @@ TRANSFORMER = Stage(
             ),
         ),
         "minutes": Preset(
-            "The same size, twice the context, eight times as many steps: legible Shakespeare within three minutes on two "
-            "CPU cores.",
+            "The same size, twice the context, eight times the steps: legible Shakespeare within three minutes "
+            "on two CPU cores.",
             model=dict(n_layer=4, n_head=4, d_model=128, context=128, dropout=0.0, **MODERN),
             train=dict(
                 steps=1200,
