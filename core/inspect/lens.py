@@ -89,7 +89,7 @@ class Attribution:
     """One prediction as a sum over the parts that wrote into the residual stream."""
 
     parts: tuple[str, ...]
-    """(P,) `embed`, the one before it as `smear`, `L0 H0`, ..., `L0 MLP`, ...; last `biases`, which belong to no part."""
+    """(P,) `embed`, `smear` (the character before), `L0 H0`, ..., `L0 MLP`, ...; last `biases`, which have no part."""
     contributions: Array
     """(P, V) what each part adds to the logits. The sum over the parts is the logits."""
 

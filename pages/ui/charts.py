@@ -131,7 +131,7 @@ def bars(
         margin={"l": 10, "r": 10, "t": 30, "b": 10},
         xaxis={"title": x_title, "type": "category", "dtick": 1, "tickfont": {"size": 10}},
         yaxis={"title": y_title},
-        legend={"orientation": "h", "y": 1.12},
+        legend={"orientation": "h", "y": 1, "yanchor": "bottom"},
         showlegend=len(series) > 1,
     )
     return figure
@@ -183,7 +183,7 @@ def contributions(values: NDArray[np.float64], parts: Sequence[str], characters:
         )
     )
     small = {"size": 9}
-    figure.update_xaxes(type="category", tickvals=labels, tickfont=small, tickangle=0, title="character")
+    figure.update_xaxes(type="category", tickfont=small, tickangle=0, title="character")
     figure.update_yaxes(type="category", tickfont=small, autorange="reversed", dtick=1 if len(parts) < 50 else None)
     figure.update_layout(height=max(260, 90 + 17 * len(parts)), margin={"l": 10, "r": 10, "t": 10, "b": 10})
     return figure
