@@ -112,7 +112,7 @@ def resemblance(values: Array, labels: Sequence[str], what: str, diverging: bool
             **ends,
         )
     )
-    small = {"size": 9}
+    small = {"size": 7.5}  # at this size there is room for 65 on a laptop; where there is none, some are left out
     figure.update_xaxes(type="category", tickfont=small, tickangle=0, title=title)
     figure.update_yaxes(type="category", tickfont=small, autorange="reversed", scaleanchor="x", constrain="domain")
     figure.update_xaxes(constrain="domain")
