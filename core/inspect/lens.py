@@ -89,7 +89,7 @@ class Attribution:
     """One prediction as a sum over the parts that wrote into the residual stream."""
 
     parts: tuple[str, ...]
-    """(P,) `embed`, `L0 H0`, ..., `L0 MLP`, ...; last `biases`, which belong to no part."""
+    """(P,) `embed`, `smear` (the character before), `L0 H0`, ..., `L0 MLP`, ...; last `biases`, which have no part."""
     contributions: Array
     """(P, V) what each part adds to the logits. The sum over the parts is the logits."""
 
@@ -169,7 +169,11 @@ class _Stream:
 def _transformer_stream(model: Transformer, t: Trace, position: int) -> _Stream:
     config = model.config
     stream = _Stream(config.d_model)
-    stream.add("embed", t["embed"][0, position])
+    embedded = t["embed"][0]  # (T, C)
+    stream.add("embed", embedded[position])
+    if config.smear:
+        before = position % len(embedded) - 1
+        stream.add("smear", model.smear * (embedded[before] if before >= 0 else torch.zeros_like(embedded[0])))
     if "pos_embed" in t.activations:
         stream.add("pos_embed", t["pos_embed"][position])
     for layer, block in enumerate(model.blocks):

@@ -124,7 +124,7 @@ def the_map(run: Run, table: Table, characters: str) -> None:
     if method == "umap":
         st.caption("UMAP compiles itself at its first map after a start; that takes about a minute.")
     found = projected(table.vectors, method, dimensions, near)
-    left, right = st.columns([3, 1], gap="large")
+    left, right = st.columns([2, 1], gap="large")
     event_key = f"map.{run.slug}.{table.key}.{method}.{dimensions}"
     clicked(event_key, labels)
     with right:

@@ -8,6 +8,7 @@ from core.runs import Run
 from core.stages import STAGES
 from pages.ui import state
 from pages.ui.knock_view import knock_view
+from pages.ui.looking import named
 from pages.ui.page_table import rung_page
 from pages.ui.patch_view import patch_view
 from pages.ui.run_picker import run_picker
@@ -41,7 +42,7 @@ def choose() -> Run | None:
         "Run",
         fits,
         first,
-        lambda run: f"{run.name} ({run.stage}) · {run.state}",
+        lambda run: f"{named(run)} · {run.state}",
         "Whose parts are switched off: any run of a rung that has some, finished or not.",
     )
 
@@ -51,7 +52,7 @@ def links(fits: dict[str, Run]) -> None:
     for slug, run in list(fits.items())[:5]:
         st.page_link(
             "inside/knockout.py",
-            label=f"{run.name} ({run.stage})",
+            label=named(run),
             query_params={state.RUN: slug},
             icon=":material/arrow_forward:",
         )

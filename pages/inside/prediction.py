@@ -104,9 +104,8 @@ def next_view(run: Run, step: int | None, model: Any, tokenizer: Any, text: str)
 
 
 def chosen_cell(row: int, position: int) -> None:
-    """Remember the cell that was clicked; the URL has it too."""
+    """Remember the cell that was clicked; the URL gets it when it is drawn."""
     st.session_state[CELL] = (row, position)
-    st.query_params["row"], st.query_params["position"] = str(row), str(position + 1)
 
 
 def _number(name: str, default: int) -> int:
@@ -136,6 +135,8 @@ def lens_view(run: Run, step: int | None, model: Any, tokenizer: Any, text: str)
     asked = (_number("row", len(found.rows) - 1), _number("position", len(text)) - 1)
     row, position = st.session_state.get(CELL, asked)
     row, position = min(row, len(found.rows) - 1), min(max(position, first), len(text) - 1)
+    looking.into_url("row", row, len(found.rows) - 1)
+    looking.into_url("position", position + 1, len(text))
     lens_grid(found, tokenizer.chars, text[first:], first, (row, position), chosen=chosen_cell, key="lens")
     if getattr(model.config, "skip", 1.0) == 0:
         st.caption("This network has no skip connections (skip 0): its layers replace the stream instead of adding.")

@@ -29,6 +29,8 @@ def colour_table(scale: str) -> bytes:
 
 SAVED = {"toImageButtonOptions": {"format": "svg", "filename": "bardlab"}, "displaylogo": False}
 """What a figure's camera button saves: a drawing of any size."""
+DARK_PAPER = 0.09
+"""How bright the dark theme's background is, from 0 to 1."""
 _HIGHER, _LOWER = (sample_colorscale(DIVERGING, at, colortype="tuple")[0] for at in (0.2, 0.8))
 
 
@@ -41,8 +43,12 @@ def tint(value: float, limit: float, fine: float = 0.0) -> tuple[str, str]:
     size, most = abs(value), max(limit, 1e-12)
     share = math.log1p(size / fine) / math.log1p(most / fine) if fine else size / most
     share = min(1.0, share) if math.isfinite(share) else 0.0
-    red, green, blue = (round(255 * part) for part in (_HIGHER if value > 0 else _LOWER))
-    return f"rgba({red}, {green}, {blue}, {0.9 * share:.3f})", "#17161a" if share > 0.55 else ""
+    colour, alpha = _HIGHER if value > 0 else _LOWER, 0.9 * share
+    red, green, blue = (round(255 * part) for part in colour)
+    seen = [alpha * part + (1 - alpha) * DARK_PAPER for part in colour]
+    bright = sum(weight * part**2.2 for weight, part in zip((0.2126, 0.7152, 0.0722), seen, strict=True)) > 0.18
+    ink = "#17161a" if bright and st.context.theme.type == "dark" else ""
+    return f"rgba({red}, {green}, {blue}, {alpha:.3f})", ink
 
 
 def visible(character: str) -> str:
@@ -131,7 +137,7 @@ def bars(
         margin={"l": 10, "r": 10, "t": 30, "b": 10},
         xaxis={"title": x_title, "type": "category", "dtick": 1, "tickfont": {"size": 10}},
         yaxis={"title": y_title},
-        legend={"orientation": "h", "y": 1.12},
+        legend={"orientation": "h", "y": 1, "yanchor": "bottom"},
         showlegend=len(series) > 1,
     )
     return figure
@@ -183,7 +189,7 @@ def contributions(values: NDArray[np.float64], parts: Sequence[str], characters:
         )
     )
     small = {"size": 9}
-    figure.update_xaxes(type="category", tickvals=labels, tickfont=small, tickangle=0, title="character")
+    figure.update_xaxes(type="category", tickfont=small, tickangle=0, title="character")
     figure.update_yaxes(type="category", tickfont=small, autorange="reversed", dtick=1 if len(parts) < 50 else None)
     figure.update_layout(height=max(260, 90 + 17 * len(parts)), margin={"l": 10, "r": 10, "t": 10, "b": 10})
     return figure

@@ -21,6 +21,11 @@ WITH = "with"
 """The URL's name for the runs to compare with."""
 
 
+def named(run: Run) -> str:
+    """A run's name, with its rung if the name does not say it."""
+    return run.name if run.stage in run.name.lower() else f"{run.name} ({run.stage})"
+
+
 def usable_runs() -> dict[str, Run]:
     """Every run with weights to look at, by slug; the learner's own before those that came with the product."""
     return {run.slug: run for run in runs.list_runs(shipped=True) if run.usable}
@@ -43,7 +48,7 @@ def choose_run() -> Run:
         "Model",
         usable,
         best(list(usable.values())).slug,
-        lambda run: f"{run.name} ({run.stage})",
+        named,
         "Any run with saved weights, of any rung, finished or not.",
     )
 
@@ -78,7 +83,7 @@ def choose_runs(label: str, fits: dict[str, Run], default: list[str], key: str, 
     chosen = st.multiselect(
         label,
         list(fits),
-        format_func=lambda s: f"{fits[s].name} ({fits[s].stage})" if s in fits else s,
+        format_func=lambda s: named(fits[s]) if s in fits else s,
         key=key,
         on_change=to_url,
         max_selections=8,

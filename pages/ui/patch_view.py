@@ -116,8 +116,7 @@ def _prompt(label: str, key: str, usual: str, help: str, tokenizer: CharTokenize
 
 def _site(kinds: Sequence[Site]) -> tuple[Site, int | None]:
     by_key = {site.key: site for site in kinds}
-    left, right = st.columns([3, 2], gap="medium")
-    key = left.segmented_control(
+    key = st.segmented_control(
         "What is carried over",
         list(by_key),
         default=next(iter(by_key)),
@@ -128,9 +127,9 @@ def _site(kinds: Sequence[Site]) -> tuple[Site, int | None]:
     )
     site = by_key.get(key, kinds[0])
     if not site.heads:
-        right.caption(f"\n\n{site.title[0].upper()}{site.title[1:]}.")
+        st.caption(f"{site.title[0].upper()}{site.title[1:]}.")
         return site, None
-    head = right.segmented_control(
+    head = st.segmented_control(
         "Of which head",
         ["all", *range(site.heads)],
         default="all",

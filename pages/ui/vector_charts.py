@@ -7,6 +7,7 @@ import numpy as np
 import plotly.graph_objects as go
 from numpy.typing import NDArray
 
+from core.corpus import CLASSES
 from pages.ui.charts import DIVERGING, SEQUENTIAL, colours
 
 Array = NDArray[np.float64]
@@ -46,9 +47,12 @@ def vector_map(
     named = not isinstance(colour, np.ndarray)
     for i in everyone:
         groups.setdefault(str(colour[i]) if named else "", []).append(i)
+    hues = dict(zip(CLASSES, colours(), strict=False))
     keep = {"marker": {"opacity": 1.0}, "textfont": {}}
-    for name, rows in groups.items():
+    for name, rows in sorted(groups.items(), key=lambda group: list(hues).index(group[0]) if group[0] in hues else -1):
         marker: dict[str, Any] = {"size": 5 if spatial else 8}
+        if name in hues:
+            marker["color"] = hues[name]
         if not named:
             shade = {"thickness": 10}
             marker |= {
@@ -77,7 +81,7 @@ def vector_map(
         height=560,
         colorway=colours(),
         margin={"l": 10, "r": 10, "t": 10, "b": 10},
-        legend={"orientation": "h", "y": 1.06},
+        legend={"orientation": "h", "y": -0.12, "yanchor": "top"},
         clickmode="event+select",
         dragmode="orbit" if spatial else "pan",
     )
@@ -85,7 +89,9 @@ def vector_map(
         figure.update_scenes({f"{name}axis": {"title": {"text": axes[i]}} for i, name in enumerate("xyz")})
     else:
         figure.update_xaxes(title=axes[0], zeroline=False)
-        figure.update_yaxes(title=axes[1], zeroline=False, scaleanchor="x")
+        low, high = places[:, 1].min(), places[:, 1].max()
+        room = 0.08 * (high - low) or 1.0  # for the label of the highest
+        figure.update_yaxes(title=axes[1], zeroline=False, scaleanchor="x", range=(low - room, high + room))
     return figure
 
 
@@ -106,12 +112,9 @@ def resemblance(values: Array, labels: Sequence[str], what: str, diverging: bool
             **ends,
         )
     )
-    small = {"size": 9}
-    shown = list(labels)[:: max(1, len(labels) // 70)]
-    figure.update_xaxes(type="category", tickvals=shown, tickfont=small, tickangle=0, title=title)
-    figure.update_yaxes(
-        type="category", tickvals=shown, tickfont=small, autorange="reversed", scaleanchor="x", constrain="domain"
-    )
+    small = {"size": 7.5}  # at this size there is room for 65 on a laptop; where there is none, some are left out
+    figure.update_xaxes(type="category", tickfont=small, tickangle=0, title=title)
+    figure.update_yaxes(type="category", tickfont=small, autorange="reversed", scaleanchor="x", constrain="domain")
     figure.update_xaxes(constrain="domain")
     figure.update_layout(height=680, margin={"l": 10, "r": 10, "t": 10, "b": 10})
     return figure

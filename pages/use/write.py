@@ -10,6 +10,7 @@ from core.sampling import SamplingConfig, generate
 from pages.ui import cached, state
 from pages.ui.charts import visible
 from pages.ui.config_form import settings_widgets
+from pages.ui.looking import named
 from pages.ui.run_picker import run_picker
 
 REDRAW = 0.08  # seconds between two redraws of the growing text
@@ -29,7 +30,7 @@ with left:
         "Model",
         usable,
         best.slug,
-        lambda run: f"{run.name} ({run.stage})",
+        named,
         "Any run with saved weights, finished or not.",
     )
     prompt = st.text_area(

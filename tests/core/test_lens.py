@@ -20,6 +20,7 @@ MODELS = {
     "pre": lambda: Transformer(TransformerConfig(**SMALL), V),
     "post": lambda: Transformer(TransformerConfig(norm="post", activation="gelu", **SMALL), V),
     "rotary": lambda: Transformer(TransformerConfig(positions="rotary", **SMALL), V),
+    "smear": lambda: Transformer(TransformerConfig(positions="sinusoidal", smear=True, **SMALL), V),
     "residual": lambda: ResidualNet(ResidualConfig(context=4, d_embed=4, width=16, depth=3, skip=0.7), V),
     "no norm": lambda: ResidualNet(ResidualConfig(context=4, d_embed=4, width=16, depth=3, norm=False), V),
 }

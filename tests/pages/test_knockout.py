@@ -3,6 +3,7 @@
 import json
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from streamlit.testing.v1 import AppTest
@@ -12,6 +13,7 @@ from core.corpus import load
 from core.inspect import prices
 from core.inspect.ablation import Bench
 from core.runs import Run
+from pages.ui import charts
 from tests.conftest import make_run
 from tests.pages.test_pages import draw, words
 
@@ -140,3 +142,24 @@ def test_a_long_prompt_is_cut_to_what_is_named(finished: Run):
     app.text_area(key="a").set_value("x" * 40 + "O Romeo, <b>Romeo</b>")
     app.text_area(key="b").set_value("O Romeo, Juliet!").run()
     assert any("shown are the last 16" in c.value for c in app.caption)
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_numbers_can_be_read_on_every_tint(theme: str, monkeypatch: pytest.MonkeyPatch):
+    """On the page's own paper, a cell's ink stands out from any strength of either colour."""
+    monkeypatch.setattr(charts.st, "context", SimpleNamespace(theme=SimpleNamespace(type=theme)))
+    options = charts.st.get_option
+    paper, ink = (options(f"theme.{theme}.{name}") for name in ("backgroundColor", "textColor"))
+
+    def luminance(colour: list[float]) -> float:
+        return sum(w * (c / 255) ** 2.2 for w, c in zip((0.2126, 0.7152, 0.0722), colour, strict=True))
+
+    def rgb(digits: str) -> list[float]:
+        return [int(digits[i : i + 2], 16) for i in (1, 3, 5)]
+
+    for value in range(-20, 21):
+        fill, own = charts.tint(value / 20, 1.0)
+        *colour, alpha = (float(part) for part in fill.removeprefix("rgba(").removesuffix(")").split(","))
+        seen = [alpha * c + (1 - alpha) * p for c, p in zip(colour, rgb(paper), strict=True)]
+        low, high = sorted((luminance(seen), luminance(rgb(own or ink))))
+        assert (high + 0.05) / (low + 0.05) > 3.5, value

@@ -184,7 +184,8 @@ function drawBoard(pen, view, g) {
     const price = header.prices?.[name];
     if (price && g.cell >= 58) pen.text(signed(price[0], 3), x + g.side, y + 7, theme.text, small, "right", 0.9);
     const label = view.labelOf(head);
-    if (label) pen.text(clipped(pen, label.short, g.side, small), x, y + 20, theme.text, small, "left", label.key === "mixed" ? 0.5 : 0.9);
+    const smaller = `${g.side < 66 ? 10 : 11}px ${theme.font}`;
+    if (label) pen.text(clipped(pen, label.short, g.cell - 2, smaller), x, y + 20, theme.text, smaller, "left", label.key === "mixed" ? 0.5 : 0.9);
   }
   if (!g.places.length) pen.text("No head has this label here.", 0, 20, theme.text, `13px ${theme.font}`, "left", 0.7);
 }

@@ -215,10 +215,10 @@ function buildControls(view) {
   view.nobody = several && view.mode === WHO ? element("span", { class: "quiet" }) : null;
   if (view.nobody) parts.push(view.nobody);
   if (view.mode === WHO) {
-    const output = element("output", {}, `${view.free} bits`);
+    const output = element("output", {});
     const help = "Nearly for free: at most this many bits. 1 bit is a probability of one half";
     const input = element("input", { type: "range", min: 0.1, max: 3, step: 0.1, "aria-label": "free up to", title: help });
-    const show = () => (input.style.setProperty("--at", (view.free - 0.1) / 2.9), (output.textContent = `${view.free} bits`));
+    const show = () => (input.style.setProperty("--at", (view.free - 0.1) / 2.9), (output.textContent = view.free === 1 ? "1 bit" : `${view.free} bits`));
     input.value = view.free;
     input.oninput = () => ((view.free = Number(input.value)), show(), share(view), shadeText(view));
     show();

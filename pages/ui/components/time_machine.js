@@ -188,7 +188,11 @@ function build(view) {
   view.playButton = element("button", { type: "button", class: "play", title: HELP.play, onclick: () => play(view) }, "▶ Play");
   view.range = element("input", { type: "range", min: 0, step: 1, title: HELP.scrub, "aria-label": "Snapshot" });
   view.range.oninput = () => byHand(view, +view.range.value);
-  view.range.onkeydown = (event) => event.key === " " && (event.preventDefault(), play(view));
+  view.range.addEventListener("keydown", (event) => {
+    if (event.key !== " ") return;
+    event.preventDefault();
+    play(view);
+  });
   view.readout = element("output", { class: "readout" });
   view.followLabel = check(view, "follow", "Follow");
   view.stones = element("div", { class: "stones", role: "group", "aria-label": "Milestones" });
