@@ -49,7 +49,7 @@ LEGEND = {"orientation": "h", "y": 1.02, "yanchor": "bottom"}
 """Above the drawing, never over it, however many lines it takes on a narrow screen."""
 
 
-def paper() -> str | None:
+def paper() -> str:
     """The page's background in the theme that the visitor sees."""
     return st.get_option(f"theme.{st.context.theme.type or 'light'}.backgroundColor")
 

@@ -95,9 +95,10 @@ def parallel(columns: Mapping[str, Sequence[object]], losses: Sequence[float]) -
         go.Parcoords(
             line={"color": list(losses), "colorscale": readable_stops(), "showscale": False},
             dimensions=dimensions,
+            tickfont={"shadow": f"0 0 2px {paper()}, 0 0 2px {paper()}"},  # Plotly's own is white in the dark too
         )
     )
-    figure.update_layout(height=380, margin={"l": 60, "r": 60, "t": 50, "b": 20}, paper_bgcolor=paper())
+    figure.update_layout(height=380, margin={"l": 60, "r": 60, "t": 50, "b": 20})
     return figure
 
 
