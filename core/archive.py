@@ -12,12 +12,14 @@ import zipfile
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
-from typing import IO
+from typing import IO, Literal
 
 import torch
 from pydantic import ValidationError
 
-from core import checkpoints, interchange, paths, runs, texts
+from core import alerts, checkpoints, controls, interchange, paths, runs, texts
+from core.alerts import Alert
+from core.config import TrainConfig
 from core.corpus import NAMES
 from core.errors import BardlabError
 from core.export import EXPORT
@@ -30,7 +32,7 @@ MOST_FILES = 2000
 SMALL = 8 * 1024**2  # bytes: more than any settings, status or label have
 HELP = "give the .zip that Export run made"
 _KEPT = re.compile(
-    r"(config|status|label)\.json|samples\.jsonl|log\.txt|model\.safetensors|trainer\.pt"
+    r"(config|status|label)\.json|(samples|alerts|changes)\.jsonl|log\.txt|(model|best)\.safetensors|trainer\.pt"
     r"|events\.out\.tfevents\.[\w.-]{1,200}|snapshots/step-\d{1,9}\.safetensors"
 )
 
@@ -147,7 +149,7 @@ def _entries(archive: zipfile.ZipFile, label: str) -> dict[str, zipfile.ZipInfo]
 
 def _unpack(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, target: Path) -> None:
     target.parent.mkdir(exist_ok=True)
-    if target.suffix == ".json" and entry.file_size > SMALL:
+    if (target.suffix == ".json" or target.name in (alerts.FILE, controls.CHANGES)) and entry.file_size > SMALL:
         raise BardlabError(f"{target.name} has {entry.file_size / 1e6:.0f} MB; {HELP}")
     with archive.open(entry) as packed, target.open("xb") as out:
         shutil.copyfileobj(packed, out, 1 << 20)  # reads no more than the size that the archive declares
@@ -168,6 +170,7 @@ def _settle(folder: Path, label: str) -> RunConfig:
             raise BardlabError(f"{label} holds a finished run without its {runs.WEIGHTS}; {HELP}")
     if status.state is State.FINISHED:
         (folder / runs.TRAINER).unlink(missing_ok=True)
+    _settle_what_happened(folder, config)
     checkpoints.load_trainer_state(folder)
     try:
         MetricsReader(folder).refresh()
@@ -224,15 +227,35 @@ def _ended(folder: Path, label: str) -> Status:
     return status.model_copy(update={"state": state, "message": message, "pid": None, "device": device})
 
 
+def _settle_what_happened(folder: Path, config: RunConfig) -> None:
+    """Write alerts and changed settings anew. Raises BardlabError if a setting was changed to what it cannot be."""
+    changes = [change for change in controls.changes(folder) if change.name in controls.CHANGEABLE]
+    for change in changes:
+        TrainConfig.parse({**config.train.model_dump(), change.name: change.value}, "train.")
+    if changes:
+        controls.keep(folder, changes)
+    else:
+        (folder / controls.CHANGES).unlink(missing_ok=True)
+    found = alerts.alerts(folder)
+    (folder / alerts.FILE).unlink(missing_ok=True)
+    for alert in found:
+        alerts.append(folder, Alert(alert.step, _short(alert.kind), _short(alert.text, 400)))
+
+
 def _check_weights(run: Run, config: RunConfig, label: str) -> None:
     """Load the weights into the model they are said to be of. Raises BardlabError if they do not fit it."""
     with torch.device("meta"):
         model = config.rung.build(config.model_config_, len(config.characters))
-    size = (run.path / runs.WEIGHTS).stat().st_size
-    if size < parameter_count(model):  # before memory is taken for what is not there
+    for step in ("best", None):
+        if runs.weights_path(run.path, step).exists():
+            _check_file(run, step, parameter_count(model), label)
+
+
+def _check_file(run: Run, step: Literal["best"] | None, parameters: int, label: str) -> None:
+    if runs.weights_path(run.path, step).stat().st_size < parameters:  # before memory is taken for what is not there
         raise BardlabError(f"{label} holds weights that are too few for its settings")
     try:
-        loaded, _ = checkpoints.load_model(run)
+        loaded, _ = checkpoints.load_model(run, step)
     except BardlabError as error:
         raise BardlabError(
             f"{label} holds weights that do not fit: {_short(str(error).partition(': ')[2], 120)}"

@@ -67,6 +67,19 @@ class FieldInfo:
         noun = "a whole number" if self.kind == "int" else "a number"
         return f"{noun} from {self.low:g} to {self.high:g}"
 
+    def accepts(self, value: object) -> bool:
+        """True if the value is in range, whatever the other settings are."""
+        if self.choices:
+            return value in self.choices
+        if self.kind == "bool":
+            return isinstance(value, bool)
+        if self.kind == "text":
+            return isinstance(value, str)
+        if isinstance(value, bool) or not isinstance(value, int if self.kind == "int" else int | float):
+            return False
+        low = -math.inf if self.low is None else self.low
+        return low <= value <= (math.inf if self.high is None else self.high)
+
 
 class Settings(BaseModel):
     """Base of every configuration: frozen, strict about names, finite numbers only."""

@@ -11,6 +11,7 @@ Files outlive servers and tabs, and everybody sees the same ones.
 import contextlib
 import json
 import time
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -102,10 +103,15 @@ def take_order(path: Path, config: TrainConfig, done: int) -> list[Change]:
     made = [Change(done, name, value, now[name]) for name, value in ordered.items() if value != now[name]]
     if made:
         kept = [c for c in kept if c.step < done or c.name not in ordered]
-        text = "".join(json.dumps(asdict(change)) + "\n" for change in [*kept, *made])
-        runs.replace(path / CHANGES, text.encode(), durable=True)
+        keep(path, [*kept, *made])
     (path / ORDER).unlink(missing_ok=True)
     return made
+
+
+def keep(path: Path, made: Sequence[Change]) -> None:
+    """Write down the changes made so far."""
+    text = "".join(json.dumps(asdict(change)) + "\n" for change in made)
+    runs.replace(path / CHANGES, text.encode(), durable=True)
 
 
 def changes(path: Path) -> list[Change]:

@@ -274,7 +274,7 @@ def _as_seen(path: Path, status: Status) -> Status:
     if is_alive(path):
         return status.model_copy(update={"state": State.STOPPING}) if stop_requested(path) else status
     if status.state is State.QUEUED:
-        coming = _worker_comes(path)
+        coming = _worker_comes(path) if status.pid is None else False  # one that had come has gone
         if coming or (coming is None and time.time() - status.queued < START_GRACE):
             return status
     with contextlib.suppress(OSError, ValidationError):  # it may have ended between the two looks

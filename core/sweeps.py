@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from core import compare, jobs, launch, runs, stages
+from core import compare, devices, jobs, launch, runs, stages
 from core.config import FieldInfo, TrainConfig
 from core.errors import BardlabError
 from core.runs import Run, RunConfig, State
@@ -41,13 +41,18 @@ def fork(run: Run, changes: Mapping[str, Any], seeds: int = 1) -> list[RunConfig
     model_changes, train_changes = launch.split_settings(changes)
     model = {**config.model_config_.model_dump(), **model_changes}
     train = {**config.train.model_dump(), **train_changes}
+    device = config.device
+    try:
+        devices.resolve(device)
+    except BardlabError:  # it was trained on another machine
+        device = "auto"
 
     def plan(model: Mapping[str, Any], train: Mapping[str, Any], seed: int) -> RunConfig:
         return launch.plan(
             config.stage,
             model=model,
             train={**train, "seed": seed},
-            device=config.device,
+            device=device,
             corpus_name=config.corpus,
             parent=run.slug,
         )
@@ -115,11 +120,14 @@ def field(stage: Stage, name: str) -> FieldInfo:
 def axis(stage: Stage, text: str) -> Axis:
     """Read `model.n_head=1,2,4`. Raises BardlabError on an unknown setting, no values, or one that is not accepted."""
     name, equals, listed = (part.strip() for part in text.partition("="))
-    kind = field(stage, name).kind
+    about = field(stage, name)
     words = list(dict.fromkeys(word.strip() for word in listed.split(",") if word.strip()))
     if not equals or not words:
         raise BardlabError(f"{text!r} has no values; write NAME=VALUE,VALUE,...")
-    values = [_number(kind, word) for word in words]
+    values = [_number(about.kind, word) for word in words]
+    for word, value in zip(words, values, strict=True):
+        if not about.accepts(value):
+            raise BardlabError(f"{name}: {word} is not accepted; give {about.range}")
     return Axis(name, tuple(values))
 
 

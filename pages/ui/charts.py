@@ -51,6 +51,22 @@ def tint(value: float, limit: float, fine: float = 0.0) -> tuple[str, str]:
     return f"rgba({red}, {green}, {blue}, {alpha:.3f})", ink
 
 
+LEGEND = {"orientation": "h", "y": 1.02, "yanchor": "bottom"}
+"""Above the drawing, never over it, however many lines it takes on a narrow screen."""
+
+
+def paper() -> str:
+    """The page's background in the theme that the visitor sees."""
+    return st.get_option(f"theme.{st.context.theme.type or 'light'}.backgroundColor")
+
+
+def readable_stops() -> list[str]:
+    """The sequential scale without the end that cannot be told from the page's background: for thin lines."""
+    low, high = (0.3, 1.0) if st.context.theme.type == "dark" else (0.0, 0.8)
+    found: list[str] = sample_colorscale(SEQUENTIAL, [low + (high - low) * i / 16 for i in range(17)])
+    return found
+
+
 def visible(character: str) -> str:
     """A character as it can be read on an axis."""
     return {"\n": "↵", " ": "␣", "\t": "⇥"}.get(character, character)
@@ -135,9 +151,9 @@ def bars(
         colorway=palette or colours(),
         barmode="stack" if stacked else "group",
         margin={"l": 10, "r": 10, "t": 30, "b": 10},
-        xaxis={"title": x_title, "type": "category", "dtick": 1, "tickfont": {"size": 10}},
+        xaxis={"title": x_title, "type": "category", "tickfont": {"size": 9}},
         yaxis={"title": y_title},
-        legend={"orientation": "h", "y": 1, "yanchor": "bottom"},
+        legend=LEGEND,
         showlegend=len(series) > 1,
     )
     return figure
@@ -276,7 +292,7 @@ def loss_ladder(steps: Sequence[Step], marks: Sequence[tuple[str, float]]) -> go
             "categoryarray": [step.name for step in steps],
             "range": [-0.5, max(1, len(steps)) + 3.5],  # room for the labels of the dashed lines
         },
-        legend={"orientation": "h", "y": 1.1},
+        legend=LEGEND,
         showlegend=True,
     )
     return figure

@@ -9,7 +9,7 @@ import plotly.graph_objects as go
 from core import runs
 from core.compare import PowerLaw
 from core.runs import Run
-from pages.ui.charts import SEQUENTIAL, colours
+from pages.ui.charts import LEGEND, colours, paper, readable_stops
 
 MARGIN = {"l": 10, "r": 10, "t": 30, "b": 10}
 
@@ -62,7 +62,7 @@ def seed_bands(families: Mapping[str, Sequence[Run]]) -> go.Figure:
         hovermode="x unified",
         xaxis={"title": "step"},
         yaxis={"title": "validation loss (nats per character)"},
-        legend={"orientation": "h", "y": 1.1},
+        legend=LEGEND,
     )
     return figure
 
@@ -77,13 +77,13 @@ def parallel(columns: Mapping[str, Sequence[object]], losses: Sequence[float]) -
     for name, values in columns.items():
         label = name.split(".")[-1]
         numbers = all(isinstance(v, int | float) and not isinstance(v, bool) for v in values)
-        if numbers and _steep([float(v) for v in values]):
-            logs = [math.log10(float(v)) for v in values]
-            ticks = dict(zip(logs, (f"{v:g}" for v in values), strict=True))
+        if numbers:
+            steep = _steep([float(v) for v in values])
+            places = [math.log10(float(v)) if steep else float(v) for v in values]
+            ticks = dict(zip(places, (f"{v:g}" for v in values), strict=True))
             kept = sorted(ticks)[:: max(1, len(ticks) // 8)]
-            dimensions.append({"label": label, "values": logs, "tickvals": kept, "ticktext": [ticks[t] for t in kept]})
-        elif numbers:
-            dimensions.append({"label": label, "values": list(values)})
+            told = [ticks[t] for t in kept]
+            dimensions.append({"label": label, "values": places, "tickvals": kept, "ticktext": told})
         else:
             kinds = sorted({str(v) for v in values})
             places = [kinds.index(str(v)) for v in values]
@@ -93,11 +93,12 @@ def parallel(columns: Mapping[str, Sequence[object]], losses: Sequence[float]) -
     dimensions.append({"label": "validation loss", "values": list(losses), "tickformat": ".3f"})
     figure = go.Figure(
         go.Parcoords(
-            line={"color": list(losses), "colorscale": SEQUENTIAL, "showscale": True, "colorbar": {"thickness": 10}},
+            line={"color": list(losses), "colorscale": readable_stops(), "showscale": False},
             dimensions=dimensions,
+            tickfont={"shadow": f"0 0 2px {paper()}, 0 0 2px {paper()}"},  # Plotly's own is white in the dark too
         )
     )
-    figure.update_layout(height=380, margin={"l": 60, "r": 20, "t": 50, "b": 20})
+    figure.update_layout(height=380, margin={"l": 60, "r": 60, "t": 50, "b": 20})
     return figure
 
 
@@ -134,8 +135,8 @@ def loss_against(
         height=420,
         margin=MARGIN,
         colorway=colours(),
-        xaxis={"title": x_title, "type": "log", "exponentformat": "SI"},
+        xaxis={"title": x_title, "type": "log", "exponentformat": "SI", "dtick": "D2"},
         yaxis={"title": "validation loss (nats per character)", "type": "log", "tickformat": ".2f", "nticks": 8},
-        legend={"orientation": "h", "y": 1.1},
+        legend=LEGEND,
     )
     return figure

@@ -2,7 +2,7 @@
 
 import contextlib
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import streamlit as st
@@ -77,11 +77,7 @@ def live_run(slug: str) -> None:
     _remarks(run)
     live = any(each.state.active for each in (run, *others))
     interval = min(4.0, max(1.0, run.status.seconds / 60))  # a look at a long curve brings as large a part of it
-    flags = [
-        Mark(each.slug, a.step, f"step {a.step:,}: {a.text}")
-        for each in (run, *others)
-        for a in alerts.alerts(each.path)
-    ]
+    flags = flags_of((run, *others))
     eager = not run.status.message.startswith("waiting for the")
     curves(shown, marks, flags, live=live, key="loss-curves", interval=interval, eager=eager)
     sample_strip(runs.samples(run.path), following=live, key="sample-strip")
@@ -105,6 +101,15 @@ def marks_of(run: Run) -> list[Landmark]:
     return [Landmark(m.label, m.value, m.help) for m in cached.corpus_landmarks(corpus.sha256, corpus.name)]
 
 
+def flags_of(shown: Iterable[Run]) -> list[Mark]:
+    """What the workers noticed, as flags on the curves."""
+    return [
+        Mark(run.slug, found.step, f"step {found.step:,}: {found.text}")
+        for run in shown
+        for found in alerts.alerts(run.path)
+    ]
+
+
 def loss_curves(run: Run) -> list[Curve]:
     """A run's training and validation loss against step, seconds and characters."""
     read = cached.reader(run)
@@ -124,7 +129,7 @@ def _remarks(run: Run) -> None:
         st.error(f"The curves are damaged: {flaw}. The weights are not affected.", icon=":material/broken_image:")
     if told := alerts.alerts(run.path):
         more = f" (and {len(told) - 1} earlier, as flags on the chart)" if len(told) > 1 else ""
-        st.caption(f":material/flag: Step {told[-1].step:,}: {told[-1].text}{more}")
+        st.caption(f":material/flag: Step {told[-1].step:,}: {words.plain(told[-1].text)}{more}")
 
 
 def curve_damage(run: Run) -> str | None:
@@ -141,11 +146,10 @@ def curve_damage(run: Run) -> str | None:
 
 
 def _headline(run: Run) -> None:
-    title, act = st.columns([3, 1], vertical_alignment="center")
     note = f": {words.plain(run.status.message)}" if run.status.message and run.state is not State.RUNNING else ""
     device = f" on the {words.device(run.status.device)}" if run.status.device else ""
-    title.markdown(f"**{words.plain(run.name)}** {state_badge(run)}{device}{note}")
-    with act.container(horizontal=True, horizontal_alignment="right"):
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.markdown(f"**{words.plain(run.name)}** {state_badge(run)}{device}{note}", width="stretch")
         if run.state in (State.RUNNING, State.PAUSED):
             _hold_buttons(run)
         if run.state in (State.QUEUED, State.RUNNING, State.PAUSED):

@@ -26,10 +26,9 @@ def queue_panel(key: str = "queue") -> int:
             kind = run.status.device
             place[kind] = place.get(kind, 0) + 1
             with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-                st.markdown(
-                    f"{place[kind]}. **{run.name}** for the {words.device(kind)} · {run.status.message}",
-                    width="stretch",
-                )
+                _, behind, ahead = run.status.message.partition(", behind ")
+                told = f"{place[kind]}. **{words.plain(run.name)}** for the {words.device(kind)}"
+                st.markdown(told + behind + words.plain(ahead), width="stretch")
                 first = place[kind] == 1
                 common = {"type": "tertiary", "disabled": first}
                 st.button(

@@ -1,19 +1,21 @@
 """Runs side by side: their curves, the settings in which they differ, and what the difference is worth."""
 
+import contextlib
 from collections.abc import Sequence
 from dataclasses import replace
 
 import pandas as pd
 import streamlit as st
 
-from core import compare, report, runs
+from core import compare, jobs, report, runs
+from core.errors import BardlabError
 from core.metrics import CHARACTERS, SECONDS, TRAIN_LOSS, VAL_LOSS
 from core.runs import Run
 from pages.ui import cached, state, words
 from pages.ui.comparison import band, seed_bands
 from pages.ui.components.curves import Curve, curves
 from pages.ui.fork_form import MOST
-from pages.ui.live_run import loss_curves, marks_of
+from pages.ui.live_run import flags_of, loss_curves, marks_of
 from pages.ui.text_picker import text_picker
 
 SECOND = "train/grad_norm"
@@ -61,15 +63,30 @@ def choose(everything: Sequence[Run]) -> list[Run]:
     return [fitting[slug] for slug in chosen if slug in fitting]
 
 
+def present(slugs: Sequence[str]) -> list[Run]:
+    """The runs as they are now, without those that another tab or a terminal has deleted meanwhile."""
+    found = []
+    for slug in slugs:
+        with contextlib.suppress(BardlabError):
+            found.append(jobs.look_after(runs.find(slug)))
+    return [run for run in found if not run.damage]
+
+
 @st.fragment
 def charts(slugs: Sequence[str], labels: dict[str, str]) -> None:
     """The losses, and below them, on the same x axis, another quantity."""
-    shown = [run for slug in slugs if not (run := runs.find(slug)).damage]
-    live = any(run.state.active for run in shown)
+    shown = present(slugs)
+    if not shown:
+        st.caption("These runs are no longer here.")
+        return
+    live = [run.slug for run in shown if run.state.active]
+    watched, st.session_state["compare.live"] = st.session_state.get("compare.live", []), live
+    if any(slug in slugs and slug not in live for slug in watched):
+        st.rerun()  # one has just ended: there may be a finding now
     oldest = max((run.status.seconds for run in shown), default=0.0)
     interval = min(5.0, max(1.0, oldest / 60))
     losses = [replace(curve, label=labels[run.slug]) for run in shown for curve in loss_curves(run)]
-    curves(losses, marks_of(shown[0]), live=live, key="compare-loss", interval=interval)
+    curves(losses, marks_of(shown[0]), flags_of(shown), live=bool(live), key="compare-loss", interval=interval)
     known = {TRAIN_LOSS, VAL_LOSS, SECONDS, CHARACTERS}
     tags = sorted({tag for run in shown for tag in cached.reader(run).tags()} - known)
     if not tags:
@@ -84,7 +101,7 @@ def charts(slugs: Sequence[str], labels: dict[str, str]) -> None:
         help="Point at one chart, and both show the same place.",
     )
     other = [curve for run in shown if (curve := quantity(run, tag, labels[run.slug])) is not None]
-    curves(other, live=live, key=f"compare-{tag}", interval=interval, y_label=NAMES.get(tag, tag), height=240)
+    curves(other, live=bool(live), key=f"compare-{tag}", interval=interval, y_label=NAMES.get(tag, tag), height=240)
 
 
 def quantity(run: Run, tag: str, label: str) -> Curve | None:

@@ -15,13 +15,14 @@ from core.stages import STAGES
 from pages.ui import cached, state, words
 from pages.ui.fork_form import MOST, fork_form
 from pages.ui.page_table import rung_page
+from pages.ui.queue import queue_panel
 from pages.ui.text_picker import text_picker
 
 COLUMNS = {
     "pinned": st.column_config.TextColumn("Pin", width=46, help="Pinned runs come first."),
     "name": st.column_config.TextColumn("Run", help="What it is called; rename it below."),
     "state": st.column_config.TextColumn(
-        "State", width=84, help="Queued, running, stopping, finished, stopped, failed, lost or damaged."
+        "State", width=84, help="Queued, running, paused, stopping, finished, stopped, failed, lost or damaged."
     ),
     "stage": st.column_config.TextColumn("Rung", width=110, help="The rung of the ladder."),
     "validation": st.column_config.NumberColumn(
@@ -42,11 +43,8 @@ STATES = [*(str(one) for one in State), "damaged"]
 
 
 def state_in_words(run: Run) -> str:
-    """Running, and how far."""
-    if run.damage:
-        return "damaged"
-    share = run.status.step / max(1, run.status.of)
-    return f"{run.state} {share:.0%}" if run.state is State.RUNNING else str(run.state)
+    """The run's state, or that it is damaged."""
+    return "damaged" if run.damage else str(run.state)
 
 
 def row(run: Run) -> dict[str, object]:
@@ -100,16 +98,29 @@ def delete_all(slugs: Sequence[str]) -> None:
         except BardlabError as error:
             problems.append(str(error))
     if gone:
-        state.say_next(f"Deleted {gone} runs")
+        state.say_next(f"Deleted {count(gone)}")
     if problems:
         state.say_error("; ".join(problems))
 
 
+def count(number: int) -> str:
+    """So many runs, in words."""
+    return "1 run" if number == 1 else f"{number} runs"
+
+
 @st.fragment(run_every=2.0)
 def watch(busy: Sequence[Run]) -> None:
-    """Draw the page again as soon as one of the runs has ended."""
-    if not all(runs.read(run.path).state.active for run in busy):
+    """Show how far the runs under way are and who waits; draw the page again when one is in another state or gone."""
+    now = [jobs.look_after(runs.read(run.path)) for run in busy]
+    if [state_in_words(run) for run in now] != [state_in_words(run) for run in busy]:
         st.rerun()
+    for run in now:
+        if run.state is not State.QUEUED:
+            s = run.status
+            done = f"**{words.plain(run.name)}** {run.state}, step {s.step:,} of {s.of:,}"
+            left = f", {words.duration(s.eta_seconds)} left" if s.eta_seconds is not None else ""
+            st.progress(min(1.0, s.step / max(1, s.of)), done + left)
+    queue_panel("runs.queue")
 
 
 @st.fragment
@@ -194,7 +205,7 @@ def filtered(everything: Sequence[Run]) -> list[Run]:
             placeholder="all",
             help="Shows these rungs only.",
         )
-        kinds = [one for one in STATES if any(state_in_words(run).split()[0] == one for run in everything)]
+        kinds = [one for one in STATES if any(state_in_words(run) == one for run in everything)]
         states = st.multiselect("States", kinds, key="states", width=190, placeholder="all", help="Shows these only.")
         text = None
         if len(texts) > 1:
@@ -206,7 +217,7 @@ def filtered(everything: Sequence[Run]) -> list[Run]:
         for run in everything
         if (text is None or run.config is None or run.config.corpus == text)
         and (not rungs or run.stage in rungs)
-        and (not states or state_in_words(run).split()[0] in states)
+        and (not states or state_in_words(run) in states)
         and (not needle or any(needle in part.casefold() for part in (run.name, run.slug, run.note)))
     ]
     return sorted(passing, key=lambda run: not run.pinned)
@@ -237,7 +248,7 @@ def one(run: Run) -> None:
             )
         if not run.damage:
             downloads(run)
-        if run.state in (State.QUEUED, State.RUNNING):
+        if run.state in (State.QUEUED, State.RUNNING, State.PAUSED):
             button("Stop", ":material/stop:", "stop", run, "Keeps the weights.")
         if run.state in (State.STOPPED, State.FAILED, State.LOST) and not run.shipped and not run.damage:
             button("Resume", ":material/play_arrow:", "resume", run, "Goes on where it was.")
@@ -306,7 +317,7 @@ def several(chosen: Sequence[Run]) -> None:
             )
         if own:
             sure = st.checkbox(
-                f"Yes, delete these {len(own)} runs for good",
+                f"Yes, delete {count(len(own))} for good",
                 key=f"runs.sure.{zlib.crc32(' '.join(slugs).encode())}",
                 help="Deletes their folders. Runs under way and those that ship are left alone.",
             )
@@ -334,6 +345,7 @@ event = st.dataframe(
     pd.DataFrame([row(run) for run in listed], columns=list(COLUMNS)),
     column_config=COLUMNS,
     hide_index=True,
+    placeholder="–",
     on_select="rerun",
     selection_mode="multi-row",
     key=f"runs.table.{zlib.crc32(' '.join(run.slug for run in listed).encode())}",  # a new list forgets the old choice

@@ -1,10 +1,11 @@
 """Many runs over one or two settings, and what all runs say about loss and cost."""
 
+import contextlib
 from collections.abc import Sequence
 
 import streamlit as st
 
-from core import compare, runs, sweeps
+from core import compare, jobs, runs, sweeps
 from core.config import TrainConfig
 from core.errors import BardlabError
 from core.runs import Run, State
@@ -108,9 +109,12 @@ def title(members: Sequence[Run]) -> str:
 @st.fragment(run_every=3.0)
 def progress(slugs: Sequence[str]) -> None:
     """How many runs of the sweep have ended; draws the page anew when another has."""
-    members = [runs.read(runs.find(slug).path) for slug in slugs]
-    done = sum(not run.state.active for run in members)
-    st.progress(done / len(members), f"{done} of {len(members)} runs have ended")
+    active = []
+    for slug in slugs:
+        with contextlib.suppress(BardlabError):  # another tab may have deleted it
+            active += [slug] if jobs.look_after(runs.find(slug)).state.active else []
+    done = len(slugs) - len(active)
+    st.progress(done / len(slugs), f"{done} of {len(slugs)} runs have ended")
     before = st.session_state.get("sweep.done")
     st.session_state["sweep.done"] = done
     if before is not None and done != before:
@@ -142,8 +146,8 @@ def result(members: Sequence[Run]) -> None:
 def scaling(everything: Sequence[Run], members: Sequence[Run]) -> None:
     """The learner's own scaling plot."""
     st.subheader("Loss against cost")
-    left, middle, right = st.columns([1, 1, 2], gap="large")
-    cost = left.segmented_control(
+    row = st.container(horizontal=True, gap="medium")
+    cost = row.segmented_control(
         "Cost",
         list(AXES),
         default="parameters",
@@ -152,7 +156,7 @@ def scaling(everything: Sequence[Run], members: Sequence[Run]) -> None:
         help="What the loss is set against: trained numbers, arithmetic of the training, or its wall time.",
     )
     scope = (
-        middle.segmented_control(
+        row.segmented_control(
             "Runs",
             ["all", "this sweep"],
             default="all",
@@ -165,12 +169,13 @@ def scaling(everything: Sequence[Run], members: Sequence[Run]) -> None:
     )
     pool = [r for r in (members if scope == "this sweep" else everything) if r.state is State.FINISHED]
     present = [key for key in STAGES if any(run.stage == key for run in pool)]
-    chosen = right.multiselect(
+    chosen = row.multiselect(
         "Rungs",
         present,
         key="scaling.rungs",
         format_func=lambda key: STAGES[key].title,
         placeholder="all",
+        width=260,
         help="The power law is fitted to what is shown: choose runs that share a recipe.",
     )
     points: dict[str, list[tuple[float, float, str]]] = {}
@@ -193,7 +198,7 @@ def scaling(everything: Sequence[Run], members: Sequence[Run]) -> None:
         return
     st.markdown(words.plain(f"Power law: {fit.sentence}."))
     st.caption(
-        "Loss = a · cost^-b, fitted by least squares on the logarithms; ± is half the 95 % interval of b, the band "
+        "Loss = a · cost⁻ᵇ, fitted by least squares on the logarithms; ± is half the 95 % interval of b, the band "
         "that of the fitted line. It holds for these runs, not beyond them."
     )
 

@@ -192,7 +192,7 @@ def reader(corpus: Corpus) -> None:
     split = "training" if start < len(corpus.train_ids) else "validation"
     st.caption(f"Characters {start:,} to {min(start + page_size, len(corpus.text)):,}, in the {split} split")
     with st.container(height=420):
-        st.code(corpus.text[start : start + page_size], language=None)
+        st.code(corpus.text[start : start + page_size], language=None, wrap_lines=True)
 
 
 state.notices()

@@ -13,8 +13,10 @@ import pytest
 import torch
 from safetensors.torch import save as save_tensors
 
-from core import archive, checkpoints, export, paths, report, runs
+from core import alerts, archive, checkpoints, controls, export, paths, report, runs
+from core.alerts import Alert
 from core.cli import main
+from core.controls import Change
 from core.errors import BardlabError
 from core.interchange import to_reference
 from core.metrics import VAL_LOSS, MetricsReader
@@ -55,6 +57,18 @@ def test_a_round_trip_keeps_weights_curves_and_samples(finished: Run, tmp_path: 
     assert not (run.path / runs.TRAINER).exists()  # nothing is left to resume
 
 
+def test_what_happened_on_the_way_travels_with_the_run(finished: Run):
+    """The best weights, the alerts, and the changes of the learning rate that a resumed run repeats."""
+    controls.keep(finished.path, [Change(2, "learning_rate", 0.002, 0.001), Change(3, "steps", 9.0, 4.0)])
+    alerts.append(finished.path, Alert(2, "spike", "it jumped\n<b>"))
+    run = archive.bring_in(archive.export_run(finished))
+
+    assert controls.changes(run.path) == [Change(2, "learning_rate", 0.002, 0.001)]
+    assert alerts.alerts(run.path) == [Alert(2, "spike", "it jumped?<b>")]
+    a, b = (checkpoints.load_model(r, "best")[0].state_dict() for r in (finished, run))
+    assert all(torch.equal(a[name], b[name]) for name in a)
+
+
 def test_the_name_asked_for_is_given_or_nothing_is_there(finished: Run, tmp_path: Path):
     file = archive.export_run(finished, tmp_path / "x.zip")
 
@@ -92,6 +106,14 @@ REFUSED = {
     "an alphabet": (
         lambda run: packed(run, **{"config.json": changed(run, "config.json", characters="aab")}),
         "its alphabet",
+    ),
+    "other best weights": (
+        lambda run: packed(run, **{"best.safetensors": save_tensors({"x": torch.zeros(100_000)})}),
+        "weights that do not fit",
+    ),
+    "an impossible rate": (
+        lambda run: packed(run, **{"changes.jsonl": b'{"step": 1, "name": "learning_rate", "value": 1e300, "old": 1}'}),
+        "train.learning_rate",
     ),
     "a negative step": (
         lambda run: packed(run, **{"status.json": changed(run, "status.json", step=-1)}),

@@ -194,6 +194,8 @@ def test_points_that_contradict_the_model_are_left_out():
         (["model.n_head"], "has no values"),
         (["model.n_head=4"], "take 2 to 36"),
         (["model.n_head=x,y"], "model.n_head"),
+        (["model.n_head=1,2,x"], "model.n_head: x is not accepted; give a whole number"),
+        (["train.learning_rate=1e-3,1e-2,1e9"], "train.learning_rate: 1e9 is not accepted"),
         (["model.n_head=1,2", "model.n_head=4,8"], "two different settings"),
         (["train.seed=" + ",".join(map(str, range(40)))], "would be 40 runs"),
         ([], "one or two different settings"),

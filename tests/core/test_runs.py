@@ -185,6 +185,13 @@ def test_a_queued_run_may_wait_for_its_worker_a_little():
         assert runs.read(run.path).state is State.QUEUED
 
 
+def test_a_worker_that_died_before_it_began_is_seen_as_lost_at_once():
+    """It had taken the run, as its status says, and waited for the device or was starting."""
+    run = make_run("bigram")
+
+    assert set_status(run, pid=12345, born=1.0, message="starting").state is State.LOST
+
+
 def test_an_ended_run_stays_what_it_was():
     """The lock says nothing about a run that is over."""
     run = make_run("bigram")
