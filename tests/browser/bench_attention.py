@@ -1,7 +1,8 @@
 """Measure the attention page: `python tests/browser/bench_attention.py [repeats]`, figures as JSON.
 
-The shipped Transformer, and an untrained one of 6 layers × 6 heads × width 192. From Ctrl + Enter in the prompt to the new board painted,
-from the message's arrival to that, and from a pointer's move to the page painted with what it points at.
+The shipped Transformer, and an untrained one of 6 layers × 6 heads × width 192. From Ctrl + Enter in the prompt to the
+new board painted, from the message's arrival to that, and from a pointer's move to the page painted with what it points
+at.
 """
 
 import json
