@@ -154,6 +154,15 @@ MODERN: Mapping[str, Any] = dict(positions="rotary", activation="relu2", smear=T
 QUICK: Mapping[str, Any] = dict(optimizer="muon", learning_rate=5e-3, cooldown=0.6, warmup=10)
 """The quick recipe: Muon on the hidden matrices, AdamW on the rest, a linear cool-down over the last 60 %."""
 
+DROPOUT_TWINS = Twins(
+    "dropout",
+    (0.0, 0.2),
+    "Train twins: dropout 0 and 0.2",
+    "Two runs of these settings, one after the other, alike but for the dropout: same weights at the start, same "
+    "batches. The gap between training and validation loss shows what it is for, once the text has been seen a few "
+    "times over.",
+)
+
 BIGRAM = Stage(
     key="bigram",
     title="Bigram",
@@ -283,6 +292,7 @@ PERCEPTRON = Stage(
             {"model.init_gain": 5.0},
         ),
     ),
+    twins=DROPOUT_TWINS,
 )
 
 WAVENET = Stage(
@@ -492,14 +502,7 @@ TRANSFORMER = Stage(
             {"train.optimizer": "adamw", "train.learning_rate": 0.005},
         ),
     ),
-    twins=Twins(
-        "dropout",
-        (0.0, 0.2),
-        "Train twins: dropout 0 and 0.2",
-        "Two runs of these settings, one after the other, alike but for the dropout: same weights at the start, same "
-        "batches. The gap between training and validation loss shows what it is for, once the text has been seen a "
-        "few times over.",
-    ),
+    twins=DROPOUT_TWINS,
 )
 
 STAGES: dict[str, Stage] = {stage.key: stage for stage in (BIGRAM, PERCEPTRON, WAVENET, RESIDUAL, TRANSFORMER)}
