@@ -108,7 +108,7 @@ def resemblance(values: Array, labels: Sequence[str], what: str, diverging: bool
             colorscale=scale,
             reversescale=not diverging,
             hovertemplate=hover,
-            colorbar={"thickness": 10, "title": {"text": what}},
+            colorbar={"thickness": 10, "title": {"text": what, "side": "right"}},
             **ends,
         )
     )

@@ -445,12 +445,13 @@ def test_markup_is_text(page: Page, house: House, path: str) -> None:
     box.fill(MARKUP)
     box.press("Control+Enter")
     settled(page)
-    shown = {
-        "attention": page.locator(".attention .chars"),
-        "prediction": page.locator(".next_character .detail"),
-        "surprise": page.locator(".passage svg"),
-        "time": page.locator(".machine pre"),
-    }[path]
-    expect(shown).to_contain_text(MARKUP if path in ("attention",) else re.compile("."))
+    said = {
+        "attention": (page.locator(".attention .chars"), MARKUP),
+        "prediction": (page.locator(".next_character .detail"), "logit"),
+        "surprise": (page.locator(".passage svg"), MARKUP.replace(" ", "·")),
+        "time": (page.locator(".machine .readout"), "step 4"),
+    }
+    where, what = said[path]
+    expect(where).to_contain_text(what)
     expect(box).to_have_value(MARKUP)
     assert page.locator("[data-testid=stMain] img").count() == 0
