@@ -191,8 +191,8 @@ def a_safetensors(base: dict[str, torch.Tensor]) -> st.SearchStrategy[bytes]:
     """A file that claims to be safetensors."""
 
     def saved(state: Any) -> bytes:
-        usable = {str(k): v.contiguous() for k, v in state.items() if isinstance(v, torch.Tensor) and v.numel() < 1e6}
-        return save_tensors(usable)
+        tensors = {str(k): v for k, v in state.items() if isinstance(v, torch.Tensor) and v.numel() < 1e6}
+        return save_tensors({k: v.contiguous().clone() for k, v in tensors.items()})  # none may share memory
 
     good = saved(base)
     header = st.recursive(

@@ -45,10 +45,11 @@ def killed_server() -> dict[str, Any]:
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=CHROMIUM_ARGS)
         page = browser.new_page()
+        page.set_default_timeout(180_000)  # a busy machine draws slowly; nothing here is about time
         with serving() as (server, url):
             spoken = {c.laddr.ip for c in psutil.Process(server.pid).net_connections("tcp") if c.status == "LISTEN"}
             page.goto(f"{url}/bigram")
-            page.get_by_role("radio", name="minutes").click(timeout=60_000)
+            page.get_by_role("radio", name="minutes").click()
             page.get_by_role("button", name="Train", exact=True).click()
             run = _await(
                 lambda: next((r for r in runs.list_runs() if r.state is State.RUNNING and r.status.step), None)
@@ -59,7 +60,7 @@ def killed_server() -> dict[str, Any]:
         after = _await(lambda: r if (r := runs.read(run.path)).status.step > at_death + 20 else None)
         with serving() as (_, url):
             page.goto(f"{url}/bigram?run={run.slug}")
-            page.get_by_role("button", name="Stop").click(timeout=60_000)
+            page.get_by_role("button", name="Stop").click()
             ended = jobs.wait(run, 60)
         browser.close()
     return {
