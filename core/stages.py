@@ -482,9 +482,9 @@ TRANSFORMER = Stage(
         ),
     },
     equation=(
-        r"\operatorname{softmax}\!\left(\frac{Q K^\top}{\sqrt{$d_model / $n_head}}\right) V, \qquad "
-        r"Q, K, V \in \mathbb{R}^{$context \times ($d_model / $n_head)}, \qquad "
-        r"$n_head\ \text{heads in each of}\ $n_layer\ \text{blocks}"
+        r"\begin{gathered} \operatorname{softmax}\!\left(\frac{Q K^\top}{\sqrt{$d_model / $n_head}}\right) V, \\"
+        r"Q, K, V \in \mathbb{R}^{$context \times ($d_model / $n_head)}, \\"
+        r"$n_head\ \text{heads in each of}\ $n_layer\ \text{blocks} \end{gathered}"
     ),
     code=Attention.forward,
     experiments=(

@@ -153,7 +153,8 @@ def points(
         raise BardlabError("a sweep goes over one or two different settings; name them")
     count = math.prod(len(a.values) for a in axes) if method == "grid" else trials
     if not 2 <= count <= MOST_RUNS:
-        raise BardlabError(f"this would be {count} runs; take 2 to {MOST_RUNS}")
+        counted = "1 run" if count == 1 else f"{count} runs"
+        raise BardlabError(f"this would be {counted}; take 2 to {MOST_RUNS}")
     if method == "grid":
         return [dict(zip([a.name for a in axes], values, strict=True)) for values in itertools.product(*_values(axes))]
     from scipy.stats import qmc

@@ -63,10 +63,10 @@ def block_diagram(config: Any, anatomy: Anatomy) -> tuple[str, str]:
 def _attention(config: Any, anatomy: Anatomy) -> list[tuple[str, str, str, Shape, str]]:
     """(words, kind, name of what comes out, its shape, tip) of each box."""
     at = "blocks.0.attention"
-    turned = ", turned by position" if config.positions == "rotary" else ""
+    turned = " (turned)" if config.positions == "rotary" else ""
     weights = anatomy.weights
     return [
-        (f"queries, keys, values{turned}", "box", "q, k, v each", anatomy.outputs[f"{at}.q"],
+        (f"queries, keys{turned}, values", "box", "q, k, v each", anatomy.outputs[f"{at}.q"],
          _weights("attention.qkv.weight", weights[f"{at}.qkv.weight"])),
         ("scores, mask, softmax", "new", "pattern", anatomy.outputs[f"{at}.pattern"],
          f"{config.n_head} heads, each with its own table of who listens to whom. No weights."),
