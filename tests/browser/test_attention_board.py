@@ -166,6 +166,7 @@ def test_prices_and_labels_sort_the_board(page: Page, tmp_path: Path, finished: 
     expect(board).to_have_attribute("data-shown", "1.0")
     expect(board.locator(".board .readout")).to_contain_text("+0.2500 ± 0.0100 nats")
     board.get_by_label("Sort").select_option("layer")
+    page.evaluate("new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")  # drawn in new order
     page.mouse.move(box["x"] + 40, box["y"] + 40)
     expect(board).to_have_attribute("data-shown", "0.0")
     best = int(np.nanargmax(scores.lift[:, 0, 0]))
