@@ -66,7 +66,7 @@ class BigramConfig(Settings):
 
 def count_pairs(ids: Tensor, vocab_size: int) -> Tensor:
     """Count how often character b follows character a in ids (N,). Returns (V, V) float, rows a, columns b."""
-    pair = ids[:-1] * vocab_size + ids[1:]  # (N-1,) each pair (a, b) as the one number a·V + b
+    pair = torch.add(ids[1:], ids[:-1], alpha=vocab_size)  # (N-1,) each pair (a, b) as the one number a·V + b
     return torch.bincount(pair, minlength=vocab_size**2).view(vocab_size, vocab_size).to(torch.float32)
 
 
