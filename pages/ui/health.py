@@ -204,7 +204,7 @@ def _pace(latest: dict[str, float]) -> str:
 
 def gradients(run: Run, setting: str | None = None) -> None:
     """Gradient norm of every layer over training; beside it the twin that differs in `setting`, on one scale."""
-    every = 4.0 if run.state.active else None
+    every = 12.0 if run.state.active else None
     st.fragment(_gradients, run_every=every)(run.slug, setting)
 
 

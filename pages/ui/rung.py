@@ -151,7 +151,7 @@ def _estimate(stage: Stage, model: Settings, train: TrainConfig, device: str, co
         _measure(stage.key)
 
 
-@st.fragment(run_every=1.0)
+@st.fragment(run_every=3.0)
 def _measure(stage_key: str) -> None:
     """Wait for the spare worker's first measurement of this machine, then draw the page again."""
     if speed.known(stages.get(stage_key), speed.best_device()):

@@ -68,7 +68,7 @@ def embeddings(run: Run) -> None:
     if not run.usable:
         return
     st.subheader("Which characters are alike")
-    every = 2.0 if run.state.active else None
+    every = 6.0 if run.state.active else None
     st.fragment(_moving_map, run_every=every)(run.slug)
 
 

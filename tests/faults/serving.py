@@ -5,6 +5,7 @@ import os
 import signal
 import statistics
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -95,6 +96,7 @@ def crowd(sessions: int = 20, blocks: int = 4, seconds: float = 8.0) -> dict[str
     The browser runs at the lowest priority: in a class it is on other machines, here it takes what the rest leaves.
     """
     devices.limit_threads()
+    subprocess.run([sys.executable, "-m", "core.worker", "--probe"], check=True, timeout=240)  # not beside the tabs
     config = launch.plan("transformer", preset="minutes", train={"steps": 100_000, "eval_every": 10_000}, device="cpu")
     corpus = load_corpus(config.corpus)
     run = runs.create(config)
