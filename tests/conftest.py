@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from core import launch, paths, runs
+from core import jobs, launch, paths, runs
 from core.corpus import Corpus, load
 from core.runs import Run
 
@@ -65,3 +65,16 @@ def copied(source: Path, name: str) -> Run:
     target = paths.runs() / name
     shutil.copytree(source, target)
     return runs.read(target)
+
+
+@pytest.fixture
+def taken(monkeypatch: pytest.MonkeyPatch) -> list[Run]:
+    """Take jobs in without starting them."""
+    found: list[Run] = []
+
+    def start(run: Run) -> Run:
+        found.append(run)
+        return run
+
+    monkeypatch.setattr(jobs, "start", start)
+    return found

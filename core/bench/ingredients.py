@@ -4,7 +4,7 @@ import statistics
 from collections.abc import Mapping
 from typing import Any
 
-from core import devices
+from core import devices, launch
 from core.bench.train import PRESETS, trainer_of
 from core.corpus import load as load_corpus
 from core.evaluation import evaluate
@@ -28,7 +28,7 @@ def ingredients(seeds: int) -> list[dict[str, Any]]:
     """Train the preset with all ingredients, then without each, on the same seeds.
 
     A row for each: how, its mean loss over the whole validation split, and what the ingredient is `worth`: the mean
-    difference from the full recipe on the same seed, in nats a character, with its standard error.
+    difference from the full recipe on the same seed, in nats a character, with its standard error if there are several.
     """
     devices.limit_threads()
     full = [_loss({}, seed) for seed in range(seeds)]
@@ -36,7 +36,7 @@ def ingredients(seeds: int) -> list[dict[str, Any]]:
     for name, changes in WITHOUT.items():
         losses = [_loss(changes, seed) for seed in range(seeds)]
         gains = [loss - base for loss, base in zip(losses, full, strict=True)]
-        error = statistics.stdev(gains) / seeds**0.5 if seeds > 1 else float("nan")
+        error = statistics.stdev(gains) / seeds**0.5 if seeds > 1 else None
         told = ", ".join(f"{key} {value}" for key, value in changes.items())
         rows.append(
             {
@@ -52,11 +52,7 @@ def ingredients(seeds: int) -> list[dict[str, Any]]:
 
 def _loss(changes: Mapping[str, Any], seed: int) -> float:
     """Train the preset with some settings changed and return its loss over the whole validation split."""
-    parts: dict[str, dict[str, Any]] = {"model": {}, "train": {}}
-    for key, value in changes.items():
-        part, name = key.split(".")
-        parts[part][name] = value
-    model_config, train_config = STAGES["transformer"].settings(PRESETS["cpu"], parts["model"], parts["train"])
+    model_config, train_config = STAGES["transformer"].settings(PRESETS["cpu"], *launch.split_settings(changes))
     trainer = trainer_of(train_config.model_copy(update={"seed": train_config.seed + seed}), model_config)
     trainer.model.train()
     for _ in range(train_config.steps):

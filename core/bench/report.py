@@ -66,7 +66,8 @@ def write(*, seeds: int, rounds: int, beside: Path | None) -> dict[str, Any]:
         f"| all of them | | {worth[0]['val_loss']:.3f} | |",
     ]
     for row in worth[1:]:
-        told = f"{row['worth']:.3f} ± {row['standard_error']:.3f}"
+        error = row["standard_error"]
+        told = f"{row['worth']:.3f}" + (f" ± {error:.3f}" if error is not None else "")
         lines.append(f"| `{row['ingredient']}` | {row['without']} | {row['val_loss']:.3f} | {told} |")
     runs.replace(paths.ROOT / FILE, ("\n".join(lines) + "\n").encode())
     return found | {"ingredients": worth}

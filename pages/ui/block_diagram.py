@@ -64,10 +64,11 @@ def _attention(config: Any, anatomy: Anatomy) -> list[tuple[str, str, str, Shape
     """(words, kind, name of what comes out, its shape, tip) of each box."""
     at = "blocks.0.attention"
     turned = " (turned)" if config.positions == "rotary" else ""
+    why = ". Queries and keys are turned by an angle that grows with the position." if turned else ""
     weights = anatomy.weights
     return [
         (f"queries, keys{turned}, values", "box", "q, k, v each", anatomy.outputs[f"{at}.q"],
-         _weights("attention.qkv.weight", weights[f"{at}.qkv.weight"])),
+         _weights("attention.qkv.weight", weights[f"{at}.qkv.weight"]) + why),
         ("scores, mask, softmax", "new", "pattern", anatomy.outputs[f"{at}.pattern"],
          f"{config.n_head} heads, each with its own table of who listens to whom. No weights."),
         ("weighted sum of values", "new", "z", anatomy.outputs[f"{at}.z"], "What each head carries to each position."),

@@ -54,20 +54,22 @@ def speeds(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return home / "checkpoints" / "runs" / ".speed.json"
 
 
+def know_speed(home: Path, speeds: Path) -> None:
+    """Let a home know the machine's speed already: a probe beside a test would slow it down."""
+    known = home / "checkpoints" / "runs" / speeds.name
+    if not known.exists():
+        known.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(speeds, known)
+
+
 @pytest.fixture
 def serve(tmp_path: Path, speeds: Path) -> Iterator[Serve]:
-    """Start Streamlit apps for a test, each on a port of its own, and end them afterwards.
-
-    A home given as BARDLAB_HOME knows the machine's speed already: a probe beside a test would slow it down.
-    """
+    """Start Streamlit apps for a test, each on a port of its own, and end them afterwards."""
     started: list[subprocess.Popen[bytes]] = []
 
     def start(app: str | Path, env: Mapping[str, str] | None = None) -> str:
         if env and "BARDLAB_HOME" in env:
-            known = Path(env["BARDLAB_HOME"]) / "checkpoints" / "runs" / speeds.name
-            if not known.exists():
-                known.parent.mkdir(parents=True, exist_ok=True)
-                shutil.copy(speeds, known)
+            know_speed(Path(env["BARDLAB_HOME"]), speeds)
         log = tmp_path / f"streamlit-{len(started)}.log"
         process, url = start_app(app, log, env)
         started.append(process)

@@ -24,7 +24,7 @@ from core.inspect.lens import next_logits
 from core.runs import Run
 from core.sampling import SamplingConfig, next_distribution
 from pages.ui.charts import visible
-from tests.browser.conftest import start_app, stop_app, wait_until_up
+from tests.browser.conftest import know_speed, start_app, stop_app, wait_until_up
 from tests.conftest import TINY
 
 pytestmark = pytest.mark.browser
@@ -46,8 +46,9 @@ class House:
 
 
 @pytest.fixture(scope="module")
-def house(tmp_path_factory: pytest.TempPathFactory, trained: Path) -> Iterator[House]:
+def house(tmp_path_factory: pytest.TempPathFactory, trained: Path, speeds: Path) -> Iterator[House]:
     home = tmp_path_factory.mktemp("looking")
+    know_speed(home, speeds)
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("BARDLAB_PRETRAINED", raising=False)
         shutil.copytree(paths.pretrained() / "transformer", home / "pretrained" / "transformer")

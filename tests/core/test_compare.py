@@ -6,7 +6,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from core import compare, jobs, launch, runs, sweeps, texts
+from core import compare, launch, runs, sweeps, texts
 from core.errors import BardlabError
 from core.runs import Run, State
 from core.stages import STAGES
@@ -20,19 +20,6 @@ def ended(run: Run, loss: float | None, seconds: float = 10.0) -> Run:
     return runs.read(run.path)
 
 
-@pytest.fixture
-def queued(monkeypatch: pytest.MonkeyPatch) -> list[Run]:
-    """Take jobs in without starting them."""
-    taken: list[Run] = []
-
-    def start(run: Run) -> Run:
-        taken.append(run)
-        return run
-
-    monkeypatch.setattr(jobs, "start", start)
-    return taken
-
-
 def test_only_what_differs_is_shown():
     base, other = make_run("transformer"), make_run("transformer", learning_rate=0.01, seed=7)
 
@@ -44,19 +31,19 @@ def test_only_what_differs_is_shown():
     assert "the same settings" in compare.against(make_run("transformer"), base)
 
 
-def test_a_fork_locks_all_else_and_the_seed(queued: list[Run]):
+def test_a_fork_locks_all_else_and_the_seed(taken: list[Run]):
     base = make_run("transformer")
     (plan,) = sweeps.fork(base, {"model.n_head": 4})
     (made,) = sweeps.start([plan])
 
     assert compare.differences([base, made]) == {"model.n_head": [2, 4]}
-    assert made.need().parent == base.slug and queued == [made]
+    assert made.need().parent == base.slug and taken == [made]
     assert compare.against_parent(made) == f"n_head 2 → 4, everything else as in {base.name}"
     runs.delete(ended(base, 2.0))
     assert "no longer here" in (compare.against_parent(made) or "")
 
 
-def test_every_seed_gets_a_twin_and_nothing_is_planned_twice(queued: list[Run]):
+def test_every_seed_gets_a_twin_and_nothing_is_planned_twice(taken: list[Run]):
     base = ended(make_run("transformer"), 2.0)
     plans = sweeps.fork(base, {"model.n_head": "4"}, seeds=3)
 
@@ -150,7 +137,7 @@ def test_unfinished_and_unmeasured_runs_are_left_out():
 # --- sweeps ----------------------------------------------------------------------------------------------------------
 
 
-def test_a_grid_takes_every_combination(queued: list[Run]):
+def test_a_grid_takes_every_combination(taken: list[Run]):
     stage = STAGES["transformer"]
     axes = [sweeps.axis(stage, "model.n_layer=1,2"), sweeps.axis(stage, "train.learning_rate=1e-3, 1e-2,1e-1")]
     plans = sweeps.sweep("transformer", axes, preset="seconds", train={"steps": 5})
@@ -160,7 +147,7 @@ def test_a_grid_takes_every_combination(queued: list[Run]):
         (n, r) for n in (1, 2) for r in (1e-3, 1e-2, 1e-1)
     ]
     assert {p.train.steps for p in plans} == {5} and len({p.group for p in plans}) == 1
-    assert queued == made and sweeps.swept(made) == ["model.n_layer", "train.learning_rate"]
+    assert taken == made and sweeps.swept(made) == ["model.n_layer", "train.learning_rate"]
     (group,) = sweeps.groups(runs.list_runs()).values()
     assert [run.slug for run in group] == [run.slug for run in sorted(made, key=lambda r: r.need().created)]
 

@@ -24,19 +24,6 @@ from tests.pages.test_pages import draw, under_way, words
 OWN = "to be, or not to be: that is the question\n" * 40
 
 
-@pytest.fixture
-def taken(monkeypatch: pytest.MonkeyPatch) -> list[Run]:
-    """Take jobs in without starting them."""
-    found: list[Run] = []
-
-    def start(run: Run) -> Run:
-        found.append(run)
-        return run
-
-    monkeypatch.setattr(jobs, "start", start)
-    return found
-
-
 def choose(app: AppTest, listed: Sequence[Run], *rows: int) -> AppTest:
     """Choose rows of the table of runs, which shows `listed`."""
     key = f"runs.table.{zlib.crc32(' '.join(run.slug for run in listed).encode())}"
