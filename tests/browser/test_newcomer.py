@@ -81,7 +81,7 @@ def test_a_newcomer_trains_watches_refreshes_and_stops(page: Page, app: str):
 
     wait_for_points(page, 2)
     page.wait_for_url(re.compile(r"run=bigram-"))
-    expect(page.get_by_text("untrained").first).to_be_visible()
+    expect(page.get_by_text("untrained").first).to_be_visible(timeout=30_000)
     before = points(page)
     wait_for_points(page, before)
 
