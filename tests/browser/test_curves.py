@@ -84,7 +84,11 @@ def test_only_new_points_travel_and_the_node_stays(chart: Locator) -> None:
     assert number(chart, "mounts") == 1
 
 
-def test_a_full_rerun_sends_everything_and_polling_goes_on(page: Page, chart: Locator) -> None:
+def test_a_full_rerun_sends_everything_and_polling_goes_on(page: Page, serve: Callable[..., str]) -> None:
+    page.goto(serve(APP) + "?interval=3")  # slow enough that no poll is under way when the button is pressed
+    chart = page.locator(".curves")
+    chart.wait_for(timeout=45_000)
+    after_updates(chart, 2)
     page.get_by_role("button", name="rerun the page").click()
     page.wait_for_function(
         "node => +node.dataset.sent === +node.dataset.points && +node.dataset.updates > 2", arg=chart.element_handle()
