@@ -156,10 +156,11 @@ def text_classes(text: str) -> list[str]:
 
 
 _loaded: dict[str, Corpus] = {}
+_stamps: dict[str, tuple[int, int]] = {}  # when files were written and how long they were as they were read
 
 
 def load(name: str = "tinyshakespeare") -> Corpus:
-    """Load a text by name, checking its SHA-256; a missing or damaged cache of Tiny Shakespeare is rebuilt.
+    """Load a text by name, checking its SHA-256 unless its file is as it was; a missing or damaged one is rebuilt.
 
     `name` is `tinyshakespeare` or that of an own text. Raises BardlabError, in one line, if there is no such text (an
     own one may have been deleted) or it cannot be rebuilt exactly.
@@ -169,6 +170,9 @@ def load(name: str = "tinyshakespeare") -> Corpus:
     if name not in NAMES:
         raise BardlabError(f"no text is called {name!r}; choose one of {', '.join(available())}")
     cache = paths.data() / CACHE
+    stamp = _stamp(cache)
+    if name in _loaded and stamp is not None and _stamps.get(str(cache)) == stamp:
+        return _loaded[name]
     content = _cached(cache)
     if content is None:
         content = rebuild().encode()
@@ -180,6 +184,8 @@ def load(name: str = "tinyshakespeare") -> Corpus:
                 os.replace(part, cache)
             finally:
                 part.unlink(missing_ok=True)
+    elif stamp is not None:
+        _stamps[str(cache)] = stamp
     if name not in _loaded:
         text = content.decode()
         _loaded[name] = Corpus(name, "Tiny Shakespeare", text, SHA256, CharTokenizer("".join(sorted(set(text)))))
@@ -189,9 +195,6 @@ def load(name: str = "tinyshakespeare") -> Corpus:
 def available() -> dict[str, str]:
     """Return the title of every text that can be loaded, by name: what ships first."""
     return {"tinyshakespeare": "Tiny Shakespeare"} | {own.name: own.title for own in texts.listing()}
-
-
-_stamps: dict[str, tuple[int, int]] = {}  # of own texts: time and size of the file as it was read
 
 
 def _own(name: str) -> Corpus:
@@ -207,6 +210,14 @@ def _own(name: str) -> Corpus:
         if stamp is not None:
             _stamps[name] = stamp
     return kept
+
+
+def _stamp(file: Path) -> tuple[int, int] | None:
+    try:
+        about = file.stat()
+    except OSError:
+        return None
+    return about.st_mtime_ns, about.st_size
 
 
 def _cached(cache: Path) -> bytes | None:

@@ -343,6 +343,15 @@ def folders() -> list[Path]:
     return _folders(paths.runs())
 
 
+def written() -> tuple[tuple[str, int], ...]:
+    """Return every run's folder, those that ship too, with the time (ns) at which a file was last put into it."""
+    found = []
+    for path in (*folders(), *_folders(paths.pretrained())):
+        with contextlib.suppress(OSError):
+            found.append((str(path), path.stat().st_mtime_ns))
+    return tuple(found)
+
+
 def _folders(parent: Path) -> list[Path]:
     try:
         return sorted(p for p in parent.iterdir() if p.is_dir() and not p.name.startswith("."))

@@ -42,6 +42,19 @@ def reader(run: Run) -> MetricsReader:
     return _reader(run.slug, (run.path / runs.CONFIG).stat().st_ctime).refresh()
 
 
+@st.cache_resource(max_entries=2, show_spinner=False)
+def _listing(written: tuple[tuple[str, int], ...]) -> list[Run]:
+    return runs.list_runs(shipped=True)
+
+
+def listing() -> list[Run]:
+    """All runs as of the latest file put into a run's folder, read once for all sessions.
+
+    A worker's death puts no file there: to know a run's state, read that run.
+    """
+    return _listing(runs.written())
+
+
 @st.cache_resource(max_entries=4, show_spinner="Loading the model")
 def _model(slug: str, step: checkpoints.Step | None, version: float) -> tuple[Any, Any]:
     return checkpoints.load_model(runs.find(slug), step)

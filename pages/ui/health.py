@@ -184,7 +184,7 @@ def _updates(slug: str) -> None:
         drawn,
         [mark],
         live=run.state.active,
-        interval=2.0,
+        interval=4.0,
         key="updates",
         y_label="log10(update : weights)",
         height=280,
@@ -252,7 +252,9 @@ def _model_order(run: Run, tags: Sequence[str], prefix: str) -> list[str]:
     return sorted((tag for tag in tags if tag.startswith(prefix)), key=place)
 
 
+@st.cache_resource(max_entries=16, show_spinner=False)
 def _norm_maps(panels: dict[str, Any]) -> go.Figure:
+    """The maps, drawn once for all who look at the same run."""
     figure = make_subplots(1, len(panels), subplot_titles=list(panels), shared_yaxes=True, horizontal_spacing=0.03)
     for column, (names, steps, values) in enumerate(panels.values(), 1):
         with np.errstate(divide="ignore"):

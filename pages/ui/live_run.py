@@ -276,7 +276,7 @@ def _meters(m: Meters) -> str:
 
 def _others(run: Run) -> list[Run]:
     text = run.need().corpus_sha256  # losses on different texts are not to be compared
-    others = (r for r in runs.list_runs(shipped=True) if r.slug != run.slug and not r.damage)
+    others = (r for r in cached.listing() if r.slug != run.slug and not r.damage)
     slugs = {r.slug: r for r in others if r.need().corpus_sha256 == text}
     if not slugs:
         return []
@@ -290,7 +290,7 @@ def _others(run: Run) -> list[Run]:
         placeholder="Other runs, of any rung",
         help="Draws the curves of these runs on the same axes.",
     )
-    return [slugs[s] for s in chosen if s in slugs]
+    return [r for s in chosen if s in slugs and not (r := runs.read(slugs[s].path)).damage]
 
 
 def details(run: Run) -> None:

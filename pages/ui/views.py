@@ -8,7 +8,7 @@ from core import checkpoints, runs, speed
 from core.corpus import character_class
 from core.errors import BardlabError
 from core.inspect.embeddings import neighbours
-from core.inspect.film import film
+from core.inspect.film import Film, film
 from core.runs import Run
 from pages.ui import cached, words
 from pages.ui.charts import colours, visible
@@ -40,13 +40,20 @@ def parameters(run: Run) -> None:
     )
 
 
+@st.cache_resource(max_entries=16, show_spinner=False)
+def _film(slug: str, moments: tuple[tuple[int | None, float], ...]) -> tuple[Film, list[list[int]]]:
+    """The maps of snapshots (step, when written), None the newest weights; each character's nearest in the last one."""
+    tables = [_embedding(slug, step, written) for step, written in moments]
+    return film(tables), neighbours(tables[-1])
+
+
 @st.cache_data(max_entries=400, show_spinner=False)
 def _embedding(slug: str, step: int | None, version: float) -> np.ndarray:
     return checkpoints.load_tensor(runs.find(slug), EMBEDDING, step)
 
 
-def _moments(run: Run) -> list[tuple[str, np.ndarray]]:
-    """(what moment it is, vectors (V, d)) of every snapshot, and of the newest weights if they are newer."""
+def _moments(run: Run) -> list[tuple[str, int | None, float]]:
+    """(what moment it is, step, when it was written) of every snapshot, and of the newest weights (None) if newer."""
     steps: list[int | None] = list(runs.snapshot_steps(run.path))
     newest = run.status.checkpoint_step
     if run.usable and newest is not None and newest not in steps:
@@ -56,10 +63,9 @@ def _moments(run: Run) -> list[tuple[str, np.ndarray]]:
     loss_at = dict(zip(known.astype(int).tolist(), losses.tolist(), strict=True))
     found = []
     for step in steps:
-        file = run.path / runs.WEIGHTS if step is None else runs.snapshot_path(run.path, step)
         at = newest if step is None else step
         loss = f", validation {words.loss(loss_at[at])}" if at in loss_at else ""
-        found.append((f"step {at:,}{loss}", _embedding(run.slug, step, file.stat().st_mtime)))
+        found.append((f"step {at:,}{loss}", step, runs.weights_path(run.path, step).stat().st_mtime))
     return found
 
 
@@ -77,10 +83,10 @@ def _moving_map(slug: str) -> None:
         run = runs.find(slug)
         characters = run.need().characters
         moments = _moments(run)
+        found, near = _film(slug, tuple((step, written) for _, step, written in moments))
     except (BardlabError, OSError) as error:
         st.warning(f"The embeddings cannot be read: {error}", icon=":material/broken_image:")
         return
-    found = film([vectors for _, vectors in moments])
     first, second = found.explained[-1]
     flat = found.dimensions == 1
     where = "a line" if flat else "the plane in which they differ most"
@@ -96,12 +102,11 @@ def _moving_map(slug: str) -> None:
             found.places,
             [visible(c) for c in characters],
             [character_class(c) for c in characters],
-            [caption for caption, _ in moments],
+            [caption for caption, _, _ in moments],
             colours=colours(),
             line=flat,
             key="embedding-film",
         )
-    vectors = moments[-1][1]
     character = right.selectbox(
         "Nearest to",
         list(characters),
@@ -111,6 +116,6 @@ def _moving_map(slug: str) -> None:
         help="By the angle between the vectors (cosine), in all their dimensions, in the newest weights.",
     )
     at = characters.index(character)
-    right.markdown(" ".join(f"`{visible(characters[i])}`" for i in neighbours(vectors)[at][:8]))
+    right.markdown(" ".join(f"`{visible(characters[i])}`" for i in near[at][:8]))
     if flat:
         right.caption("With one number a character, the angle between two is either nothing or half a turn.")
