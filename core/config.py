@@ -260,6 +260,13 @@ class TrainConfig(Settings):
         "about 1.5 times as fast where the hardware has it, which auto finds out.",
         advanced=True,
     )
+    compile: Literal["auto", "off", "on"] = setting(
+        "auto",
+        "Whether torch.compile fuses the model's operations before the first step. That takes half a minute or more; "
+        "auto does it on a GPU, for runs of 1,000 steps or more. A compiler that fails is told, and training goes on "
+        "without.",
+        advanced=True,
+    )
     eval_every: int = setting(
         100,
         "Steps between evaluations. Each measures the loss on the whole validation split, writes a sample and saves "

@@ -77,6 +77,8 @@ class Recorder:
     def progress(self, event: Progress) -> None:
         """Store one point of the training curve."""
         self.speed.progress(event)
+        while self.trainer.remarks:
+            self.tell(Alert(event.step, "compile", self.trainer.remarks.pop(0)))
         values = {TRAIN_LOSS: event.train_loss, SECONDS: event.seconds, CHARACTERS: float(event.characters)}
         values |= {"train/lr": event.learning_rate, "train/grad_norm": event.grad_norm, **event.measured}
         self.metrics.add(event.step, values)
@@ -331,6 +333,8 @@ def _train(
     recorder = Recorder(path, config, status, trainer, corpus, saved)
     desk = Desk(path, trainer, status, place, should_stop, recorder.tell, recorder.save, recorder.write_status)
     say(f"{config.stage} on {device.type}, {status.parameters:,} parameters, steps {trainer.done} to {trainer.total}")
+    if trainer.compiles:
+        say("the model is compiled before its first step; that may take a minute")
     try:
         recorder.write_status()
         events = train(trainer, corpus.val_ids, corpus.tokenizer.encode(config.train.prompt), should_stop)

@@ -22,6 +22,7 @@ from core.errors import BardlabError
 @click.option("--batch", type=int, help="train: another batch size.")
 @click.option("--rounds", default=10, help="How often each side is timed, in turn.")
 @click.option("--beside", type=click.Path(path_type=Path), help="A nanoGPT folder, to be timed in turn.")
+@click.option("--in-time", is_flag=True, help="train: the preset minutes for as long as nanoGPT's CPU recipe takes.")
 @click.option("--peer-recipe", type=float, help="train: nanoGPT's own CPU recipe at this rate.")
 @click.option("--peer-steps", default=2000, help="Its steps.")
 @click.option("--seconds", default=6.0, help="live: length of one block.")
@@ -34,6 +35,7 @@ def bench(
     batch: int | None,
     rounds: int,
     beside: Path | None,
+    in_time: bool,
     peer_recipe: float | None,
     peer_steps: int,
     seconds: float,
@@ -52,9 +54,11 @@ def bench(
     elif what == "sample":
         stage, preset = ("wavenet", "best") if config == "wavenet" else ("transformer", train.preset_of(config))
         result = sample.sample(stage, preset, texts=(1, 16), rounds=rounds, beside=beside)
-    elif peer_recipe is not None:
-        if beside is None:
-            raise BardlabError("--peer-recipe needs --beside with the folder of a nanoGPT")
+    elif beside is None and (in_time or peer_recipe is not None):
+        raise BardlabError("--in-time and --peer-recipe need --beside with the folder of a nanoGPT")
+    elif beside is not None and in_time:
+        result = train.in_time(beside, seeds=seeds, rounds=rounds)
+    elif beside is not None and peer_recipe is not None:
         result = train.peer_recipe(beside, peak=peer_recipe, steps=peer_steps, seed=1337)
     else:
         result = train.train(train.preset_of(config), to=to, seeds=seeds, rounds=rounds, batch=batch, beside=beside)

@@ -44,6 +44,8 @@ def write(*, seeds: int, rounds: int, beside: Path | None) -> dict[str, Any]:
         ),
         "Writing, WaveNet of reach 128": sample.sample("wavenet", "best", texts=(1, 16), rounds=rounds, beside=None),
     }
+    if beside is not None:
+        found["Loss in the time of nanoGPT's CPU recipe"] = train.in_time(beside, seeds=seeds, rounds=4 * rounds)
     other = "nanoGPT as it is, on the same threads" if beside else "nothing; the naive loop when writing"
     lines = [
         "# Benchmarks",

@@ -23,6 +23,8 @@ from core.training import Trainer
 T = TypeVar("T")
 PRESETS = {"cpu": "seconds", "reference": "reference"}
 WARM = 3
+PEER_STEPS = 2000
+"""Of nanoGPT's CPU recipe."""
 
 
 def preset_of(config: str) -> str:
@@ -39,14 +41,15 @@ def train(
 
     Without `to`, a step is timed `rounds` times. With it, the preset is trained to its end on each of `seeds` seeds:
     the answer holds its loss over the whole validation split, whether that is `to` or lower, and the seconds of its
-    steps alone; imports, start-up and evaluation are given apart. With a nanoGPT in `beside`, its steps at the same
-    sizes are timed in turn with ours; its CPU recipe has 2,000 of them.
+    steps alone; imports, start-up, compiling and evaluation are given apart. With a nanoGPT in `beside`, its steps at
+    the same sizes are timed in turn with ours; its CPU recipe has 2,000 of them.
     """
     devices.limit_threads()
     corpus, stage = load_corpus(), STAGES["transformer"]
     model_config, train_config = stage.settings(preset, {}, {"batch_size": batch} if batch else {})
     answer: dict[str, Any] = {"preset": preset, "threads": torch.get_num_threads()}
     trainer, answer["startup_seconds"] = _timed(lambda: trainer_of(train_config, model_config))
+    answer["compile_seconds"] = trainer.prepare()
     answer["parameters"] = parameter_count(trainer.model)
     sides: dict[str, Callable[[], object]] = {"ours": trainer.step}
     if beside is not None:
@@ -72,6 +75,7 @@ def _to_loss(
         seeded = config.model_copy(update={"seed": config.seed + i})
         trainer = trainer_of(seeded, model_config)
         trainer.model.train()
+        compile_seconds = trainer.prepare()
         times = []
         for step in range(config.steps):
             times.append(_timed(trainer.step)[1])
@@ -83,6 +87,7 @@ def _to_loss(
                 "seed": seeded.seed,
                 "steps": config.steps,
                 "seconds": sum(times),
+                "compile_seconds": compile_seconds,
                 "val_loss": found.loss,
                 "reached": found.loss <= to,
                 "evaluation_seconds": evaluation_seconds,
@@ -91,9 +96,42 @@ def _to_loss(
     answer: dict[str, Any] = {"to": to, "runs": runs, "seconds": statistics.median(r["seconds"] for r in runs)}
     if peer_times:
         answer["peer_ms_a_step"] = 1000 * statistics.median(peer_times)
-        answer["peer_seconds_2000_steps"] = 2000 * statistics.median(peer_times)
+        answer["peer_seconds_2000_steps"] = PEER_STEPS * statistics.median(peer_times)
         answer["ratio"] = answer["peer_seconds_2000_steps"] / answer["seconds"]
     return answer
+
+
+def in_time(beside: Path, *, seeds: int, rounds: int, steps: int | None = None) -> dict[str, Any]:
+    """Train the preset `minutes`, of the same sizes, for as long as nanoGPT's CPU recipe takes for its 2,000 steps.
+
+    Both sides' steps are timed in turn first; their ratio says how many of ours that is (`steps` overrides it). The
+    answer holds each seed's loss over the whole validation split, and the mean.
+    """
+    devices.limit_threads()
+    corpus, stage = load_corpus(), STAGES["transformer"]
+    model_config, train_config = stage.settings("minutes", {}, {})
+    its_config, its_training = stage.settings(PRESETS["cpu"], {}, {})
+    peer = Peer(beside, cast(TransformerConfig, its_config), corpus.tokenizer.size)
+    batch = its_training.batch_size
+    full = trainer_of(train_config.model_copy(update={"short_first": 0.0}), model_config)
+    sides: dict[str, Callable[[], object]] = {
+        "ours": full.step,
+        "peer": lambda: peer.train_step(corpus.train_ids, batch),
+    }
+    ours, its = (statistics.median(seconds) for seconds in _in_turn(sides, rounds).values())
+    wanted = steps or int(PEER_STEPS * its / ours)  # of full length; the short ones at the start are cheaper
+    losses = []
+    for i in range(seeds):
+        trainer = trainer_of(
+            train_config.model_copy(update={"steps": wanted, "seed": train_config.seed + i}), model_config
+        )
+        trainer.model.train()
+        for _ in range(wanted):
+            trainer.step()
+        losses.append(evaluate(trainer.model, corpus.val_ids).loss)
+    answer = {"ours_ms_a_step": 1000 * ours, "peer_ms_a_step": 1000 * its, "steps": wanted}
+    answer |= {"parameters": parameter_count(full.model), "peer_parameters": peer.parameters}
+    return answer | {"val_loss": statistics.mean(losses), "val_losses": ", ".join(f"{x:.4f}" for x in losses)}
 
 
 def peer_recipe(beside: Path, *, peak: float, steps: int, seed: int) -> dict[str, Any]:
