@@ -22,7 +22,7 @@ from pydantic import model_validator
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from core.config import Settings, setting
+from core.config import Settings, setting, worth
 from core.models.contract import LanguageModel, Tap, normal_init
 
 
@@ -63,7 +63,8 @@ class TransformerConfig(Settings):
     positions: Literal["learned", "sinusoidal", "rotary", "none"] = setting(
         "learned",
         "How a position is told apart: a learned vector each (the reference), fixed sines (Vaswani et al. 2017), "
-        "queries and keys turned by an angle that grows with the position (RoPE, Su et al. 2021), or not at all.",
+        "queries and keys turned by an angle that grows with the position (RoPE, Su et al. 2021), or not at all."
+        + worth("Rotary instead of learned", 0.130, 0.004),
     )
     norm: Literal["pre", "post"] = setting(
         "pre",
@@ -74,19 +75,22 @@ class TransformerConfig(Settings):
     activation: Literal["relu", "gelu", "relu2"] = setting(
         "relu",
         "What bends the feed-forward layer: ReLU as in the paper, its smooth relative GELU "
-        "(Hendrycks and Gimpel 2016), or ReLU squared (So et al. 2021).",
+        "(Hendrycks and Gimpel 2016), or ReLU squared (So et al. 2021)."
+        + worth("Squared ReLU instead of ReLU", 0.018, 0.002),
         advanced=True,
     )
     smear: bool = setting(
         False,
         "Add to each character's vector the one before it, by a learned weight per dimension, so that pairs of "
-        "characters are known before the first block (after Jordan et al., modded-nanogpt, 2024).",
+        "characters are known before the first block (after Jordan et al., modded-nanogpt, 2024)."
+        + worth("It", 0.040, 0.002),
         advanced=True,
     )
     start: Literal["gpt2", "zero"] = setting(
         "gpt2",
         "Initial weights. gpt2: all from N(0, 0.02), the reference. zero: embeddings of size 1, and whatever writes to "
-        "the residual stream or to the logits starts at 0, so that the first steps are not spent on undoing chance.",
+        "the residual stream or to the logits starts at 0, so that the first steps are not spent on undoing chance."
+        + worth("The zero start", 0.080, 0.001),
         advanced=True,
     )
 

@@ -1,12 +1,15 @@
 """The benches measure the real thing: at tiny sizes here, without a clock in any assertion."""
 
+import re
 from pathlib import Path
 
 import pytest
 
+from core import paths
 from core.bench import report, sample, train
 from core.bench.ingredients import WITHOUT, ingredients
 from core.bench.peer import Peer
+from core.config import TrainConfig
 from core.errors import BardlabError
 from core.models.transformer import TransformerConfig
 from core.stages import STAGES, Preset
@@ -62,3 +65,17 @@ def test_a_folder_without_the_peer_is_refused(tmp_path: Path):
 def test_the_machine_is_named():
     assert "cores" in report.machine()
     assert "torch" in report.machine()
+
+
+def test_what_an_ingredient_is_worth_is_said_in_its_help():
+    """The help of each setting that the bench takes out agrees with docs/benchmarks.md, within what is noise."""
+    page = (paths.ROOT / "docs" / "benchmarks.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `(\w+)` \| .* \| (-?[\d.]+)(?: ± ([\d.]+))? \|$", page, re.MULTILINE)
+    assert {name for name, _, _ in rows} == set(WITHOUT)
+    helps = {f.name: f.help for config in (TransformerConfig, TrainConfig) for f in config.fields()}
+    for name, nats, error in rows:
+        told = re.search(r"(\d\.\d{3}) ± (\d\.\d{3}) nats in the Transformer's preset seconds", helps[name])
+        assert told, name
+        noise = 3 * (float(told[2]) + float(error or 0.01)) + 0.01
+        assert abs(float(told[1]) - float(nats)) <= noise, name
+    assert sum("± " in text for text in helps.values()) == len(WITHOUT)
