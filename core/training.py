@@ -160,13 +160,13 @@ class Trainer:
         The random state and the weights stay what they were. Where it fails, that is remarked and training goes on
         without.
         """
-        if not self.compiles or self.compiled:
+        if not self.compiles or self.compiled is not None:
             return 0.0
         began = time.perf_counter()
-        compiled = torch.compile(self.model, dynamic=False)
         parts = (1, 2, 4) if self.config.short_first else (1,)
         with torch.random.fork_rng([self.device] if self.device.type == "cuda" else []):
             try:
+                compiled = torch.compile(self.model, dynamic=False)
                 for length in {max(1, self.window // part) for part in parts}:
                     sequences = self.config.batch_size * self.window // length
                     ids = self.train_ids[:length].expand(sequences, length)  # (B, T)
@@ -214,7 +214,7 @@ class Trainer:
             self.optimizers.set_rate(name, value)
         watched = self.monitor.due(self.done + 1)
         x, y = self.batch()
-        loss = self._loss(self.compiled or self.model, x, y)  # ()
+        loss = self._loss(self.model if self.compiled is None else self.compiled, x, y)  # ()
         loss.backward()  # type: ignore[no-untyped-call]
         if watched:
             self.monitor.before()
