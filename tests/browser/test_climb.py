@@ -46,9 +46,13 @@ def test_the_first_rung_and_addresses_without_a_page(serve: Serve, page: Page, h
     race = page.locator(".descent").first
     steps = page.locator(".katex-html", has_text="∇f")
     before = steps.inner_text()
+    expect(race).to_have_attribute("data-step", "200")
+    legend = race.locator(".legend")
+    ended = legend.text_content() or ""
     canvas = race.locator("canvas.picture")
     canvas.click(position={"x": 120, "y": 60})
     expect(steps).not_to_have_text(before)
+    expect(legend).not_to_have_text(ended)  # the race itself comes after the text above it
     expect(race).to_have_attribute("data-step", "200")
     race.get_by_role("button", name="«").click()
     expect(race).to_have_attribute("data-step", "0")
