@@ -40,8 +40,8 @@ def page(browser: Browser) -> Iterator[Page]:
 
 def settled(page: Page, title: str) -> None:
     """Wait until the page has been drawn."""
-    expect(page.locator("[data-testid=stMain] h1")).to_have_text(title, timeout=30_000)
-    expect(page.locator("[data-testid=stMain] [data-stale=true]")).to_have_count(0, timeout=30_000)
+    expect(page.locator("[data-testid=stMain] h1")).to_have_text(title)
+    expect(page.locator("[data-testid=stMain] [data-stale=true]")).to_have_count(0)
 
 
 def points(page: Page) -> int:
@@ -81,7 +81,7 @@ def test_a_newcomer_trains_watches_refreshes_and_stops(page: Page, app: str):
 
     wait_for_points(page, 2)
     page.wait_for_url(re.compile(r"run=bigram-"))
-    expect(page.get_by_text("untrained").first).to_be_visible(timeout=30_000)
+    expect(page.get_by_text("untrained").first).to_be_visible()
     before = points(page)
     wait_for_points(page, before)
 
@@ -98,7 +98,7 @@ def test_a_newcomer_trains_watches_refreshes_and_stops(page: Page, app: str):
     other.get_by_role("button", name="Stop", exact=True).click()
 
     for tab in (page, other):
-        expect(tab.get_by_role("button", name="Resume")).to_be_visible(timeout=30_000)
+        expect(tab.get_by_role("button", name="Resume")).to_be_visible()
     run = runs.find(slug)
     assert run.state is State.STOPPED
     assert run.usable
@@ -142,7 +142,7 @@ def test_every_page_in_both_themes_and_widths(browser: Browser, app: str, traine
     for path in [urlsplit(link.get_attribute("href")).path.strip("/") for link in links.all()]:
         page.goto(f"{app}/{path}")
         page.locator("[data-testid=stMain] h1").wait_for(timeout=30_000)
-        expect(page.locator("[data-testid=stMain] [data-stale=true]")).to_have_count(0, timeout=30_000)
+        expect(page.locator("[data-testid=stMain] [data-stale=true]")).to_have_count(0)
         page.wait_for_timeout(500)
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth + 1"), path
         dark = page.evaluate("getComputedStyle(document.querySelector('.stApp')).backgroundColor") == "rgb(23, 22, 26)"
