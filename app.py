@@ -24,8 +24,8 @@ from streamlit.web.server.starlette import App
 async def ready(app: App) -> AsyncIterator[None]:
     """Do once what every visitor would wait for.
 
-    Streamlit collects garbage after every rerun of a script; what is loaded here for good is taken out of its sight,
-    or each look at torch's hundred thousand objects would cost 0.15 s.
+    What is loaded here for good is taken out of the garbage collector's sight, or each of its looks at torch's hundred
+    thousand objects would cost 0.15 s.
     """
     from core import devices, jobs, stages
     from pages.ui import cached, charts, rung  # noqa: F401

@@ -157,12 +157,13 @@ class Trainer:
     def prepare(self) -> float:
         """Compile the model for every length of sequence that is to come, if that is wanted. Returns the seconds taken.
 
-        The random state and the weights stay what they were. Where it fails, that is remarked and training goes on
-        without.
+        The random state, the weights and what the layers count stay what they were. Where it fails, that is remarked
+        and training goes on without.
         """
         if not self.compiles or self.compiled is not None:
             return 0.0
         began = time.perf_counter()
+        counted = [(buffer, buffer.clone()) for buffer in self.model.buffers()]  # BatchNorm's running means
         parts = (1, 2, 4) if self.config.short_first else (1,)
         with torch.random.fork_rng([self.device] if self.device.type == "cuda" else []):
             try:
@@ -178,6 +179,8 @@ class Trainer:
                 reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
                 self.remarks.append(f"torch.compile failed, so training goes on without it: {reason[:200]}")
         self.model.zero_grad(set_to_none=True)
+        for buffer, before in counted:
+            buffer.copy_(before)
         return time.perf_counter() - began
 
     def batch(self) -> tuple[Tensor, Tensor]:

@@ -101,11 +101,11 @@ def _to_loss(
     return answer
 
 
-def in_time(beside: Path, *, seeds: int, rounds: int, steps: int | None = None) -> dict[str, Any]:
+def in_time(beside: Path, *, seeds: int, rounds: int) -> dict[str, Any]:
     """Train the preset `minutes`, of the same sizes, for as long as nanoGPT's CPU recipe takes for its 2,000 steps.
 
-    Both sides' steps are timed in turn first; their ratio says how many of ours that is (`steps` overrides it). The
-    answer holds each seed's loss over the whole validation split, and the mean.
+    Both sides' steps are timed in turn first; their ratio says how many of ours that is. The answer
+    holds each seed's loss over the whole validation split, and the mean.
     """
     devices.limit_threads()
     corpus, stage = load_corpus(), STAGES["transformer"]
@@ -119,7 +119,7 @@ def in_time(beside: Path, *, seeds: int, rounds: int, steps: int | None = None) 
         "peer": lambda: peer.train_step(corpus.train_ids, batch),
     }
     ours, its = (statistics.median(seconds) for seconds in _in_turn(sides, rounds).values())
-    wanted = steps or int(PEER_STEPS * its / ours)  # of full length; the short ones at the start are cheaper
+    wanted = int(PEER_STEPS * its / ours)  # of full length; the short ones at the start are cheaper
     losses = []
     for i in range(seeds):
         trainer = trainer_of(

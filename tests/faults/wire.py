@@ -143,6 +143,8 @@ async def crowd(url: str, count: int) -> None:
         await asyncio.wait([sessions[-1], drawn], timeout=120, return_when=asyncio.FIRST_COMPLETED)
         if sessions[-1].done():
             await sessions[-1]  # says why it ended
+        if not drawn.done():
+            raise TimeoutError(f"session {i} was not drawn within two minutes")
     print("open", flush=True)
     loop = asyncio.get_running_loop()
     orders: asyncio.Queue[str] = asyncio.Queue()
