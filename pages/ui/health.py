@@ -224,7 +224,10 @@ def _gradients(slug: str, setting: str | None) -> None:
     if setting and not beside:
         st.caption(f"Train its twin, alike but for {setting}, and both stand here side by side on one colour scale.")
     else:
-        st.caption("Norm of each layer's gradient at single steps of training; logarithmic, one scale for all panels.")
+        st.caption(
+            "Norm of each layer's gradient at single steps of training; logarithmic, one scale for all panels, blank "
+            "where it is exactly zero."
+        )
     st.plotly_chart(_norm_maps(panels), key="gradient-norms")
 
 
@@ -257,8 +260,8 @@ def _norm_maps(panels: dict[str, Any]) -> go.Figure:
     """The maps, drawn once for all who look at the same run."""
     figure = make_subplots(1, len(panels), subplot_titles=list(panels), shared_yaxes=True, horizontal_spacing=0.03)
     for column, (names, steps, values) in enumerate(panels.values(), 1):
-        with np.errstate(divide="ignore"):
-            logs = np.log10(np.maximum(values, 1e-12))
+        logs = np.full_like(values, np.nan)  # a norm of exactly zero is left blank: it has no logarithm
+        np.log10(np.maximum(values, 1e-12), out=logs, where=values > 0)
         figure.add_trace(
             go.Heatmap(
                 z=logs,
