@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import IO, Literal
 
 import torch
-from pydantic import ValidationError
 
 from core import alerts, checkpoints, controls, interchange, paths, runs, texts
 from core.alerts import Alert
@@ -176,7 +175,7 @@ def _settle(folder: Path, label: str) -> RunConfig:
         MetricsReader(folder).refresh()
     except Exception as error:
         raise BardlabError(f"{label} holds damaged curves ({type(error).__name__}); {HELP}") from None
-    runs.replace(folder / runs.CONFIG, config.model_dump_json(indent=2).encode())
+    runs.replace(folder / runs.CONFIG, runs.sealed(config))
     runs.replace(folder / runs.LABEL, json.dumps({"name": run.name, "note": run.note}).encode())
     runs.note(folder, f"imported from {label}")
     runs.write_status(folder, status)
@@ -215,8 +214,8 @@ def _sound(config: RunConfig, label: str) -> RunConfig:
 def _ended(folder: Path, label: str) -> Status:
     """Return the status as that of a run that has ended. Raises BardlabError on numbers that cannot be."""
     try:
-        status = Status.model_validate_json((folder / runs.STATUS).read_bytes())
-    except ValidationError:
+        status = runs.read_status(folder)
+    except ValueError:
         raise BardlabError(f"{label} holds a damaged run: {runs.STATUS} is not valid") from None
     for name, value in status.model_dump().items():
         if isinstance(value, int | float) and not (math.isfinite(value) and 0 <= value < 2**53):

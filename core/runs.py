@@ -26,6 +26,7 @@ import secrets
 import shutil
 import threading
 import time
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -193,15 +194,15 @@ def read(path: Path) -> Run:
     """Read one run folder. Never raises for what is inside it: damage is reported in the run."""
     config, status, damage = None, Status(), None
     try:
-        config = RunConfig.model_validate_json((path / CONFIG).read_bytes())
+        config = RunConfig.model_validate_json(_checked((path / CONFIG).read_bytes()))
         _ = config.model_config_
     except BardlabError as error:
         damage, config = f"{CONFIG}: {error}", None
-    except (OSError, ValidationError, UnicodeDecodeError) as error:
+    except (OSError, ValueError) as error:
         damage, config = _reason(CONFIG, error), None
     try:
         status = read_status(path)
-    except (OSError, ValidationError, UnicodeDecodeError) as error:
+    except (OSError, ValueError) as error:
         damage = damage or _reason(STATUS, error)
     label = _label(path)
     if not damage and (status.checkpoint_step is not None or (path / WEIGHTS).exists()):
@@ -277,7 +278,7 @@ def _as_seen(path: Path, status: Status) -> Status:
         coming = _worker_comes(path) if status.pid is None else False  # one that had come has gone
         if coming or (coming is None and time.time() - status.queued < START_GRACE):
             return status
-    with contextlib.suppress(OSError, ValidationError):  # it may have ended between the two looks
+    with contextlib.suppress(OSError, ValueError):  # it may have ended between the two looks
         status = read_status(path)
     if not status.state.active:
         return status
@@ -287,8 +288,28 @@ def _as_seen(path: Path, status: Status) -> Status:
 
 
 def read_status(path: Path) -> Status:
-    """Return a run's status as it was written. Raises OSError, or ValidationError if it is damaged."""
-    return Status.model_validate_json((path / STATUS).read_bytes())
+    """Return a run's status as it was written. Raises OSError, or ValueError if it is damaged."""
+    return Status.model_validate_json(_checked((path / STATUS).read_bytes()))
+
+
+_SEAL = re.compile(rb',\n  "crc32": "([0-9a-f]{8})"\n}\s*\Z')
+
+
+def sealed(settings: BaseModel) -> bytes:
+    """Return the file of a configuration or a status: JSON whose last member is the CRC-32 of all bytes before it.
+
+    A flipped bit mostly leaves valid JSON, with another number in it. A file without the member is read unchecked.
+    """
+    body = settings.model_dump_json(indent=2).encode().removesuffix(b"\n}")
+    return body + b',\n  "crc32": "%08x"\n}' % zlib.crc32(body)
+
+
+def _checked(content: bytes) -> bytes:
+    """Return the content of a file as it is. Raises ValueError if its bytes are not those that were sealed."""
+    found = _SEAL.search(content)
+    if found and int(found[1], 16) != zlib.crc32(content[: found.start()]):
+        raise ValueError('it does not match its checksum (whoever edits it by hand takes "crc32" out)')
+    return content
 
 
 def _worker_comes(path: Path) -> bool | None:
@@ -442,7 +463,7 @@ def create(config: RunConfig, name: str | None = None) -> Run:
             raise BardlabError(f"cannot make a run in {root}: {explain(error)}") from None
         break
     try:
-        replace(path / CONFIG, config.model_dump_json(indent=2).encode())
+        replace(path / CONFIG, sealed(config))
         replace(path / RESERVE, bytes(65_536))
         write_status(path, Status(queued=time.time(), of=config.train.steps, message="waiting for a worker"))
     except OSError as error:
@@ -508,7 +529,7 @@ def _sync_folder(folder: Path) -> None:
 
 def write_status(path: Path, status: Status) -> None:
     """Replace status.json. If the disk is full, the run's small reserve is given up to say how the run ended."""
-    content = status.model_dump_json(indent=2).encode()
+    content = sealed(status)
     try:
         replace(path / STATUS, content)
     except OSError as error:

@@ -251,7 +251,7 @@ def a_run(good: dict[str, bytes], canary: str) -> st.SearchStrategy[bytes]:
             link = "snapshots/step-1.safetensors"
         elif how == "bomb":
             files["trainer.pt"] = pickle.dumps(Bomb(canary))
-            files["status.json"] = files["status.json"].replace(b"finished", b"stopped")
+            files["status.json"] = json.dumps({**json.loads(files["status.json"]), "state": "stopped"}).encode()
         elif how == "events":
             files["events.out.tfevents.9999999999.x"] = mutated(os.urandom(50) * 3, changes)
         out = io.BytesIO()

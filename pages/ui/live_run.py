@@ -16,7 +16,7 @@ from pages.ui import cached, state, words
 from pages.ui.components.curves import Curve, Landmark, Mark, curves
 from pages.ui.components.sample_strip import sample_strip
 from pages.ui.queue import queue_panel
-from pages.ui.run_picker import run_picker
+from pages.ui.run_picker import missing, run_picker
 
 COLOURS = {
     State.QUEUED: "orange",
@@ -42,7 +42,7 @@ def pick_run(stage: str) -> Run | None:
     by_slug = {run.slug: run for run in runs.list_runs(shipped=True) if run.stage == stage}
     if not by_slug:
         if asked := st.query_params.get(state.RUN):
-            st.warning(f"There is no run “{words.plain(asked)}” here.", icon=":material/search_off:")
+            missing(asked)
         return None
     return run_picker(
         "Run",

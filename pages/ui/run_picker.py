@@ -4,6 +4,8 @@ from collections.abc import Callable, Mapping
 
 import streamlit as st
 
+from core import runs
+from core.errors import BardlabError
 from core.runs import Run
 from pages.ui import state
 from pages.ui.words import plain
@@ -18,10 +20,7 @@ def run_picker(label: str, by_slug: Mapping[str, Run], default: str, describe: C
         if st.session_state.get(state.RUN) not in by_slug:
             st.session_state[state.RUN] = default
         if asked:
-            st.warning(
-                f"There is no run “{plain(asked)}” here; this is {plain(by_slug[st.session_state[state.RUN]].name)}.",
-                icon=":material/search_off:",
-            )
+            missing(asked, f"; this is {plain(by_slug[st.session_state[state.RUN]].name)}")
     slug = st.selectbox(
         label,
         list(by_slug),
@@ -34,6 +33,19 @@ def run_picker(label: str, by_slug: Mapping[str, Run], default: str, describe: C
     if st.query_params.get(state.RUN) != slug:
         st.query_params[state.RUN] = slug
     return by_slug[slug]
+
+
+def missing(asked: str, instead: str = "") -> None:
+    """Say that the run of the URL cannot be shown here: there is none, or it is too damaged to tell its rung."""
+    try:
+        found = runs.find(asked)
+    except BardlabError:
+        found = None
+    if found and found.damage:
+        text, icon = f"The run “{plain(asked)}” is damaged: {plain(found.damage)}", ":material/broken_image:"
+    else:
+        text, icon = f"There is no run “{plain(asked)}” here", ":material/search_off:"
+    st.warning(f"{text}{instead}.", icon=icon)
 
 
 def _to_url() -> None:

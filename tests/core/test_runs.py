@@ -315,18 +315,31 @@ def test_a_damaged_file_is_named_with_the_reason(file: str, how: str, finished: 
 
 
 @pytest.mark.parametrize("file", FILES)
-def test_no_flipped_bit_and_no_cut_makes_reading_fail(file: str, finished: Run):
-    """Wherever it hits, the run reads as damaged or as a valid run; nothing is raised."""
+def test_no_flipped_bit_and_no_cut_goes_unnoticed(file: str, finished: Run):
+    """Wherever it hits, the run reads as damaged or, where it hit the name of the checksum, as it was."""
     content = (finished.path / file).read_bytes()
-    damaged = 0
-    places = range(0, len(content), 3)
-    for at in places:
+    for at in range(len(content)):
         flipped = content[:at] + bytes([content[at] ^ (1 << at % 8)]) + content[at + 1 :]
-        for spoilt in (flipped, content[:at]):
-            (finished.path / file).write_bytes(spoilt)
-            damaged += runs.read(finished.path).damage is not None
+        (finished.path / file).write_bytes(flipped)
+        run = runs.read(finished.path)
+        assert run.damage or (run == finished and at > content.index(b"crc32") - 6), at
+        (finished.path / file).write_bytes(content[:at])
+        assert runs.read(finished.path).damage, at
 
-    assert damaged > len(places)  # every cut, and more
+
+@pytest.mark.parametrize("file", FILES)
+def test_a_file_without_a_checksum_is_read_unchecked(file: str, finished: Run):
+    """Those of an older version, and those that somebody edited by hand, as the reason says how."""
+    content = (finished.path / file).read_bytes()
+    (finished.path / file).write_bytes(content.replace(b": 4,", b": 5,", 1))
+
+    assert runs.read(finished.path).damage == (
+        f'{file} cannot be read: it does not match its checksum (whoever edits it by hand takes "crc32" out)'
+    )
+    bare = json.loads(content)
+    del bare["crc32"]
+    (finished.path / file).write_text(json.dumps(bare))
+    assert runs.read(finished.path) == finished
 
 
 @pytest.mark.parametrize("file", FILES)

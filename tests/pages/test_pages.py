@@ -136,6 +136,16 @@ def test_an_unknown_run_in_the_address_is_named(finished: Run):
     assert app.selectbox(key="run").value == finished.slug
 
 
+def test_a_damaged_run_in_the_address_says_why(trained: Path, finished: Run):
+    """Even if its configuration is gone, so that nobody knows its rung."""
+    bad = copied(trained, "transformer-bad-run")
+    damage(bad, "config")
+    app = draw("ladder/transformer.py", run=bad.slug)
+
+    assert "transformer-bad-run” is damaged: config.json is not valid" in app.warning[0].value
+    assert app.selectbox(key="run").value == finished.slug
+
+
 def test_the_form_refuses_sizes_that_contradict_each_other():
     """Five heads do not share a width of 64: one line says which numbers do, and Train is off."""
     app = draw("ladder/transformer.py")
