@@ -191,7 +191,7 @@ class TrainConfig(Settings):
         0.0,
         "Share of the run, at its start, trained on shorter sequences: a quarter of the window, then half of it, with "
         "as many more of them. What is near is learned first, and short sequences are cheaper (Press et al. 2021)."
-        + worth("0.7 instead of 0, at equal steps,", 0.002, 0.006),
+        + worth("0.7 instead of 0, at equal steps,", -0.006, 0.011),
         ge=0.0,
         le=0.9,
         step=0.1,
@@ -201,7 +201,7 @@ class TrainConfig(Settings):
         "adamw",
         "How a gradient becomes a step. AdamW scales each weight's step by its own history; Muon orthogonalises the "
         "update of each hidden matrix (AdamW takes the rest); SGD follows the gradient as it is."
-        + worth("Muon instead of AdamW at its best rate", 0.293, 0.008),
+        + worth("Muon instead of AdamW at its best rate", 0.241, 0.012),
     )
     learning_rate: float = setting(
         3e-4,
@@ -222,7 +222,7 @@ class TrainConfig(Settings):
     muon_momentum: float = setting(
         0.95,
         "How long Muon remembers earlier gradients: 0.95 looks back over some 20 steps. Very short runs want less."
-        + worth("0.85 instead of 0.95", 0.050, 0.005),
+        + worth("0.85 instead of 0.95", 0.032, 0.003),
         ge=0.0,
         le=0.99,
         step=0.01,
@@ -231,7 +231,7 @@ class TrainConfig(Settings):
     beta2: float = setting(
         0.999,
         "How long AdamW remembers the size of earlier gradients: 0.999 looks back over some 1,000 steps, 0.99 over "
-        "100. Short runs want less (Kingma and Ba 2015)." + worth("0.99 instead of 0.999", 0.001, 0.001),
+        "100. Short runs want less (Kingma and Ba 2015)." + worth("0.99 instead of 0.999", -0.003, 0.002),
         ge=0.9,
         le=0.9999,
         ticks=(0.9, 0.95, 0.98, 0.99, 0.995, 0.999, 0.9999),
@@ -256,7 +256,7 @@ class TrainConfig(Settings):
     cooldown: float = setting(
         0.0,
         "Share of the run, at its end, over which the learning rate falls linearly to zero. 0 keeps it constant."
-        + worth("0.6 instead of 0", 0.110, 0.012),
+        + worth("0.6 instead of 0", 0.072, 0.008),
         ge=0.0,
         le=1.0,
         step=0.05,

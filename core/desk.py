@@ -126,5 +126,5 @@ class Desk:
         self.trainer.report_at = controls.hold_from(self.path)
         self.place.take()
         self.trainer.idle += time.perf_counter() - began
-        self.status.state, self.status.message = State.RUNNING, "training"
+        self.status.state, self.status.message = State.RUNNING, runs.TRAINING
         self.write_status()

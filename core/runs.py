@@ -49,6 +49,7 @@ TRAINER, PREVIOUS = "trainer.pt", "trainer.previous.pt"
 WEIGHTS, BEST, SNAPSHOTS, KNOCKOUTS = "model.safetensors", "best.safetensors", "snapshots", "knockouts"
 LOCK, STOP, PAUSE, TURN, LAUNCHED, RESERVE = "lock", "stop", "pause", "turn", "launched", ".reserve"
 SPEED = ".speed.json"  # beside the runs: how fast this machine was
+TRAINING, COMPILING = "training", "compiling the model before its first step, which may take a minute"
 LONGEST_NAME, LONGEST_NOTE = 60, 2000
 START_GRACE = 20.0  # seconds a fresh job may take until its worker holds the lock, if that is not known to be alive
 

@@ -84,6 +84,8 @@ class Recorder:
         self.metrics.add(event.step, values)
         if alert := self.watch.progress(event.step, event.train_loss):
             self.tell(alert)
+        if event.step:
+            self.status.message = runs.TRAINING
         self.status.step, self.status.train_loss = event.step, event.train_loss
         self.status.seconds, self.status.characters = event.seconds, event.characters
         self.bar.update(event.step - self.bar.n)
@@ -327,14 +329,14 @@ def _train(
     trainer = Trainer(model, config.train, corpus.train_ids, device)
     saved = checkpoints.restore(path, trainer)
     trainer.rates = controls.rates(path)
-    status.state, status.message = State.RUNNING, "training"
+    status.state, status.message = State.RUNNING, runs.COMPILING if trainer.compiles else runs.TRAINING
     status.of, status.step, status.parameters = trainer.total, trainer.done, parameter_count(model)
     status.started, status.checkpoint_step = time.time(), trainer.done if saved else None
     recorder = Recorder(path, config, status, trainer, corpus, saved)
     desk = Desk(path, trainer, status, place, should_stop, recorder.tell, recorder.save, recorder.write_status)
     say(f"{config.stage} on {device.type}, {status.parameters:,} parameters, steps {trainer.done} to {trainer.total}")
     if trainer.compiles:
-        say("the model is compiled before its first step; that may take a minute")
+        say(runs.COMPILING)
     try:
         recorder.write_status()
         events = train(trainer, corpus.val_ids, corpus.tokenizer.encode(config.train.prompt), should_stop)

@@ -14,6 +14,7 @@ WITHOUT: Mapping[str, Mapping[str, Any]] = {
     "optimizer": {"train.optimizer": "adamw", "train.learning_rate": 0.005},
     "positions": {"model.positions": "learned"},
     "smear": {"model.smear": False},
+    "trigrams": {"model.trigrams": 0},
     "activation": {"model.activation": "relu"},
     "start": {"model.start": "gpt2"},
     "short_first": {"train.short_first": 0.0},

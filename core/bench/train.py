@@ -25,6 +25,8 @@ PRESETS = {"cpu": "seconds", "reference": "reference"}
 WARM = 3
 PEER_STEPS = 2000
 """Of nanoGPT's CPU recipe."""
+PEER_SIZES = TransformerConfig(n_layer=4, n_head=4, d_model=128, context=64, dropout=0.0)
+"""Of the same recipe."""
 
 
 def preset_of(config: str) -> str:
@@ -37,12 +39,13 @@ def preset_of(config: str) -> str:
 def train(
     preset: str, *, to: float | None, seeds: int, rounds: int, batch: int | None, beside: Path | None
 ) -> dict[str, Any]:
-    """Time training at nanoGPT's CPU configuration (the preset `seconds`) or at the reference configuration.
+    """Time the preset `seconds`, which has as many parameters as nanoGPT's CPU recipe, or the reference configuration.
 
     Without `to`, a step is timed `rounds` times. With it, the preset is trained to its end on each of `seeds` seeds:
     the answer holds its loss over the whole validation split, whether that is `to` or lower, and the seconds of its
-    steps alone; imports, start-up, compiling and evaluation are given apart. With a nanoGPT in `beside`, its steps at
-    the same sizes are timed in turn with ours; its CPU recipe has 2,000 of them.
+    steps alone; imports, start-up, compiling and evaluation are given apart. With a nanoGPT in `beside`, its steps are
+    timed in turn with ours, on as many characters: those of its CPU recipe, of which there are 2,000, or of the
+    reference's sizes.
     """
     devices.limit_threads()
     corpus, stage = load_corpus(), STAGES["transformer"]
@@ -53,7 +56,8 @@ def train(
     answer["parameters"] = parameter_count(trainer.model)
     sides: dict[str, Callable[[], object]] = {"ours": trainer.step}
     if beside is not None:
-        peer = Peer(beside, cast(TransformerConfig, model_config), corpus.tokenizer.size)
+        its = PEER_SIZES if preset == PRESETS["cpu"] else cast(TransformerConfig, model_config)
+        peer = Peer(beside, its, corpus.tokenizer.size)
         answer["peer_parameters"] = peer.parameters
         sides["peer"] = lambda: peer.train_step(corpus.train_ids, train_config.batch_size)
     if to is not None:
@@ -102,7 +106,7 @@ def _to_loss(
 
 
 def in_time(beside: Path, *, seeds: int, rounds: int) -> dict[str, Any]:
-    """Train the preset `minutes`, of the same sizes, for as long as nanoGPT's CPU recipe takes for its 2,000 steps.
+    """Train the preset `minutes`, of as many parameters, for as long as nanoGPT's CPU recipe takes for its 2,000 steps.
 
     Both sides' steps are timed in turn first; their ratio says how many of ours that is. The answer
     holds each seed's loss over the whole validation split, and the mean.
@@ -110,8 +114,8 @@ def in_time(beside: Path, *, seeds: int, rounds: int) -> dict[str, Any]:
     devices.limit_threads()
     corpus, stage = load_corpus(), STAGES["transformer"]
     model_config, train_config = stage.settings("minutes", {}, {})
-    its_config, its_training = stage.settings(PRESETS["cpu"], {}, {})
-    peer = Peer(beside, cast(TransformerConfig, its_config), corpus.tokenizer.size)
+    _, its_training = stage.settings(PRESETS["cpu"], {}, {})
+    peer = Peer(beside, PEER_SIZES, corpus.tokenizer.size)
     batch = its_training.batch_size
     full = trainer_of(train_config.model_copy(update={"short_first": 0.0}), model_config)
     sides: dict[str, Callable[[], object]] = {
@@ -138,9 +142,9 @@ def peer_recipe(beside: Path, *, peak: float, steps: int, seed: int) -> dict[str
     """Train nanoGPT's CPU recipe to its end, or the same with another learning rate, and measure it as ours."""
     devices.limit_threads()
     corpus = load_corpus()
-    model_config, train_config = STAGES["transformer"].settings(PRESETS["cpu"], {}, {})
-    peer = Peer(beside, cast(TransformerConfig, model_config), corpus.tokenizer.size, seed)
-    like = STAGES["transformer"].build(model_config, corpus.tokenizer.size)
+    _, train_config = STAGES["transformer"].settings(PRESETS["cpu"], {}, {})
+    peer = Peer(beside, PEER_SIZES, corpus.tokenizer.size, seed)
+    like = STAGES["transformer"].build(PEER_SIZES, corpus.tokenizer.size)
     torch.manual_seed(seed)
     began = time.perf_counter()
     for step in range(steps):

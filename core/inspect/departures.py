@@ -48,6 +48,8 @@ def _architecture(model: Transformer, shapes: Anatomy) -> list[Departure]:
     crossing = any("cross" in name or "encoder" in name for name in shapes.weights)
     pre = getattr(config, "norm", "pre") == "pre"
     final = "ln_final.weight" in shapes.weights
+    table = shapes.weights.get("trigram_embedding.weight")
+    pieces = f" A further table, {_times(table)}, adds a vector for every three characters in a row." if table else ""
     tied = model.lm_head.weight is model.token_embedding.weight
     width = shapes.weights["blocks.0.mlp.up.weight"][0]
     activation = getattr(config, "activation", "relu")
@@ -106,10 +108,13 @@ def _architecture(model: Transformer, shapes: Anatomy) -> list[Departure]:
             "3.4",
             "One matrix serves as both embeddings and as the layer before the softmax; embeddings are multiplied by "
             "√d_model.",
-            "One matrix for both; no factor."
-            if tied
-            else f"Two matrices, {_times(shapes.weights['token_embedding.weight'])} in and "
-            f"{_times(shapes.weights['lm_head.weight'])} out{_with('lm_head.bias' in shapes.weights)}; no factor.",
+            (
+                "One matrix for both; no factor."
+                if tied
+                else f"Two matrices, {_times(shapes.weights['token_embedding.weight'])} in and "
+                f"{_times(shapes.weights['lm_head.weight'])} out{_with('lm_head.bias' in shapes.weights)}; no factor."
+            )
+            + pieces,
             tied,
             f"Sharing would save {shapes.vocab_size * config.d_model:,} of {shapes.parameters:,} parameters only.",
         ),

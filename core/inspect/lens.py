@@ -89,7 +89,7 @@ class Attribution:
     """One prediction as a sum over the parts that wrote into the residual stream."""
 
     parts: tuple[str, ...]
-    """(P,) `embed`, `smear` (the character before), `L0 H0`, ..., `L0 MLP`, ...; last `biases`, which have no part."""
+    """(P,) `embed`, `smear` (the character before), `trigram`, `L0 H0`, ..., `L0 MLP`, ...; last `biases`."""
     contributions: Array
     """(P, V) what each part adds to the logits. The sum over the parts is the logits."""
 
@@ -174,6 +174,8 @@ def _transformer_stream(model: Transformer, t: Trace, position: int) -> _Stream:
     if config.smear:
         before = position % len(embedded) - 1
         stream.add("smear", model.smear * (embedded[before] if before >= 0 else torch.zeros_like(embedded[0])))
+    if config.trigrams:
+        stream.add("trigram", t["trigram_embed"][0, position])
     if "pos_embed" in t.activations:
         stream.add("pos_embed", t["pos_embed"][position])
     for layer, block in enumerate(model.blocks):

@@ -44,7 +44,7 @@ def parts(model: LanguageModel) -> list[Part]:
     """List what can be switched off in a model, in the order of the board. Empty for a rung without parts."""
     match model:
         case Transformer():
-            return [*_blocks(model), *_positions(model)]
+            return [*_blocks(model), *_trigrams(model), *_positions(model)]
         case WaveNet():
             return _wavenet_layers(model)
         case ResidualNet():
@@ -71,6 +71,11 @@ def _blocks(model: Transformer) -> Iterator[Part]:
         yield _whole(f"{i}.mlp", f"the feed-forward layer of layer {i}", i, "MLP", at + "mlp_out")
         yield _whole(f"{i}.attn_skip", f"the skip around layer {i}'s attention", i, "skip: attn", at + "attn_skip")
         yield _whole(f"{i}.mlp_skip", f"the skip around layer {i}'s MLP", i, "skip: MLP", at + "mlp_skip")
+
+
+def _trigrams(model: Transformer) -> Iterator[Part]:
+    if model.config.trigrams:
+        yield Part("trigrams", "the table of three characters", "input", "trigrams", ("trigram_embed",))
 
 
 def _positions(model: Transformer) -> Iterator[Part]:

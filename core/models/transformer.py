@@ -64,7 +64,7 @@ class TransformerConfig(Settings):
         "learned",
         "How a position is told apart: a learned vector each (the reference), fixed sines (Vaswani et al. 2017), "
         "queries and keys turned by an angle that grows with the position (RoPE, Su et al. 2021), or not at all."
-        + worth("Rotary instead of learned", 0.130, 0.004),
+        + worth("Rotary instead of learned", 0.049, 0.004),
     )
     norm: Literal["pre", "post"] = setting(
         "pre",
@@ -76,21 +76,32 @@ class TransformerConfig(Settings):
         "relu",
         "What bends the feed-forward layer: ReLU as in the paper, its smooth relative GELU "
         "(Hendrycks and Gimpel 2016), or ReLU squared (So et al. 2021)."
-        + worth("Squared ReLU instead of ReLU", 0.018, 0.002),
+        + worth("Squared ReLU instead of ReLU", 0.009, 0.005),
         advanced=True,
     )
     smear: bool = setting(
         False,
         "Add to each character's vector the one before it, by a learned weight per dimension, so that pairs of "
         "characters are known before the first block (after Jordan et al., modded-nanogpt, 2024)."
-        + worth("It", 0.040, 0.002),
+        + worth("It", 0.023, 0.003),
+        advanced=True,
+    )
+    trigrams: int = setting(
+        0,
+        "Rows of a table with a learned vector for every three characters in a row, added where they end. A hash tells "
+        "the row, so some threes share one; 0: no table. Spelling is looked up there, and the blocks are free for what "
+        "lies further back (hash n-gram embeddings, Pagnoni et al. 2024, section 3.2.1)."
+        + worth("The table", 0.032, 0.004),
+        ge=0,
+        le=12_288,
+        ticks=(0, 768, 1536, 3072, 6144, 12_288),
         advanced=True,
     )
     start: Literal["gpt2", "zero"] = setting(
         "gpt2",
         "Initial weights. gpt2: all from N(0, 0.02), the reference. zero: embeddings of size 1, and whatever writes to "
         "the residual stream or to the logits starts at 0, so that the first steps are not spent on undoing chance."
-        + worth("The zero start", 0.080, 0.001),
+        + worth("The zero start", 0.028, 0.005),
         advanced=True,
     )
 
@@ -119,6 +130,8 @@ class KeyValueCache:
         self.length = 0
         self.last = torch.zeros(batch, 1, config.d_model, dtype=like.dtype, device=like.device)  # (B, 1, C)
         """The vector of the latest character: `smear` adds it to the next."""
+        self.latest = torch.zeros(batch, 0, dtype=torch.long, device=like.device)  # (B, 0 to 2)
+        """The ids of the latest two characters: with the next they make three."""
 
     def extend(self, layer: int, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
         """Append k and v (B, H, T, D) of one layer; return all of that layer's so far (B, H, S, D)."""
@@ -151,6 +164,15 @@ def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
     """Turn each pair (x1, x2) of x (B, H, T, D) by its position's angle, given cos and sin (T, D/2)."""
     x1, x2 = x.chunk(2, dim=-1)  # (B, H, T, D/2) each
     return torch.cat((x1 * cos - x2 * sin, x1 * sin + x2 * cos), dim=-1)  # (B, H, T, D)
+
+
+def trigram_rows(ids: Tensor, vocab_size: int, rows: int) -> Tensor:
+    """Tell which row, of so many, belongs to each three neighbours of ids (B, T): (B, T - 2), nothing if T < 3.
+
+    By multiplicative hashing (Knuth 1973, section 6.4): threes are spread as if by chance, and always alike.
+    """
+    number = (ids[:, :-2] * vocab_size + ids[:, 1:-1]) * vocab_size + ids[:, 2:]  # (B, T-2) each three its own number
+    return number * 2_654_435_761 % 2**32 * rows // 2**32  # (B, T-2) from 0 to rows - 1
 
 
 class Attention(nn.Module):
@@ -298,12 +320,16 @@ class Transformer(LanguageModel):
         self.lm_head = nn.Linear(config.d_model, vocab_size)
         if config.smear:
             self.smear = nn.Parameter(torch.zeros(config.d_model))  # (C,)
-        self.embed, self.pos_embed, self.logits = Tap(), Tap(), Tap()
+        if config.trigrams:
+            self.trigram_embedding = nn.Embedding(config.trigrams, config.d_model)
+        self.embed, self.trigram_embed, self.pos_embed, self.logits = Tap(), Tap(), Tap(), Tap()
         self.apply(normal_init)
         if config.start == "zero":
             self.apply(zero_start)
             nn.init.normal_(self.token_embedding.weight)
             nn.init.zeros_(self.lm_head.weight)
+            if config.trigrams:
+                nn.init.zeros_(self.trigram_embedding.weight)
 
     sines: Tensor
 
@@ -318,6 +344,8 @@ class Transformer(LanguageModel):
         resid = self.embed(self.token_embedding(ids))  # (B, T, C)
         if self.config.smear:
             resid = resid + self.smear * self.one_earlier(resid, cache)  # (B, T, C)
+        if self.config.trigrams:
+            resid = resid + self.trigram_embed(self.trigram_vectors(ids, cache))  # (B, T, C)
         if self.config.positions == "learned":
             resid = resid + self.pos_embed(self.position_embedding.weight[start : start + T])  # (B, T, C)
         if self.config.positions == "sinusoidal":
@@ -345,6 +373,16 @@ class Transformer(LanguageModel):
         shifted = torch.cat((cache.last, embedded[:, :-1]), dim=1)  # (B, T, C)
         cache.last = embedded[:, -1:]  # (B, 1, C)
         return shifted
+
+    def trigram_vectors(self, ids: Tensor, cache: KeyValueCache | None) -> Tensor:
+        """Look up the vector (B, T, C) of the three characters that end at each of ids; zeros where there are fewer."""
+        known = ids  # (B, S) these and up to two before them
+        if cache is not None:
+            known = torch.cat((cache.latest, ids), dim=1)  # (B, S)
+            cache.latest = known[:, -2:]  # (B, 2)
+        rows = trigram_rows(known, self.vocab_size, self.config.trigrams)  # (B, S-2)
+        vectors = self.trigram_embedding(rows)  # (B, S-2, C)
+        return F.pad(vectors, (0, 0, ids.shape[1] - vectors.shape[1], 0))  # (B, T, C)
 
     def new_cache(self, batch: int) -> KeyValueCache:
         """Return an empty key-value cache for `batch` texts."""

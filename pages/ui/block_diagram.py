@@ -24,16 +24,14 @@ def block_diagram(config: Any, anatomy: Anatomy) -> tuple[str, str]:
     d.labelled(ROAD - 80, 52, 160, 28, "token embedding", "box", _weights("token_embedding.weight", table))
     _right(d, 66, "embed", stream)
     y = 80
+    if getattr(config, "trigrams", 0):
+        tip = _weights("trigram_embedding.weight", anatomy.weights["trigram_embedding.weight"])
+        y = _added(d, y, "three characters", tip, "trigram_embed", anatomy)
     if config.positions in ("learned", "sinusoidal"):
-        d.line([(ROAD, y), (ROAD, y + 34)])
         tip = "Fixed sines and cosines: no weights."
         if config.positions == "learned":
             tip = _weights("position_embedding.weight", anatomy.weights["position_embedding.weight"])
-        d.labelled(LEFT, y + 14, 160, 28, f"{config.positions} positions", "box", tip)
-        d.line([(LEFT, y + 28), (ROAD + 9, y + 28)], arrow=True)
-        _plus(d, y + 28)
-        _right(d, y + 28, "pos_embed", anatomy.outputs["pos_embed"])
-        y += 42
+        y = _added(d, y, f"{config.positions} positions", tip, "pos_embed", anatomy)
     top = y + 16
     d.line([(ROAD, y), (ROAD, top)])
     y = _sub_layer(d, top + 16, pre, "ln1", _attention(config, anatomy), anatomy)
@@ -58,6 +56,16 @@ def block_diagram(config: Any, anatomy: Anatomy) -> tuple[str, str]:
         f"{config.d_model}; {'pre' if pre else 'post'}-norm; {anatomy.parameters:,} parameters."
     )
     return d.svg(), said
+
+
+def _added(d: Drawing, y: float, words: str, tip: str, name: str, anatomy: Anatomy) -> float:
+    """Draw what is added to the embedding before the first block. Returns the y after it."""
+    d.line([(ROAD, y), (ROAD, y + 34)])
+    d.labelled(LEFT, y + 14, 160, 28, words, "box", tip)
+    d.line([(LEFT, y + 28), (ROAD + 9, y + 28)], arrow=True)
+    _plus(d, y + 28)
+    _right(d, y + 28, name, anatomy.outputs[name])
+    return y + 42
 
 
 def _attention(config: Any, anatomy: Anatomy) -> list[tuple[str, str, str, Shape, str]]:

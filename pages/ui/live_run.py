@@ -146,7 +146,7 @@ def curve_damage(run: Run) -> str | None:
 
 
 def _headline(run: Run) -> None:
-    note = f": {words.plain(run.status.message)}" if run.status.message and run.state is not State.RUNNING else ""
+    note = f": {words.plain(run.status.message)}" if run.status.message not in ("", runs.TRAINING) else ""
     device = f" on the {words.device(run.status.device)}" if run.status.device else ""
     with st.container(horizontal=True, vertical_alignment="center"):
         st.markdown(f"**{words.plain(run.name)}** {state_badge(run)}{device}{note}", width="stretch")

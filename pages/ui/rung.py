@@ -80,9 +80,10 @@ def _picture(stage: Stage, model: Settings, train: TrainConfig, corpus: Corpus) 
 
 def _experiments(stage: Stage) -> None:
     st.subheader("Try this")
-    for number, (experiment, column) in enumerate(
-        zip(stage.experiments, st.columns(len(stage.experiments)), strict=True)
-    ):
+    count = len(stage.experiments)
+    abreast = count if count <= 3 else 2  # four in a row would be too narrow to read
+    columns = [column for _ in range(0, count, abreast) for column in st.columns(abreast)]
+    for number, (experiment, column) in enumerate(zip(stage.experiments, columns, strict=False)):
         with column.container(border=True, height="stretch"):
             st.markdown(f"**{experiment.title}**")
             st.caption(experiment.look_for)

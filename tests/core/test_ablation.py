@@ -78,6 +78,17 @@ def test_positions_off_equals_a_model_without_positions(corpus: Corpus):
     assert not [part for part in parts(without) if part.key == "pos"]
 
 
+def test_the_table_off_equals_a_table_of_zeros(corpus: Corpus):
+    model = build("transformer", trigrams=20)
+    data = small(model, corpus)
+    off = losses(model, data, interventions(chosen(parts(model), ["trigrams"])))
+    edited = copy.deepcopy(model)
+    edited.trigram_embedding.weight.data.zero_()  # type: ignore[union-attr, operator]
+
+    torch.testing.assert_close(off, losses(edited, data), atol=1e-6, rtol=0)
+    assert not torch.allclose(off, losses(model, data))
+
+
 @pytest.mark.parametrize("norm", ["pre", "post"])
 def test_a_skip_off_leaves_only_the_branch(norm: str, corpus: Corpus):
     """Without the skip around attention, the stream after it is what attention adds (normalised, for post-norm)."""

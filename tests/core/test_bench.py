@@ -74,7 +74,7 @@ def test_what_an_ingredient_is_worth_is_said_in_its_help():
     assert {name for name, _, _ in rows} == set(WITHOUT)
     helps = {f.name: f.help for config in (TransformerConfig, TrainConfig) for f in config.fields()}
     for name, nats, error in rows:
-        told = re.search(r"(\d\.\d{3}) ± (\d\.\d{3}) nats in the Transformer's preset seconds", helps[name])
+        told = re.search(r"(-?\d\.\d{3}) ± (\d\.\d{3}) nats in the Transformer's preset seconds", helps[name])
         assert told, name
         noise = 3 * (float(told[2]) + float(error or 0.01)) + 0.01
         assert abs(float(told[1]) - float(nats)) <= noise, name

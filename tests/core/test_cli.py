@@ -85,9 +85,7 @@ def test_train_as_documented_in_a_process_of_its_own():
 
     assert len(done.stdout.splitlines()) == 1 and "step/s" in done.stderr
     assert found["state"] == "finished" and found["step"] == found["of"] == 5
-    assert (
-        found["parameters"] == 108_161
-    )  # no table of positions, but a weight a dimension for smear: the default preset
+    assert found["parameters"] == 108_161 + 1536 * 64  # smear and the table of threes: the default preset
     assert 3 < found["val_loss"] < 4.5 and found["tokens_per_second"] > 0
     run = runs.find(found["run"])
     assert run.usable and run.config is not None and run.config.model["d_model"] == 64

@@ -68,6 +68,28 @@ def test_a_compiler_that_fails_is_told_once_and_the_run_goes_on(home: Path, monk
     assert all(torch.equal(first[name], second[name]) for name in first)
 
 
+def test_a_run_says_while_its_model_is_compiled(home: Path, monkeypatch: pytest.MonkeyPatch):
+    """The status names what it is waiting for, until the first step."""
+    run = make_run("transformer", compile="on")
+    said: list[str] = []
+    write = runs.write_status
+
+    def prepare(trainer: Trainer) -> float:
+        said.append(f"now: {runs.read(run.path).status.message}")
+        return 0.0
+
+    def written(path: Path, status: runs.Status) -> None:
+        write(path, status)
+        said.append(status.message)
+
+    monkeypatch.setattr(Trainer, "prepare", prepare)
+    monkeypatch.setattr(runs, "write_status", written)
+    worker.work(run.path)
+
+    at = said.index(f"now: {runs.COMPILING}")
+    assert runs.TRAINING in said[at:] and runs.COMPILING not in said[at:]
+
+
 def test_auto_leaves_a_processor_alone():
     assert not trainer(compile="auto", steps=5000).compiles
     assert trainer(compile="on").compiles

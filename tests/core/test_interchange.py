@@ -224,6 +224,8 @@ def test_models_that_the_layout_cannot_hold_are_refused(positions: str):
     """Other positions, other rungs."""
     with pytest.raises(BardlabError, match=f"reference GPT has model.positions learned, this model {positions}"):
         to_reference(ours(positions=positions))
+    with pytest.raises(BardlabError, match=r"reference GPT has model.trigrams 0, this model 20"):
+        to_reference(ours(trigrams=20))
     with pytest.raises(BardlabError, match="only a Transformer fits"):
         to_reference(Bigram(BigramConfig(), 65))
 

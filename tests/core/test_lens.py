@@ -21,6 +21,7 @@ MODELS = {
     "post": lambda: Transformer(TransformerConfig(norm="post", activation="gelu", **SMALL), V),
     "rotary": lambda: Transformer(TransformerConfig(positions="rotary", **SMALL), V),
     "smear": lambda: Transformer(TransformerConfig(positions="sinusoidal", smear=True, **SMALL), V),
+    "trigrams": lambda: Transformer(TransformerConfig(positions="none", smear=True, trigrams=20, **SMALL), V),
     "residual": lambda: ResidualNet(ResidualConfig(context=4, d_embed=4, width=16, depth=3, skip=0.7), V),
     "no norm": lambda: ResidualNet(ResidualConfig(context=4, d_embed=4, width=16, depth=3, norm=False), V),
 }

@@ -12,7 +12,7 @@ from core.errors import BardlabError
 from core.evaluation import evaluate, evaluation_window
 from core.models.bigram import Bigram, BigramConfig, count_pairs, counted_logits
 from core.models.contract import LanguageModel, parameter_count, parameter_table
-from core.models.transformer import Transformer, TransformerConfig
+from core.models.transformer import Transformer, TransformerConfig, trigram_rows
 from core.sampling import SamplingConfig, generate, next_distribution
 from core.stages import STAGES
 from core.training import Trainer
@@ -66,6 +66,17 @@ def test_changing_the_future_changes_nothing(key: str):
 
     assert torch.equal(model(ids)[:, :7], model(other)[:, :7])
     assert not torch.equal(model(ids)[:, 7:], model(other)[:, 7:])
+
+
+def test_the_table_of_three_characters_does_not_look_ahead():
+    model = build("transformer", trigrams=20, smear=True)
+    for parameter in model.parameters():
+        parameter.data.normal_()
+    ids = torch.randint(VOCAB, (2, 12))
+    other = ids.clone()
+    other[:, 7:] = (other[:, 7:] + 1) % VOCAB
+
+    assert torch.equal(model(ids)[:, :7], model(other)[:, :7])
 
 
 @pytest.mark.parametrize("key", STAGES)
@@ -146,6 +157,53 @@ def test_cached_generation_equals_the_naive_loop(positions: str):
     assert [c.id for c in cached] == [c.id for c in naive]
     for a, b in zip(cached, naive, strict=True):
         torch.testing.assert_close(a.logits, b.logits, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("prompt", [[1], [1, 2], [1, 2, 3]])
+@pytest.mark.parametrize("setting", [{"smear": True}, {"trigrams": 20}, {"smear": True, "trigrams": 20}])
+def test_what_looks_at_neighbours_is_cached_too(setting: dict[str, object], prompt: list[int]):
+    """With weights that matter, whatever the length of the prompt."""
+    model = build("transformer", **setting)
+    for parameter in model.parameters():
+        parameter.data.normal_(std=0.3)
+    config = SamplingConfig(tokens=30, seed=5)
+    cached = list(generate(model, prompt, config))
+    model.new_cache = lambda batch: None  # type: ignore[method-assign]
+    naive = list(generate(model, prompt, config))
+
+    assert [c.id for c in cached] == [c.id for c in naive]
+    for a, b in zip(cached, naive, strict=True):
+        torch.testing.assert_close(a.logits, b.logits, atol=1e-4, rtol=1e-4)
+
+
+def test_three_characters_share_a_vector_wherever_they_stand():
+    """The table adds the same at each place where a three ends, nothing before there are three, and sees no further."""
+    model = build("transformer", trigrams=20)
+    assert isinstance(model, Transformer)
+    added = model.trigram_vectors(torch.tensor([[4, 5, 6, 7, 4, 5, 6]]), None)[0]
+
+    assert not added[:2].any()
+    assert torch.equal(added[2], added[6]) and added[2].any()
+    assert not torch.equal(added[2], added[3])
+    changed = model.trigram_vectors(torch.tensor([[4, 5, 6, 8, 4, 5, 6]]), None)[0]
+    assert (added != changed).any(dim=1).tolist() == [False, False, False, True, True, True, False]
+
+
+@pytest.mark.parametrize("length", [0, 1, 2])
+def test_fewer_than_three_characters_have_no_row(length: int):
+    assert trigram_rows(torch.zeros(4, length, dtype=torch.long), 65, 20).shape == (4, 0)
+
+
+@pytest.mark.parametrize("vocab", [65, 1000])
+def test_rows_are_told_evenly(vocab: int):
+    """Every row is used, none by more than half as many threes again as its share, and none lies outside."""
+    generator = torch.Generator().manual_seed(1)
+    threes = torch.unique(torch.randint(vocab, (40_000, 3), generator=generator), dim=0)
+    rows = trigram_rows(threes, vocab, 20)[:, 0]
+    shares = torch.bincount(rows, minlength=20) * 20 / len(threes)
+
+    assert len(shares) == 20
+    assert shares.min() > 0.5 and shares.max() < 1.5
 
 
 def test_a_prompt_longer_than_the_context_is_read_from_its_end():
