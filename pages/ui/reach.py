@@ -54,6 +54,8 @@ def receptive_field(run: Run) -> None:
     checked = ""
     if len(beyond):
         checked = f" Beyond the field the largest gradient measured is {beyond.max():.0e}."
+    if run.need().model.get("trigrams"):
+        checked += " The table of three characters counts at the last of the three."
     st.caption(
         "Size of the gradient of log p(next character) with respect to each embedded character before it, as parts of "
         f"the whole, mean over {found.texts} texts. Shaded: the theoretical field.{checked}"
