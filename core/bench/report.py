@@ -30,7 +30,7 @@ def machine() -> str:
 def write(*, seeds: int, rounds: int, beside: Path | None) -> dict[str, Any]:
     """Measure, write the page, and return the figures."""
     found: dict[str, Any] = {
-        "Steps at nanoGPT's CPU sizes": train.train(
+        "A step of the preset seconds beside one of nanoGPT's CPU recipe": train.train(
             "seconds", to=None, seeds=1, rounds=4 * rounds, batch=None, beside=beside
         ),
         f"To a validation loss of {TARGET}": train.train(
