@@ -15,7 +15,8 @@ from core.errors import BardlabError
     "--config",
     type=click.Choice(["cpu", "reference", "wavenet"]),
     default="cpu",
-    help="cpu: the preset seconds, nanoGPT's CPU recipe beside it; reference: the reference GPT's; wavenet: the rung's preset best (sample only).",
+    help="cpu: the preset seconds beside nanoGPT's CPU recipe; reference: the reference GPT beside one of its size; "
+    "wavenet: that rung's preset best (sample only).",
 )
 @click.option("--to", type=float, help="train: go to the end of the preset and say whether it reached this loss.")
 @click.option("--seeds", default=1, help="train --to, ingredients, all: how many seeds.")
