@@ -41,7 +41,7 @@ def serving(env: dict[str, str] | None = None) -> Iterator[tuple[subprocess.Pope
 
 
 def killed_server() -> dict[str, Any]:
-    """Start a run from the page, SIGKILL the server, and look at the run from the next one."""
+    """Start a run of some minutes from the page, SIGKILL the server, and look at the run from the next one."""
     (paths.runs() / runs.SPEED).parent.mkdir(parents=True, exist_ok=True)
     (paths.runs() / runs.SPEED).write_text("{}")
     with chromium() as browser:
@@ -49,7 +49,7 @@ def killed_server() -> dict[str, Any]:
         page.set_default_timeout(180_000)  # a busy machine draws slowly; nothing here is about time
         with serving() as (server, url):
             spoken = {c.laddr.ip for c in psutil.Process(server.pid).net_connections("tcp") if c.status == "LISTEN"}
-            page.goto(f"{url}/bigram")
+            page.goto(f"{url}/mlp")
             page.get_by_role("radio", name="minutes").click()
             page.get_by_role("button", name="Train", exact=True).click()
             run = _await(
@@ -60,7 +60,7 @@ def killed_server() -> dict[str, Any]:
         at_death = runs.read(run.path).status.step
         after = _await(lambda: r if (r := runs.read(run.path)).status.step > at_death + 20 else None)
         with serving() as (_, url):
-            page.goto(f"{url}/bigram?run={run.slug}")
+            page.goto(f"{url}/mlp?run={run.slug}")
             page.get_by_role("button", name="Stop").click()
             ended = jobs.wait(run, 60)
     return {
