@@ -41,7 +41,7 @@ def missing(asked: str, instead: str = "") -> None:
         found = runs.find(asked)
     except BardlabError:
         found = None
-    if found and found.damage:
+    if found and found.slug == asked and found.damage:  # not one whose name only begins so
         text, icon = f"The run “{plain(asked)}” is damaged: {plain(found.damage)}", ":material/broken_image:"
     else:
         text, icon = f"There is no run “{plain(asked)}” here", ":material/search_off:"

@@ -105,6 +105,16 @@ def test_with_a_damaged_run_beside_a_good_one(script: str, how: str, trained: Pa
         assert any(finished.name in option for option in app.selectbox(key="run").options)
 
 
+@pytest.mark.parametrize(("message", "shown"), [(runs.COMPILING, True), (runs.TRAINING, False)])
+def test_the_headline_says_what_a_running_run_waits_for(message: str, shown: bool):
+    with under_way(make_run("transformer")) as running:
+        runs.write_status(running.path, running.status.model_copy(update={"message": message}))
+        app = draw("ladder/transformer.py", run=running.slug)
+
+        headline = next(m.value for m in app.markdown if m.value.startswith(f"**{running.name}**"))
+        assert headline.endswith(f": {message}") == shown
+
+
 def test_a_live_page_offers_stop_and_a_stopped_one_resume():
     run = make_run("transformer")
     with under_way(run) as running:
