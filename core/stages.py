@@ -444,7 +444,7 @@ TRANSFORMER = Stage(
             ),
         ),
         "minutes": Preset(
-            "The same model with twice the context and ten times the steps: legible Shakespeare within three minutes "
+            "The same model with twice the context and ten times the steps: legible Shakespeare in some three minutes "
             "on two CPU cores.",
             model=dict(n_layer=3, n_head=4, d_model=128, context=128, dropout=0.0, trigrams=1536, **MODERN),
             train=dict(
