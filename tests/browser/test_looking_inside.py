@@ -456,3 +456,28 @@ def test_markup_is_text(page: Page, house: House, path: str) -> None:
     expect(where).to_contain_text(what)
     expect(box).to_have_value(MARKUP)
     assert page.locator("[data-testid=stMain] img").count() == 0
+
+
+def test_a_passage_may_grow_and_shrink_under_the_pointer(page: Page, house: House) -> None:
+    """What was laid out for one text is not looked up for the characters of another."""
+    open_page(page, house, "surprise", run=house.marked.slug, **{"with": ""})
+    box, drawn = page.get_by_label("Passage", exact=True), page.locator(".passage svg")
+    for text in (MARKUP[:5], MARKUP, MARKUP[:5]):
+        box.fill(text)
+        box.press("Control+Enter")
+        expect(drawn).to_have_text(text.replace(" ", "·"))
+        drawn.locator("text").last.hover()
+    expect(page.locator("[data-testid=stMain] [data-testid=stAlertContentError]")).to_have_count(0)
+
+
+def test_a_lens_may_shrink_under_the_pointer(page: Page, house: House) -> None:
+    open_page(page, house, "prediction", run=house.marked.slug, view="lens")
+    box, lens = page.get_by_label("Prompt", exact=True), page.locator(".lens_grid")
+    for text in (MARKUP, MARKUP[:5]):
+        box.fill(text)
+        box.press("Control+Enter")
+        settled(page)
+        expect(lens.locator("svg > g rect")).to_have_count(3 * len(text))
+        lens.locator("svg > g rect").last.hover()
+        expect(lens.locator(".detail")).to_contain_text(f"at character {len(text)} ")
+    expect(page.locator("[data-testid=stMain] [data-testid=stAlertContentError]")).to_have_count(0)

@@ -40,6 +40,7 @@ const clamp = (v, n) => Math.max(0, Math.min(n - 1, v));
 function update(view) {
   const { data } = view;
   const fresh = data.serial !== view.serial;
+  if (fresh) view.hover = null; // the pointer may rest where no cell is left
   Object.assign(view, { serial: data.serial, R: data.rows.length, T: data.positions.length, K: data.top });
   for (const name of ["ids", "chances", "entropy", "kl"]) view[name] = unpack(data[name]);
   view.colour = ramp(data.scale);

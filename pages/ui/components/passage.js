@@ -58,13 +58,13 @@ function update(view) {
     view.free = free >= 0.1 && free <= 3 ? free : 1;
     view.kept = marked >= 1 ? Math.min(marked, view.chars.length) - 1 : null;
     view.mode = view.runs.findIndex((run) => run.slug === asked("shade"));
-  } else if (fresh) view.kept = null;
+  } else if (fresh) [view.kept, view.hover] = [null, null];
   view.text = data.text;
   if (view.mode >= view.runs.length) view.mode = WHO;
   if (view.runs.length === 1) view.mode = 0;
   share(view);
-  buildControls(view);
   draw(view);
+  buildControls(view);
 }
 
 function share(view) {
@@ -193,14 +193,13 @@ function mark(view) {
 }
 
 function buildControls(view) {
-  const { runs, data } = view;
+  const { runs } = view;
   const several = runs.length > 1;
   view.counts = [];
   const choose = (mode) => () => {
     view.mode = mode;
     share(view);
     buildControls(view);
-    shadeText(view);
   };
   const button = (mode, title, ...children) => element("button", { type: "button", title, "aria-pressed": view.mode === mode, onclick: choose(mode) }, ...children);
   const parts = [];
@@ -233,7 +232,7 @@ function buildControls(view) {
     element("span", { class: "quiet" }, several ? `Bars: bits paid by each model, up to ${MOST}.` : "Each character is shaded by -log2 of its probability."),
     savers(view, "surprise", () => view.svg, () => table(view)),
   );
-  data.runs.length && view.shades && shadeText(view);
+  shadeText(view); // fills in the counts
 }
 
 function table(view) {
