@@ -8,6 +8,8 @@ from functools import cached_property
 from string import Template
 from typing import Any
 
+import torch
+
 from core.config import Settings, TrainConfig
 from core.errors import BardlabError
 from core.models.bigram import Bigram, BigramConfig, counted_logits
@@ -137,6 +139,12 @@ class Stage:
             self.config.parse({**base.model, **model}, "model."),
             TrainConfig.parse({**base.train, **train}, "train."),
         )
+
+
+def rungs_whose(holds: Callable[[LanguageModel], object]) -> tuple[str, ...]:
+    """Return the keys of the rungs for whose models, built with default settings on `meta`, `holds` is true."""
+    with torch.device("meta"):
+        return tuple(key for key, stage in STAGES.items() if holds(stage.build(stage.config(), 2)))
 
 
 def source_of(code: Callable[..., Any]) -> str:

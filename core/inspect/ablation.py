@@ -21,11 +21,10 @@ from torch.nn import functional as F
 from core.corpus import Corpus, text_classes
 from core.errors import BardlabError
 from core.evaluation import evaluation_window
-from core.inspect.parts import Part, Where, chosen, parts
+from core.inspect.parts import chosen
 from core.inspect.trace import Intervention, intervening, trace
+from core.models.answers import Part, Where
 from core.models.contract import LanguageModel
-from core.models.residual import ResidualNet
-from core.models.transformer import Transformer
 from core.sampling import SamplingConfig, generate
 
 Method = Literal["mean", "zero"]
@@ -205,7 +204,7 @@ def rank(
     without: dict[str, list[Doubles]] = {part.key: [] for part in board}
     for rows in data.batches():
         x, y, kinds = data.inputs[rows], data.targets[rows], data.classes[rows]
-        whole = trace(model, x, "*.resid_post")
+        whole = trace(model, x, tuple(model.stream()))
         base.append(by_class(_cross_entropy(whole.logits, y), kinds))
         for n, (part, change) in enumerate(changes, 1):
             begin = _beginning(model, part.layer, whole.activations)
@@ -222,10 +221,9 @@ def _beginning(
     model: LanguageModel, layer: int | None, activations: Mapping[str, Tensor]
 ) -> Callable[[], Tensor] | None:
     """Return the run from `layer` on, on what an earlier run had before it; None if the model cannot begin there."""
-    if not layer or not isinstance(model, Transformer | ResidualNet):
+    if not layer or not (stream := model.stream()):
         return None
-    stack = "blocks" if isinstance(model, Transformer) else "layers"
-    before = activations[f"{stack}.{layer - 1}.resid_post"]  # (B, T, C)
+    before = activations[stream[layer]]  # (B, T, C)
     return lambda: model.onward(before, layer)
 
 
@@ -234,7 +232,7 @@ class Bench:
 
     def __init__(self, model: LanguageModel, corpus: Corpus) -> None:
         self.model = model
-        self.board = parts(model)
+        self.board = model.parts()
         self.data = evaluation_set(model, corpus)
         self.counts = self.data.counts()
         self.base = by_class(losses(model, self.data), self.data.classes)

@@ -6,7 +6,6 @@ For every rung with hidden layers. Read off the model's taps while it computes t
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 import torch
@@ -15,11 +14,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from core.inspect.trace import taps
+from core.models.answers import Kind
 from core.models.contract import LanguageModel, Tap
-from core.models.mlp import MLP
-from core.models.wavenet import WaveNet
-
-Kind = Literal["tanh", "relu", "gelu", "gated"]
 
 SATURATED = 0.97
 """Beyond this |tanh| the slope is below 0.06: hardly any gradient passes."""
@@ -90,16 +86,8 @@ def _keeping(found: dict[str, Tensor], name: str) -> Callable[[Tap, tuple[Tensor
 
 def _hidden_taps(model: LanguageModel) -> dict[str, tuple[Tap, Kind]]:
     """The taps right behind a nonlinearity, by the name of their layer."""
-    asked = str(getattr(model.config, "activation", "relu"))
-    bent: Kind = "tanh" if isinstance(model, MLP | WaveNet) else "gelu" if asked == "gelu" else "relu"
-    known, found = taps(model), dict[str, tuple[Tap, Kind]]()
-    for name, tap in known.items():
-        layer, _, last = name.rpartition(".")
-        if last == "post":
-            found[layer] = tap, bent
-        elif last == "z" and f"{layer}.gate" in known:
-            found[layer] = tap, "gated"
-    return found
+    known = taps(model)
+    return {bend.layer: (known[bend.tap], bend.kind) for bend in model.nonlinearities()}
 
 
 def _quantile(x: Tensor, q: float) -> Tensor:

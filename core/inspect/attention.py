@@ -22,7 +22,7 @@ from core.errors import BardlabError
 from core.inspect.trace import trace
 from core.models.contract import LanguageModel
 from core.models.transformer import Attention
-from core.stages import STAGES
+from core.stages import rungs_whose
 
 Floats = NDArray[np.float32]
 LARGEST = 8_000_000
@@ -83,8 +83,7 @@ def attention_layers(model: LanguageModel) -> dict[str, Attention]:
 @cache
 def rungs_with_attention() -> tuple[str, ...]:
     """Return the keys of the rungs whose models attend."""
-    with torch.device("meta"):
-        return tuple(key for key, stage in STAGES.items() if attention_layers(stage.build(stage.config(), 2)))
+    return rungs_whose(attention_layers)
 
 
 def window(model: LanguageModel) -> int:

@@ -6,16 +6,15 @@ Letters: N rows of a table (characters or positions), d numbers a row, k dimensi
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Literal
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
-from core.models.bigram import Bigram
 from core.models.contract import LanguageModel
-from core.models.transformer import rotate, rotations
+from core.stages import rungs_whose
 
 Array = NDArray[np.float64]
 Metric = Literal["cosine", "euclidean"]
@@ -44,58 +43,29 @@ class Table:
     """(N, d)"""
 
 
-def token_embedding(model: LanguageModel) -> Array | None:
-    """Return the model's table of token vectors (V, d_embed), or None if it has none."""
-    table = getattr(model, "token_embedding", None)
-    return _numbers(table.weight) if isinstance(table, nn.Embedding) else None
+def tables(model: LanguageModel) -> list[Table]:
+    """List the tables of a model: its characters', its outputs', its positions', as far as it has them."""
+    return [Table(t.key, t.title, t.about, t.positions, _numbers(t.vectors)) for t in model.embeddings()]
 
 
 def token_vectors(model: LanguageModel) -> Array | None:
-    """Return what a model knows of each character (V, d): its embeddings, or a bigram's rows. None if neither.
+    """Return what a model knows of each character (V, d): its embeddings, or a bigram's rows. None if neither."""
+    return next((table.vectors for table in tables(model) if table.key == "token"), None)
 
-    A bigram's row is taken as log-probabilities of at least 10^-6, less their mean, for softmax takes no notice of
-    what is added to a whole row.
+
+@cache
+def rungs_with_positions() -> tuple[str, ...]:
+    """Return the keys of the rungs that have to be told of positions."""
+    return rungs_whose(lambda model: model.position_scheme != "order")
+
+
+def position_similarity(model: LanguageModel) -> Array | None:
+    """Return (T, T): how alike positions t and s look to a model before it has read anything; None without positions.
+
+    Rotary positions have no vectors: what is left of a perfect match of equal sizes (Su et al. 2021, section 3.4.3).
     """
-    if isinstance(model, Bigram):
-        rows = _numbers(model.logits.log_softmax(dim=1).clamp_min(math.log(1e-6)))  # (V, V)
-        centred: Array = rows - rows.mean(axis=1, keepdims=True)  # (V, V)
-        return centred
-    return token_embedding(model)
-
-
-def tables(model: LanguageModel) -> list[Table]:
-    """List the tables of a model: its characters', its outputs', its positions', as far as it has them."""
-    found = []
-    if (vectors := token_vectors(model)) is not None:
-        about = "Row t of the table: how likely each character is to come after t, as logarithms."
-        if not isinstance(model, Bigram):
-            about = f"The {vectors.shape[1]} numbers as which the model reads each character, learned with the rest."
-        found.append(Table("token", "characters", about, False, vectors))
-    head = getattr(model, "lm_head", getattr(model, "head", None))
-    if isinstance(head, nn.Linear):
-        about = "The direction into which the last layer must point to make each character likely (the unembedding)."
-        found.append(Table("output", "outputs", about, False, _numbers(head.weight)))
-    learned, fixed = getattr(model, "position_embedding", None), getattr(model, "sines", None)
-    if isinstance(learned, nn.Embedding):
-        about = "What is added to a character's vector at each position of the window: learned, one vector a position."
-        found.append(Table("position", "positions", about, True, _numbers(learned.weight)))
-    elif isinstance(fixed, Tensor):
-        about = "What is added to a character's vector at each position: sines and cosines, fixed before training."
-        found.append(Table("position", "positions", about, True, _numbers(fixed)))
-    return found
-
-
-def rotary_similarity(context: int, d_head: int) -> Array:
-    """Dot products (context, context) of one and the same unit vector, turned by RoPE to every pair of positions.
-
-    The vector is the even one, all numbers alike. The value depends on the distance alone: the mean over the pairs of
-    numbers of cos(distance × rate), so nearby positions agree and far ones do not (Su et al. 2021, section 3.4.3).
-    """
-    cos, sin = rotations(context, d_head)  # (T, D/2) each
-    even = torch.full((1, 1, context, d_head), d_head**-0.5)  # (1, 1, T, D)
-    turned = _numbers(rotate(even, cos, sin)[0, 0])  # (T, D)
-    similarity: Array = turned @ turned.T  # (T, T)
-    return similarity
+    similarity = model.position_similarity()
+    return None if similarity is None else _numbers(similarity)
 
 
 def _numbers(values: Tensor) -> Array:

@@ -9,25 +9,30 @@ Letters: R readings, P parts, T positions, V vocabulary, C channels.
 """
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
 from core.errors import BardlabError
 from core.inspect.trace import Trace, trace
 from core.models.contract import LanguageModel
-from core.models.residual import ResidualNet
-from core.models.transformer import Block, Transformer
+from core.stages import rungs_whose
 
 Array = NDArray[np.float64]
 
 
 def has_stream(model: LanguageModel) -> bool:
     """True if the model has a residual stream from which logits can be read after every layer."""
-    return type(model).unembed is not LanguageModel.unembed
+    return bool(model.stream())
+
+
+@cache
+def rungs_with_a_stream() -> tuple[str, ...]:
+    """Return the keys of the rungs whose models have a residual stream."""
+    return rungs_whose(has_stream)
 
 
 @dataclass(frozen=True)
@@ -77,11 +82,16 @@ def lens(model: LanguageModel, ids: list[int], last: int | None = None) -> Lens:
     Raises BardlabError if the model has no residual stream.
     """
     _need_stream(model)
-    t = trace(model, torch.tensor([window(model, ids)]), ("*.0.resid_pre", "*.resid_post"))
-    start = -(last or len(ids))
-    logits = torch.cat([model.unembed(resid)[:, start:] for resid in t.activations.values()])  # (R, T, V)
+    run = trace(model, torch.tensor([window(model, ids)]), tuple(model.stream()))
+    logits = readings(model, run)[:, -(last or len(ids)) :]  # (R, T, V)
     rows = ("embed", *(f"L{layer}" for layer in range(len(logits) - 1)))
     return Lens(rows, logits.double().numpy())
+
+
+@torch.no_grad()
+def readings(model: LanguageModel, run: Trace) -> Tensor:
+    """Read logits (R, T, V) off the stream of a traced prompt: before the first layer, and after each."""
+    return model.unembed(torch.cat([run[name] for name in model.stream()]))  # (R, T, V)
 
 
 @dataclass(frozen=True)
@@ -116,98 +126,17 @@ def attribution(model: LanguageModel, ids: list[int], position: int = -1) -> Att
     """
     _need_stream(model)
     t = trace(model, torch.tensor([window(model, ids)]))
-    if isinstance(model, Transformer):
-        stream = _transformer_stream(model, t, position)
-        last_norm, head = model.ln_final, model.lm_head
-    elif isinstance(model, ResidualNet):
-        stream = _residual_stream(model, t, position)
-        last_norm, head = model.norm_final, model.head
-    else:
-        raise BardlabError(f"the stream of a {type(model).__name__} cannot be taken apart")
-    stream.normalise(last_norm)
-    if isinstance(model, ResidualNet):
-        stream.gate()
+    stream, head = model.written_parts(t.activations, position), model.unembedding
     weight, bias = head.weight.double(), head.bias.double()  # (V, C), (V,)
     contributions = torch.stack([*stream.parts.values(), stream.biases]) @ weight.T  # (P, V)
     contributions[-1] += bias
     return Attribution((*stream.parts, "biases"), contributions.numpy())
 
 
-class _Stream:
-    """The residual stream at one position, as the sum of its parts, each (C,) in double precision."""
-
-    def __init__(self, channels: int) -> None:
-        self.parts: dict[str, Tensor] = {}
-        self.biases = torch.zeros(channels, dtype=torch.double)
-
-    def add(self, name: str, vector: Tensor) -> None:
-        self.parts[name] = vector.double()
-
-    def scale(self, factor: Tensor | float) -> None:
-        self.parts = {name: vector * factor for name, vector in self.parts.items()}
-        self.biases = self.biases * factor
-
-    def normalise(self, norm: nn.Module) -> None:
-        """Apply a LayerNorm with the scale that the whole stream gives it."""
-        if not isinstance(norm, nn.LayerNorm):
-            return
-        spread = (self.total.var(correction=0) + norm.eps).sqrt()
-        self.parts = {name: vector - vector.mean() for name, vector in self.parts.items()}
-        self.biases = self.biases - self.biases.mean()
-        self.scale(norm.weight.double() / spread)
-        self.biases = self.biases + norm.bias.double()
-
-    def gate(self) -> None:
-        """Apply a ReLU, open where the whole stream is positive."""
-        self.scale((self.total > 0).double())
-
-    @property
-    def total(self) -> Tensor:
-        return torch.stack([*self.parts.values(), self.biases]).sum(0)  # (C,)
-
-
-def _transformer_stream(model: Transformer, t: Trace, position: int) -> _Stream:
-    config = model.config
-    stream = _Stream(config.d_model)
-    embedded = t["embed"][0]  # (T, C)
-    stream.add("embed", embedded[position])
-    if config.smear:
-        before = position % len(embedded) - 1
-        stream.add("smear", model.smear * (embedded[before] if before >= 0 else torch.zeros_like(embedded[0])))
-    if config.trigrams:
-        stream.add("trigram", t["trigram_embed"][0, position])
-    if "pos_embed" in t.activations:
-        stream.add("pos_embed", t["pos_embed"][position])
-    for layer, block in enumerate(model.blocks):
-        assert isinstance(block, Block)
-        z = t[f"blocks.{layer}.attention.z"][0, :, position].double()  # (H, D)
-        proj = block.attention.proj
-        weight = proj.weight.double().view(config.d_model, config.n_head, -1)  # (C, H, D)
-        for h, written in enumerate(torch.einsum("hd,chd->hc", z, weight)):
-            stream.add(f"L{layer} H{h}", written)
-        stream.biases += proj.bias.double()
-        if config.norm == "post":
-            stream.normalise(block.ln1)
-        stream.add(f"L{layer} MLP", t[f"blocks.{layer}.mlp_out"][0, position])
-        if config.norm == "post":
-            stream.normalise(block.ln2)
-    return stream
-
-
-def _residual_stream(model: ResidualNet, t: Trace, position: int) -> _Stream:
-    stream = _Stream(model.config.width)
-    stream.add("embed", t["layers.0.resid_pre"][0, position])
-    for layer in range(model.config.depth):
-        stream.scale(model.config.skip)
-        stream.add(f"L{layer}", t[f"layers.{layer}.branch_out"][0, position])
-    return stream
-
-
 def _need_stream(model: LanguageModel) -> None:
     if not has_stream(model):
-        raise BardlabError(
-            f"a {type(model).__name__} has no residual stream to read; choose a Transformer or a residual network"
-        )
+        others = ", ".join(rungs_with_a_stream())
+        raise BardlabError(f"a {type(model).__name__} has no residual stream to read; choose one of: {others}")
 
 
 def next_logits(model: LanguageModel, ids: list[int]) -> Tensor:

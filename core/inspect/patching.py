@@ -11,7 +11,6 @@ Letters: T positions, L layers, V vocabulary. A is the prompt that is run, B the
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 
 import numpy as np
 import torch
@@ -20,10 +19,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from core.errors import BardlabError
+from core.inspect.lens import readings
 from core.inspect.trace import Intervention, Trace, taps, trace
 from core.models.contract import LanguageModel
-from core.models.residual import ResidualNet
-from core.models.transformer import Transformer
 
 LONGEST = 64
 """Characters of a prompt that are looked at, at most: a sweep runs the model once for each layer and position."""
@@ -60,12 +58,11 @@ class Site:
 def sites(model: LanguageModel) -> list[Site]:
     """List the kinds of activations that a model has, in the order of the computation. Empty for a bigram."""
     names = list(taps(model))
-    heads = model.config.n_head if isinstance(model, Transformer) else 0
     found = []
     for key, title in NAMES.items():
         layers = tuple(name for name in names if name.endswith(f".{key}"))
         if layers:
-            found.append(Site(key, title, layers, heads if key == "z" else 0))
+            found.append(Site(key, title, layers, model.n_attention_heads if key == "z" else 0))
     return found
 
 
@@ -107,20 +104,10 @@ class Reading:
 
 
 def read(model: LanguageModel, run: Trace) -> Reading:
-    """Read a trace of one prompt that holds `*.resid_pre` and `*.resid_post`."""
+    """Read a trace of one prompt that holds the stream, if the model has one."""
     last: Doubles = F.log_softmax(run.logits[0, -1].double(), dim=-1).numpy()
-    return Reading(last, _lens(model, run))
-
-
-@torch.no_grad()
-def _lens(model: LanguageModel, run: Trace) -> Doubles | None:
-    if not isinstance(model, Transformer | ResidualNet):
-        return None
-    stream = torch.cat([run[name] for name in taps(model) if fnmatchcase(name, "*.0.resid_pre")])  # (1, T, C)
-    after = torch.cat([run[name] for name in taps(model) if name.endswith(".resid_post")])  # (L, T, C)
-    logits = model.unembed(torch.cat((stream, after)))  # (1+L, T, V)
-    probabilities: Doubles = F.softmax(logits.double(), dim=-1).numpy()  # (1+L, T, V)
-    return probabilities
+    lens: Doubles | None = F.softmax(readings(model, run).double(), dim=-1).numpy() if model.stream() else None
+    return Reading(last, lens)
 
 
 def run_patched(
@@ -140,12 +127,12 @@ def run_patched(
     name = site.taps[layer]
     source = trace(model, torch.tensor([b]), name)[name]
     change = {name: patch(source, position, head)}
-    return read(model, trace(model, torch.tensor([a]), ("*.resid_pre", "*.resid_post"), change))
+    return read(model, trace(model, torch.tensor([a]), tuple(model.stream()), change))
 
 
 def reading(model: LanguageModel, ids: Sequence[int]) -> Reading:
     """Run a prompt (T ids) as it is."""
-    return read(model, trace(model, torch.tensor([ids]), ("*.resid_pre", "*.resid_post")))
+    return read(model, trace(model, torch.tensor([ids]), tuple(model.stream())))
 
 
 def answers(a: Reading, b: Reading) -> tuple[int, int]:

@@ -13,7 +13,6 @@ from core import checkpoints, corpus, runs
 from core.errors import BardlabError
 from core.inspect import ablation
 from core.inspect.ablation import METHODS, Effect, Method, Ranked
-from core.inspect.parts import parts
 from core.models.contract import LanguageModel
 from core.runs import Run
 
@@ -140,7 +139,7 @@ class Ranking:
             weights, model = self._load()
             text = corpus.load(self.run.need().corpus)
             data = ablation.evaluation_set(model, text)
-            board = parts(model)
+            board = model.parts()
             if not board:
                 raise BardlabError(f"a {self.run.need().rung.title} has no parts to switch off; choose another rung")
             for share, found in ablation.rank(model, data, board, self.method):

@@ -9,6 +9,7 @@ After Shannon (1948), "A mathematical theory of communication", section 3, where
 Letters: B batch, T time, V vocabulary.
 """
 
+import math
 from typing import Any, Literal, Self
 
 import torch
@@ -17,6 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from core.config import Settings, setting
+from core.models.answers import VectorTable
 from core.models.contract import LanguageModel
 from core.models.ngram import NGram, NGramConfig
 
@@ -127,3 +129,12 @@ class Bigram(LanguageModel):
         log_model = F.log_softmax(self.logits.double(), dim=1)  # (V, V)
         terms = torch.where(counts > 0, counts * (counted.clamp_min(1e-300).log() - log_model), 0.0)  # (V, V)
         return {"kl/counted": float(terms.sum() / counts.sum())}
+
+    def embeddings(self) -> list[VectorTable]:
+        """Return the table itself, as log-probabilities of at least 10^-6, less each row's mean.
+
+        Softmax takes no notice of what is added to a whole row.
+        """
+        rows = self.logits.detach().log_softmax(dim=1).clamp_min(math.log(1e-6)).double()  # (V, V)
+        about = "Row t of the table: how likely each character is to come after t, as logarithms."
+        return [VectorTable("token", "characters", about, rows - rows.mean(dim=1, keepdim=True))]

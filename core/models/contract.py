@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from core.config import Settings
+from core.models.answers import Activations, Nonlinearity, Part, VectorTable, Written
 
 
 class Tap(nn.Module):
@@ -71,6 +72,10 @@ class LanguageModel(nn.Module):
         """Read the logits (B, T, V) off the residual stream (B, T, C), in a model that has one."""
         raise NotImplementedError
 
+    def onward(self, resid: Tensor, first: int) -> Tensor:
+        """Run the layers from `first` on, on the residual stream (B, T, C) before it; read off logits (B, T, V)."""
+        raise NotImplementedError
+
     def new_cache(self, batch: int) -> Any:
         """Return an empty cache for generation, or None if the model has none to keep."""
         return None
@@ -90,6 +95,58 @@ class LanguageModel(nn.Module):
     def stacked(self, weight: nn.Parameter) -> int:
         """How many matrices the hidden weight holds, one above another: each is a map of its own to Muon."""
         return 1
+
+    # --- what inspection and pages ask; a rung without such things keeps the empty answer ---
+
+    def parts(self) -> list[Part]:
+        """List what can be switched off, in the order of the knock-out board."""
+        return []
+
+    def nonlinearities(self) -> list[Nonlinearity]:
+        """List where the units of each hidden layer can be read, first layer first."""
+        return []
+
+    def embeddings(self) -> list[VectorTable]:
+        """List the tables of vectors: of the characters as read, as written, of the positions."""
+        return []
+
+    def stream(self) -> list[str]:
+        """Name the taps of the residual stream that `unembed` can read: before the first layer, then after each."""
+        return []
+
+    def written_parts(self, activations: Activations, position: int) -> Written:
+        """Take the stream at one position apart, as `unembedding` reads it at the end.
+
+        LayerNorm's scale and the gates of a last ReLU are held as they were in this very run.
+        """
+        raise NotImplementedError
+
+    @property
+    def unembedding(self) -> nn.Linear:
+        """The last linear layer, which makes logits."""
+        raise NotImplementedError
+
+    @property
+    def skip_scale(self) -> float:
+        """How much of the stream each layer hands on beside what it adds."""
+        return 1.0
+
+    @property
+    def n_attention_heads(self) -> int:
+        """Heads in each layer's attention; 0 without attention."""
+        return 0
+
+    @property
+    def position_scheme(self) -> str:
+        """How the model tells places apart: learned, sinusoidal or rotary, none, or by the order of its inputs."""
+        return "order"
+
+    def position_similarity(self) -> Tensor | None:
+        """How alike positions t and s look before anything is read (T, T), from -1 to 1; None if none are told apart.
+
+        For position vectors the cosine between them; for rotary ones the mean cosine of the angles that lie between.
+        """
+        return None
 
 
 def parameter_count(model: nn.Module) -> int:

@@ -19,6 +19,15 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from core.config import Settings, setting
+from core.models.answers import (
+    Nonlinearity,
+    Part,
+    VectorTable,
+    characters_looked_back_on,
+    embedding_table,
+    unembedding_table,
+    whole,
+)
 from core.models.contract import LanguageModel, Tap
 
 TANH_GAIN = 5 / 3
@@ -180,3 +189,23 @@ class MLP(LanguageModel):
     def hidden_matrices(self) -> Iterator[nn.Parameter]:
         """Yield the weights of the hidden layers."""
         return (p for p in self.hidden.parameters() if p.ndim == 2)
+
+    def parts(self) -> list[Part]:
+        """List the hidden layers and the characters looked back on."""
+        hidden = [
+            whole(f"{i}.layer", f"hidden layer {i}", i, "layer", f"hidden.{i}.post") for i in range(len(self.hidden))
+        ]
+        return [*hidden, *characters_looked_back_on(self.context, self.config.d_embed)]
+
+    def nonlinearities(self) -> list[Nonlinearity]:
+        """List the hidden layers."""
+        return [Nonlinearity(f"hidden.{i}", f"hidden.{i}.post", "tanh") for i in range(len(self.hidden))]
+
+    def embeddings(self) -> list[VectorTable]:
+        """List the vectors of the characters as read and as written."""
+        return [embedding_table(self.token_embedding), unembedding_table(self.head)]
+
+    @property
+    def unembedding(self) -> nn.Linear:
+        """The last linear layer."""
+        return self.head

@@ -18,6 +18,17 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from core.config import Settings, setting
+from core.models.answers import (
+    Activations,
+    Nonlinearity,
+    Part,
+    VectorTable,
+    Written,
+    characters_looked_back_on,
+    embedding_table,
+    unembedding_table,
+    whole,
+)
 from core.models.contract import LanguageModel, Tap
 from core.models.mlp import Recent, side_by_side
 
@@ -135,3 +146,45 @@ class ResidualNet(LanguageModel):
     def hidden_matrices(self) -> Iterator[nn.Parameter]:
         """Yield the weights of the layers, the widening one included."""
         return (p for part in (self.widen, self.layers) for p in part.parameters() if p.ndim == 2)
+
+    def parts(self) -> list[Part]:
+        """List what each layer adds, the skips, and the characters looked back on."""
+        found = []
+        for i in range(self.config.depth):
+            found.append(whole(f"{i}.branch", f"what layer {i} adds", i, "branch", f"layers.{i}.branch_out"))
+            if self.config.skip > 0:
+                found.append(whole(f"{i}.skip", f"the skip around layer {i}", i, "skip", f"layers.{i}.resid_skip"))
+        return [*found, *characters_looked_back_on(self.context, self.config.d_embed)]
+
+    def nonlinearities(self) -> list[Nonlinearity]:
+        """List the layers, each a ReLU before its weights."""
+        return [Nonlinearity(f"layers.{i}", f"layers.{i}.post", "relu") for i in range(self.config.depth)]
+
+    def embeddings(self) -> list[VectorTable]:
+        """List the vectors of the characters as read and as written."""
+        return [embedding_table(self.token_embedding), unembedding_table(self.head)]
+
+    def stream(self) -> list[str]:
+        """Name the taps before the first layer and after each."""
+        return ["layers.0.resid_pre", *(f"layers.{i}.resid_post" for i in range(self.config.depth))]
+
+    def written_parts(self, activations: Activations, position: int) -> Written:
+        """Take the stream apart into the embeddings and what each layer added, turned down by the later skips."""
+        stream = Written(self.config.width)
+        stream.add("embed", activations["layers.0.resid_pre"][0, position])  # (W,)
+        for layer in range(self.config.depth):
+            stream.scale(self.config.skip)
+            stream.add(f"L{layer}", activations[f"layers.{layer}.branch_out"][0, position])  # (W,)
+        stream.normalise(self.norm_final)
+        stream.gate()
+        return stream
+
+    @property
+    def unembedding(self) -> nn.Linear:
+        """The last linear layer."""
+        return self.head
+
+    @property
+    def skip_scale(self) -> float:
+        """The dial on the skip connections."""
+        return self.config.skip

@@ -23,6 +23,17 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from core.config import Settings, setting, worth
+from core.models.answers import (
+    Activations,
+    Kind,
+    Nonlinearity,
+    Part,
+    VectorTable,
+    Written,
+    embedding_table,
+    unembedding_table,
+    whole,
+)
 from core.models.contract import LanguageModel, Tap, normal_init
 
 
@@ -395,3 +406,111 @@ class Transformer(LanguageModel):
     def stacked(self, weight: nn.Parameter) -> int:
         """Three for queries, keys and values in one product, else one."""
         return 3 if weight.shape[0] == 3 * weight.shape[1] else 1
+
+    def parts(self) -> list[Part]:
+        """List every head, feed-forward layer and skip; the table of three characters; the positions.
+
+        Position vectors are replaced like all else; rotary turns are left undone, at every layer, by either method.
+        """
+        found = []
+        for i in range(self.config.n_layer):
+            at, row = f"blocks.{i}.", f"layer {i}"
+            for h in range(self.config.n_head):
+                where = (slice(None), h)
+                found.append(
+                    Part(f"{i}.{h}", f"head {h} of layer {i}", row, f"head {h}", (at + "attention.z",), where, i)
+                )
+            found.append(whole(f"{i}.mlp", f"the feed-forward layer of layer {i}", i, "MLP", at + "mlp_out"))
+            found.append(
+                whole(f"{i}.attn_skip", f"the skip around layer {i}'s attention", i, "skip: attn", at + "attn_skip")
+            )
+            found.append(whole(f"{i}.mlp_skip", f"the skip around layer {i}'s MLP", i, "skip: MLP", at + "mlp_skip"))
+        if self.config.trigrams:
+            found.append(Part("trigrams", "the table of three characters", "input", "trigrams", ("trigram_embed",)))
+        kind = self.config.positions
+        if kind == "rotary":
+            taps = [f"blocks.{i}.attention.rot_{f}" for i in range(self.config.n_layer) for f in ("cos", "sin")]
+            fixed = (1.0, 0.0) * self.config.n_layer
+            title = "the positions (rotary turns)"
+            found.append(Part("pos", title, "input", "positions", tuple(taps), fixed=fixed))
+        elif kind != "none":
+            found.append(Part("pos", f"the positions ({kind} vectors)", "input", "positions", ("pos_embed",)))
+        return found
+
+    def nonlinearities(self) -> list[Nonlinearity]:
+        """List the feed-forward layers."""
+        kind: Kind = "gelu" if self.config.activation == "gelu" else "relu"
+        layers = [f"blocks.{i}.mlp" for i in range(self.config.n_layer)]
+        return [Nonlinearity(layer, f"{layer}.post", kind) for layer in layers]
+
+    def embeddings(self) -> list[VectorTable]:
+        """List the vectors of the characters as read and as written, and of the positions if these have vectors."""
+        found = [embedding_table(self.token_embedding), unembedding_table(self.lm_head)]
+        if self.config.positions == "learned":
+            about = "What is added to a character's vector at each position of the window: learned, one vector each."
+            found.append(VectorTable("position", "positions", about, self.position_embedding.weight, True))
+        if self.config.positions == "sinusoidal":
+            about = "What is added to a character's vector at each position: sines and cosines, fixed before training."
+            found.append(VectorTable("position", "positions", about, self.sines, True))
+        return found
+
+    def stream(self) -> list[str]:
+        """Name the taps before the first block and after each."""
+        return ["blocks.0.resid_pre", *(f"blocks.{i}.resid_post" for i in range(self.config.n_layer))]
+
+    def written_parts(self, activations: Activations, position: int) -> Written:
+        """Take the stream apart into embeddings, heads (Elhage et al. 2021) and feed-forward layers."""
+        config, stream = self.config, Written(self.config.d_model)
+        embedded = activations["embed"][0]  # (T, C)
+        stream.add("embed", embedded[position])
+        if config.smear:
+            before = position % len(embedded) - 1
+            stream.add("smear", self.smear * (embedded[before] if before >= 0 else torch.zeros_like(embedded[0])))
+        if config.trigrams:
+            stream.add("trigram", activations["trigram_embed"][0, position])
+        if config.positions in ("learned", "sinusoidal"):
+            stream.add("pos_embed", activations["pos_embed"][position])
+        for layer, block in enumerate(self.blocks):
+            assert isinstance(block, Block)
+            z = activations[f"blocks.{layer}.attention.z"][0, :, position].double()  # (H, D)
+            proj = block.attention.proj
+            weight = proj.weight.double().view(config.d_model, config.n_head, -1)  # (C, H, D)
+            for h, written in enumerate(torch.einsum("hd,chd->hc", z, weight)):  # (C,) each
+                stream.add(f"L{layer} H{h}", written)
+            stream.biases += proj.bias.double()
+            if config.norm == "post":
+                stream.normalise(block.ln1)
+            stream.add(f"L{layer} MLP", activations[f"blocks.{layer}.mlp_out"][0, position])
+            if config.norm == "post":
+                stream.normalise(block.ln2)
+        stream.normalise(self.ln_final)
+        return stream
+
+    @property
+    def unembedding(self) -> nn.Linear:
+        """The last linear layer."""
+        return self.lm_head
+
+    @property
+    def n_attention_heads(self) -> int:
+        """Heads in each layer's attention."""
+        return self.config.n_head
+
+    @property
+    def position_scheme(self) -> str:
+        """As the settings say."""
+        return self.config.positions
+
+    @torch.no_grad()
+    def position_similarity(self) -> Tensor | None:
+        """Return (T, T), T the context: cosines of position vectors, or what turning leaves of a perfect match."""
+        kind = self.config.positions
+        if kind == "none":
+            return None
+        if kind == "rotary":
+            cos, sin = rotations(self.context, self.config.d_model // self.config.n_head)  # (T, D/2) each
+            turned = torch.cat((cos, sin), dim=1).double()  # (T, D)
+            return turned @ turned.T / cos.shape[1]  # (T, T) cos(a - b) = cos a cos b + sin a sin b
+        vectors = (self.position_embedding.weight if kind == "learned" else self.sines).double()  # (T, C)
+        unit: Tensor = vectors / vectors.norm(dim=1, keepdim=True).clamp_min(1e-30)  # (T, C)
+        return unit @ unit.T  # (T, T)

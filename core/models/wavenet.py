@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from core.config import Settings, setting
+from core.models.answers import Nonlinearity, Part, VectorTable, embedding_table, unembedding_table, whole
 from core.models.contract import LanguageModel, Tap
 from core.models.mlp import TANH_GAIN
 
@@ -226,6 +227,38 @@ class WaveNet(LanguageModel):
     def stacked(self, weight: nn.Parameter) -> int:
         """Two for filter and gate in one product, else one."""
         return 2 if any(isinstance(x, GatedLayer) and weight is x.filter_gate.weight for x in self.layers) else 1
+
+    def parts(self) -> list[Part]:
+        """List what each layer finds, adds, hands around itself and sends to the end."""
+        found = []
+        for i in range(len(self.layers)):
+            at, last = f"layers.{i}.", i == len(self.layers) - 1
+            found.append(
+                whole(f"{i}.layer", f"all that layer {i} finds", i, "layer", at + ("z" if self.gated else "post"))
+            )
+            if self.gated:
+                title = f"what layer {i} sends straight to the end"
+                found.append(whole(f"{i}.skip_out", title, i, "to the end", at + "skip_out"))
+            if self.gated and not last:  # nothing listens to what the last layer hands on upwards
+                found.append(whole(f"{i}.branch", f"what layer {i} adds", i, "branch", at + "branch_out"))
+                found.append(whole(f"{i}.skip", f"the skip around layer {i}", i, "skip", at + "resid_skip"))
+        return found
+
+    def nonlinearities(self) -> list[Nonlinearity]:
+        """List the dilated layers: filter times gate, or the bare tree's tanh."""
+        layers = [f"layers.{i}" for i in range(len(self.layers))]
+        if self.gated:
+            return [Nonlinearity(layer, f"{layer}.z", "gated") for layer in layers]
+        return [Nonlinearity(layer, f"{layer}.post", "tanh") for layer in layers]
+
+    def embeddings(self) -> list[VectorTable]:
+        """List the vectors of the characters as read and as written."""
+        return [embedding_table(self.token_embedding), unembedding_table(self.head)]
+
+    @property
+    def unembedding(self) -> nn.Linear:
+        """The last linear layer."""
+        return self.head
 
 
 class Memory:

@@ -9,7 +9,17 @@ import numpy as np
 import streamlit as st
 
 from core.errors import BardlabError
-from core.inspect.embeddings import Map, Table, cosines, distances, neighbours, rotary_similarity, same_class, tables
+from core.inspect.embeddings import (
+    Map,
+    Table,
+    cosines,
+    distances,
+    neighbours,
+    position_similarity,
+    rungs_with_positions,
+    same_class,
+    tables,
+)
 from core.inspect.projection import METHODS, class_order, classes_of, cluster_order, project, umap_installed
 from core.runs import Run
 from core.stages import STAGES
@@ -241,7 +251,7 @@ def who_resembles_whom(table: Table, characters: str) -> None:
     st.plotly_chart(figure, key="resemblance", config=picture(f"{table.key}-{what}"))
 
 
-def rotary(run: Run) -> None:
+def rotary(run: Run, similarity: np.ndarray) -> None:
     """What rotary positions do, which have no table."""
     config = run.need().model_config_.model_dump()
     d_head = config["d_model"] // config["n_head"]
@@ -253,7 +263,7 @@ def rotary(run: Run) -> None:
         f"{10_000 ** (-(d_head - 2) / d_head):.4f}. What is left of a match between a query and a key then depends on "
         "their distance alone: below, for a query and a key with all numbers alike, the mean of cos(distance × rate)."
     )
-    values = rotary_similarity(context, d_head)
+    values = similarity[:context, :context]
     st.plotly_chart(by_distance(values, "what is left of a match"), key="rotary", config=picture("rotary"))
     labels = [str(i) for i in range(context)]
     figure = resemblance(values, labels, "match", True, "position")
@@ -274,25 +284,25 @@ def page() -> None:
         return
     price_tag(run, step)
     found = {table.key: table for table in tables(model)}
-    positions = run.need().model.get("positions", "learned") if run.stage == "transformer" else ""
     names = {key: table.title for key, table in found.items()}
-    if positions == "rotary":
+    if model.position_scheme == "rotary":
         names["rotary"] = "positions (rotary)"
     chosen = choice("Vectors", names, "vectors", "Which of the model's tables: what it reads, what it writes, where.")
     if chosen == "rotary":
-        rotary(run)
+        rotary(run, position_similarity(model))
     else:
         table = found[chosen]
         st.caption(f"{table.about} {len(table.vectors)} vectors of {table.vectors.shape[1]} numbers.")
         the_map(run, table, tokenizer.chars)
         who_resembles_whom(table, tokenizer.chars)
-    if run.stage != "transformer":
+    if model.position_scheme == "order":
         with st.container(horizontal=True, vertical_alignment="center"):
             title = STAGES[run.stage].title
             st.caption(f"A {title} has no position vectors: it knows places by their order. With:", width="content")
-            st.page_link(rung_page("transformer"), label=STAGES["transformer"].title)
-    elif positions == "none":
-        st.caption("This Transformer was trained without positions: it has no vectors for them.")
+            for key in rungs_with_positions():
+                st.page_link(rung_page(key), label=STAGES[key].title)
+    elif model.position_scheme == "none":
+        st.caption("This model was trained without positions: it has no vectors for them.")
     inside_links(run)
 
 

@@ -121,7 +121,7 @@ def lens_view(run: Run, step: int | None, model: Any, tokenizer: Any, text: str)
             "to read in between. The runs of these rungs have one:",
             icon=":material/layers_clear:",
         )
-        looking.rungs_with_a_stream()
+        looking.link_rungs_with_a_stream()
         return
     readable = len(text) if model.slides else min(len(text), model.context)
     shown = min(readable, SHOWN)
@@ -138,7 +138,7 @@ def lens_view(run: Run, step: int | None, model: Any, tokenizer: Any, text: str)
     looking.into_url("row", row, len(found.rows) - 1)
     looking.into_url("position", position + 1, len(text))
     lens_grid(found, tokenizer.chars, text[first:], first, (row, position), chosen=chosen_cell, key="lens")
-    if getattr(model.config, "skip", 1.0) == 0:
+    if model.skip_scale == 0:
         st.caption("This network has no skip connections (skip 0): its layers replace the stream instead of adding.")
     parts_view(run, step, tokenizer, text, position)
 

@@ -4,7 +4,7 @@ import plotly.graph_objects as go
 import streamlit as st
 
 from core import runs
-from core.inspect.positions import position_similarity
+from core.inspect.embeddings import position_similarity
 from core.runs import Run
 from pages.ui import cached
 from pages.ui.charts import DIVERGING

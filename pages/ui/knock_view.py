@@ -9,8 +9,8 @@ import streamlit as st
 from core import checkpoints, runs
 from core.inspect import prices
 from core.inspect.ablation import METHODS, Bench, Effect, Method, redundancy
-from core.inspect.parts import Part
 from core.inspect.prices import PriceList
+from core.models.answers import Part
 from core.runs import Run
 from core.sampling import SamplingConfig
 from pages.ui import cached

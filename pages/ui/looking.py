@@ -8,6 +8,7 @@ import streamlit as st
 
 from core import runs
 from core.corpus import CharTokenizer
+from core.inspect.lens import rungs_with_a_stream
 from core.metrics import VAL_LOSS
 from core.runs import Run
 from core.stages import STAGES
@@ -211,8 +212,8 @@ def known_text(text: str, tokenizer: CharTokenizer, key: str) -> str:
     return text
 
 
-def rungs_with_a_stream() -> None:
+def link_rungs_with_a_stream() -> None:
     """Lead to the rungs whose runs have a residual stream."""
     with st.container(horizontal=True):
-        for key in ("residual", "transformer"):
+        for key in rungs_with_a_stream():
             st.page_link(rung_page(key), label=STAGES[key].title)

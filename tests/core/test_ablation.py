@@ -12,8 +12,9 @@ from core.corpus import Corpus, text_classes
 from core.errors import BardlabError
 from core.inspect import ablation, prices
 from core.inspect.ablation import Bench, effect, evaluation_set, interventions, losses, means, rank, redundancy
-from core.inspect.parts import Part, chosen, parts
+from core.inspect.parts import chosen
 from core.inspect.trace import intervening, taps
+from core.models.answers import Part
 from core.models.contract import LanguageModel
 from core.models.transformer import Transformer, TransformerConfig
 from core.runs import Run
@@ -56,7 +57,7 @@ def test_nothing_off_changes_nothing(stage: str, corpus: Corpus):
 def test_a_head_off_equals_zeroed_columns_of_its_projection(positions: str, corpus: Corpus):
     model = build("transformer", positions=positions)
     data = small(model, corpus)
-    off = losses(model, data, interventions(chosen(parts(model), ["1.0"])))
+    off = losses(model, data, interventions(chosen(model.parts(), ["1.0"])))
     edited = copy.deepcopy(model)
     with torch.no_grad():
         edited.blocks[1].attention.proj.weight[:, :8] = 0  # type: ignore[union-attr, operator]
@@ -72,16 +73,16 @@ def test_positions_off_equals_a_model_without_positions(corpus: Corpus):
         data = small(model, corpus)
         without = Transformer(TransformerConfig.parse({**TINY["transformer"]["model"], "positions": "none"}), 65).eval()
         without.load_state_dict({k: v for k, v in model.state_dict().items() if k != "position_embedding.weight"})
-        off = losses(model, data, interventions(chosen(parts(model), ["pos"])))
+        off = losses(model, data, interventions(chosen(model.parts(), ["pos"])))
 
         torch.testing.assert_close(off, losses(without, data), atol=1e-5, rtol=0)
-    assert not [part for part in parts(without) if part.key == "pos"]
+    assert not [part for part in without.parts() if part.key == "pos"]
 
 
 def test_the_table_off_equals_a_table_of_zeros(corpus: Corpus):
     model = build("transformer", trigrams=20)
     data = small(model, corpus)
-    off = losses(model, data, interventions(chosen(parts(model), ["trigrams"])))
+    off = losses(model, data, interventions(chosen(model.parts(), ["trigrams"])))
     edited = copy.deepcopy(model)
     edited.trigram_embedding.weight.data.zero_()  # type: ignore[union-attr, operator]
 
@@ -96,7 +97,7 @@ def test_a_skip_off_leaves_only_the_branch(norm: str, corpus: Corpus):
 
     model = build("transformer", norm=norm)
     data = small(model, corpus)
-    run = trace(model, data.inputs, interventions=interventions(chosen(parts(model), ["1.attn_skip"])))
+    run = trace(model, data.inputs, interventions=interventions(chosen(model.parts(), ["1.attn_skip"])))
     added = run["blocks.1.attn_out"]
 
     expected = added if norm == "pre" else model.blocks[1].ln1(added)  # type: ignore[union-attr, operator]
@@ -110,7 +111,7 @@ def test_the_mean_is_the_mean_over_the_evaluation_set(corpus: Corpus):
     model = build("transformer")
     data = small(model, corpus)
     z = trace(model, data.inputs, "blocks.0.*.z")["blocks.0.attention.z"]  # (W, H, T, D)
-    part = chosen(parts(model), ["0.1"])
+    part = chosen(model.parts(), ["0.1"])
     change = interventions(part, means(model, data, part))
     changed = trace(model, data.inputs, "blocks.0.*.z", change)["blocks.0.attention.z"]
 
@@ -144,7 +145,7 @@ def test_ranking_from_a_prefix_equals_full_runs(stage: str, method: ablation.Met
     """Every part's price, found by beginning at its layer, is that of the whole model run anew."""
     model = build(stage)
     data = small(model, corpus)
-    board = parts(model)
+    board = model.parts()
     *_, (share, found) = rank(model, data, board, method)
     assert share == 1 and found and found.windows == len(data.inputs) and set(found.effects) == {p.key for p in board}
     base = ablation.by_class(losses(model, data), data.classes)
@@ -170,7 +171,7 @@ def test_interventions_act_in_their_own_thread_alone(corpus: Corpus):
     data = small(model, corpus)
     base = losses(model, data)
     seen: list[torch.Tensor] = []
-    with intervening(model, interventions(chosen(parts(model), ["0.0", "1.mlp"]))):
+    with intervening(model, interventions(chosen(model.parts(), ["0.0", "1.mlp"]))):
         other = threading.Thread(target=lambda: seen.append(losses(model, data)))
         other.start()
         other.join()
@@ -183,10 +184,10 @@ def test_interventions_act_in_their_own_thread_alone(corpus: Corpus):
 def test_what_does_not_exist_is_refused(corpus: Corpus):
     model = build("transformer")
     with pytest.raises(BardlabError, match=r"no part 0\.9, x; choose"):
-        chosen(parts(model), ["x", "0.9", "0.1"])
+        chosen(model.parts(), ["x", "0.9", "0.1"])
     with pytest.raises(BardlabError, match="has changed since"):
         evaluation_set(STAGES["bigram"].build(STAGES["bigram"].config(), 64), corpus)
-    assert parts(build("bigram")) == []
+    assert build("bigram").parts() == []
 
 
 def test_every_part_of_every_rung_acts_on_taps_that_pass(corpus: Corpus):
@@ -195,7 +196,7 @@ def test_every_part_of_every_rung_acts_on_taps_that_pass(corpus: Corpus):
 
     for stage, changes in [*((s, {}) for s in LADDER), ("wavenet", {"variant": "fuse", "skip_channels": 128})]:
         model = build(stage, **changes)
-        board: list[Part] = parts(model)
+        board: list[Part] = model.parts()
         passed = trace(model, small(model, corpus).inputs).activations
 
         assert {tap for part in board for tap in part.taps} <= set(passed)
@@ -215,7 +216,7 @@ def test_prices_are_kept_with_the_run_until_its_weights_change(finished: Run):
     assert listed == job.prices and listed is not None and listed.whole
     assert prices.read(finished, None, "mean") is None
     model, _ = checkpoints.load_model(finished)
-    assert set(listed.parts) == {part.key for part in parts(model)}
+    assert set(listed.parts) == {part.key for part in model.parts()}
     heads = prices.prices(finished)
     assert heads is not None and set(heads) == {(0, 0), (0, 1), (1, 0), (1, 1)}
     assert heads[1, 0] == (listed.parts["1.0"].delta, listed.parts["1.0"].se)

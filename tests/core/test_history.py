@@ -55,7 +55,7 @@ def test_a_bigram_row_without_a_successor_stays_finite():
 
 def test_rotary_resemblance_is_that_of_the_models_own_scores():
     """With one and the same content everywhere, a rotary model's scores are this table, up to a factor."""
-    found = embeddings.rotary_similarity(12, 8)
+    found = embeddings.position_similarity(build("transformer", positions="rotary", context=12, d_model=16, n_head=2))
     distance = np.arange(12)[:, None] - np.arange(12)[None]
     rate = 10_000.0 ** (-np.arange(0, 8, 2) / 8)
     expected = np.cos(distance[..., None] * rate).mean(axis=-1)
