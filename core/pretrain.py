@@ -23,8 +23,6 @@ from core.evaluation import evaluate
 from core.runs import Run, State
 from core.stages import STAGES, Stage
 
-BUDGET = {"transformer": 23e6, "wavenet": 6e6, "mlp": 4e6, "residual": 4e6}
-"""Bytes that a rung's snapshots may take, 40 MB in all with the newest weights; any other gets a million."""
 FIGURES = "README.md"
 
 
@@ -65,7 +63,7 @@ def publish(run: Run, name: str) -> Run:
         if (run.path / file).exists():
             shutil.copy2(run.path / file, part / file)
     _shrink(run.path / runs.WEIGHTS, part / runs.WEIGHTS)
-    for step in kept_snapshots(run, BUDGET.get(config.stage, 1e6)):
+    for step in kept_snapshots(run, config.rung.snapshot_bytes):
         _shrink(runs.snapshot_path(run.path, step), runs.snapshot_path(part, step))
     runs.replace(part / runs.LABEL, json.dumps({"name": f"{config.rung.title} (shipped)"}).encode())
     status = run.status.model_copy(update={"pid": None, "message": "", "checkpoint_step": run.status.step})

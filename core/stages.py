@@ -87,6 +87,16 @@ class Stage:
     twins: Twins | None = None
     """What the page offers to train twice with one click."""
     variant: Variant | None = None
+    icon: str = ":material/school:"
+    """Its sign in the menu: the name of a Material symbol."""
+    picture: str = ""
+    """The drawing above the settings, by its name in pages/ui/pictures.py; none by default."""
+    views: tuple[str, ...] = ("layers", "updates", "receptive_field", "embeddings", "parameters")
+    """What its page shows of a run, by name in pages/ui/view_table.py, in this order."""
+    tiny: Mapping[str, Any] = field(default_factory=dict)
+    """Settings of a model small enough to train within a test."""
+    snapshot_bytes: float = 1e6
+    """What the snapshots of its shipped run may take; 40 MB in all with the newest weights."""
 
     def variant_of(self, config: Settings) -> Variant | None:
         """Return what the rung turns into under these settings, or None while it is itself."""
@@ -253,6 +263,8 @@ BIGRAM = Stage(
         code=Order.interpolate,
     ),
     ships="seconds",
+    icon=":material/table_chart:",
+    views=("pairs",),
 )
 
 PERCEPTRON = Stage(
@@ -311,6 +323,11 @@ PERCEPTRON = Stage(
         ),
     ),
     twins=DROPOUT_TWINS,
+    icon=":material/scatter_plot:",
+    picture="mlp",
+    views=("embeddings", "layers", "updates", "gap", "receptive_field", "parameters"),
+    tiny=dict(context=4, d_embed=4, d_hidden=16),
+    snapshot_bytes=4e6,
 )
 
 WAVENET = Stage(
@@ -363,6 +380,11 @@ WAVENET = Stage(
             {"model.n_cycle": 2},
         ),
     ),
+    icon=":material/account_tree:",
+    picture="wavenet",
+    views=("dilations", "receptive_field", "layers", "updates", "embeddings", "parameters"),
+    tiny=dict(n_layer=3, channels=8, skip_channels=8),
+    snapshot_bytes=6e6,
 )
 
 RESIDUAL = Stage(
@@ -417,6 +439,11 @@ RESIDUAL = Stage(
         "Two runs of these settings, one after the other, alike but for the dial: same weights at the start, same "
         "batches.",
     ),
+    icon=":material/layers:",
+    picture="residual",
+    views=("gradients_of_twins", "by_depth", "layers", "updates", "receptive_field", "embeddings", "parameters"),
+    tiny=dict(context=4, d_embed=4, width=16, depth=4),
+    snapshot_bytes=4e6,
 )
 
 TRANSFORMER = Stage(
@@ -508,6 +535,20 @@ TRANSFORMER = Stage(
         ),
     ),
     twins=DROPOUT_TWINS,
+    icon=":material/hub:",
+    picture="transformer",
+    views=(
+        "gap",
+        "positions",
+        "receptive_field",
+        "layers",
+        "gradients",
+        "updates",
+        "embeddings",
+        "parameters",
+    ),
+    tiny=dict(n_layer=2, n_head=2, d_model=16, context=16, dropout=0.1),
+    snapshot_bytes=23e6,
 )
 
 STAGES: dict[str, Stage] = {stage.key: stage for stage in (BIGRAM, PERCEPTRON, WAVENET, RESIDUAL, TRANSFORMER)}

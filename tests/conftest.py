@@ -9,17 +9,12 @@ import pytest
 from core import jobs, launch, paths, runs
 from core.corpus import Corpus, load
 from core.runs import Run
+from core.stages import STAGES
 
 SHORT = {"steps": 4, "batch_size": 4, "window": 16, "eval_every": 2, "sample_chars": 20}
+DEEP = {"steps": 4, "batch_size": 4, "eval_every": 2, "sample_chars": 20, "learning_rate": 1e-3}
 TINY = {
-    "bigram": {"model": {}, "train": SHORT},
-    "mlp": {"model": {"context": 4, "d_embed": 4, "d_hidden": 16}, "train": SHORT},
-    "wavenet": {"model": {"n_layer": 3, "channels": 8, "skip_channels": 8}, "train": SHORT},
-    "residual": {"model": {"context": 4, "d_embed": 4, "width": 16, "depth": 4}, "train": SHORT},
-    "transformer": {
-        "model": {"n_layer": 2, "n_head": 2, "d_model": 16, "context": 16, "dropout": 0.1},
-        "train": {"steps": 4, "batch_size": 4, "eval_every": 2, "sample_chars": 20, "learning_rate": 1e-3},
-    },
+    key: {"model": dict(rung.tiny), "train": DEEP if key == "transformer" else SHORT} for key, rung in STAGES.items()
 }
 """Settings of every rung small enough to train within a test."""
 

@@ -12,7 +12,7 @@ from core.stages import STAGES
 from pages.ui import looking, predictions, state, words
 from pages.ui.cached import corpus
 from pages.ui.components.stage import Column, stage
-from pages.ui.page_table import rung_page
+from pages.ui.page_table import link_to_first_rung
 
 DEFAULT = "ROMEO:\n"
 LONGEST = 500
@@ -103,7 +103,7 @@ st.caption(
 fits = looking.usable_runs()
 if not fits:
     st.info("No model has been trained yet. Train some rungs first; each takes seconds.", icon=":material/search:")
-    st.page_link(rung_page("bigram"), label="Train a bigram", icon=":material/play_arrow:")
+    link_to_first_rung()
     st.stop()
 left, right = st.columns([2, 3], gap="large")
 with left:

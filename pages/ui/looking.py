@@ -14,7 +14,7 @@ from core.runs import Run
 from core.stages import STAGES
 from pages.ui import cached, state, words
 from pages.ui.charts import visible
-from pages.ui.page_table import rung_page
+from pages.ui.page_table import link_to_first_rung, rung_page
 from pages.ui.run_picker import run_picker
 
 NEWEST = -1
@@ -43,7 +43,7 @@ def choose_run() -> Run:
     _explain_unusable(usable)
     if not usable:
         st.info("No model has been trained yet. Train one first: the bigram takes seconds.", icon=":material/search:")
-        st.page_link(rung_page("bigram"), label="Train a bigram", icon=":material/play_arrow:")
+        link_to_first_rung()
         st.stop()
     return run_picker(
         "Model",

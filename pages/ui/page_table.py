@@ -1,19 +1,14 @@
 """Every page, once: the frame draws the navigation from this table, tests walk it."""
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import streamlit as st
 from streamlit.navigation.page import StreamlitPage
 
+from core import stages
 from core.stages import STAGES
-
-ICONS = {
-    "bigram": ":material/table_chart:",
-    "mlp": ":material/scatter_plot:",
-    "wavenet": ":material/account_tree:",
-    "residual": ":material/layers:",
-    "transformer": ":material/hub:",
-}
 
 INSIDE = "Look inside"
 """The section of the pages that show what a trained model does with a text."""
@@ -24,7 +19,7 @@ HOME = "ladder"
 _addresses: set[str] = set()
 
 
-def _page(script: str, *, url_path: str, **about: Any) -> StreamlitPage:
+def _page(script: str | Callable[[], None], *, url_path: str, **about: Any) -> StreamlitPage:
     if not about.get("default"):
         _addresses.add(url_path)
     return st.Page(script, url_path=url_path, **about)
@@ -37,10 +32,23 @@ def addresses() -> frozenset[str]:
     return frozenset(_addresses)
 
 
+def draw_rung(key: str) -> None:
+    """Draw the page of one rung."""
+    from pages.ui.rung import rung  # a rung's page leads to other pages, which this table lists
+
+    rung(stages.get(key))
+
+
 def rung_page(key: str) -> StreamlitPage:
     """The page of one rung."""
     stage = STAGES[key]
-    return _page(f"ladder/{key}.py", title=stage.title, icon=ICONS.get(key), url_path=key, help=stage.idea)
+    return _page(partial(draw_rung, key), title=stage.title, icon=stage.icon, url_path=key, help=stage.idea)
+
+
+def link_to_first_rung() -> None:
+    """Lead whoever has trained nothing yet to where it takes seconds."""
+    first = next(iter(STAGES.values()))
+    st.page_link(rung_page(first.key), label=f"Train a {first.title}: it takes seconds", icon=":material/play_arrow:")
 
 
 def gradient_descent_page() -> StreamlitPage:

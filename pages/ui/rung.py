@@ -1,7 +1,6 @@
 """The page of one rung, in the order every rung keeps: what is new, settings and Train, the live view, its views."""
 
 import time
-from collections.abc import Callable
 
 import streamlit as st
 
@@ -21,13 +20,11 @@ from pages.ui.live_run import details, live_run, pick_run
 from pages.ui.pictures import PICTURES
 from pages.ui.text_picker import text_picker
 from pages.ui.twins import twin_button
+from pages.ui.view_table import view
 
-View = Callable[[Run], None]
 
-
-def rung(key: str, *views: View) -> None:
-    """Draw a rung's page; each of `views` draws something of the run shown."""
-    stage = stages.get(key)
+def rung(stage: Stage) -> None:
+    """Draw a rung's page, from its declaration."""
     jobs.warm()
     state.notices()
     st.markdown(f"*{stage.idea}* [{stage.paper}]({stage.paper_url})")
@@ -43,7 +40,7 @@ def rung(key: str, *views: View) -> None:
         with sketch:
             _picture(stage, *settings, corpus)
     st.subheader("Watch")
-    run = pick_run(key)
+    run = pick_run(stage.key)
     if run is None:
         st.info(
             "Nothing trained yet. Press Train above: the curve starts within a second.", icon=":material/show_chart:"
@@ -53,8 +50,8 @@ def rung(key: str, *views: View) -> None:
         inside_links(run)
         if run.damage is None:
             details(run)
-            for view in views:
-                _view(view, run)
+            for name in stage.views:
+                _view(name, run)
     _experiments(stage)
     code = stage.code_of(settings[0] if settings else None)
     st.subheader("The new lines")
@@ -62,16 +59,16 @@ def rung(key: str, *views: View) -> None:
     st.code(stages.source_of(code), language="python", wrap_lines=True)
 
 
-def _view(view: View, run: Run) -> None:
+def _view(name: str, run: Run) -> None:
     """Draw one view; if what it needs is gone, such as the run's text, say so and let the others be drawn."""
     try:
-        view(run)
+        view(name)(run)
     except BardlabError as error:
         st.warning(words.plain(str(error)), icon=":material/visibility_off:")
 
 
 def _picture(stage: Stage, model: Settings, train: TrainConfig, corpus: Corpus) -> None:
-    draw = PICTURES.get(stage.key)
+    draw = PICTURES.get(stage.picture)
     if draw is None:
         return
     shapes = anatomy(stage.key, model.model_dump_json(), corpus.tokenizer.size, train.batch_size, train.window)

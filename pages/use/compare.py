@@ -16,6 +16,7 @@ from pages.ui.comparison import band, seed_bands
 from pages.ui.components.curves import Curve, curves
 from pages.ui.fork_form import MOST
 from pages.ui.live_run import flags_of, loss_curves, marks_of
+from pages.ui.page_table import link_to_first_rung
 from pages.ui.text_picker import text_picker
 
 SECOND = "train/grad_norm"
@@ -174,7 +175,7 @@ state.notices()
 everything = [run for run in runs.list_runs(shipped=True) if not run.damage]
 if not everything:
     st.info("Nothing to compare yet. Train a model or two first.", icon=":material/compare_arrows:")
-    st.page_link("ladder/bigram.py", label="Train a bigram: it takes seconds", icon=":material/play_arrow:")
+    link_to_first_rung()
     st.stop()
 chosen = choose(everything)
 if not chosen:

@@ -14,7 +14,7 @@ from core.runs import Run, State
 from core.stages import STAGES
 from pages.ui import cached, state, words
 from pages.ui.fork_form import MOST, fork_form
-from pages.ui.page_table import rung_page
+from pages.ui.page_table import link_to_first_rung, rung_page
 from pages.ui.queue import queue_panel
 from pages.ui.text_picker import text_picker
 
@@ -336,7 +336,7 @@ state.notices()
 found = runs.list_runs(shipped=True)
 if not found:
     st.info("No runs yet. Every training you start is kept here.", icon=":material/inbox:")
-    st.page_link("ladder/bigram.py", label="Train a bigram: it takes seconds", icon=":material/play_arrow:")
+    link_to_first_rung()
     bring_in()
     st.stop()
 listed = filtered(found)

@@ -6,8 +6,10 @@ import streamlit as st
 from core import runs, texts
 from core.corpus import TRAIN_SHARE, CharTokenizer, Corpus, character_class
 from core.errors import BardlabError
+from core.stages import STAGES
 from pages.ui import cached, state
 from pages.ui.charts import bars, visible
+from pages.ui.page_table import rung_page
 from pages.ui.text_picker import text_picker
 from pages.ui.words import plain, size
 
@@ -104,12 +106,9 @@ def about(corpus: Corpus) -> None:
     made = {0: "No run", 1: "One run"}.get(trained, f"{trained} runs")
     st.markdown(f"**{plain(corpus.title)}**: a text of your own, `{corpus.name}`. {made} learned from it.")
     with st.container(horizontal=True, vertical_alignment="center"):
-        st.page_link(
-            "ladder/bigram.py",
-            label="Train on it",
-            icon=":material/play_arrow:",
-            query_params={state.TEXT: corpus.name},
-        )
+        st.caption("Train on it:", width="content")
+        for key, stage in STAGES.items():
+            st.page_link(rung_page(key), label=stage.title, icon=stage.icon, query_params={state.TEXT: corpus.name})
         sure = st.checkbox(
             "Yes, delete this text for good",
             key=f"texts.sure.{corpus.name}",

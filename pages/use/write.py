@@ -11,6 +11,7 @@ from pages.ui import cached, state
 from pages.ui.charts import visible
 from pages.ui.config_form import settings_widgets
 from pages.ui.looking import named
+from pages.ui.page_table import link_to_first_rung
 from pages.ui.run_picker import run_picker
 
 REDRAW = 0.08  # seconds between two redraws of the growing text
@@ -19,7 +20,7 @@ state.notices()
 usable = {run.slug: run for run in runs.list_runs(shipped=True) if run.usable}
 if not usable:
     st.info("No model has been trained yet. Train one first: the bigram takes seconds.", icon=":material/edit_off:")
-    st.page_link("ladder/bigram.py", label="Train a bigram", icon=":material/play_arrow:")
+    link_to_first_rung()
     st.stop()
 newest = next(iter(usable.values())).need().corpus_sha256  # the best of one text: losses on others are not comparable
 alike = [run for run in usable.values() if run.need().corpus_sha256 == newest]

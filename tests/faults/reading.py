@@ -15,6 +15,7 @@ from core.errors import BardlabError
 from core.metrics import CHARACTERS, SECONDS, TRAIN_LOSS, VAL_LOSS, MetricsReader, MetricsWriter
 from core.runs import Run, State
 from tests.conftest import make_run
+from tests.pages.test_pages import draw
 
 FRAME = Path(__file__).parents[2] / "pages" / "frame.py"
 HARMS = {
@@ -24,16 +25,6 @@ HARMS = {
     ),
     "empty": lambda content: b"",
 }
-
-
-def draw(script: str, **query: str) -> AppTest:
-    """Run a page through the frame."""
-    app = AppTest.from_file(FRAME, default_timeout=60)
-    for name, value in query.items():
-        app.query_params[name] = value
-    app.switch_page(script).run()
-    assert not app.exception, app.exception[0].message
-    return app
 
 
 def said_of(run: Run) -> str | None:

@@ -1,4 +1,4 @@
-"""The bigram's page, and what counting longer pieces makes of it."""
+"""Views of the bigram: counted against learned, and what counting longer pieces makes of it."""
 
 import numpy as np
 import streamlit as st
@@ -12,12 +12,11 @@ from pages.ui.charts import bars, table_heatmaps, visible
 from pages.ui.components.curves import Curve, curves
 from pages.ui.counting import how_far_counting_goes
 from pages.ui.ngram import backing_off, map_after
-from pages.ui.rung import rung
 
 LOWEST = np.exp(-12)  # probabilities below it look alike on the logarithmic map
 
 
-def views(run: Run) -> None:
+def pairs(run: Run) -> None:
     """Counted against learned; or, of longer pieces, which order says what."""
     config = run.need()
     corpus = cached.text_of(run)
@@ -110,6 +109,3 @@ def _distance(slug: str) -> None:
     seconds, characters = read.at("time/seconds", step), read.at("time/characters", step)
     curve = Curve(name, run.name, "val", run.slug, step, seconds, characters, value)
     curves([curve], live=run.state.active, key="kl-curve", y_label="KL (nats per character)", height=240)
-
-
-rung("bigram", views)
