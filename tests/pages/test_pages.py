@@ -29,8 +29,8 @@ def draw(script: str, **query: str) -> AppTest:
     app = AppTest.from_file(FOLDER / "frame.py", default_timeout=60)
     for name, value in query.items():
         app.query_params[name] = value
-    if script in RUNGS:  # drawn by a function, which has an address but no file
-        app._page_hash = calc_hash(Path(script).stem)
+    if script.startswith("ladder/") and (key := Path(script).stem) in STAGES:
+        app._page_hash = calc_hash(key)  # drawn by a function, which has an address but no file
     elif script != "ladder/overview.py":
         app.switch_page(script)
     app.run()
