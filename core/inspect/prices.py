@@ -106,15 +106,6 @@ def write(run: Run, step: int | None, prices: PriceList) -> None:
         raise BardlabError(f"the prices of {run.slug} cannot be kept: {runs.explain(error)}") from None
 
 
-def rank_now(run: Run, step: int | None, method: Method) -> PriceList:
-    """Rank all parts, keep the price list with the run and return it. Raises BardlabError if it cannot be done."""
-    job = Ranking(run, step, method)
-    job.work()
-    if job.error or job.prices is None:
-        raise BardlabError(job.error or f"run {run.slug} has nothing to switch off")
-    return job.prices
-
-
 # --- in the background -----------------------------------------------------------------------------------------------
 
 

@@ -4,6 +4,8 @@ import streamlit as st
 
 from core import runs
 from core.errors import BardlabError
+from core.inspect import prices
+from core.inspect.ablation import METHODS
 from core.inspect.attention import rungs_with_attention, weights_csv, window
 from core.runs import Run, State
 from core.stages import STAGES
@@ -13,6 +15,7 @@ from pages.ui.inside import inside_links
 from pages.ui.page_table import rung_page
 from pages.ui.prompt import Prompt, prompt_box
 from pages.ui.run_picker import run_picker
+from pages.ui.words import plain
 
 NEWEST = -1  # the newest weights, among the steps of snapshots
 
@@ -120,16 +123,54 @@ def again(run: Run) -> None:
         )
 
 
+def offer_prices(run: Run, step: int | None, known: bool) -> None:
+    """Say that each head's price stands on the board, or offer to measure it; show a measurement under way."""
+    job = prices.under_way(run, step, METHODS[0])
+    if job is not None and not job.ended:
+        st.fragment(_progress, run_every=1.0)(run, step)
+        return
+    with st.container(horizontal=True, vertical_alignment="center"):
+        if known:
+            st.caption(
+                "Over each head: by how much the validation loss rises without it; the board sorts by it under Sort. "
+                "A bright pattern is not yet an explanation: what a head is worth is measured by taking it away.",
+                width="content",
+            )
+            return
+        st.caption("What each head is worth has not been measured for these weights.", width="content")
+        st.button(
+            "Rank all heads",
+            icon=":material/leaderboard:",
+            key="attention.rank",
+            on_click=prices.start,
+            args=(run, step, METHODS[0]),
+            help="Switches off every part alone and measures the validation loss. A head that catches the eye may be "
+            "worth nothing: attention is not explanation (Jain and Wallace 2019).",
+        )
+        if job is not None and job.error:
+            st.caption(f":red[{plain(job.error)}]", width="content")
+
+
+def _progress(run: Run, step: int | None) -> None:
+    job = prices.under_way(run, step, METHODS[0])
+    if job is None or job.ended:
+        st.rerun()
+    st.progress(min(1.0, job.share), f"Ranking heads: {job.share:.0%}")
+
+
 def show(run: Run, step: int | None, prompt: Prompt) -> None:
     """Draw the board and what can be saved of it."""
     shown = run.status.checkpoint_step or 0 if step is None else step
     maps, packed = cached.attention(run, step, prompt.ids)
     scores = cached.head_scores(run, step)
+    worth = prices.prices(run, step)
+    offer_prices(run, step, worth is not None)
     view = attention_board(
         packed,
         prompt.text,
         maps,
         scores=scores,
+        prices=worth,
         view=BoardView.parse({name: st.query_params.get(name) for name in URL_NAMES}, *packed.shape),
         key="attention",
     )
@@ -150,6 +191,7 @@ def show(run: Run, step: int | None, prompt: Prompt) -> None:
                 prompt.text,
                 maps,
                 scores=scores,
+                prices=worth,
                 view=view,
                 title=f"Attention of {run.name}",
                 about=f"{STAGES[run.stage].title}, step {shown:,}.",

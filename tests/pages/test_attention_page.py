@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 
 from core import checkpoints, runs
+from core.inspect import prices
 from core.inspect.attention import AttentionMaps, attention_maps
+from core.inspect.prices import Ranking
 from core.runs import Run
 from pages.ui.components import attention_board as component
 from pages.ui.components.attention_board import BoardView, board_page, pack_maps
@@ -125,6 +127,21 @@ def test_a_snapshot_deleted_while_the_page_is_open(trained: Path):
 
     assert f"step {step} are not kept" in app.warning[0].value
     assert not app.error and app.get("download_button")
+
+
+def test_the_board_holds_what_each_head_was_measured_to_be_worth(finished: Run):
+    """Unmeasured it offers to measure; then every head's price reaches the browser as it stands on file."""
+    app = draw(PAGE, run=finished.slug)
+    before, _ = decoded(app.get("bidi_component")[0].proto.bytes)
+    Ranking(finished, None, "mean").work()
+    listed = prices.read(finished, None, "mean")
+    worth, _ = decoded(draw(PAGE, run=finished.slug).get("bidi_component")[0].proto.bytes)
+
+    assert "prices" not in before and app.button(key="attention.rank").label == "Rank all heads"
+    assert listed is not None
+    assert worth["prices"] == {
+        f"{i}.{h}": [listed.parts[f"{i}.{h}"].delta, listed.parts[f"{i}.{h}"].se] for i in range(2) for h in range(2)
+    }
 
 
 def test_a_rung_page_leads_here(finished: Run):
