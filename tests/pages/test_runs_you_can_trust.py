@@ -8,11 +8,10 @@ import time
 import zlib
 from collections.abc import Sequence
 
-import psutil
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from core import alerts, devices, jobs, overdue, processes, runs, texts
+from core import alerts, devices, overdue, processes, runs, texts
 from core.alerts import Alert
 from core.errors import BardlabError
 from core.runs import Run, State
