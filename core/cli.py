@@ -243,10 +243,7 @@ def resume(run: str, as_json: bool) -> None:
     """Go on with a stopped, failed or lost run where it was."""
     from core import jobs, worker
 
-    found = runs.find(run)
-    jobs.check_startable(found)
-    runs.queue_again(found)
-    _finish(worker.work(found.path), as_json)
+    _finish(worker.work(jobs.claim(runs.find(run)).path), as_json)
 
 
 @cli.command()

@@ -1,22 +1,14 @@
 """Which device a job runs on, and whose turn it is."""
 
-import contextlib
 import functools
-import itertools
-import json
 import os
-import time
-from collections.abc import Callable
-from pathlib import Path
-from typing import Any
 
 import psutil
 import torch
-from filelock import FileLock, Timeout
 
-from core import paths, runs
+from core import runs, turns
 from core.errors import BardlabError
-from core.runs import Run, State
+from core.runs import Run
 
 
 def resolve(wanted: str) -> torch.device:
@@ -63,88 +55,13 @@ def precision(wanted: str, device: torch.device) -> torch.dtype:
 # --- whose turn it is ------------------------------------------------------------------------------------------------
 
 
-def slots() -> int:
-    """Return how many runs share a device: 1, or what the environment variable BARDLAB_JOBS_PER_DEVICE says.
-
-    Each worker goes by the value it was started with.
-    """
-    try:
-        return max(1, int(os.environ.get("BARDLAB_JOBS_PER_DEVICE", "1")))
-    except ValueError:
-        return 1
-
-
-def lock_path(kind: str, slot: int = 0) -> Path:
-    """Return the file whose lock means that one of a device's places is taken."""
-    return paths.runs() / (f".device-{kind}.lock" if not slot else f".device-{kind}-{slot}.lock")
-
-
-def wait_for(
-    device: torch.device,
-    me: Run,
-    should_stop: Callable[[], bool],
-    say: Callable[[str], None],
-    look_after: Callable[[Run], object] = lambda run: None,
-) -> FileLock | None:
-    """Wait until it is this run's turn on the device and return the lock of its place, held.
-
-    First come, first served, unless somebody moved a run in the queue. Every waiting worker looks at the queue by
-    itself, so there is no scheduler that could die; `look_after` is called with each run in front. Returns None if
-    `should_stop` said yes first.
-    """
-    locks = [FileLock(lock_path(device.type, slot)) for slot in range(slots())]
-    told, pause, look = "", 0.05, 0.0
-    while not should_stop():
-        for lock in locks:
-            with contextlib.suppress(Timeout):
-                lock.acquire(timeout=0)
-                if all(run.path == me.path for run in queue(device.type)[:1]):
-                    return lock
-                lock.release()
-                break  # there is a place, but it is another's
-        if pause >= 0.4 and time.monotonic() > look:  # it is not just changing hands: say who is in front
-            look = time.monotonic() + 2.0
-            ahead = _ahead_of(me, device.type)
-            for run in ahead:
-                look_after(run)
-            waiting = f"waiting for the {device.type}" + (f", behind {ahead[0].name}" if ahead else "")
-            if waiting != told:
-                say(waiting)
-                told = waiting
-        time.sleep(pause)
-        pause = min(0.5, pause * 2)
-    return None
-
-
 def queue(kind: str | None = None) -> list[Run]:
-    """List the runs that wait for a device, or for any, in the order in which they will get it."""
-    found = []
-    for path in runs.folders():
-        status = _waiting(path)
-        if status and kind in (None, status.get("device")) and runs.is_alive(path):
-            found.append(((_turn(path, status.get("queued", 0.0)), path.name), path))
-    return [runs.read(path) for _, path in sorted(found)]
-
-
-def _waiting(path: Path) -> dict[str, Any] | None:
-    """Return the status of a run that says it is queued. Many waiting workers ask for it: nothing else is read."""
-    try:
-        status = json.loads((path / runs.STATUS).read_bytes())
-        return status if status["state"] == State.QUEUED and status["device"] else None
-    except (OSError, ValueError, LookupError, TypeError, RecursionError):
-        return None
-
-
-def _turn(path: Path, queued: float) -> float:
-    """Return the number that orders the queue: when the run came, or what `move` wrote instead."""
-    try:
-        return float((path / runs.TURN).read_text())
-    except (OSError, ValueError):
-        return queued if isinstance(queued, float | int) else 0.0
+    """List the runs that wait for a kind of device, or for any, in the order in which they will get it."""
+    return [runs.read(path) for path in turns.queue(kind)]
 
 
 def move(run: Run, places: int) -> list[Run]:
-    """Move a waiting run forward by so many places, or back if negative, among those for the same device.
+    """Move a waiting run forward by so many places, or back if negative, among those for the same kind of device.
 
     Returns the queue as it is now. Raises BardlabError if the run is not waiting.
     """
@@ -152,19 +69,10 @@ def move(run: Run, places: int) -> list[Run]:
     at = next((i for i, other in enumerate(line) if other.path == run.path), None)
     if at is None:
         raise BardlabError(f"run {run.slug} is {run.state} and does not wait for a device; there is nothing to move")
-    others = [_turn(r.path, r.status.queued) for r in line if r.path != run.path]
+    others = [turns.turn(r.path, r.status.queued) for r in line if r.path != run.path]
     to = max(0, min(len(others), at - places))
     if others and to != at:
         before = others[to - 1] if to else others[0] - 2.0
         after = others[to] if to < len(others) else others[-1] + 2.0
-        runs.replace(run.path / runs.TURN, repr((before + after) / 2).encode())
+        turns.set_turn(run.path, (before + after) / 2)
     return queue(run.status.device)
-
-
-def _ahead_of(me: Run, kind: str) -> list[Run]:
-    """List the runs that come before `me` on the device: those that run, then those whose turn is earlier."""
-    line = queue(kind)
-    before = list(itertools.takewhile(lambda run: run.path != me.path, line))
-    waiting = {run.path for run in line}
-    busy = [r for r in runs.list_runs() if r.state.active and r.status.device == kind and r.path not in waiting]
-    return [r for r in busy if r.path != me.path and r.state is not State.QUEUED] + before

@@ -6,55 +6,80 @@ page or command that asked, any other page that shows the run, or a run that wai
 
 import atexit
 import contextlib
-import json
 import os
-import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
+from dataclasses import replace
 from threading import Lock
 
 import psutil
-from filelock import Timeout
 
-from core import controls, paths, runs
+from core import controls, devices, files, folder, overdue, paths, processes, runs, turns
 from core.errors import BardlabError
 from core.runs import Run, State
 
-STOP_GRACE = 15.0
-"""Seconds a worker has to follow a request to stop before it is sent SIGTERM."""
-KILL_GRACE = 5.0
-"""Seconds it then has before it is killed."""
+BACK_OFF = 60.0
+"""Seconds without a spare worker after one that died before it was used: the next would die of the same."""
+MEMORY_LEFT = 300e6
+"""Bytes of memory without which no further run is taken in: about what one needs before its model."""
 
 _lock = Lock()
+_not_before = 0.0
 _spare: subprocess.Popen[bytes] | None = None
 _probed = False
 _children: list[subprocess.Popen[bytes]] = []
 
 
 def start(run: Run) -> Run:
-    """Begin or resume a run in a worker process, the spare one if it is warm. Returns the run as queued.
+    """Begin or resume a run in a worker process. Returns the run as queued.
 
-    Raises BardlabError as `check_startable` does.
+    The spare worker takes it, if one is warm and there is a place free; a run that has to wait gets a process of its
+    own, which is small until its turn comes. Raises BardlabError as `claim` does.
     """
-    check_startable(run)
-    try:
-        runs.queue_again(run)
-    except OSError as error:
-        raise BardlabError(f"cannot start {run.slug}: {runs.explain(error)}") from None
+    run = claim(run)
+    device = str(devices.resolve(run.need().device))
     with _lock:
         _reap()
-        if not _hand_to_spare(run):
-            _children.append(_spawn([str(run.path)], run))
-        _note_worker(run, _children[-1].pid)
+        try:
+            if not (turns.free(device) and _hand_to_spare(run)):
+                _children.append(_spawn([str(run.path), device], run))
+            folder.announce(run.path, _children[-1].pid)
+        except psutil.Error:
+            pass  # it has ended already, which its status tells
+        except OSError as error:
+            with contextlib.suppress(OSError):
+                files.remove(run.path / folder.LAUNCHED)
+            raise BardlabError(f"cannot start {run.slug}: {runs.explain(error)}") from None
     return runs.read(run.path)
 
 
-def _note_worker(run: Run, pid: int) -> None:
-    """Leave word of who is to become the run's worker, so that its death before it begins is seen at once."""
-    with contextlib.suppress(psutil.Error, OSError):
-        born = psutil.Process(pid).create_time()
-        runs.replace(run.path / runs.LAUNCHED, json.dumps([pid, born]).encode())
+def claim(run: Run) -> Run:
+    """Put a run into the queue for this process to start, which nobody else can do then. Returns it as queued.
+
+    Raises BardlabError as `check_startable` does, if there is no memory for another process, or the run's folder
+    cannot be written.
+    """
+    check_startable(run)
+    free = psutil.virtual_memory().available
+    if free < MEMORY_LEFT:
+        raise BardlabError(f"only {free / 1e6:.0f} MB of memory are free; start {run.slug} when other runs have ended")
+    device = devices.resolve(run.need().device)
+    try:
+        with folder.hold(run.path):
+            now = runs.read_status(run.path)
+            if now.state is State.FINISHED or (now.state is State.QUEUED and folder.worker_comes(run.path)):
+                raise BardlabError(f"run {run.slug} was started meanwhile; there is nothing to start")
+            runs.queue_again(replace(run, status=now), device.type)
+            folder.announce(run.path, os.getpid())
+    except FileNotFoundError:
+        raise BardlabError(f"run {run.slug} was deleted; there is nothing to start") from None
+    except OSError as error:
+        raise BardlabError(f"cannot start {run.slug}: {runs.explain(error)}") from None
+    except processes.Taken:
+        raise BardlabError(f"a worker is busy with run {run.slug}; there is nothing to start") from None
+    return runs.read(run.path)
 
 
 def check_startable(run: Run) -> None:
@@ -72,37 +97,43 @@ def stop(run: Run) -> Run:
     """Ask a run to finish its step, save its weights and end. Raises BardlabError if it is not under way."""
     if not run.state.active:
         raise BardlabError(f"run {run.slug} is {run.state}; there is nothing to stop")
-    runs.request_stop(run)
+    return _asked(run, lambda: runs.request_stop(run), "stop")
+
+
+def _asked(run: Run, ask: Callable[[], None], what: str) -> Run:
+    """Ask something of a run and return it as it then is. Raises BardlabError if its folder takes no request."""
+    try:
+        ask()
+    except FileNotFoundError:
+        raise BardlabError(f"run {run.slug} was deleted; there is nothing to {what}") from None
+    except OSError as error:
+        raise BardlabError(f"cannot {what} {run.slug}: {runs.explain(error)}") from None
     return runs.read(run.path)
 
 
 def pause(run: Run, step: int = 0) -> Run:
     """Ask a run to hold still in memory, now or once it has taken `step` steps. Raises BardlabError if it has ended."""
     _under_way(run, "pause")
-    controls.hold(run, step)
-    return runs.read(run.path)
+    return _asked(run, lambda: controls.hold(run, step), "pause")
 
 
 def proceed(run: Run) -> Run:
     """Let a paused run go on. Raises BardlabError if it has ended."""
     _under_way(run, "continue")
-    controls.release(run)
-    return runs.read(run.path)
+    return _asked(run, lambda: controls.release(run), "continue")
 
 
 def single_step(run: Run, steps: int = 1) -> Run:
     """Let a paused run take so many steps and pause again. Raises BardlabError if it is not paused."""
     if run.state is not State.PAUSED:
         raise BardlabError(f"run {run.slug} is {run.state}; pause it first, then step")
-    controls.hold(run, run.status.step + steps)
-    return runs.read(run.path)
+    return _asked(run, lambda: controls.hold(run, run.status.step + steps), "step")
 
 
 def change(run: Run, values: dict[str, object]) -> Run:
     """Change training settings of a run under way, such as `learning_rate`. Raises BardlabError if that cannot be."""
     _under_way(run, "change")
-    controls.order(run, values)
-    return runs.read(run.path)
+    return _asked(run, lambda: controls.order(run, values), "change")
 
 
 def _under_way(run: Run, what: str) -> None:
@@ -127,54 +158,10 @@ def wait_for_state(run: Run, state: State, seconds: float) -> Run:
 
 
 def look_after(run: Run) -> Run:
-    """Enforce a stop that has been ignored: SIGTERM to the worker's process group, later SIGKILL. Returns the run.
-
-    Cheap when there is nothing to do. Any number of readers may call it for the same run.
-    """
-    if run.state not in (State.STOPPING, State.LOST):
-        return run
-    try:
-        age = time.time() - (run.path / runs.STOP).stat().st_mtime
-    except OSError:
-        return run  # nobody asked
-    if run.state is State.STOPPING and age >= STOP_GRACE:
-        killing = age >= STOP_GRACE + KILL_GRACE
-        if _signal(run, signal.SIGKILL if killing else signal.SIGTERM) and killing:
-            until = time.monotonic() + 2.0
-            while runs.is_alive(run.path) and time.monotonic() < until:
-                time.sleep(0.02)
-        run = runs.read(run.path)
-    if run.state is State.LOST:
-        _close(run, age)
-        run = runs.read(run.path)
+    """Enforce a stop that has been ignored (`core.overdue`). Returns the run. Cheap when there is nothing to do."""
+    if run.state in (State.STOPPING, State.LOST) and overdue.look_after(run.path):
+        return runs.read(run.path)
     return run
-
-
-def _signal(run: Run, number: signal.Signals) -> bool:
-    """Send a signal to the process group of a run's worker, if the process is still the one that wrote the status."""
-    pid, born = run.status.pid, run.status.born
-    if not pid or born is None or pid == os.getpid() or not runs.same_process(pid, born):
-        return False
-    try:
-        if os.getpgid(pid) == pid:  # a leader's group is its own; a worker in a terminal shares its shell's
-            os.killpg(pid, number)
-        else:
-            os.kill(pid, number)
-    except OSError:
-        return False
-    return True
-
-
-def _close(run: Run, age: float) -> None:
-    """Say of a run that died after it was asked to stop that it is stopped."""
-    where = "the start" if run.status.checkpoint_step is None else f"step {run.status.checkpoint_step}"
-    message = f"did not stop within {age:.0f} s and was ended; Resume goes on from {where}"
-    with contextlib.suppress(Timeout, OSError), runs.hold(run.path):
-        now = runs.read_status(run.path)
-        if now.state.active:
-            update = {"state": State.STOPPED, "message": message, "ended": time.time(), "meters": None}
-            runs.clear_requests(run.path)
-            runs.write_status(run.path, now.model_copy(update=update))
 
 
 def warm() -> None:
@@ -187,7 +174,7 @@ def warm() -> None:
     global _spare, _probed
     with _lock:
         _reap()
-        if _spare is None:
+        if _spare is None and time.monotonic() >= _not_before:
             _spare = _spawn(["--spare"], None)
         if not _probed and not speed.all_known():
             _probed = True
@@ -216,29 +203,20 @@ def _hand_to_spare(run: Run) -> bool:
 
 
 def _spawn(arguments: list[str], run: Run | None) -> subprocess.Popen[bytes]:
-    log = (run.path / runs.LOG).open("ab") if run else None
-    try:
-        return subprocess.Popen(
-            [sys.executable, "-m", "core.worker", *arguments],
-            cwd=paths.ROOT,
-            env={**os.environ, "PYTHONUNBUFFERED": "1"},
-            stdin=subprocess.PIPE if arguments == ["--spare"] else subprocess.DEVNULL,
-            stdout=log or subprocess.DEVNULL,
-            stderr=log or subprocess.DEVNULL,
-            start_new_session=True,
-        )
-    finally:
-        if log:
-            log.close()
+    command = [sys.executable, "-m", "core.worker", *arguments]
+    with contextlib.ExitStack() as stack:
+        log = stack.enter_context((run.path / runs.LOG).open("ab")) if run else None
+        return processes.spawn(command, paths.ROOT, log, inlet=arguments == ["--spare"])
 
 
 def _reap() -> None:
     """Collect children that have ended, so that none stays behind as a zombie."""
-    global _spare
+    global _spare, _not_before
     _children[:] = [child for child in _children if child.poll() is None]
     if _spare is not None and _spare.poll() is not None:
         _close_inlet(_spare)
         _spare = None
+        _not_before = time.monotonic() + BACK_OFF
 
 
 @atexit.register

@@ -18,58 +18,53 @@ A run is a folder of files in standard formats; whoever shows it reads them, who
 """
 
 import contextlib
-import errno
 import json
 import os
 import re
 import secrets
 import shutil
-import threading
 import time
-import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from enum import StrEnum
 from pathlib import Path
 from typing import IO, Any, Literal
 
-import psutil
-from filelock import FileLock, Timeout
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from core import paths, stages
+from core import files, folder, paths, processes, stages
 from core.config import Device, Settings, TrainConfig
 from core.errors import BardlabError
+from core.files import explain as explain
+from core.files import replace as replace
+from core.files import replacing as replacing
+from core.folder import CONFIG as CONFIG
+from core.folder import LABEL as LABEL
+from core.folder import LAUNCHED as LAUNCHED
+from core.folder import LOCK as LOCK
+from core.folder import LOG as LOG
+from core.folder import LONGEST_NAME as LONGEST_NAME
+from core.folder import PAUSE as PAUSE
+from core.folder import RESERVE as RESERVE
+from core.folder import SAMPLES as SAMPLES
+from core.folder import START_GRACE as START_GRACE
+from core.folder import STATUS as STATUS
+from core.folder import STOP as STOP
+from core.folder import TURN as TURN
+from core.folder import State as State
+from core.folder import clear_requests as clear_requests
+from core.folder import folders as folders
+from core.folder import hold as hold
+from core.folder import is_alive as is_alive
+from core.folder import note as note
+from core.folder import stop_requested as stop_requested
 from core.meters import Meters
 from core.stages import Stage
 
-CONFIG, STATUS, LABEL, SAMPLES, LOG = "config.json", "status.json", "label.json", "samples.jsonl", "log.txt"
 TRAINER, PREVIOUS = "trainer.pt", "trainer.previous.pt"
 WEIGHTS, BEST, SNAPSHOTS, KNOCKOUTS = "model.safetensors", "best.safetensors", "snapshots", "knockouts"
-LOCK, STOP, PAUSE, TURN, LAUNCHED, RESERVE = "lock", "stop", "pause", "turn", "launched", ".reserve"
 SPEED = ".speed.json"  # beside the runs: how fast this machine was
 TRAINING, COMPILING = "training", "compiling the model before its first step, which may take a minute"
-LONGEST_NAME, LONGEST_NOTE = 60, 2000
-START_GRACE = 20.0  # seconds a fresh job may take until its worker holds the lock, if that is not known to be alive
-
-
-class State(StrEnum):
-    """Where a run is in its life."""
-
-    QUEUED = "queued"
-    RUNNING = "running"
-    PAUSED = "paused"
-    STOPPING = "stopping"
-    FINISHED = "finished"
-    STOPPED = "stopped"
-    FAILED = "failed"
-    LOST = "lost"
-
-    @property
-    def active(self) -> bool:
-        """True while a worker is, or should be, busy with the run."""
-        return self in (State.QUEUED, State.RUNNING, State.PAUSED, State.STOPPING)
+LONGEST_NOTE = 2000
 
 
 class RunConfig(BaseModel):
@@ -116,6 +111,8 @@ class Status(BaseModel):
     pid: int | None = None
     born: float | None = None
     """When the process `pid` was made: a later process with the same number is another one."""
+    only: str = ""
+    """The name of the one device that the run waits for, if not any of its kind will do."""
     queued: float = 0.0
     started: float | None = None
     ended: float | None = None
@@ -195,7 +192,7 @@ def read(path: Path) -> Run:
     """Read one run folder. Never raises for what is inside it: damage is reported in the run."""
     config, status, damage = None, Status(), None
     try:
-        config = RunConfig.model_validate_json(_checked((path / CONFIG).read_bytes()))
+        config = RunConfig.model_validate_json(folder.checked(files.read(path / CONFIG)))
         _ = config.model_config_
     except BardlabError as error:
         damage, config = f"{CONFIG}: {error}", None
@@ -271,14 +268,9 @@ def _size_damage(file: IO[bytes], size: int) -> str | None:
 
 def _as_seen(path: Path, status: Status) -> Status:
     """Correct the state that the worker wrote last by what the folder shows now."""
-    if not status.state.active:
-        return status
-    if is_alive(path):
-        return status.model_copy(update={"state": State.STOPPING}) if stop_requested(path) else status
-    if status.state is State.QUEUED:
-        coming = _worker_comes(path) if status.pid is None else False  # one that had come has gone
-        if coming or (coming is None and time.time() - status.queued < START_GRACE):
-            return status
+    state = folder.seen(path, status.state, status.pid, status.queued)
+    if state is not State.LOST:
+        return status if state is status.state else status.model_copy(update={"state": state})
     with contextlib.suppress(OSError, ValueError):  # it may have ended between the two looks
         status = read_status(path)
     if not status.state.active:
@@ -290,58 +282,12 @@ def _as_seen(path: Path, status: Status) -> Status:
 
 def read_status(path: Path) -> Status:
     """Return a run's status as it was written. Raises OSError, or ValueError if it is damaged."""
-    return Status.model_validate_json(_checked((path / STATUS).read_bytes()))
-
-
-_SEAL = re.compile(rb',\n  "crc32": "([0-9a-f]{8})"\n}\s*\Z')
+    return Status.model_validate_json(folder.checked(files.read(path / STATUS)))
 
 
 def sealed(settings: BaseModel) -> bytes:
-    """Return the file of a configuration or a status: JSON whose last member is the CRC-32 of all bytes before it.
-
-    A flipped bit mostly leaves valid JSON, with another number in it. A file without the member is read unchecked.
-    """
-    body = settings.model_dump_json(indent=2).encode().removesuffix(b"\n}")
-    return body + b',\n  "crc32": "%08x"\n}' % zlib.crc32(body)
-
-
-def _checked(content: bytes) -> bytes:
-    """Return the content of a file as it is. Raises ValueError if its bytes are not those that were sealed."""
-    found = _SEAL.search(content)
-    if found and int(found[1], 16) != zlib.crc32(content[: found.start()]):
-        raise ValueError('it does not match its checksum (whoever edits it by hand takes "crc32" out)')
-    return content
-
-
-def _worker_comes(path: Path) -> bool | None:
-    """True if the process that is to become the run's worker lives, None if nobody said which one it is."""
-    try:
-        pid, born = json.loads((path / LAUNCHED).read_bytes())
-        return same_process(int(pid), float(born))
-    except (OSError, ValueError, TypeError):
-        return None
-
-
-def same_process(pid: int, born: float) -> bool:
-    """True if process `pid` lives and is the one made at time `born`: numbers are given out again."""
-    try:
-        process = psutil.Process(pid)
-        return abs(process.create_time() - born) < 5.0 and process.status() != psutil.STATUS_ZOMBIE
-    except psutil.Error:
-        return False
-
-
-def is_alive(path: Path) -> bool:
-    """True if a worker holds the run's lock."""
-    if not (path / LOCK).exists():
-        return False
-    try:
-        with FileLock(path / LOCK, timeout=0):
-            return False
-    except Timeout:
-        return True
-    except OSError:
-        return False
+    """Return the file of a configuration or a status: JSON that ends in its own checksum."""
+    return folder.sealed(settings.model_dump_json(indent=2).encode())
 
 
 def is_busy(run: Run) -> bool:
@@ -357,28 +303,16 @@ def list_runs(*, shipped: bool = False) -> list[Run]:
     found = sorted(
         (read(p) for p in folders()), key=lambda r: (r.config.created if r.config else "", r.slug), reverse=True
     )
-    return found + ([read(p) for p in _folders(paths.pretrained())] if shipped else [])
-
-
-def folders() -> list[Path]:
-    """List the folders of the learner's own runs, by name."""
-    return _folders(paths.runs())
+    return found + ([read(p) for p in folders(paths.pretrained())] if shipped else [])
 
 
 def written() -> tuple[tuple[str, int], ...]:
     """Return every run's folder, those that ship too, with the time (ns) at which a file was last put into it."""
     found = []
-    for path in (*folders(), *_folders(paths.pretrained())):
+    for path in (*folders(), *folders(paths.pretrained())):
         with contextlib.suppress(OSError):
             found.append((str(path), path.stat().st_mtime_ns))
     return tuple(found)
-
-
-def _folders(parent: Path) -> list[Path]:
-    try:
-        return sorted(p for p in parent.iterdir() if p.is_dir() and not p.name.startswith("."))
-    except OSError:
-        return []
 
 
 def find(reference: str) -> Run:
@@ -387,11 +321,11 @@ def find(reference: str) -> Run:
     Raises BardlabError if none or several fit.
     """
     if reference.startswith("pretrained/"):
-        path = paths.pretrained() / reference.removeprefix("pretrained/")
-        if path.parent != paths.pretrained() or not path.is_dir():
-            shipped = ", ".join(f"pretrained/{p.name}" for p in _folders(paths.pretrained())) or "none"
+        there = {f"pretrained/{path.name}": path for path in folders(paths.pretrained())}
+        if reference not in there:
+            shipped = ", ".join(there) or "none"
             raise BardlabError(f"no run {reference!r} ships with the product; these do: {shipped}")
-        return read(path)
+        return read(there[reference])
     mine = folders()
     fits = [p for p in mine if p.name == reference] or [p for p in mine if read(p).name == reference]
     fits = fits or [p for p in mine if reference and p.name.startswith(reference)]
@@ -487,84 +421,18 @@ def adopt(folder: Path, stage: str) -> Run:
     return read(path)
 
 
-def explain(error: OSError) -> str:
-    """Say in plain words why a file operation failed."""
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return "the disk is full; free some space and try again"
-    return (error.strerror or str(error)).lower()
-
-
-def replace(path: Path, content: bytes, *, durable: bool = False) -> None:
-    """Replace a file whole: readers see the old content or the new, never a part. `durable` waits for the disk."""
-    with replacing(path, durable=durable) as file:
-        file.write(content)
-
-
-@contextlib.contextmanager
-def replacing(path: Path, *, durable: bool = True) -> Iterator[IO[bytes]]:
-    """Yield a file that takes the place of `path` only when all of it has been written."""
-    part = path.with_name(f".{path.name}.{os.getpid()}-{threading.get_ident()}.part")
-    try:
-        with part.open("wb") as file:
-            yield file
-            if durable:
-                file.flush()
-                os.fsync(file.fileno())
-        os.replace(part, path)
-        if durable:
-            _sync_folder(path.parent)
-    except BaseException:
-        part.unlink(missing_ok=True)
-        raise
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make a rename outlast a power cut."""
-    with contextlib.suppress(OSError):  # not every file system can
-        handle = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
-
-
 def write_status(path: Path, status: Status) -> None:
     """Replace status.json. If the disk is full, the run's small reserve is given up to say how the run ended."""
-    content = sealed(status)
-    try:
-        replace(path / STATUS, content)
-    except OSError as error:
-        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-        if not full or status.state.active or not (path / RESERVE).exists():
-            raise
-        (path / RESERVE).unlink()
-        replace(path / STATUS, content)
-
-
-def hold(path: Path) -> FileLock:
-    """Return the lock that a worker holds for as long as it lives; entering it twice raises Timeout."""
-    return FileLock(path / LOCK, timeout=5)
+    folder.put_status(path, status.model_dump_json(indent=2).encode(), ended=not status.state.active)
 
 
 def request_stop(run: Run) -> None:
-    """Ask the worker to finish its step, save and end."""
-    if not stop_requested(run.path):  # the first request counts from when it was made
-        (run.path / STOP).touch()
+    """Ask the worker to finish its step, save and end. Raises OSError."""
+    folder.request_stop(run.path)
 
 
-def stop_requested(path: Path) -> bool:
-    """True if somebody asked the run to stop."""
-    return (path / STOP).exists()
-
-
-def clear_requests(path: Path) -> None:
-    """Withdraw all requests: to stop, to hold still, to take another turn."""
-    for name in (STOP, PAUSE, TURN):
-        (path / name).unlink(missing_ok=True)
-
-
-def queue_again(run: Run) -> None:
-    """Put a run that ended before its last step back into state queued."""
+def queue_again(run: Run, device: str = "") -> None:
+    """Put a run that ended before its last step back into state queued, for a kind of device. Raises OSError."""
     clear_requests(run.path)
     (run.path / LAUNCHED).unlink(missing_ok=True)
     if not (run.path / RESERVE).exists():
@@ -572,11 +440,13 @@ def queue_again(run: Run) -> None:
             replace(run.path / RESERVE, bytes(65_536))
     update = {
         "state": State.QUEUED,
+        "device": device or run.status.device,
         "queued": time.time(),
         "message": "waiting for a worker",
         "ended": None,
         "pid": None,
         "born": None,
+        "only": "",
     }
     write_status(run.path, run.status.model_copy(update=update))
 
@@ -621,7 +491,12 @@ def delete(run: Run) -> None:
     if is_busy(run):
         raise BardlabError(f"run {run.slug} is {run.state}; stop it first, then delete it")
     doomed = run.path.with_name(f".deleted-{run.path.name}-{secrets.token_hex(4)}")
-    os.replace(run.path, doomed)
+    try:
+        processes.persist(lambda: os.rename(run.path, doomed))
+    except FileNotFoundError:
+        raise BardlabError(f"run {run.slug} was deleted already; there is nothing to delete") from None
+    except OSError as error:
+        raise BardlabError(f"cannot delete {run.slug}: {explain(error)}") from None
     shutil.rmtree(doomed, ignore_errors=True)
 
 
@@ -645,12 +520,6 @@ def drop_samples_after(path: Path, step: int) -> None:
     """Forget text of evaluations that a resumed run will make again."""
     kept = [s for s in samples(path) if s.step <= step]
     replace(path / SAMPLES, "".join(_sample_line(sample) for sample in kept).encode())
-
-
-def note(path: Path, line: str) -> None:
-    """Add a dated line to the run's log."""
-    with contextlib.suppress(OSError), (path / LOG).open("a", encoding="utf-8") as file:
-        file.write(f"{datetime.now(UTC).strftime('%Y-%m-%d %H:%M:%S')}  {line}\n")
 
 
 def snapshot_path(path: Path, step: int) -> Path:

@@ -1,32 +1,36 @@
-"""What a job runs: `python -m core.worker RUN_FOLDER`, `--spare` to stand by for one,
+"""What a job runs: `python -m core.worker RUN_FOLDER [DEVICE]`, `--spare` to stand by for one,
 or `--probe` to time a few steps of every rung.
 
 The worker owns its run folder: it holds the lock, writes status, curves, samples and weights, and ends in a state that
 says what happened. It prints to the run's log file, never into a pipe that somebody would have to drain.
 """
 
+if __name__ == "__main__":  # a run that waits for its turn loads nothing of what follows
+    import sys
+
+    from core import waiting
+
+    waiting.main(sys.argv[1:])
+    sys.exit()
+
+import contextlib
+import json
 import math
-import os
-import select
-import sys
 import time
-import traceback
 from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import psutil
 import torch
-from filelock import FileLock, Timeout
 from tqdm import tqdm
 
-from core import alerts, checkpoints, controls, devices, jobs, runs
+from core import alerts, checkpoints, controls, devices, parking, processes, runs, waiting
 from core.alerts import Alert, Watch
 from core.checkpoints import Restored
 from core.corpus import Corpus
 from core.corpus import load as load_corpus
-from core.desk import Desk, Interrupt, Place, StopNow
+from core.desk import Desk
 from core.errors import BardlabError
 from core.meters import Meter
 from core.metrics import CHARACTERS, SECONDS, TRAIN_EVAL_LOSS, TRAIN_LOSS, VAL_LOSS, MetricsWriter
@@ -36,6 +40,7 @@ from core.speed import fitting_batch, known, probe
 from core.speed import record as record_speed
 from core.stages import STAGES
 from core.training import Diverged, Evaluated, Progress, Trainer, train
+from core.waiting import Job
 
 CHECKPOINT_SECONDS = 30.0  # besides every evaluation, the state to resume from is at most this old
 METER_SECONDS = 1.0
@@ -222,79 +227,37 @@ class _Speed:
 
 def work(path: Path, *, log: Callable[[str], None] | None = None) -> Run:
     """Run one job to its end and return the run as it then is. Never raises for what goes wrong in training."""
-    devices.limit_threads()
-    say = log or (lambda line: runs.note(path, line))
-    try:
-        with runs.hold(path):
-            _hold_and_work(path, say)
-    except Timeout:
-        say("another worker holds this run; nothing done")
+    waiting.work(path, say=log)
     return runs.read(path)
 
 
-def _hold_and_work(path: Path, say: Callable[[str], None]) -> None:
-    run = runs.read(path)
-    if not run.state.active:
-        say(f"the run is {run.state}; nothing done")
-        return
-    born = psutil.Process().create_time()
-    update = {"pid": os.getpid(), "born": born, "state": State.QUEUED, "message": "starting"}
-    status = run.status.model_copy(update=update)
-    interrupted = Interrupt(path)
+def device_of(path: Path) -> str:
+    """Return what a run's device setting comes to on this machine. Raises BardlabError if it is not there."""
+    return str(devices.resolve(runs.read(path).need().device))
 
-    def end(state: State, message: str) -> None:
-        interrupted.end()
-        _end(path, status, state, message, say)
 
+def train_run(job: Job) -> None:
+    """Train a run whose turn on its device has come. Raises BardlabError with the reason if it fails."""
+    devices.limit_threads()
+    config = runs.read(job.path).need()
+    status = Status.model_validate(job.status)
+    job.newest = lambda: json.loads(status.model_dump_json())
+
+    def tell(news: dict[str, Any]) -> None:
+        for name, value in news.items():
+            setattr(status, name, value)
+        runs.write_status(job.path, status)
+
+    job.place.tell = tell
+    device = torch.device(job.place.device)
+    if device.type == "cuda":
+        torch.cuda.set_device(device)
     try:
-        _wait_and_train(path, run.need(), status, lambda: interrupted.asked or runs.stop_requested(path), end, say)
-    except StopNow:
-        where = "the start" if status.checkpoint_step is None else f"step {status.checkpoint_step}"
-        end(State.STOPPED, f"stopped at once; Resume goes on from {where}")
-    except BardlabError as error:
-        end(State.FAILED, str(error))
-    except OSError as error:
-        end(State.FAILED, f"could not write: {runs.explain(error)}")
+        _train(job, config, status, device)
     except Exception as error:
-        if _is_out_of_memory(error):
-            end(State.FAILED, _out_of_memory(run.need(), status.device))
-        else:
-            say(traceback.format_exc())
-            reason = (str(error).splitlines() or [""])[0]
-            end(State.FAILED, f"{type(error).__name__}: {reason}; see the log")
-    finally:
-        interrupted.restore()
-
-
-def _wait_and_train(
-    path: Path,
-    config: RunConfig,
-    status: Status,
-    should_stop: Callable[[], bool],
-    end: Callable[[State, str], None],
-    say: Callable[[str], None],
-) -> None:
-    """Take part in the queue for the device, then train."""
-    device = devices.resolve(config.device)
-    status.device = device.type
-
-    def wait_message(message: str) -> None:
-        status.message = message
-        runs.write_status(path, status)
-
-    def wait() -> FileLock | None:
-        status.state = State.QUEUED
-        runs.write_status(path, status)
-        return devices.wait_for(device, runs.read(path), should_stop, wait_message, jobs.look_after)
-
-    place = Place(device.type, wait)
-    try:
-        if place.take():
-            _train(path, config, status, device, place, should_stop, end, say)
-        else:
-            end(State.STOPPED, "stopped while it waited")
-    finally:
-        place.give_up()
+        if not _is_out_of_memory(error):
+            raise
+        raise BardlabError(_out_of_memory(config, status.device)) from error
 
 
 def _is_out_of_memory(error: Exception) -> bool:
@@ -310,16 +273,8 @@ def _out_of_memory(config: RunConfig, device: str) -> str:
     return f"out of memory on this {device} even for single sequences; lower the model's sizes or train.window"
 
 
-def _train(
-    path: Path,
-    config: RunConfig,
-    status: Status,
-    device: torch.device,
-    place: Place,
-    should_stop: Callable[[], bool],
-    end: Callable[[State, str], None],
-    say: Callable[[str], None],
-) -> None:
+def _train(job: Job, config: RunConfig, status: Status, device: torch.device) -> None:
+    path, say, should_stop = job.path, job.say, job.should_stop
     corpus = load_corpus(config.corpus)
     if corpus.sha256 != config.corpus_sha256:
         raise BardlabError(f"the text {config.corpus!r} is no longer the one this run was made for; start a new run")
@@ -333,7 +288,7 @@ def _train(
     status.of, status.step, status.parameters = trainer.total, trainer.done, parameter_count(model)
     status.started, status.checkpoint_step = time.time(), trainer.done if saved else None
     recorder = Recorder(path, config, status, trainer, corpus, saved)
-    desk = Desk(path, trainer, status, place, should_stop, recorder.tell, recorder.save, recorder.write_status)
+    desk = Desk(path, trainer, status, job.place, should_stop, recorder.tell, recorder.save, recorder.write_status)
     say(f"{config.stage} on {device.type}, {status.parameters:,} parameters, steps {trainer.done} to {trainer.total}")
     if trainer.compiles:
         say(runs.COMPILING)
@@ -357,7 +312,7 @@ def _train(
             (path / runs.PREVIOUS).unlink(missing_ok=True)
             if config.preset == "reference":
                 _leave_reference_files(path, say)
-        end(ended, message)
+        job.end(ended, message)
         record_speed(config, device.type, recorder.speed.steps)
     except Diverged as error:
         recorder.tell(Alert(trainer.done, "nan", str(error)))
@@ -378,58 +333,34 @@ def _leave_reference_files(path: Path, say: Callable[[str], None]) -> None:
             say(str(error))
 
 
-def _end(path: Path, status: Status, state: State, message: str, say: Callable[[str], None]) -> None:
-    status.state, status.message, status.ended = state, message, time.time()
-    status.eta_seconds = status.meters = None
-    say(f"{state}{': ' + message if message else ''}")
-    runs.clear_requests(path)
-    runs.write_status(path, status)
-
-
-def stand_by() -> Path | None:
-    """Get everything slow done, then wait for a run folder on standard input. None if the parent went away.
+def stand_by() -> str:
+    """Get everything slow done, then wait for a run folder on standard input. Empty if the parent went away.
 
     Libraries finish loading at the first step of a model (torch's optimisers alone take over a second), so one step
-    of each rung's first preset is taken here, unless there is a job already.
+    of each rung's first preset is taken here, unless there is a job already. What the steps took of a GPU is given
+    back, and one that fails leaves its rung slower, not the spare dead.
     """
+    inlet = processes.Inlet()
+    devices.limit_threads()
+    corpus = load_corpus()
+    for stage in STAGES.values():
+        if inlet.came:
+            break
+        with contextlib.suppress(Exception):
+            model, train_config = stage.settings(stage.default_preset, {}, {})
+            built = stage.build(model, corpus.tokenizer.size)
+            Trainer(built, train_config, corpus.train_ids, devices.resolve("auto")).step()
+    if not inlet.came:
+        parking.free_memory()
+    return inlet.line()
+
+
+def time_rungs() -> None:
+    """Time a few steps of every rung whose speed on this machine is not known."""
+    devices.limit_threads()
     corpus = load_corpus()
     device = devices.resolve("auto")
+    processes.step_back()
     for stage in STAGES.values():
-        if select.select([sys.stdin], [], [], 0)[0]:
-            break
-        model, train_config = stage.settings(stage.default_preset, {}, {})
-        trainer = Trainer(stage.build(model, corpus.tokenizer.size), train_config, corpus.train_ids, device)
-        trainer.step()
-    line = sys.stdin.readline().strip()
-    return Path(line) if line else None
-
-
-def redirect_output(path: Path) -> None:
-    """Send everything printed from now on to the run's log file."""
-    log = os.open(path / runs.LOG, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
-    for stream in (1, 2):
-        os.dup2(log, stream)
-    null = os.open(os.devnull, os.O_RDONLY)
-    os.dup2(null, 0)
-
-
-def main(arguments: list[str]) -> Any:
-    """Run the job of the folder named on the command line, or stand by for one."""
-    devices.limit_threads()
-    if arguments == ["--probe"]:
-        corpus = load_corpus()
-        device = devices.resolve("auto")
-        os.nice(10)  # whatever the learner does meanwhile comes first
-        for stage in STAGES.values():
-            if not known(stage, device.type):
-                probe(stage, device, corpus.train_ids, corpus.tokenizer.size)
-        return
-    path = stand_by() if arguments == ["--spare"] else Path(arguments[0])
-    if path is None:
-        return
-    redirect_output(path)
-    work(path)
-
-
-if __name__ == "__main__":
-    main(sys.argv[1:])
+        if not known(stage, device.type):
+            probe(stage, device, corpus.train_ids, corpus.tokenizer.size)

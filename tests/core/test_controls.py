@@ -11,7 +11,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from core import alerts, checkpoints, controls, devices, jobs, paths, runs, speed, worker
+from core import alerts, checkpoints, controls, devices, folder, jobs, processes, runs, speed, turns, worker
 from core.alerts import Alert, Watch
 from core.errors import BardlabError
 from core.metrics import MetricsReader
@@ -300,7 +300,7 @@ def waiting(count: int) -> Iterator[list[Run]]:
     for number in range(count):
         run = make_run("bigram")
         lock = runs.hold(run.path)
-        lock.acquire()
+        assert lock.take()
         locks.append(lock)
         runs.write_status(run.path, run.status.model_copy(update={"device": "cpu", "queued": 1000.0 + number}))
         made.append(runs.read(run.path))
@@ -330,18 +330,17 @@ def test_the_queue_is_first_come_first_served_until_somebody_moves_a_run():
 
 
 def test_the_first_in_the_queue_gets_the_device_and_as_many_as_there_are_places(monkeypatch: pytest.MonkeyPatch):
-    cpu = torch.device("cpu")
 
     def asks(run: Run) -> bool:
         tries = iter([False, False, True])
-        lock = devices.wait_for(cpu, run, lambda: next(tries), lambda message: None)
-        if lock:
-            held.append(lock)
+        found = turns.wait_for("cpu", run.path, lambda: next(tries), lambda message: None)
+        if found:
+            held.append(found[0])
             runs.write_status(run.path, run.status.model_copy(update={"state": State.RUNNING}))
-        return lock is not None
+        return found is not None
 
     with waiting(3) as (first, second, third):
-        held: list[object] = []
+        held: list[processes.Lock] = []
         devices.move(third, 1_000_000)
         assert [asks(run) for run in (first, second, third)] == [False, False, True]
         assert not asks(first)
@@ -360,7 +359,7 @@ def test_no_signal_for_a_process_that_only_has_the_same_number():
     try:
         run = make_run("bigram")
         with runs.hold(run.path):
-            update = {"state": State.RUNNING, "pid": child.pid, "born": child.create_time() - 1000}
+            update = {"state": State.RUNNING, "pid": child.pid, "born": processes.born(child.pid) - 1000}
             runs.write_status(run.path, run.status.model_copy(update=update))
             runs.request_stop(run)
             os.utime(run.path / runs.STOP, (1, 1))
@@ -385,7 +384,7 @@ def test_a_second_request_does_not_begin_the_grace_anew():
 def test_a_worker_that_dies_before_it_begins_is_seen_at_once():
     child = psutil.Popen(["true"])
     run = make_run("bigram")
-    jobs._note_worker(run, child.pid)
+    folder.announce(run.path, child.pid)
     child.wait()
 
     assert runs.read(run.path).state is State.LOST
@@ -394,5 +393,5 @@ def test_a_worker_that_dies_before_it_begins_is_seen_at_once():
 def test_places_of_a_device_come_from_the_environment(monkeypatch: pytest.MonkeyPatch):
     for value, expected in (("3", 3), ("0", 1), ("many", 1)):
         monkeypatch.setenv("BARDLAB_JOBS_PER_DEVICE", value)
-        assert devices.slots() == expected
-    assert devices.lock_path("cpu").parent == paths.runs()
+        assert [slot.number for slot in turns.slots("cpu")] == list(range(expected))
+        assert len({slot.lock_path for slot in turns.slots("cpu")}) == expected

@@ -22,6 +22,7 @@ LONG = {"steps": 5000, "eval_every": 10, "sample_chars": 1}
 @pytest.fixture(autouse=True)
 def tidy(home: object) -> Iterator[None]:
     """End every process of the test, whether it passed or not."""
+    jobs._not_before = 0.0
     paths.runs().mkdir(parents=True)
     (paths.runs() / runs.SPEED).write_text("{}")  # as if this machine had been timed: no probe
     yield

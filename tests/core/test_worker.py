@@ -17,9 +17,10 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from core import alerts, checkpoints, jobs, launch, runs, worker
+from core import alerts, checkpoints, folder, jobs, launch, runs, worker
 from core.errors import BardlabError
 from core.metrics import CHARACTERS, SECONDS, TRAIN_LOSS, VAL_LOSS, MetricsReader
+from core.processes import Lock
 from core.runs import Run, State, Status
 from core.stages import STAGES
 from tests.conftest import TINY, make_run
@@ -186,8 +187,8 @@ def test_an_impossible_text_is_counted_not_stored_as_infinity():
 
 def test_a_second_worker_leaves_a_held_run_alone(finished: Run, monkeypatch: pytest.MonkeyPatch):
     """Two workers for one folder: the later one goes away without touching it."""
-    monkeypatch.setattr(runs, "hold", lambda path: runs.FileLock(path / runs.LOCK, timeout=0.1))
-    with runs.FileLock(finished.path / runs.LOCK):
+    monkeypatch.setattr(folder, "hold", lambda path: Lock(path / runs.LOCK, patience=0.1))
+    with Lock(finished.path / runs.LOCK):
         before = (finished.path / runs.STATUS).read_bytes()
         worker.work(finished.path)
         assert (finished.path / runs.STATUS).read_bytes() == before

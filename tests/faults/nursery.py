@@ -150,17 +150,17 @@ class _Halting:
 
 
 def _child(order: dict[str, Any]) -> None:
-    from core import desk, worker
+    from core import folder, processes, waiting, worker
 
     path = Path(order["path"])
     os.setsid()
-    worker.redirect_output(path)
+    processes.redirect_output(path / runs.LOG)
     worker.CHECKPOINT_SECONDS = order["checkpoint_seconds"]
     boundaries = Boundaries(order["die_at"])
     boundaries.install()
     if order["deaf"]:
-        runs.stop_requested = lambda path: False  # type: ignore[assignment]
-        desk.Interrupt._ask = lambda self, number, frame: None  # type: ignore[method-assign]
+        folder.stop_requested = lambda path: False
+        waiting.Interrupt._ask = lambda self, number, frame: None  # type: ignore[method-assign]
     worker.work(path)
     (path / COUNT).write_text(str(boundaries.count))
 

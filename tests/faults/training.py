@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from safetensors.torch import load_file
 
-from core import alerts, checkpoints, jobs, paths, runs
+from core import alerts, checkpoints, jobs, overdue, paths, runs
 from core.metrics import VAL_LOSS, MetricsReader
 from core.runs import Run, State
 from core.stages import STAGES
@@ -154,8 +154,8 @@ def damaged_trainer_state(flips: int = 40, seed: int = 2) -> dict[str, Any]:
 
 def ignored_stop(grace: float = 1.0, kill_grace: float = 0.5) -> dict[str, Any]:
     """Ask a worker to stop that neither looks at requests nor at SIGTERM. The device must be free afterwards."""
-    before = jobs.STOP_GRACE, jobs.KILL_GRACE
-    jobs.STOP_GRACE, jobs.KILL_GRACE = grace, kill_grace
+    before = overdue.STOP_GRACE, overdue.KILL_GRACE
+    overdue.STOP_GRACE, overdue.KILL_GRACE = grace, kill_grace
     try:
         with Nursery() as nursery:
             run = make_run("bigram", steps=100_000, eval_every=10_000, sample_chars=1)
@@ -178,7 +178,7 @@ def ignored_stop(grace: float = 1.0, kill_grace: float = 0.5) -> dict[str, Any]:
                 "ok": resumable and not alive(pid) and after.state is State.FINISHED and took < grace + kill_grace + 5,
             }
     finally:
-        jobs.STOP_GRACE, jobs.KILL_GRACE = before
+        overdue.STOP_GRACE, overdue.KILL_GRACE = before
 
 
 @contextmanager

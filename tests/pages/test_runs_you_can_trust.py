@@ -8,11 +8,10 @@ import time
 import zlib
 from collections.abc import Sequence
 
-import psutil
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from core import alerts, devices, jobs, runs, texts
+from core import alerts, devices, overdue, processes, runs, texts
 from core.alerts import Alert
 from core.errors import BardlabError
 from core.runs import Run, State
@@ -68,10 +67,10 @@ def test_a_stop_that_is_ignored_is_enforced_by_every_page_that_shows_the_run(scr
         subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"], start_new_session=True) as worker,
         under_way(made) as run,
     ):
-        born = psutil.Process(worker.pid).create_time()
+        born = processes.born(worker.pid)
         runs.write_status(run.path, run.status.model_copy(update={"pid": worker.pid, "born": born}))
         runs.request_stop(run)
-        long_ago = time.time() - jobs.STOP_GRACE - 1
+        long_ago = time.time() - overdue.STOP_GRACE - 1
         os.utime(run.path / runs.STOP, (long_ago, long_ago))
         draw(script)
         try:
