@@ -1,4 +1,4 @@
-"""Models are shared between visitors: who looks into one does not disturb who writes with it, nor the other way round."""
+"""Models are shared between visitors: looking into one does not disturb writing with it, nor the other way round."""
 
 import ast
 import threading
