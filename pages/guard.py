@@ -7,11 +7,10 @@ opens the live connection, from an origin that is neither this server nor in `se
 
 from urllib.parse import urlsplit
 
-import streamlit as st
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
-from streamlit import net_util
+from streamlit import config, net_util
 from streamlit.web.server.starlette.starlette_websocket import is_host_allowed
 
 READING = ("GET", "HEAD", "OPTIONS")
@@ -72,4 +71,4 @@ def refusal(scope: Scope) -> str:
 
 
 def _trusted() -> set[str]:
-    return {str(origin).strip() for origin in st.get_option("server.corsAllowedOrigins")}
+    return {str(origin).strip() for origin in config.get_option("server.corsAllowedOrigins")}

@@ -95,7 +95,7 @@ def _of(secrets: Mapping[str, Any]) -> Login:
     if isinstance(allowed, str) or not all(isinstance(one, str) and one for one in allowed):
         raise BardlabError('[auth] allowed is a list of mail addresses or patterns, such as ["*@school.example"]')
     if "allowed" in auth and not allowed:
-        raise BardlabError('[auth] allowed is empty, so nobody could log in; give patterns such as ["*@school.example"]')
+        raise BardlabError('[auth] allowed is empty, so nobody could log in; give patterns, as ["*@school.example"]')
     return Login(tuple(names), tuple(allowed))
 
 
