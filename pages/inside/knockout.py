@@ -6,12 +6,13 @@ from core import runs
 from core.inspect.parts import rungs
 from core.runs import Run
 from core.stages import STAGES
-from pages.ui import state
+from pages.ui import state, tell
 from pages.ui.knock_view import knock_view
 from pages.ui.looking import named
 from pages.ui.page_table import rung_page
 from pages.ui.patch_view import patch_view
 from pages.ui.run_picker import run_picker
+from pages.ui.words import plain
 
 NEWEST = -1  # among the steps of snapshots: the newest weights
 TOOLS = ("knock-out", "patching")
@@ -24,7 +25,7 @@ def choose() -> Run | None:
     asked = everything.get(st.query_params.get(state.RUN, ""))
     if asked is not None and asked.slug not in fits:
         names = ", ".join(STAGES[key].title for key in rungs())
-        st.info(
+        tell.info(
             f"{asked.name} is a {STAGES[asked.stage].title}: one table, no parts to switch off. With parts: {names}.",
             icon=":material/toggle_off:",
         )
@@ -52,7 +53,7 @@ def links(fits: dict[str, Run]) -> None:
     for slug, run in list(fits.items())[:5]:
         st.page_link(
             "inside/knockout.py",
-            label=named(run),
+            label=plain(named(run)),
             query_params={state.RUN: slug},
             icon=":material/arrow_forward:",
         )

@@ -61,7 +61,12 @@ def graph() -> None:
         with st.container(horizontal=True):
             values = {
                 name: st.number_input(
-                    name, value=VALUES.get(name, 1.0), step=0.5, key=f"value.{name}", width=110, help="Its value."
+                    words.plain(name),
+                    value=VALUES.get(name, 1.0),
+                    step=0.5,
+                    key=f"value.{name}",
+                    width=110,
+                    help="Its value.",
                 )
                 for name in found[:8]
             }
@@ -141,7 +146,8 @@ def race() -> None:
         st.rerun(scope="fragment")
     if lost := [walker.label for walker in walkers if walker.end]:
         st.markdown(
-            f"**{', '.join(lost)}** left the map: at a rate of {rate:g} each step overshoots by more than it gains."
+            f"**{words.plain(', '.join(lost))}** left the map: at a rate of {rate:g} each step overshoots by more than "
+            "it gains."
         )
 
 
@@ -183,7 +189,7 @@ def net() -> None:
         labels=("input", "answer") if flat else ("first input", "second input"),
     )
     st.caption(
-        f"{found.parameters} parameters, each a value like those above; every step runs the whole graph forward and "
+        f"{found.parameters:,} parameters, each a value like those above; every step runs the whole graph forward and "
         "backward, and the optimiser moves them all at once. The big models do just this, with tensors for scalars."
     )
 
@@ -204,8 +210,8 @@ for number, (column, (title, look_for, surface, rate, chosen)) in enumerate(
     zip(st.columns(3), EXPERIMENTS, strict=True)
 ):
     with column.container(border=True, height="stretch"):
-        st.markdown(f"**{title}**")
-        st.caption(look_for)
+        st.markdown(f"**{words.plain(title)}**")
+        st.caption(words.plain(look_for))
         st.button(
             "Set the controls",
             key=f"try.{number}",

@@ -1,7 +1,6 @@
 """What the pages that look inside share: the run, its price tag, and a text, each with its place in the URL."""
 
 import math
-import re
 from collections.abc import Sequence
 
 import streamlit as st
@@ -11,10 +10,11 @@ from core.corpus import CharTokenizer
 from core.metrics import VAL_LOSS
 from core.runs import Run
 from core.stages import STAGES
-from pages.ui import cached, state, words
+from pages.ui import cached, state, tell, words
 from pages.ui.charts import visible
 from pages.ui.page_table import rung_page
 from pages.ui.run_picker import run_picker
+from pages.ui.words import inline
 
 NEWEST = -1
 WITH = "with"
@@ -60,9 +60,9 @@ def _explain_unusable(usable: dict[str, Run]) -> None:
     if found is None:
         return
     if found.damage:
-        st.warning(f"{found.name} is damaged: {found.damage}.", icon=":material/broken_image:")
+        tell.warning(f"{found.name} is damaged: {found.damage}.", icon=":material/broken_image:")
     else:
-        st.warning(
+        tell.warning(
             f"{found.name} has no weights yet; they come with its first evaluation.", icon=":material/hourglass:"
         )
     del st.query_params[state.RUN]
@@ -112,7 +112,7 @@ def choose_weights(run: Run) -> int | None:
     if asked and asked.isdigit() and int(asked) in steps:
         st.session_state[key] = int(asked)
     elif asked:
-        st.warning(f"{run.name} has no snapshot of step {asked}; this is the newest.", icon=":material/search_off:")
+        tell.warning(f"{run.name} has no snapshot of step {asked}; this is the newest.", icon=":material/search_off:")
         del st.query_params["step"]
     if st.session_state.get(key) not in steps:
         st.session_state[key] = NEWEST
@@ -188,12 +188,6 @@ def price_tag(run: Run, step: int | None = None) -> None:
             help="e^loss: as unsure as an even choice among this many characters.",
         )
         st.metric("Parameters", f"{run.status.parameters or 0:,}", help="Trained numbers.")
-
-
-def inline(text: str) -> str:
-    """Any text as it is, for a line of Markdown: signs of Markdown and HTML in it mean nothing."""
-    fence = "`" * (1 + max((len(run) for run in re.findall("`+", text)), default=0))
-    return f"{fence} {text} {fence}"
 
 
 def known_text(text: str, tokenizer: CharTokenizer, key: str) -> str:

@@ -27,8 +27,8 @@ def queue_panel(key: str = "queue") -> int:
             place[kind] = place.get(kind, 0) + 1
             with st.container(horizontal=True, vertical_alignment="center", gap="small"):
                 _, behind, ahead = run.status.message.partition(", behind ")
-                told = f"{place[kind]}. **{words.plain(run.name)}** for the {words.device(kind)}"
-                st.markdown(told + behind + words.plain(ahead), width="stretch")
+                told = f"{place[kind]:d}. **{words.plain(run.name)}** for the {words.device(kind)}"
+                st.markdown(told + words.plain(behind + ahead), width="stretch")
                 first = place[kind] == 1
                 common = {"type": "tertiary", "disabled": first}
                 st.button(

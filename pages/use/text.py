@@ -9,7 +9,7 @@ from core.errors import BardlabError
 from pages.ui import cached, state
 from pages.ui.charts import bars, visible
 from pages.ui.text_picker import text_picker
-from pages.ui.words import plain, size
+from pages.ui.words import inline, plain, size
 
 COMMONEST = 100  # more bars than these cannot be told apart
 
@@ -96,13 +96,13 @@ def about(corpus: Corpus) -> None:
     """Where the text comes from, and what can be done with it."""
     if not texts.is_own(corpus.name):
         st.markdown(
-            f"**{corpus.title}**: nine plays, rebuilt on this machine from a public-domain edition and checked to be "
-            "the very file that every published result uses."
+            f"**{plain(corpus.title)}**: nine plays, rebuilt on this machine from a public-domain edition and checked "
+            "to be the very file that every published result uses."
         )
         return
     trained = sum(1 for run in runs.list_runs() if run.config and run.config.corpus == corpus.name)
     made = {0: "No run", 1: "One run"}.get(trained, f"{trained} runs")
-    st.markdown(f"**{plain(corpus.title)}**: a text of your own, `{corpus.name}`. {made} learned from it.")
+    st.markdown(f"**{plain(corpus.title)}**: a text of your own, {inline(corpus.name)}. {plain(made)} learned from it.")
     with st.container(horizontal=True, vertical_alignment="center"):
         st.page_link(
             "ladder/bigram.py",
@@ -151,12 +151,12 @@ def to_numbers(corpus: Corpus, tokenizer: CharTokenizer) -> None:
         "Or numbers, to turn back into text",
         " ".join(str(i) for i in tokenizer.encode(corpus.text[:5])),
         key=f"corpus.ids{suffix}",
-        help=f"Whole numbers from 0 to {tokenizer.size - 1}, with spaces between.",
+        help=f"Whole numbers from 0 to {tokenizer.size - 1:,}, with spaces between.",
     )
     try:
         st.code(tokenizer.decode(int(word) for word in back.replace(",", " ").split()) or " ", language=None)
     except (ValueError, BardlabError):
-        st.error(f"Give whole numbers from 0 to {tokenizer.size - 1}, with spaces between.", icon=":material/error:")
+        st.error(f"Give whole numbers from 0 to {tokenizer.size - 1:,}, with spaces between.", icon=":material/error:")
 
 
 def frequencies(corpus: Corpus) -> None:
@@ -206,7 +206,7 @@ except BardlabError as error:
     st.stop()
 about(corpus)
 figures(len(corpus.text), corpus.tokenizer.size, len(corpus.train_ids), len(corpus.val_ids))
-st.caption(f"SHA-256 `{corpus.sha256}`")
+st.caption(f"SHA-256 {inline(corpus.sha256)}")
 add_text()
 to_numbers(corpus, corpus.tokenizer)
 frequencies(corpus)

@@ -7,11 +7,12 @@ import streamlit as st
 from core import runs
 from core.errors import BardlabError
 from core.sampling import SamplingConfig, generate
-from pages.ui import cached, state
+from pages.ui import cached, state, tell
 from pages.ui.charts import visible
 from pages.ui.config_form import settings_widgets
 from pages.ui.looking import named
 from pages.ui.run_picker import run_picker
+from pages.ui.words import plain
 
 REDRAW = 0.08  # seconds between two redraws of the growing text
 
@@ -60,12 +61,12 @@ with right:
         config = SamplingConfig.parse(config_values)
         model, tokenizer = cached.model(run)
     except BardlabError as error:
-        st.error(str(error), icon=":material/error:")
+        tell.error(str(error), icon=":material/error:")
         st.stop()
     unknown = tokenizer.unknown(prompt)
     if unknown:
         names = " ".join(visible(c) for c in unknown)
-        st.warning(f"This model has never seen {names}.", icon=":material/spellcheck:")
+        tell.warning(f"This model has never seen {names}.", icon=":material/spellcheck:")
         drop = st.checkbox("Leave them out", True, key="write.drop", help="Writes on from the prompt without them.")
         if drop:
             prompt = tokenizer.drop_unknown(prompt)
@@ -115,13 +116,13 @@ with right:
             if (now := time.perf_counter()) - drawn > REDRAW:
                 drawn = now
                 show()
-                note.caption(f"{count} of {config.tokens} characters, {count / (now - began):.0f} a second")
+                note.caption(f"{count:,} of {config.tokens:,} characters, {count / (now - began):.0f} a second")
         took = time.perf_counter() - began
         st.session_state["writing"] = False
         st.session_state["wrote"] = f"{count} characters by {run.name}, {count / took:.0f} a second, seed {config.seed}"
         st.rerun()
     elif st.session_state.get("written"):
         show()
-        note.caption(st.session_state.get("wrote", "stopped"))
+        note.caption(plain(st.session_state.get("wrote", "stopped")))
     else:
         paper.caption("Press Write.")
