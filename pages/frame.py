@@ -4,8 +4,8 @@ from pathlib import Path
 
 import streamlit as st
 
-from core.errors import BardlabError
 from pages.login import login
+from pages.ui import state
 from pages.ui.page_table import page_table
 from pages.ui.words import plain
 
@@ -34,5 +34,5 @@ if entry.providers:
 st.title(page.title)
 try:
     page.run()
-except BardlabError as error:
-    st.error(plain(str(error)), icon=":material/error:")
+except state.PROBLEMS as error:
+    st.error(plain(state.told(error)), icon=":material/error:")

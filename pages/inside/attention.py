@@ -8,6 +8,7 @@ from core.inspect.attention import rungs_with_attention, weights_csv, window
 from core.runs import Run, State
 from core.stages import STAGES
 from pages.ui import cached, state, tell
+from pages.ui.address import number_from_url
 from pages.ui.components.attention_board import URL_NAMES, BoardView, attention_board, board_page
 from pages.ui.inside import inside_links
 from pages.ui.page_table import rung_page
@@ -56,8 +57,7 @@ def choose() -> Run | None:
 def choose_step(run: Run) -> int | None:
     """Draw the choice of weights: the newest, or those of a snapshot. Returns its step, None for the newest."""
     kept = runs.snapshot_steps(run.path)
-    asked = st.query_params.get("step", "")
-    at = int(asked) if asked.isdecimal() else NEWEST
+    at = NEWEST if (asked := number_from_url("step")) is None else asked
     if at not in (NEWEST, *kept):
         tell.warning(
             f"The weights of step {at:,} are not kept (any more); these are the newest.", icon=":material/history:"

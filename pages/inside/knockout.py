@@ -7,6 +7,7 @@ from core.inspect.parts import rungs
 from core.runs import Run
 from core.stages import STAGES
 from pages.ui import state, tell
+from pages.ui.address import number_from_url
 from pages.ui.knock_view import knock_view
 from pages.ui.looking import named
 from pages.ui.page_table import rung_page
@@ -64,8 +65,7 @@ def links(fits: dict[str, Run]) -> None:
 def choose_step(run: Run) -> int | None:
     """Draw the choice of weights. Returns the step of a snapshot, None for the newest weights."""
     kept = runs.snapshot_steps(run.path)
-    asked = st.query_params.get("step", "")
-    at = int(asked) if asked.isdecimal() and len(asked) < 10 else NEWEST
+    at = NEWEST if (asked := number_from_url("step")) is None else asked
     if at not in (NEWEST, *kept):
         st.warning(f"The weights of step {at:,} are not kept; these are the newest.", icon=":material/history:")
         at = NEWEST

@@ -9,6 +9,7 @@ import streamlit as st
 from core.inspect.lens import has_stream, next_logits
 from core.runs import Run
 from pages.ui import cached, looking, predictions, state
+from pages.ui.address import number_from_url
 from pages.ui.charts import contributions, visible
 from pages.ui.components.lens_grid import lens_grid
 from pages.ui.components.next_character import Branch, next_character
@@ -111,8 +112,8 @@ def chosen_cell(row: int, position: int) -> None:
 
 
 def _number(name: str, default: int) -> int:
-    asked = st.query_params.get(name, "")
-    return int(asked) if asked.isdigit() else default
+    asked = number_from_url(name)
+    return default if asked is None else asked
 
 
 def lens_view(run: Run, step: int | None, model: Any, tokenizer: Any, text: str) -> None:

@@ -13,6 +13,7 @@ from core.metrics import TRAIN_LOSS, VAL_LOSS
 from core.runs import Run
 from core.stages import STAGES
 from pages.ui import cached, state, tell
+from pages.ui.address import number_from_url
 from pages.ui.components.time_machine import Film, Frame, film_id, time_machine
 from pages.ui.inside import inside_links
 from pages.ui.looking import choose_run
@@ -101,9 +102,8 @@ def machine(slug: str) -> None:
         return
     if len(portraits) == 1:
         st.caption("This run kept a single snapshot: there is nothing to move. More: raise `train.snapshots`.")
-    asked = st.query_params.get("step", "")
     steps = [portrait.step for portrait in portraits]
-    start = int(asked) if asked.isdecimal() else None
+    start = number_from_url("step")
     shown = film(run, prompt, portraits, answers)
     time_machine(shown, live=run.state.active, start=start, key="time-machine")
     if start is not None and start not in steps:

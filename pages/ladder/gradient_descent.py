@@ -7,7 +7,7 @@ import streamlit as st
 from core.errors import BardlabError
 from core.inspect.computation_graph import trace
 from core.inspect.descents import fitted, heights, lowest, walk
-from core.inspect.expression import evaluate, names
+from core.inspect.expression import LONGEST, evaluate, names
 from core.models.autograd import Value
 from core.models.descent import OPTIMIZERS, SURFACES
 from core.models.net import TASKS
@@ -53,6 +53,7 @@ def graph() -> None:
         "Expression",
         EXPRESSION,
         key="expression",
+        max_chars=LONGEST,
         bind="query-params",
         help="Arithmetic with numbers and names, and tanh, relu, exp, log. Each name gets a value below.",
     )

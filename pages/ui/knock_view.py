@@ -7,6 +7,7 @@ import pandas as pd
 import streamlit as st
 
 from core import checkpoints, runs
+from core.config import LONGEST_TEXT
 from core.inspect import prices
 from core.inspect.ablation import METHODS, Bench, Effect, Method, redundancy
 from core.inspect.parts import Part
@@ -266,6 +267,7 @@ def _texts(
         "Prompt",
         "ROMEO:",
         key="knockout.prompt",
+        max_chars=LONGEST_TEXT,
         persist_state="session",
         help="Both texts go on from here, on a new line.",
     )

@@ -307,8 +307,8 @@ def details(run: Run) -> None:
 def _do(action: Callable[[Run], object], slug: str) -> None:
     try:
         action(runs.find(slug))
-    except BardlabError as error:
-        state.say_error(str(error))
+    except state.PROBLEMS as error:
+        state.say_error(error)
 
 
 def _change(slug: str) -> None:
@@ -320,5 +320,5 @@ def _resume(slug: str) -> None:
         jobs.start(runs.find(slug))
         with contextlib.suppress(KeyError):
             st.session_state.pop("watching")
-    except BardlabError as error:
-        state.say_error(str(error))
+    except state.PROBLEMS as error:
+        state.say_error(error)

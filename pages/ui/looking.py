@@ -6,11 +6,13 @@ from collections.abc import Sequence
 import streamlit as st
 
 from core import runs
+from core.config import LONGEST_TEXT
 from core.corpus import CharTokenizer
 from core.metrics import VAL_LOSS
 from core.runs import Run
 from core.stages import STAGES
 from pages.ui import cached, state, tell, words
+from pages.ui.address import number_from_url
 from pages.ui.charts import visible
 from pages.ui.page_table import rung_page
 from pages.ui.run_picker import run_picker
@@ -109,10 +111,12 @@ def choose_weights(run: Run) -> int | None:
     steps = runs.snapshot_steps(run.path)
     asked = st.query_params.get("step")
     key = f"weights.{run.slug}"
-    if asked and asked.isdigit() and int(asked) in steps:
-        st.session_state[key] = int(asked)
+    if (at := number_from_url("step")) in steps:
+        st.session_state[key] = at
     elif asked:
-        tell.warning(f"{run.name} has no snapshot of step {asked}; this is the newest.", icon=":material/search_off:")
+        tell.warning(
+            f"{run.name} has no snapshot of step {asked[:20]}; this is the newest.", icon=":material/search_off:"
+        )
         del st.query_params["step"]
     if st.session_state.get(key) not in steps:
         st.session_state[key] = NEWEST
@@ -135,8 +139,8 @@ def into_url(name: str, value: object, default: object = None) -> None:
     """Keep a choice in the URL; the default is left unsaid."""
     if value is None or value == default:
         st.query_params.pop(name, None)
-    elif st.query_params.get(name) != str(value):
-        st.query_params[name] = str(value)
+    elif st.query_params.get(name) != (text := str(value)[:LONGEST_TEXT]):
+        st.query_params[name] = text
 
 
 def choose_view(options: dict[str, str], help: str) -> str:

@@ -14,6 +14,7 @@ from core.inspect import patching
 from core.inspect.patching import Reading, Site
 from core.runs import Run
 from pages.ui import cached, tell
+from pages.ui.address import whole_number
 from pages.ui.charts import SAVED, bars, heat, tint, visible
 from pages.ui.components.cell_grid import Cell, cell_grid
 from pages.ui.words import inline, plain
@@ -164,11 +165,10 @@ def _pair(tokenizer: CharTokenizer, usual: tuple[int, int], a: str, b: str) -> t
 
 def _at(share: NDArray[np.float64]) -> tuple[int, int]:
     """Return the layer and position patched: as the URL says, else where the effect is largest."""
-    words = st.query_params.get(AT, "").split(".")
-    if len(words) == 2 and all(w.isdecimal() and len(w) < 5 for w in words):
-        layer, position = int(words[0]), int(words[1])
-        if layer < share.shape[0] and position < share.shape[1]:
-            return layer, position
+    first, _, second = st.query_params.get(AT, "").partition(".")
+    layer, position = whole_number(first, 0, share.shape[0] - 1), whole_number(second, 0, share.shape[1] - 1)
+    if layer is not None and position is not None:
+        return layer, position
     if not np.isfinite(share).all():
         return 0, share.shape[1] - 1
     layer, position = np.unravel_index(int(np.abs(share).argmax()), share.shape)

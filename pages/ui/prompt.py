@@ -4,12 +4,13 @@ from dataclasses import dataclass
 
 import streamlit as st
 
+from core.config import LONGEST_TEXT
 from core.corpus import CharTokenizer
 from pages.ui import state, tell
 from pages.ui.charts import visible
 from pages.ui.words import inline
 
-LONGEST = 4000
+LONGEST = LONGEST_TEXT
 USUAL = "ROMEO:\nI love thee well.\n\nJULIET:\nI love thee too.\n\nROMEO:\nI l"
 
 

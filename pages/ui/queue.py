@@ -5,7 +5,6 @@ from collections.abc import Callable
 import streamlit as st
 
 from core import devices, jobs, runs
-from core.errors import BardlabError
 from pages.ui import state, words
 
 
@@ -72,5 +71,5 @@ def _up(run: runs.Run) -> None:
 def _do(action: Callable[[runs.Run], object], slug: str) -> None:
     try:
         action(runs.find(slug))
-    except BardlabError as error:
-        state.say_error(str(error))
+    except state.PROBLEMS as error:
+        state.say_error(error)

@@ -1,5 +1,6 @@
 """The page of one rung, in the order every rung keeps: what is new, settings and Train, the live view, its views."""
 
+import logging
 import time
 from collections.abc import Callable
 
@@ -23,6 +24,7 @@ from pages.ui.text_picker import text_picker
 from pages.ui.twins import twin_button
 
 View = Callable[[Run], None]
+LOG = logging.getLogger(__name__)
 
 
 def rung(key: str, *views: View) -> None:
@@ -63,11 +65,14 @@ def rung(key: str, *views: View) -> None:
 
 
 def _view(view: View, run: Run) -> None:
-    """Draw one view; if what it needs is gone, such as the run's text, say so and let the others be drawn."""
+    """Draw one view; if what it needs is gone, such as the run's text, or it fails, say so and draw the others."""
     try:
         view(run)
     except BardlabError as error:
         st.warning(words.plain(str(error)), icon=":material/visibility_off:")
+    except Exception:
+        LOG.exception("The view %s of %s failed", getattr(view, "__name__", view), run.slug)
+        st.warning("This view could not be drawn; the server's log says why.", icon=":material/visibility_off:")
 
 
 def _picture(stage: Stage, model: Settings, train: TrainConfig, corpus: Corpus) -> None:
@@ -164,8 +169,8 @@ def _start(stage_key: str, preset: str, model: dict[str, object], train: dict[st
     try:
         config = launch.plan(stage_key, preset=preset, model=model, train=train, corpus_name=text)
         run = jobs.start(runs.create(config))
-    except BardlabError as error:
-        state.say_error(str(error))
+    except state.PROBLEMS as error:
+        state.say_error(error)
         return
     state.show_run(run.slug)
     _give_it_a_moment(run)

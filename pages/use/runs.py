@@ -84,8 +84,8 @@ def act(action: str, slug: str) -> None:
         done = {"stop": "Stopping after the step", "resume": "Resumed", "note": "Noted"}
         done["pin"] = "No longer pinned" if run.pinned else "Pinned"
         state.say_next(done.get(action, f"{action.capitalize()}d") + f": {run.name}")
-    except BardlabError as error:
-        state.say_error(str(error))
+    except state.PROBLEMS as error:
+        state.say_error(error)
 
 
 def delete_all(slugs: Sequence[str]) -> None:
@@ -95,8 +95,8 @@ def delete_all(slugs: Sequence[str]) -> None:
         try:
             runs.delete(runs.find(slug))
             gone += 1
-        except BardlabError as error:
-            problems.append(str(error))
+        except state.PROBLEMS as error:
+            problems.append(state.told(error))
     if gone:
         state.say_next(f"Deleted {count(gone)}")
     if problems:
@@ -190,6 +190,7 @@ def filtered(everything: Sequence[Run]) -> list[Run]:
         words_ = st.text_input(
             "Find",
             key="find",
+            max_chars=200,
             bind="query-params",
             placeholder="part of a name or note",
             width=180,

@@ -4,6 +4,7 @@ import pandas as pd
 import streamlit as st
 
 from core import runs, texts
+from core.config import LONGEST_TEXT
 from core.corpus import TRAIN_SHARE, CharTokenizer, Corpus, character_class
 from core.errors import BardlabError
 from pages.ui import cached, state
@@ -12,14 +13,15 @@ from pages.ui.text_picker import text_picker
 from pages.ui.words import inline, plain, size
 
 COMMONEST = 100  # more bars than these cannot be told apart
+TYPED = 200  # characters shown as numbers, a column each
 
 
 def keep(content: bytes, title: str) -> None:
     """Add the text and show it."""
     try:
         own = texts.add(content, title)
-    except BardlabError as error:
-        state.say_error(str(error))
+    except state.PROBLEMS as error:
+        state.say_error(error)
         return
     st.query_params[state.TEXT] = own.name
     st.session_state["texts.round"] = st.session_state.get("texts.round", 0) + 1  # an empty form next time
@@ -32,8 +34,8 @@ def drop(name: str, title: str) -> None:
         texts.delete(name)
         st.query_params.pop(state.TEXT, None)
         state.say_next(f"Deleted {title}")
-    except BardlabError as error:
-        state.say_error(str(error))
+    except state.PROBLEMS as error:
+        state.say_error(error)
 
 
 @st.fragment
@@ -50,7 +52,11 @@ def add_text() -> None:
             "machine, in data/own.",
         )
         pasted = right.text_area(
-            "Or paste it", height=150, key=f"texts.paste.{number}", help="Used if no file is chosen."
+            "Or paste it",
+            height=150,
+            max_chars=texts.LARGEST,
+            key=f"texts.paste.{number}",
+            help="Used if no file is chosen.",
         )
         content = file.getvalue() if file is not None else pasted.encode("utf-8", "surrogatepass")
         if not content:
@@ -135,6 +141,7 @@ def to_numbers(corpus: Corpus, tokenizer: CharTokenizer) -> None:
         "Type something",
         start,
         key=f"corpus.typed{suffix}",
+        max_chars=TYPED,
         bind="query-params",
         help="Each character has a number: its place in the alphabet.",
     )
@@ -151,6 +158,7 @@ def to_numbers(corpus: Corpus, tokenizer: CharTokenizer) -> None:
         "Or numbers, to turn back into text",
         " ".join(str(i) for i in tokenizer.encode(corpus.text[:5])),
         key=f"corpus.ids{suffix}",
+        max_chars=LONGEST_TEXT,
         help=f"Whole numbers from 0 to {tokenizer.size - 1:,}, with spaces between.",
     )
     try:

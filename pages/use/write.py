@@ -5,6 +5,7 @@ import time
 import streamlit as st
 
 from core import runs
+from core.config import LONGEST_TEXT
 from core.errors import BardlabError
 from core.sampling import SamplingConfig, generate
 from pages.ui import cached, state, tell
@@ -15,6 +16,7 @@ from pages.ui.run_picker import run_picker
 from pages.ui.words import plain
 
 REDRAW = 0.08  # seconds between two redraws of the growing text
+SENT = 100_000  # characters of it a second at most, as each redraw sends all of it
 
 state.notices()
 usable = {run.slug: run for run in runs.list_runs(shipped=True) if run.usable}
@@ -38,6 +40,7 @@ with left:
         "Prompt",
         "ROMEO:\n",
         key="write.prompt",
+        max_chars=LONGEST_TEXT,
         persist_state="session",
         height=90,
         help="The model goes on from here. It knows the characters of its own text only.",
@@ -113,7 +116,8 @@ with right:
         for choice in generate(model, tokenizer.encode(prompt), config):
             st.session_state["written"] += tokenizer.decode([choice.id])
             count += 1
-            if (now := time.perf_counter()) - drawn > REDRAW:
+            length = len(prompt) + count
+            if (now := time.perf_counter()) - drawn > max(REDRAW, length / SENT):
                 drawn = now
                 show()
                 note.caption(f"{count:,} of {config.tokens:,} characters, {count / (now - began):.0f} a second")
