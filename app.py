@@ -19,6 +19,9 @@ from starlette.responses import RedirectResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 from streamlit.web.server.starlette import App
 
+from core.errors import BardlabError
+from pages import guard, login
+
 
 @asynccontextmanager
 async def ready(app: App) -> AsyncIterator[None]:
@@ -64,4 +67,13 @@ class Lost:
             await self.app(scope, receive, send)
 
 
-app = st.App(Path(__file__).parent / "pages" / "frame.py", lifespan=ready, middleware=[Middleware(Lost)])
+try:
+    login.login()
+except BardlabError as error:
+    raise SystemExit(f"Bardlab does not start: {error}") from None
+guard.never_ask_outside()
+app = st.App(
+    Path(__file__).parent / "pages" / "frame.py",
+    lifespan=ready,
+    middleware=[Middleware(guard.Guard), Middleware(Lost)],
+)

@@ -13,6 +13,11 @@ from pydantic_core import ErrorDetails, PydanticUndefined
 
 from core.errors import BardlabError
 
+LONGEST_TEXT = 4000
+"""Characters that a text setting, or a box on a page, takes unless it says otherwise: several times any context."""
+QUOTED = 60
+"""Characters of a refused value that are repeated in the message."""
+
 
 def setting(
     default: Any,
@@ -22,12 +27,14 @@ def setting(
     le: float | None = None,
     step: float | None = None,
     ticks: tuple[float, ...] | None = None,
+    longest: int | None = None,
     advanced: bool = False,
 ) -> Any:
     """Declare one field of a `Settings` class.
 
-    `ge` and `le` bound a number; `step` is the slider's step. A quantity that is chosen by its order of magnitude
-    (a width, a learning rate) gives the slider's stops as `ticks` instead; any value in range remains valid.
+    `ge` and `le` bound a number, `longest` the characters of a text; `step` is the slider's step. A quantity that is
+    chosen by its order of magnitude (a width, a learning rate) gives the slider's stops as `ticks` instead; any value
+    in range remains valid.
     `advanced` settings are offered below the others.
     """
     extra: dict[str, Any] = {}
@@ -37,7 +44,9 @@ def setting(
         extra["step"] = step
     if ticks is not None:
         extra["ticks"] = list(ticks)
-    return Field(default, ge=ge, le=le, description=help, json_schema_extra=extra, validate_default=True)
+    return Field(
+        default, ge=ge, le=le, max_length=longest, description=help, json_schema_extra=extra, validate_default=True
+    )
 
 
 @dataclass(frozen=True)
@@ -54,6 +63,8 @@ class FieldInfo:
     ticks: tuple[float, ...] | None
     choices: tuple[str, ...] | None
     advanced: bool
+    longest: int | None = None
+    """Of a text: at most so many characters."""
 
     @property
     def range(self) -> str:
@@ -63,7 +74,7 @@ class FieldInfo:
         if self.kind == "bool":
             return "true or false"
         if self.kind == "text":
-            return "some text"
+            return "some text" + (f" of at most {self.longest:,} characters" if self.longest is not None else "")
         noun = "a whole number" if self.kind == "int" else "a number"
         return f"{noun} from {self.low:g} to {self.high:g}"
 
@@ -74,7 +85,7 @@ class FieldInfo:
         if self.kind == "bool":
             return isinstance(value, bool)
         if self.kind == "text":
-            return isinstance(value, str)
+            return isinstance(value, str) and (self.longest is None or len(value) <= self.longest)
         if isinstance(value, bool) or not isinstance(value, int if self.kind == "int" else int | float):
             return False
         low = -math.inf if self.low is None else self.low
@@ -129,6 +140,7 @@ def _field_info(cls: type[Settings], name: str) -> FieldInfo:
         ticks=tuple(ticks) if ticks else None,
         choices=choices,
         advanced=bool(extra.get("advanced")),
+        longest=getattr(bounds.get("MaxLen"), "max_length", None),
     )
 
 
@@ -142,6 +154,10 @@ def _one_line(cls: type[Settings], error: ErrorDetails, prefix: str) -> str:
         return f"{label}: {message}" if name else message
     value = error["input"]
     shown = value if isinstance(value, str) else repr(value)
+    if error["type"] == "string_too_long":
+        return f"{label}: {len(value):,} characters are too many; give {_field_info(cls, name).range}"
+    if len(shown) > QUOTED:
+        shown = f"{shown[:QUOTED]} … ({len(shown):,} characters)"
     if isinstance(value, float) and not math.isfinite(value):
         return f"{label}: {shown} is not a finite number; give {_field_info(cls, name).range}"
     return f"{label}: {shown!s} is not accepted; give {_field_info(cls, name).range}"
@@ -299,7 +315,12 @@ class TrainConfig(Settings):
         step=50,
         advanced=True,
     )
-    prompt: str = setting("\n", "What each of those samples starts from; a line break by default.", advanced=True)
+    prompt: str = setting(
+        "\n",
+        "What each of those samples starts from; a line break by default.",
+        longest=LONGEST_TEXT,
+        advanced=True,
+    )
     snapshots: int = setting(
         20,
         "At most this many copies of the weights are kept along the run, to look back through later.",

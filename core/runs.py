@@ -29,7 +29,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 
 from core import files, folder, paths, processes, stages
 from core.config import Device, Settings, TrainConfig
@@ -129,6 +129,12 @@ class Status(BaseModel):
     best_step: int | None = None
     checkpoint_step: int | None = None
     meters: Meters | None = None
+
+    @field_validator("device")
+    @classmethod
+    def _known(cls, device: str) -> str:
+        """Of a device that no worker could have written, nothing is kept."""
+        return device if device in ("cpu", "cuda", "mps") else ""
 
 
 @dataclass(frozen=True)

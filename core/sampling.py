@@ -88,25 +88,31 @@ def streams(model: LanguageModel, prompts: Sequence[list[int]], config: Sampling
     the one of the definition at every position, or, with `beyond` at half, its last half is read into a fresh cache.
     A model that slides keeps its cache for ever: older characters fall out of its reach by themselves. Text number i
     draws from a generator of its own with seed `config.seed` + i, so it is the text that it would be alone.
+
+    Of a long prompt only what a prediction can depend on is read and kept, whatever its length. A model that depends
+    on all of the past gives None for its context.
     """
     device = next(model.parameters()).device
     generators = [torch.Generator().manual_seed(config.seed + i) for i in range(len(prompts))]
-    ids = torch.tensor(prompts, device=device)  # (B, T)
+    context: int | None = model.context
+    reach = slice(None) if context is None else slice(-context, None)
+    length = len(prompts[0])
+    ids = torch.tensor([prompt[reach] for prompt in prompts], device=device)  # (B, T) the latest, T <= context
     model.eval()
     cache, fresh = model.new_cache(len(prompts)), ids  # fresh: what the cache has not seen
     for _ in range(config.tokens):
-        fits = model.slides or ids.shape[1] <= model.context
-        if not fits and config.beyond == "half" and cache is not None:
-            if fresh.shape[1] > 1 or cache.length >= model.context:  # a long prompt, or full
-                cache, fresh = model.new_cache(len(prompts)), ids[:, -max(1, model.context // 2) :]  # (B, context/2)
+        fits = context is None or model.slides or length <= context
+        if context is not None and not fits and config.beyond == "half" and cache is not None:
+            if fresh.shape[1] > 1 or cache.length >= context:  # a long prompt, or full
+                cache, fresh = model.new_cache(len(prompts)), ids[:, -max(1, context // 2) :]  # (B, context/2)
             fits = True
         if fits and cache is not None:
             logits = model(fresh, cache)[:, -1].float().cpu()  # (B, V)
         else:
-            logits = model(ids[:, -model.context :])[:, -1].float().cpu()  # (B, V)
+            logits = model(ids)[:, -1].float().cpu()  # (B, V)
         probs = next_distribution(logits, config)  # (B, V)
         drawn = [torch.multinomial(p, 1, generator=g) for p, g in zip(probs, generators, strict=True)]  # (1,) each
         fresh = torch.stack(drawn).to(device)  # (B, 1)
-        ids = torch.cat((ids, fresh), dim=1)  # (B, T+1)
+        ids, length = torch.cat((ids, fresh), dim=1)[:, reach], length + 1  # (B, T)
         chosen = [int(c) for c in drawn]
         yield [Choice(c, logits[i], float(probs[i, c])) for i, c in enumerate(chosen)]

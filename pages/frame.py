@@ -4,7 +4,8 @@ from pathlib import Path
 
 import streamlit as st
 
-from core.errors import BardlabError
+from pages.login import login
+from pages.ui import state
 from pages.ui.page_table import page_table
 from pages.ui.words import plain
 
@@ -12,18 +13,26 @@ UI = Path(__file__).parent / "ui"
 
 st.set_page_config(page_title="Bardlab", page_icon=UI / "icon.png", layout="wide")
 st.logo(UI / "logo.svg", size="large", icon_image=UI / "icon.png")
-if st.user.get("is_logged_in") is False:  # only where the server's secrets.toml names who may log in
+entry = login()
+if entry.providers and not (st.user.get("is_logged_in") is True and entry.admits(st.user.to_dict())):
     st.navigation([st.Page(lambda: None, title="Log in")], position="hidden")
     st.title("Bardlab")
-    st.button("Log in", type="primary", on_click=st.login, key="login", help="With the account of your school, say.")
+    if st.user.get("is_logged_in"):
+        st.error("This account is not among those that may come in. Log out, then log in with another.")
+        st.button("Log out", on_click=st.logout, key="logout", help="Forget this visitor.")
+        st.stop()
+    for name in entry.providers:
+        title = f"Log in with {plain(name.capitalize())}" if name and len(entry.providers) > 1 else "Log in"
+        key = f"login.{name}" if name else "login"
+        st.button(title, type="primary", on_click=st.login, args=(name,), key=key, help="With your school's account.")
     st.stop()
 page = st.navigation(page_table())
-if st.user.get("is_logged_in"):
+if entry.providers:
     st.sidebar.button(
         "Log out", icon=":material/logout:", on_click=st.logout, key="logout", help="Forget this visitor."
     )
 st.title(page.title)
 try:
     page.run()
-except BardlabError as error:
-    st.error(plain(str(error)), icon=":material/error:")
+except state.PROBLEMS as error:
+    st.error(plain(state.told(error)), icon=":material/error:")

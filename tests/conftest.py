@@ -1,5 +1,6 @@
 """Shared fixtures: every test has a home of its own, so none touches the learner's runs."""
 
+import logging
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -25,6 +26,19 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.setenv("BARDLAB_HOME", str(tmp_path))
     monkeypatch.setenv("BARDLAB_PRETRAINED", str(tmp_path / "pretrained"))
     yield tmp_path
+
+
+@pytest.fixture(autouse=True)
+def views_work(request: pytest.FixtureRequest) -> Iterator[None]:
+    """A view that fails is told in one line in its place: no test passes by that, unless it is about it."""
+    failed: list[str] = []
+    handler = logging.Handler(logging.ERROR)
+    handler.emit = lambda record: failed.append(record.getMessage())  # type: ignore[method-assign]
+    log = logging.getLogger("pages.ui.rung")
+    log.addHandler(handler)
+    yield
+    log.removeHandler(handler)
+    assert not failed or request.node.get_closest_marker("view_fails"), failed
 
 
 @pytest.fixture

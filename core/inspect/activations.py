@@ -3,8 +3,6 @@
 For every rung with hidden layers. Read off the model's taps while it computes the loss, as in core/inspect/trace.py.
 """
 
-from collections.abc import Callable
-from contextlib import ExitStack
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
+from core.inspect.hooks import hooked, noting
 from core.inspect.trace import taps
 from core.models.answers import Kind
 from core.models.contract import LanguageModel, Tap
@@ -54,13 +53,12 @@ def health(model: LanguageModel, ids: Tensor, targets: Tensor) -> list[LayerHeal
     wanted = _hidden_taps(model)
     if not wanted:
         return []
-    found: dict[str, Tensor] = {}
+    found: dict[str, Tensor] = {}  # (B, T, U) each
     was_training = model.training
     model.eval()
     try:
-        with ExitStack() as stack, torch.enable_grad():
-            for name, (tap, _) in wanted.items():
-                stack.callback(tap.register_forward_hook(_keeping(found, name)).remove)
+        heard = [(tap, noting(found, name)) for name, (tap, _) in wanted.items()]
+        with hooked(heard), torch.enable_grad():
             loss = F.cross_entropy(model(ids).flatten(0, 1), targets.flatten())
             gradients = torch.autograd.grad(loss, [found[name] for name in wanted], materialize_grads=True)
     finally:
@@ -75,13 +73,6 @@ def health(model: LanguageModel, ids: Tensor, targets: Tensor) -> list[LayerHeal
     high = 1.0 if low == -1.0 else max(float(_quantile(a, 0.999)) for _, a, _ in layers.values())
     reach = max(float(_quantile(g.abs(), 0.99)) for _, _, g in layers.values())
     return [_describe(name, *layer, (low, max(high, 1e-6)), max(reach, 1e-12)) for name, layer in layers.items()]
-
-
-def _keeping(found: dict[str, Tensor], name: str) -> Callable[[Tap, tuple[Tensor, ...], Tensor], None]:
-    def keep(_: Tap, __: tuple[Tensor, ...], output: Tensor) -> None:
-        found[name] = output  # (B, T, U)
-
-    return keep
 
 
 def _hidden_taps(model: LanguageModel) -> dict[str, tuple[Tap, Kind]]:

@@ -1,7 +1,5 @@
 """What a model is made of: the shape of every weight and of everything computed, read off the live module."""
 
-from collections.abc import Callable
-from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -10,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from core import stages
+from core.inspect.hooks import Hook, hooked
 from core.models.contract import LanguageModel, parameter_count
 
 Shape = tuple[int, ...]
@@ -47,10 +46,7 @@ def anatomy(stage_key: str, model_json: str, vocab_size: int, batch: int, window
 def anatomy_of(model: LanguageModel, batch: int, window: int) -> Anatomy:
     """The same for a model at hand, on the device where it is."""
     outputs: dict[str, Shape] = {}
-    with ExitStack() as stack:
-        for name, module in model.named_modules():
-            if name:
-                stack.callback(module.register_forward_hook(_noting(outputs, name)).remove)
+    with hooked([(module, _noting(outputs, name)) for name, module in model.named_modules() if name]):
         model(torch.zeros((batch, window), dtype=torch.long, device=next(model.parameters()).device))
     dropouts: dict[str, float] = {}
     for name, module in model.named_modules():
@@ -63,8 +59,8 @@ def anatomy_of(model: LanguageModel, batch: int, window: int) -> Anatomy:
     return Anatomy(batch, window, model.vocab_size, parameter_count(model), outputs, weights, dropouts)
 
 
-def _noting(outputs: dict[str, Shape], name: str) -> Callable[[nn.Module, tuple[Any, ...], Any], None]:
-    def note(_: nn.Module, __: tuple[Any, ...], output: Any) -> None:
+def _noting(outputs: dict[str, Shape], name: str) -> Hook:
+    def note(output: Any) -> None:
         first = output[0] if isinstance(output, tuple) else output
         if isinstance(first, Tensor):
             outputs[name] = tuple(first.shape)

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from core.errors import BardlabError
+from core.inspect.hooks import hooked
 from core.models.contract import LanguageModel
 
 
@@ -50,22 +51,20 @@ def measured_field(model: LanguageModel, ids: Tensor, texts: int) -> Field:
     total = torch.zeros(window, dtype=torch.float64)
     held: list[Tensor] = []
 
-    def hold(_: torch.nn.Module, __: tuple[Tensor, ...], output: Tensor) -> Tensor:
+    def hold(output: Tensor) -> Tensor:
         held.append(output.detach().requires_grad_())
         return held[-1]
 
-    handle = embedding.register_forward_hook(hold)
     was_training = model.training
     model.eval()
     try:
         for chunk in torch.split(chunks, max(1, 8192 // window)):
-            with torch.enable_grad():
+            with hooked([(embedding, hold)]), torch.enable_grad():
                 logits = model(chunk[:, :-1])[:, -1]  # (B, V)
                 log_p = logits.log_softmax(-1).gather(1, chunk[:, -1:]).sum()  # () rows do not touch each other
                 (gradient,) = torch.autograd.grad(log_p, held.pop())  # (B, W, E)
             total += gradient.double().norm(dim=-1).sum(0)  # (W,)
     finally:
-        handle.remove()
         model.train(was_training)
     return Field(model.context, (total / texts).flip(0).numpy(), texts)
 

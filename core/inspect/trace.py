@@ -8,15 +8,15 @@ Names are the taps' paths in the model: `embed`, `blocks.3.resid_pre`, `blocks.3
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from threading import get_ident
 
 import torch
 from torch import Tensor
 
 from core.errors import BardlabError
+from core.inspect.hooks import hooked, noting
 from core.models.contract import LanguageModel, Tap
 
 Intervention = Callable[[Tensor], Tensor]
@@ -49,9 +49,7 @@ def intervening(model: LanguageModel, interventions: Mapping[str, Intervention])
     They act in this thread alone, so that a model can be shared. Raises BardlabError if the model has no tap of a name.
     """
     known = taps(model)
-    with ExitStack() as stack:
-        for name, change in interventions.items():
-            stack.callback(_tap(known, name).register_forward_hook(_replacing(change)).remove)
+    with hooked([(_tap(known, name), change) for name, change in interventions.items()]):
         yield
 
 
@@ -72,11 +70,9 @@ def trace(
     was_training = model.training
     model.eval()
     try:
-        with ExitStack() as stack:
-            stack.enter_context(intervening(model, interventions or {}))
-            for name, tap in taps(model).items():
-                if any(fnmatchcase(name, pattern) for pattern in wanted):
-                    stack.callback(tap.register_forward_hook(_keeping(found, name)).remove)
+        named = taps(model).items()
+        heard = [(tap, noting(found, name)) for name, tap in named if any(fnmatchcase(name, p) for p in wanted)]
+        with intervening(model, interventions or {}), hooked(heard):
             logits = model(ids)  # (B, T, V)
     finally:
         model.train(was_training)
@@ -87,22 +83,3 @@ def _tap(known: Mapping[str, Tap], name: str) -> Tap:
     if name not in known:
         raise BardlabError(f"this model has no activation {name!r}; it has {', '.join(known) or 'none'}")
     return known[name]
-
-
-def _keeping(found: dict[str, Tensor], name: str) -> Callable[[Tap, tuple[Tensor, ...], Tensor], None]:
-    mine = get_ident()
-
-    def keep(tap: Tap, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-        if get_ident() == mine:
-            found[name] = output
-
-    return keep
-
-
-def _replacing(change: Intervention) -> Callable[[Tap, tuple[Tensor, ...], Tensor], Tensor]:
-    mine = get_ident()
-
-    def replace(tap: Tap, inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:
-        return change(output) if get_ident() == mine else output
-
-    return replace

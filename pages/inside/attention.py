@@ -9,7 +9,8 @@ from core.inspect.ablation import METHODS
 from core.inspect.attention import rungs_with_attention, weights_csv, window
 from core.runs import Run, State
 from core.stages import STAGES
-from pages.ui import cached, state
+from pages.ui import cached, state, tell
+from pages.ui.address import number_from_url
 from pages.ui.components.attention_board import URL_NAMES, BoardView, attention_board, board_page
 from pages.ui.inside import inside_links
 from pages.ui.page_table import rung_page
@@ -34,7 +35,7 @@ def choose() -> Run | None:
     if asked is not None and asked.stage not in rungs_with_attention():
         title = STAGES[asked.stage].title
         with_it = ", ".join(STAGES[key].title for key in rungs_with_attention())
-        st.info(
+        tell.info(
             f"{asked.name} is a {title}: its layers have no attention to show. With attention: {with_it}.",
             icon=":material/visibility_off:",
         )
@@ -43,7 +44,7 @@ def choose() -> Run | None:
     if not attending or (asked is not None and asked.slug not in attending):
         rungs()
         for slug in attending[:5]:
-            st.page_link("inside/attention.py", label=everything[slug].name, query_params={state.RUN: slug})
+            st.page_link("inside/attention.py", label=plain(everything[slug].name), query_params={state.RUN: slug})
         return None
     usable = [slug for slug in attending if everything[slug].usable]
     return run_picker(
@@ -58,11 +59,10 @@ def choose() -> Run | None:
 def choose_step(run: Run) -> int | None:
     """Draw the choice of weights: the newest, or those of a snapshot. Returns its step, None for the newest."""
     kept = runs.snapshot_steps(run.path)
-    asked = st.query_params.get("step", "")
-    at = int(asked) if asked.isdecimal() else NEWEST
+    at = NEWEST if (asked := number_from_url("step")) is None else asked
     if at not in (NEWEST, *kept):
-        st.warning(
-            f"The weights of step {at} are not kept (any more); these are the newest.", icon=":material/history:"
+        tell.warning(
+            f"The weights of step {at:,} are not kept (any more); these are the newest.", icon=":material/history:"
         )
         at = NEWEST
         st.query_params.pop("step", None)
@@ -99,7 +99,7 @@ def look() -> None:
         again(run)
     if not run.usable:
         when = "Look again in a moment" if run.state.active else "Train it first"
-        st.info(
+        tell.info(
             f"{run.name} has no weights yet: they are saved at its first evaluation. {when}.",
             icon=":material/hourglass_empty:",
         )
@@ -112,7 +112,7 @@ def look() -> None:
             show(run, step, prompt)
         inside_links(run)
     except BardlabError as error:
-        st.error(str(error), icon=":material/folder_off:")
+        tell.error(str(error), icon=":material/folder_off:")
 
 
 def again(run: Run) -> None:

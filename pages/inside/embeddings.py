@@ -23,7 +23,7 @@ from core.inspect.embeddings import (
 from core.inspect.projection import METHODS, class_order, classes_of, cluster_order, project, umap_installed
 from core.runs import Run
 from core.stages import STAGES
-from pages.ui import cached, state
+from pages.ui import cached, state, tell
 from pages.ui.charts import visible
 from pages.ui.inside import inside_links
 from pages.ui.looking import choose_run, choose_weights, price_tag
@@ -172,7 +172,7 @@ def the_map(run: Run, table: Table, characters: str) -> None:
         more: dict[str, object] = {} if dimensions == 3 else {"on_select": "rerun", "selection_mode": "points"}
         st.plotly_chart(figure, key=event_key, config=picture(f"{table.key}-{method}"), **more)
         note = " Colour: log10 of the number of occurrences." if colour == "count" and not table.positions else ""
-        st.caption(spread(found, table, method, dimensions) + note)
+        tell.caption(spread(found, table, method, dimensions) + note)
     with right:
         if not table.positions:
             hit, chance = same_class(table.vectors, kinds, metric)
@@ -228,7 +228,7 @@ def who_resembles_whom(table: Table, characters: str) -> None:
         at = list(range(0, len(values), every))
         st.caption(
             "A dark diagonal band means that positions near each other look alike to the model"
-            + (f"; every {every}th position is drawn." if every > 1 else ".")
+            + (f"; every {every:,}th position is drawn." if every > 1 else ".")
         )
         figure = resemblance(values[np.ix_(at, at)], [str(i) for i in at], what, metric == "cosine", "position")
         st.plotly_chart(figure, key="resemblance", config=picture(f"{table.key}-{what}"))
@@ -259,7 +259,7 @@ def rotary(run: Run, similarity: np.ndarray) -> None:
     st.subheader("Rotary positions")
     st.markdown(
         f"This model adds no position vectors. It turns each pair of numbers of every query and key by an angle that "
-        f"grows with the position: {d_head // 2} pairs a head, the fastest by one radian a character, the slowest by "
+        f"grows with the position: {d_head // 2:,} pairs a head, the fastest by one radian a character, the slowest by "
         f"{10_000 ** (-(d_head - 2) / d_head):.4f}. What is left of a match between a query and a key then depends on "
         "their distance alone: below, for a query and a key with all numbers alike, the mean of cos(distance × rate)."
     )
@@ -280,7 +280,7 @@ def page() -> None:
     try:
         model, tokenizer = cached.model(run, step)
     except (BardlabError, OSError) as error:
-        st.error(f"{error}. Choose another run, or other weights, above.", icon=":material/folder_off:")
+        tell.error(f"{error}. Choose another run, or other weights, above.", icon=":material/folder_off:")
         return
     price_tag(run, step)
     found = {table.key: table for table in tables(model)}
@@ -292,7 +292,7 @@ def page() -> None:
         rotary(run, position_similarity(model))
     else:
         table = found[chosen]
-        st.caption(f"{table.about} {len(table.vectors)} vectors of {table.vectors.shape[1]} numbers.")
+        tell.caption(f"{table.about} {len(table.vectors)} vectors of {table.vectors.shape[1]} numbers.")
         the_map(run, table, tokenizer.chars)
         who_resembles_whom(table, tokenizer.chars)
     if model.position_scheme == "order":

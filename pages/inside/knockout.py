@@ -6,12 +6,14 @@ from core import runs
 from core.inspect.parts import rungs
 from core.runs import Run
 from core.stages import STAGES
-from pages.ui import state
+from pages.ui import state, tell
+from pages.ui.address import number_from_url
 from pages.ui.knock_view import knock_view
 from pages.ui.looking import named
 from pages.ui.page_table import rung_page
 from pages.ui.patch_view import patch_view
 from pages.ui.run_picker import run_picker
+from pages.ui.words import plain
 
 NEWEST = -1  # among the steps of snapshots: the newest weights
 TOOLS = ("knock-out", "patching")
@@ -24,7 +26,7 @@ def choose() -> Run | None:
     asked = everything.get(st.query_params.get(state.RUN, ""))
     if asked is not None and asked.slug not in fits:
         names = ", ".join(STAGES[key].title for key in rungs())
-        st.info(
+        tell.info(
             f"{asked.name} is a {STAGES[asked.stage].title}: one table, no parts to switch off. With parts: {names}.",
             icon=":material/toggle_off:",
         )
@@ -52,7 +54,7 @@ def links(fits: dict[str, Run]) -> None:
     for slug, run in list(fits.items())[:5]:
         st.page_link(
             "inside/knockout.py",
-            label=named(run),
+            label=plain(named(run)),
             query_params={state.RUN: slug},
             icon=":material/arrow_forward:",
         )
@@ -63,8 +65,7 @@ def links(fits: dict[str, Run]) -> None:
 def choose_step(run: Run) -> int | None:
     """Draw the choice of weights. Returns the step of a snapshot, None for the newest weights."""
     kept = runs.snapshot_steps(run.path)
-    asked = st.query_params.get("step", "")
-    at = int(asked) if asked.isdecimal() and len(asked) < 10 else NEWEST
+    at = NEWEST if (asked := number_from_url("step")) is None else asked
     if at not in (NEWEST, *kept):
         st.warning(f"The weights of step {at:,} are not kept; these are the newest.", icon=":material/history:")
         at = NEWEST

@@ -9,9 +9,11 @@ import streamlit as st
 from core.inspect.lens import has_stream, next_logits
 from core.runs import Run
 from pages.ui import cached, looking, predictions, state
+from pages.ui.address import number_from_url
 from pages.ui.charts import contributions, visible
 from pages.ui.components.lens_grid import lens_grid
 from pages.ui.components.next_character import Branch, next_character
+from pages.ui.words import plain
 
 DEFAULT = "ROMEO:\nBut, soft! what light through yonder window b"
 LONGEST = 2000
@@ -55,7 +57,8 @@ def reach_note(run: Run, model: Any, text: str) -> None:
     """Say which part of a prompt longer than the context the prediction can see."""
     if len(text) > model.context:
         seen = looking.inline("".join(visible(c) for c in text[-model.context :][:16]) + "…")
-        st.caption(f"{run.name} sees the last {model.context} of these {len(text)} characters, from {seen} on.")
+        here = f"the last {model.context:,} of these {len(text)} characters"
+        st.caption(f"{plain(run.name)} sees {here}, from {seen} on.")
 
 
 def act(done: dict[str, Any]) -> None:
@@ -109,16 +112,16 @@ def chosen_cell(row: int, position: int) -> None:
 
 
 def _number(name: str, default: int) -> int:
-    asked = st.query_params.get(name, "")
-    return int(asked) if asked.isdigit() else default
+    asked = number_from_url(name)
+    return default if asked is None else asked
 
 
 def lens_view(run: Run, step: int | None, model: Any, tokenizer: Any, text: str) -> None:
     """The lens, and below it the parts of the prediction at the chosen position."""
     if not has_stream(model):
         st.info(
-            f"A {run.stage} has no residual stream: each of its layers replaces what came before, so there is nothing "
-            "to read in between. The runs of these rungs have one:",
+            f"A {plain(run.stage)} has no residual stream: each of its layers replaces what came before, so there is "
+            "nothing to read in between. The runs of these rungs have one:",
             icon=":material/layers_clear:",
         )
         looking.link_rungs_with_a_stream()
@@ -129,7 +132,7 @@ def lens_view(run: Run, step: int | None, model: Any, tokenizer: Any, text: str)
     st.caption(
         "What the model would say if it stopped after each layer: the residual stream, read with the model's own last "
         "step. The top row is the prediction itself. Early layers were not trained to be read, so take them as hints."
-        + (f" Shown are the last {shown} of {len(text)} characters." if first else "")
+        + (f" Shown are the last {shown:,} of {len(text)} characters." if first else "")
     )
     found = predictions.lens_of(run, step, text, shown)
     asked = (_number("row", len(found.rows) - 1), _number("position", len(text)) - 1)
@@ -149,7 +152,7 @@ def parts_view(run: Run, step: int | None, tokenizer: Any, text: str, position: 
     values, characters = found.centred, tokenizer.chars
     order = np.argsort(-found.logits, kind="stable")
     st.subheader("Who says so")
-    here = f"character {position + 1}, {looking.inline(visible(text[position]))}"
+    here = f"character {position + 1:,}, {looking.inline(visible(text[position]))}"
     st.markdown(
         f"The prediction after {here}, as a sum: every head and every feed-forward layer wrote "
         "into the residual stream, and each one's writing goes straight to the logits."
@@ -195,7 +198,7 @@ def parts_view(run: Run, step: int | None, tokenizer: Any, text: str, position: 
     )
     shift = found.logits[target] - found.logits.mean()
     st.caption(
-        f"The column To {names[target]} adds up to {values[:, target].sum():+.4f}: its logit "
+        f"The column To {plain(names[target])} adds up to {values[:, target].sum():+.4f}: its logit "
         f"{found.logits[target]:.4f} less the mean of all logits {found.logits.mean():.4f} is {shift:+.4f}."
     )
     figure = contributions(values[:, order], found.parts, [characters[i] for i in order])

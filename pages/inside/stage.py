@@ -9,7 +9,7 @@ from core.errors import BardlabError
 from core.runs import Run
 from core.sampling import SamplingConfig
 from core.stages import STAGES
-from pages.ui import looking, predictions, state, words
+from pages.ui import looking, predictions, state, tell, words
 from pages.ui.cached import corpus
 from pages.ui.components.stage import Column, stage
 from pages.ui.page_table import link_to_first_rung
@@ -80,7 +80,7 @@ def settings() -> SamplingConfig:
 
 def column(run: Run, prompt: str, config: SamplingConfig) -> Column:
     """One model's text, and what the model is worth."""
-    with st.spinner(f"{run.name} writes"):
+    with st.spinner(f"{words.plain(run.name)} writes"):
         written = predictions.continued(run, prompt, config)
     loss = looking.val_loss(run)
     known = loss is not None and math.isfinite(loss)
@@ -119,7 +119,7 @@ for run in chosen if prompt else []:
     try:
         columns.append(column(run, prompt, config))
     except BardlabError as error:  # one that cannot write leaves the others alone
-        st.warning(f"{run.name}: {error}", icon=":material/broken_image:")
+        tell.warning(f"{run.name}: {error}", icon=":material/broken_image:")
 if columns:
     stage(prompt, columns, key="stage")
     st.caption(

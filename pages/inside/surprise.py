@@ -9,7 +9,7 @@ from core.corpus import Corpus
 from core.errors import BardlabError
 from core.runs import Run
 from core.stages import STAGES
-from pages.ui import cached, looking, predictions, state, words
+from pages.ui import cached, looking, predictions, state, tell, words
 from pages.ui.components.passage import passage
 
 LONGEST = 2000
@@ -103,7 +103,7 @@ for each in sorted([run, *compared], key=looking.ladder_order):
     try:
         read[each.slug] = (each, predictions.surprise_of(each, text))
     except BardlabError as error:  # one that cannot be read leaves the others alone
-        st.warning(str(error), icon=":material/broken_image:")
+        tell.warning(str(error), icon=":material/broken_image:")
 if not read:
     st.stop()
 st.caption(
@@ -152,7 +152,7 @@ st.dataframe(
 )
 windows = sorted({found.window for _, found in read.values()})
 st.caption(
-    f"{len(text) - 1} characters are predicted; the first is given. As in every evaluation here the passage is read in "
-    f"consecutive windows (of {' or '.join(map(str, windows))} characters), each without memory of the one before: a "
-    "dotted line marks where a window begins, and the first characters after it cost more."
+    f"{len(text) - 1:,} characters are predicted; the first is given. As in every evaluation here the passage is read "
+    f"in consecutive windows (of {' or '.join(f'{w:,}' for w in windows)} characters), each without memory of the one "
+    "before: a dotted line marks where a window begins, and the first characters after it cost more."
 )

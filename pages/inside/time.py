@@ -12,12 +12,14 @@ from core.inspect.history import Answer, Portrait, careers, film_csv, milestones
 from core.metrics import TRAIN_LOSS, VAL_LOSS
 from core.runs import Run
 from core.stages import STAGES
-from pages.ui import cached, state
+from pages.ui import cached, state, tell
+from pages.ui.address import number_from_url
 from pages.ui.components.time_machine import Film, Frame, film_id, time_machine
 from pages.ui.inside import inside_links
 from pages.ui.looking import choose_run
 from pages.ui.page_table import rung_page
 from pages.ui.prompt import Prompt, prompt_box
+from pages.ui.words import plain
 
 BOARD = 64  # characters of the prompt whose attention travels with every snapshot
 
@@ -36,7 +38,7 @@ def snapshots(run: Run, prompt: Prompt) -> tuple[list[Portrait], list[Answer]]:
             continue
         portraits.append(portrait)
         answers.append(answer)
-        progress.progress((done + 1) / len(steps), f"Looking at snapshot {done + 1} of {len(steps)}")
+        progress.progress((done + 1) / len(steps), f"Looking at snapshot {done + 1:,} of {len(steps)}")
     progress.empty()
     if lost:
         named = ", ".join(f"{step:,}" for step in lost[:6]) + (" and more" if len(lost) > 6 else "")
@@ -89,7 +91,7 @@ def machine(slug: str) -> None:
         kept = runs.snapshot_steps(run.path)
         model, tokenizer = cached.model(run, kept[-1] if kept else None)
     except (BardlabError, OSError) as error:
-        st.error(f"{error}. Choose another run above.", icon=":material/folder_off:")
+        tell.error(f"{error}. Choose another run above.", icon=":material/folder_off:")
         return
     prompt = prompt_box(tokenizer, model.context)
     if prompt is None:
@@ -100,9 +102,8 @@ def machine(slug: str) -> None:
         return
     if len(portraits) == 1:
         st.caption("This run kept a single snapshot: there is nothing to move. More: raise `train.snapshots`.")
-    asked = st.query_params.get("step", "")
     steps = [portrait.step for portrait in portraits]
-    start = int(asked) if asked.isdecimal() else None
+    start = number_from_url("step")
     shown = film(run, prompt, portraits, answers)
     time_machine(shown, live=run.state.active, start=start, key="time-machine")
     if start is not None and start not in steps:
@@ -144,8 +145,8 @@ elif run.state.active:
     waiting(run.slug)
 else:
     st.info(
-        f"{run.name} kept no snapshots (`train.snapshots` is {run.need().train.snapshots}). Train it again with "
-        "`train.snapshots` at 20, under More settings, to look back through it here.",
+        f"{plain(run.name)} kept no snapshots (`train.snapshots` is {run.need().train.snapshots:d}). Train it "
+        "again with `train.snapshots` at 20, under More settings, to look back through it here.",
         icon=":material/history_toggle_off:",
     )
     st.page_link(rung_page(run.stage), label=f"{STAGES[run.stage].title}: train one", icon=":material/play_arrow:")

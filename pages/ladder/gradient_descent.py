@@ -7,7 +7,7 @@ import streamlit as st
 from core.errors import BardlabError
 from core.inspect.computation_graph import trace
 from core.inspect.descents import fitted, heights, lowest, walk
-from core.inspect.expression import evaluate, names
+from core.inspect.expression import LONGEST, evaluate, names
 from core.models.autograd import Value
 from core.models.descent import OPTIMIZERS, SURFACES
 from core.models.net import TASKS
@@ -53,6 +53,7 @@ def graph() -> None:
         "Expression",
         EXPRESSION,
         key="expression",
+        max_chars=LONGEST,
         bind="query-params",
         help="Arithmetic with numbers and names, and tanh, relu, exp, log. Each name gets a value below.",
     )
@@ -61,7 +62,12 @@ def graph() -> None:
         with st.container(horizontal=True):
             values = {
                 name: st.number_input(
-                    name, value=VALUES.get(name, 1.0), step=0.5, key=f"value.{name}", width=110, help="Its value."
+                    words.plain(name),
+                    value=VALUES.get(name, 1.0),
+                    step=0.5,
+                    key=f"value.{name}",
+                    width=110,
+                    help="Its value.",
                 )
                 for name in found[:8]
             }
@@ -141,7 +147,8 @@ def race() -> None:
         st.rerun(scope="fragment")
     if lost := [walker.label for walker in walkers if walker.end]:
         st.markdown(
-            f"**{', '.join(lost)}** left the map: at a rate of {rate:g} each step overshoots by more than it gains."
+            f"**{words.plain(', '.join(lost))}** left the map: at a rate of {rate:g} each step overshoots by more than "
+            "it gains."
         )
 
 
@@ -183,7 +190,7 @@ def net() -> None:
         labels=("input", "answer") if flat else ("first input", "second input"),
     )
     st.caption(
-        f"{found.parameters} parameters, each a value like those above; every step runs the whole graph forward and "
+        f"{found.parameters:,} parameters, each a value like those above; every step runs the whole graph forward and "
         "backward, and the optimiser moves them all at once. The big models do just this, with tensors for scalars."
     )
 
@@ -204,8 +211,8 @@ for number, (column, (title, look_for, surface, rate, chosen)) in enumerate(
     zip(st.columns(3), EXPERIMENTS, strict=True)
 ):
     with column.container(border=True, height="stretch"):
-        st.markdown(f"**{title}**")
-        st.caption(look_for)
+        st.markdown(f"**{words.plain(title)}**")
+        st.caption(words.plain(look_for))
         st.button(
             "Set the controls",
             key=f"try.{number}",

@@ -37,13 +37,13 @@ def _what_this_is(corpus: Corpus) -> None:
     st.markdown(
         f"A language model reads some text and says how likely each character is to come next. This course builds "
         f"{len(STAGES)} of them, each with one new idea, from a table of pairs up to the Transformer. All learn from "
-        f"the same plays of Shakespeare ({len(corpus.text):,} characters, {size} different ones), and all are judged "
+        f"the same plays of Shakespeare ({len(corpus.text):,} characters, {size:,} different ones), and all are judged "
         "by one number: the **loss** on the last tenth of the text, which none of them has seen."
     )
     st.markdown(
         f"The loss is the surprise at the character that really came, in nats, on average. Guessing evenly costs "
-        f"ln {size} = {math.log(size):.2f}; e^loss says among how many equally likely characters the model still has "
-        f"to choose: {size} when it knows nothing, and fewer the better it knows the text. **Pick a rung, press "
+        f"ln {size:,} = {math.log(size):.2f}; e^loss says among how many equally likely characters the model still has "
+        f"to choose: {size:,} when it knows nothing, and fewer the better it knows the text. **Pick a rung, press "
         "Train, and watch the number fall.**"
     )
 
@@ -85,7 +85,7 @@ def _counted(stage: Stage, standing: Standing | None, corpus: Corpus) -> None:
             elif known:
                 counted = min(known.values(), key=lambda each: each.loss)
                 _metrics(counted.loss, counted.numbers)
-                st.caption(f"Order {counted.order}, counted here in {words.duration(counted.seconds)}; no training.")
+                st.caption(f"Order {counted.order:d}, counted here in {words.duration(counted.seconds)}; no training.")
             else:
                 st.caption("Being counted for the chart below.")
 
@@ -105,7 +105,7 @@ def _figures(standing: Standing) -> None:
         source = f"the run that ships with Bardlab, {where}"
     else:
         source = f"your run **{words.plain(run.name)}**, {where}" + (", still training" if run.state.active else "")
-    st.caption(f"{standing.title}: {source}.")
+    st.caption(f"{words.plain(standing.title)}: {source}.")
     if line := standing.line():
         st.code(line, language=None, wrap_lines=True)
 
@@ -137,7 +137,7 @@ def _chart(name: str) -> None:
     published = landmarks.published(corpus)
     marks = [*cached.computed_landmarks(corpus.sha256, corpus.name), *published]
     st.plotly_chart(loss_ladder(steps, [(m.label, m.value) for m in marks]), key="ladder")
-    missing = f" Order {max(known) + 1} is being counted." if len(known) < len(ORDERS) else ""
+    missing = f" Order {max(known) + 1:d} is being counted." if len(known) < len(ORDERS) else ""
     st.caption(
         "Lower is better. The n-grams are counted on the spot, order by order, and so are the dashed lines of what "
         f"needs no training.{missing}"

@@ -92,7 +92,7 @@ def _widget(stage: str, group: str, field: FieldInfo, base: Settings) -> Any:
     if field.choices:
         return st.segmented_control(label, list(field.choices), required=True, **common)
     if field.kind == "text":
-        shown = st.text_input(label, **common)
+        shown = st.text_input(label, max_chars=field.longest, **common)
         return shown if shown else value
     if field.ticks:
         options = sorted({*field.ticks, value})

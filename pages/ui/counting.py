@@ -37,11 +37,11 @@ def _by_order(name: str) -> None:
         st.rerun()  # draw the page once more, now without the clock
     best = min(known.values(), key=lambda each: each.loss)
     if len(known) < len(ORDERS):
-        st.caption(f"Counting order {max(known) + 1} of {ORDERS[-1]} ...")
+        st.caption(f"Counting order {max(known) + 1:d} of {ORDERS[-1]} ...")
     else:
         st.caption(
             f"Every order counted here on the whole training text and measured on the whole validation text. Longer "
-            f"pieces help until order {best.order} ({best.loss:.3f} nats); beyond it most contexts of the validation "
+            f"pieces help until order {best.order:d} ({best.loss:.3f} nats); beyond it most contexts of the validation "
             f"text were never seen, and the shorter orders must answer anyway. Meanwhile the table grows: order "
             f"{ORDERS[-1]} holds {known[ORDERS[-1]].numbers:,} numbers."
         )

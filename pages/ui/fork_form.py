@@ -64,8 +64,8 @@ def fork_form(slug: str) -> None:
     ):
         try:
             made = sweeps.start(plans)
-        except BardlabError as error:
-            st.error(words.plain(str(error)), icon=":material/error:")
+        except state.PROBLEMS as error:
+            st.error(words.plain(state.told(error)), icon=":material/error:")
             return
         state.say_next(f"Queued {len(made)} runs made from {run.name}")
         shown = [slug, *(each.slug for each in made)]

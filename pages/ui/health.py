@@ -16,7 +16,7 @@ from core.metrics import CHARACTERS, SECONDS
 from core.monitor import GRAD_NORM, UPDATE_RATIO
 from core.runs import Run
 from core.twins import twins_of
-from pages.ui import cached
+from pages.ui import cached, words
 from pages.ui.charts import SEQUENTIAL, colours
 from pages.ui.components.curves import Curve, Landmark, curves
 
@@ -46,7 +46,7 @@ def layers(run: Run) -> None:
         st.caption("This rung has no hidden layer.")
         return
     start = _health(run.slug, 0, _version(run, 0)) if steps[:1] == [0] and step else None
-    st.markdown(f"**{verdict(found, start)}**")
+    st.markdown(f"**{words.plain(verdict(found, start))}**")
     st.caption(
         f"Measured on {POSITIONS:,} characters of the validation text, without dropout. Every line is the distribution "
         "of one layer: left what its units give, right the gradient of the loss with respect to it."
@@ -167,7 +167,7 @@ def _updates(slug: str) -> None:
     st.subheader("How far each step moves the weights")
     shown = [tags[i] for i in _spread(len(tags), 8)]
     latest = {tag: float(read.curve(tag)[1][-1]) for tag in tags}
-    st.markdown(f"**{_pace(latest)}**")
+    st.markdown(f"**{words.plain(_pace(latest))}**")
     rest = f" {len(shown)} of {len(tags)} matrices are drawn." if len(shown) < len(tags) else ""
     st.caption(
         "log10 of ‖update‖ / ‖weights‖ of single steps, measured while training. Around -3 every step changes a "
@@ -222,7 +222,10 @@ def _gradients(slug: str, setting: str | None) -> None:
         return
     st.subheader("The gradient on its way down")
     if setting and not beside:
-        st.caption(f"Train its twin, alike but for {setting}, and both stand here side by side on one colour scale.")
+        st.caption(
+            f"Train its twin, alike but for {words.plain(setting)}, and both stand here side by side on one colour "
+            "scale."
+        )
     else:
         st.caption(
             "Norm of each layer's gradient at single steps of training; logarithmic, one scale for all panels, blank "

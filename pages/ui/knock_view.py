@@ -7,16 +7,18 @@ import pandas as pd
 import streamlit as st
 
 from core import checkpoints, runs
+from core.config import LONGEST_TEXT
 from core.inspect import prices
 from core.inspect.ablation import METHODS, Bench, Effect, Method, redundancy
 from core.inspect.prices import PriceList
 from core.models.answers import Part
 from core.runs import Run
 from core.sampling import SamplingConfig
-from pages.ui import cached
+from pages.ui import cached, tell
 from pages.ui.charts import SAVED, changes, tint, visible
 from pages.ui.components.cell_grid import Cell, cell_grid
 from pages.ui.components.marked_text import marked_text
+from pages.ui.words import plain
 
 OFF = "off"
 """The URL's query parameter that holds what is switched off, such as `0.2,1.mlp`."""
@@ -65,7 +67,7 @@ def knock_view(run: Run, step: int | None) -> None:
     data = bench.data.inputs
     st.caption(
         "**Click a cell to switch it off.** Its number is how much the loss rises, in nats a character, when that part "
-        f"alone is off, measured on {data.shape[0]} windows of {data.shape[1]} characters spread evenly over the "
+        f"alone is off, measured on {data.shape[0]:,} windows of {data.shape[1]:,} characters spread evenly over the "
         f"validation split; the loss there is {bench.loss:.4f}. Orange: the part is of use, purple: it does harm; "
         "stronger with the logarithm. Changes within two standard errors stay uncoloured."
     )
@@ -90,7 +92,7 @@ def _off(slug: str, board: Sequence[Part]) -> tuple[str, ...]:
     there = tuple(part.key for part in board if part.key in wanted)
     if lacking := sorted(wanted - set(there)):
         named = ", ".join("".join(visible(c) for c in key[:12]) for key in lacking[:5])
-        st.warning(f"This model has no part “{named}”; it is left out.", icon=":material/toggle_off:")
+        tell.warning(f"This model has no part “{named}”; it is left out.", icon=":material/toggle_off:")
     _remember(slug, there)
     return there
 
@@ -192,12 +194,12 @@ def _ranking(run: Run, step: int | None, method: Method, off: tuple[str, ...], j
             help="Switches everything on again.",
         )
         if job:
-            seen = f", from {job.prices.windows} of {job.prices.of} windows so far" if job.prices else ""
+            seen = f", from {job.prices.windows:,} of {job.prices.of:,} windows so far" if job.prices else ""
             st.progress(min(1.0, job.share), f"Ranking: {job.share:.0%}{seen}")
         elif (last := prices.under_way(run, step, method)) and last.error:
-            st.markdown(f":red[{last.error}]")
+            st.markdown(f":red[{plain(str(last.error))}]")
         elif listed and not listed.whole:
-            st.markdown(f"Cancelled: prices from {listed.windows} of {listed.of} windows. Rank all measures all.")
+            st.markdown(f"Cancelled: prices from {listed.windows:,} of {listed.of:,} windows. Rank all measures all.")
         elif not listed and runs.knockouts_path(run.path, step, method).exists():
             st.markdown("The prices on file are those of other weights. Rank all measures these.")
 
@@ -212,7 +214,7 @@ def _consequence(
     if not off:
         return
     st.subheader("Switched off")
-    st.markdown(", ".join(titles[key] for key in off))
+    st.markdown(plain(", ".join(titles[key] for key in off)))
     found = _effect(bench, where, off, method)
     with st.container(horizontal=True, gap="medium"):
         st.metric(
@@ -265,6 +267,7 @@ def _texts(
         "Prompt",
         "ROMEO:",
         key="knockout.prompt",
+        max_chars=LONGEST_TEXT,
         persist_state="session",
         help="Both texts go on from here, on a new line.",
     )
@@ -283,7 +286,7 @@ def _texts(
         st.info("The prompt is empty. Give at least one character.", icon=":material/keyboard_return:")
         return
     if unknown := tokenizer.unknown(asked):
-        st.warning(
+        tell.warning(
             f"This model has never seen {' '.join(visible(c) for c in unknown[:20])}. Leave such characters out.",
             icon=":material/spellcheck:",
         )
@@ -294,13 +297,13 @@ def _texts(
     columns = st.columns(2, gap="medium")
     for column, title, written in zip(columns, ("Everything on", "Without"), both, strict=True):
         with column:
-            st.caption(title)
+            st.caption(plain(title))
             marks = [False] * len(asked) + [not s and title == "Without" for s in same]
             marked_text(asked + written, marks, faint=len(asked), label=title, key=f"knockout.text.{title}")
     first = same.index(False) + 1 if False in same else None
     st.caption(
-        f"Marked: characters that differ from the other text at the same place, {same.count(False)} of {len(same)}; "
-        f"the first is number {first}."
+        f"Marked: characters that differ from the other text at the same place, {same.count(False):,} of {len(same)}; "
+        f"the first is number {first:,}."
         if first
         else f"All {len(same)} characters are the same."
     )

@@ -12,7 +12,7 @@ from core.errors import BardlabError
 from core.meters import Meters
 from core.metrics import CHARACTERS, SECONDS, TRAIN_LOSS, VAL_LOSS
 from core.runs import Run, State
-from pages.ui import cached, state, words
+from pages.ui import cached, state, tell, words
 from pages.ui.components.curves import Curve, Landmark, Mark, curves
 from pages.ui.components.sample_strip import sample_strip
 from pages.ui.queue import queue_panel
@@ -34,7 +34,7 @@ def state_badge(run: Run) -> str:
     """A coloured word for a run's state, as Markdown."""
     if run.damage:
         return ":red-badge[damaged]"
-    return f":{COLOURS[run.state]}-badge[{run.state}]"
+    return f":{COLOURS[run.state]}-badge[{words.plain(str(run.state))}]"
 
 
 def pick_run(stage: str) -> Run | None:
@@ -59,7 +59,7 @@ def live_run(slug: str) -> None:
     try:
         run = jobs.look_after(runs.find(slug))
     except BardlabError as error:
-        st.info(str(error), icon=":material/info:")
+        tell.info(str(error), icon=":material/info:")
         return
     if run.damage:
         st.error(
@@ -126,9 +126,9 @@ def loss_curves(run: Run) -> list[Curve]:
 def _remarks(run: Run) -> None:
     """The latest that the worker noticed, and what is wrong with the files of the curves."""
     if flaw := curve_damage(run):
-        st.error(f"The curves are damaged: {flaw}. The weights are not affected.", icon=":material/broken_image:")
+        tell.error(f"The curves are damaged: {flaw}. The weights are not affected.", icon=":material/broken_image:")
     if told := alerts.alerts(run.path):
-        more = f" (and {len(told) - 1} earlier, as flags on the chart)" if len(told) > 1 else ""
+        more = f" (and {len(told) - 1:,} earlier, as flags on the chart)" if len(told) > 1 else ""
         st.caption(f":material/flag: Step {told[-1].step:,}: {words.plain(told[-1].text)}{more}")
 
 
@@ -301,14 +301,14 @@ def details(run: Run) -> None:
         left.json({"model": config.model, "train": config.train.model_dump(), "versions": config.versions}, expanded=1)
         right.caption("The end of the worker's log")
         right.code(runs.log_tail(run.path, 1500) or "nothing yet", language=None)
-        st.caption(f"Folder: `{run.path}`")
+        st.caption(f"Folder: {words.inline(str(run.path))}")
 
 
 def _do(action: Callable[[Run], object], slug: str) -> None:
     try:
         action(runs.find(slug))
-    except BardlabError as error:
-        state.say_error(str(error))
+    except state.PROBLEMS as error:
+        state.say_error(error)
 
 
 def _change(slug: str) -> None:
@@ -320,5 +320,5 @@ def _resume(slug: str) -> None:
         jobs.start(runs.find(slug))
         with contextlib.suppress(KeyError):
             st.session_state.pop("watching")
-    except BardlabError as error:
-        state.say_error(str(error))
+    except state.PROBLEMS as error:
+        state.say_error(error)

@@ -1,21 +1,23 @@
 """What the pages that look inside share: the run, its price tag, and a text, each with its place in the URL."""
 
 import math
-import re
 from collections.abc import Sequence
 
 import streamlit as st
 
 from core import runs
+from core.config import LONGEST_TEXT
 from core.corpus import CharTokenizer
 from core.inspect.lens import rungs_with_a_stream
 from core.metrics import VAL_LOSS
 from core.runs import Run
 from core.stages import STAGES
-from pages.ui import cached, state, words
+from pages.ui import cached, state, tell, words
+from pages.ui.address import number_from_url
 from pages.ui.charts import visible
 from pages.ui.page_table import link_to_first_rung, rung_page
 from pages.ui.run_picker import run_picker
+from pages.ui.words import inline
 
 NEWEST = -1
 WITH = "with"
@@ -61,9 +63,9 @@ def _explain_unusable(usable: dict[str, Run]) -> None:
     if found is None:
         return
     if found.damage:
-        st.warning(f"{found.name} is damaged: {found.damage}.", icon=":material/broken_image:")
+        tell.warning(f"{found.name} is damaged: {found.damage}.", icon=":material/broken_image:")
     else:
-        st.warning(
+        tell.warning(
             f"{found.name} has no weights yet; they come with its first evaluation.", icon=":material/hourglass:"
         )
     del st.query_params[state.RUN]
@@ -110,10 +112,12 @@ def choose_weights(run: Run) -> int | None:
     steps = runs.snapshot_steps(run.path)
     asked = st.query_params.get("step")
     key = f"weights.{run.slug}"
-    if asked and asked.isdigit() and int(asked) in steps:
-        st.session_state[key] = int(asked)
+    if (at := number_from_url("step")) in steps:
+        st.session_state[key] = at
     elif asked:
-        st.warning(f"{run.name} has no snapshot of step {asked}; this is the newest.", icon=":material/search_off:")
+        tell.warning(
+            f"{run.name} has no snapshot of step {asked[:20]}; this is the newest.", icon=":material/search_off:"
+        )
         del st.query_params["step"]
     if st.session_state.get(key) not in steps:
         st.session_state[key] = NEWEST
@@ -136,8 +140,8 @@ def into_url(name: str, value: object, default: object = None) -> None:
     """Keep a choice in the URL; the default is left unsaid."""
     if value is None or value == default:
         st.query_params.pop(name, None)
-    elif st.query_params.get(name) != str(value):
-        st.query_params[name] = str(value)
+    elif st.query_params.get(name) != (text := str(value)[:LONGEST_TEXT]):
+        st.query_params[name] = text
 
 
 def choose_view(options: dict[str, str], help: str) -> str:
@@ -189,12 +193,6 @@ def price_tag(run: Run, step: int | None = None) -> None:
             help="e^loss: as unsure as an even choice among this many characters.",
         )
         st.metric("Parameters", f"{run.status.parameters or 0:,}", help="Trained numbers.")
-
-
-def inline(text: str) -> str:
-    """Any text as it is, for a line of Markdown: signs of Markdown and HTML in it mean nothing."""
-    fence = "`" * (1 + max((len(run) for run in re.findall("`+", text)), default=0))
-    return f"{fence} {text} {fence}"
 
 
 def known_text(text: str, tokenizer: CharTokenizer, key: str) -> str:

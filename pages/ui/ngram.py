@@ -8,7 +8,9 @@ import streamlit as st
 
 from core.corpus import Corpus
 from core.inspect.ngram import Level, Reading, reading, table_after
+from pages.ui import tell
 from pages.ui.charts import bars, graded_colours, table_heatmaps, visible
+from pages.ui.words import inline, plain
 
 SHOWN = 20
 AFTER = "after"
@@ -31,10 +33,10 @@ def backing_off(model: Any, corpus: Corpus) -> None:
         bind="query-params",
         max_chars=200,
         live=True,
-        help=f"Any text; this model looks at its last {order - 1} characters.",
+        help=f"Any text; this model looks at its last {order - 1:d} characters.",
     )
     if lacking := tokenizer.unknown(typed):
-        st.error(
+        tell.error(
             f"The text has never had {', '.join(repr(c) for c in lacking[:5])}; leave it out.", icon=":material/error:"
         )
         return
@@ -78,15 +80,15 @@ def backing_off(model: Any, corpus: Corpus) -> None:
 def _in_words(found: Reading, corpus: Corpus) -> str:
     first, *shorter = found.levels
     top = corpus.tokenizer.chars[int(np.argmax(found.probs))]
-    where = f"`{spelled(corpus.tokenizer.decode(first.context))}`" if first.context else "nothing"
-    words = f"After {where} comes `{visible(top)}` with probability {found.probs.max():.3f}. "
+    where = inline(spelled(corpus.tokenizer.decode(first.context))) if first.context else "nothing"
+    words = f"After {where} comes {inline(visible(top))} with probability {found.probs.max():.3f}. "
     if not first.followers:
         return words + "The training text never has this context: the shorter orders answer in its place."
     if not shorter:
         return words + "Only the frequencies of single characters are left to go by."
     return words + (
-        f"Order {first.order} supplies {first.weight:.1%} of all probability, from {first.followers} different "
-        f"followers; {first.left_over:.1%} goes on to order {shorter[0].order}, and so forth."
+        f"Order {first.order:d} supplies {first.weight:.1%} of all probability, from {first.followers:,} different "
+        f"followers; {first.left_over:.1%} goes on to order {shorter[0].order:d}, and so forth."
     )
 
 
@@ -115,8 +117,9 @@ def map_after(model: Any, corpus: Corpus) -> None:
         return
     prefix = typed[: len(typed) - 1][-(order - 2) :]
     st.markdown(
-        f"**The same map as the bigram's, but behind “{spelled(prefix)}”**: each row is “{spelled(prefix)}” and one "
-        "more character. Take characters away above, and it turns back into the bigram's."
+        f"**The same map as the bigram's, but behind “{plain(spelled(prefix))}”**: each row is "
+        f"“{plain(spelled(prefix))}” and one more character. Take characters away above, and it turns back into "
+        "the bigram's."
     )
     probs = table_after(model, tokenizer.encode(prefix))
     shown = st.segmented_control(

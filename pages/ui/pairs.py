@@ -36,7 +36,7 @@ def _counted_and_learned(run: Run, corpus: Corpus) -> None:
     pairs, distinct = landmarks.unseen_pairs(corpus)
     st.subheader("Counted and learned, side by side")
     st.caption(
-        f"{pairs} neighbours in the validation text ({distinct} different pairs) never occur in the training text. "
+        f"{pairs:,} neighbours in the validation text ({distinct:,} different pairs) never occur in the training text. "
         "Counting without smoothing gives them no probability, and the validation loss becomes infinite; adding one to "
         "every count keeps it finite. Gradient descent never quite reaches zero, so its loss is finite too."
     )

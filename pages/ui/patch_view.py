@@ -13,9 +13,11 @@ from core.errors import BardlabError
 from core.inspect import patching
 from core.inspect.patching import Reading, Site
 from core.runs import Run
-from pages.ui import cached
+from pages.ui import cached, tell
+from pages.ui.address import whole_number
 from pages.ui.charts import SAVED, bars, heat, tint, visible
 from pages.ui.components.cell_grid import Cell, cell_grid
+from pages.ui.words import inline, plain
 
 THIS, OTHER = "JULIET:\nO Ro", "ROMEO:\nO Jul"
 AT = "at"
@@ -76,7 +78,7 @@ def patch_view(run: Run, step: int | None) -> None:
         mine, theirs = _reading(*where, ids), _reading(*where, others)
         usual = patching.answers(mine, theirs)
     except BardlabError as error:
-        st.info(f"{str(error)[0].upper()}{str(error)[1:]}.", icon=":material/swap_horiz:")
+        tell.info(f"{str(error)[0].upper()}{str(error)[1:]}.", icon=":material/swap_horiz:")
         return
     site, head = _site(kinds)
     pair = _pair(tokenizer, usual, a, b)
@@ -97,7 +99,7 @@ def _prompt(label: str, key: str, usual: str, help: str, tokenizer: CharTokenize
     """Return a prompt as the model reads it; None, with one line that says why, if there is nothing to read."""
     text = st.text_area(label, usual, key=key, bind="query-params", height=90, max_chars=2000, help=help)
     if unknown := tokenizer.unknown(text):
-        st.warning(
+        tell.warning(
             f"This model has never seen {' '.join(visible(c) for c in unknown[:20])}; read without.",
             icon=":material/spellcheck:",
         )
@@ -108,8 +110,8 @@ def _prompt(label: str, key: str, usual: str, help: str, tokenizer: CharTokenize
     longest = min(context, patching.LONGEST)
     if len(text) > longest:
         why = "what the model can look back on" if longest == context else "what is swept"
-        start = "".join(visible(c) for c in text[-longest:][:12]).replace("`", "ˋ")
-        st.caption(f"{len(text)} characters; shown are the last {longest}, {why}: from `{start}` on.")
+        start = "".join(visible(c) for c in text[-longest:][:12])
+        st.caption(f"{len(text)} characters; shown are the last {longest:,}, {why}: from {inline(start)} on.")
         text = text[-longest:]
     return text
 
@@ -149,13 +151,13 @@ def _pair(tokenizer: CharTokenizer, usual: tuple[int, int], a: str, b: str) -> t
     for column, label, at, verb in zip(st.columns(2, gap="medium"), texts, usual, helps, strict=True):
         options = list(range(tokenizer.size))
         chosen = column.selectbox(
-            label,
+            plain(label),
             options,
             index=at,
             format_func=lambda i: visible(tokenizer.chars[i]),
             key=f"patch.answer.{label}.{at}.{hash((a, b)) % 10**8}",
-            help=f"At first the character that {verb} most from this prompt's prediction to the other's. The effect is "
-            "the difference of the two characters' log-probabilities.",
+            help=f"At first the character that {plain(verb)} most from this prompt's prediction to the other's. The "
+            "effect is the difference of the two characters' log-probabilities.",
         )
         found.append(chosen)
     return found[0], found[1]
@@ -163,11 +165,10 @@ def _pair(tokenizer: CharTokenizer, usual: tuple[int, int], a: str, b: str) -> t
 
 def _at(share: NDArray[np.float64]) -> tuple[int, int]:
     """Return the layer and position patched: as the URL says, else where the effect is largest."""
-    words = st.query_params.get(AT, "").split(".")
-    if len(words) == 2 and all(w.isdecimal() and len(w) < 5 for w in words):
-        layer, position = int(words[0]), int(words[1])
-        if layer < share.shape[0] and position < share.shape[1]:
-            return layer, position
+    first, _, second = st.query_params.get(AT, "").partition(".")
+    layer, position = whole_number(first, 0, share.shape[0] - 1), whole_number(second, 0, share.shape[1] - 1)
+    if layer is not None and position is not None:
+        return layer, position
     if not np.isfinite(share).all():
         return 0, share.shape[1] - 1
     layer, position = np.unravel_index(int(np.abs(share).argmax()), share.shape)
@@ -200,8 +201,9 @@ def _effects(
         return
     st.caption(
         f"Each cell: {site.key} of that layer, at that position only, taken from the other prompt's run. The number is "
-        f"the share of the way that the prediction then moves from “{first}” to “{second}”: 0 as it was, 1 as for the "
-        "other prompt. Where the prompts differ, the other's character stands below. **Click a cell to look into it.**"
+        f"the share of the way that the prediction then moves from “{plain(first)}” to “{plain(second)}”: 0 as it was, "
+        "1 as for the other prompt. Where the prompts differ, the other's character stands below. **Click a cell "
+        "to look into it.**"
     )
 
     def pick(key: str) -> None:
@@ -263,14 +265,14 @@ def _lenses(
     left, right = st.columns(2, gap="medium")
     for column, title, text, lens in ((left, "This prompt", a, mine), (right, "The other", b, theirs)):
         with column:
-            st.markdown(f"**{title}**")
+            st.markdown(f"**{plain(title)}**")
             rows = [(name, [_said(tokenizer, p) for p in line]) for name, line in zip(_rows(lens), lens, strict=True)]
             named = [(name, [Cell(f"{name}.{i}", *cell) for i, cell in enumerate(cells)]) for name, cells in rows]
             cell_grid(title, [visible(c) for c in text], named, key=f"patch.lens.{title}")
     st.markdown("**This prompt, patched**")
     st.caption(
-        f"Underlined: what layer {layer} at position {position} can reach, the causal cone. Orange: how much of the "
-        "probability has moved there."
+        f"Underlined: what layer {layer:d} at position {position:,} can reach, the causal cone. Orange: how much of "
+        "the probability has moved there."
     )
     moved = np.abs(result - mine).sum(-1) / 2  # (1+L, T) total variation distance
     rows_shown: list[tuple[str, list[Cell | None]]] = []

@@ -4,11 +4,13 @@ from dataclasses import dataclass
 
 import streamlit as st
 
+from core.config import LONGEST_TEXT
 from core.corpus import CharTokenizer
-from pages.ui import state
+from pages.ui import state, tell
 from pages.ui.charts import visible
+from pages.ui.words import inline
 
-LONGEST = 4000
+LONGEST = LONGEST_TEXT
 USUAL = "ROMEO:\nI love thee well.\n\nJULIET:\nI love thee too.\n\nROMEO:\nI l"
 
 
@@ -47,7 +49,7 @@ def prompt_box(tokenizer: CharTokenizer, window: int) -> Prompt | None:
         )
         return None
     if unknown := tokenizer.unknown(typed):
-        st.warning(
+        tell.warning(
             f"This model has never seen {' '.join(visible(c) for c in unknown[:20])}.", icon=":material/spellcheck:"
         )
         if not st.checkbox("Leave them out", True, key="prompt.drop", help="Reads the prompt without them."):
@@ -60,7 +62,7 @@ def prompt_box(tokenizer: CharTokenizer, window: int) -> Prompt | None:
         start = "".join(visible(c) for c in typed[-window:][:20])
         st.caption(
             f"The prompt has {len(typed):,} characters; shown are its last {window:,}, what the model can look back "
-            f"on: from `{start.replace('`', 'ˋ')}` on."
+            f"on: from {inline(start)} on."
         )
         typed = typed[-window:]
     return Prompt(typed, tuple(tokenizer.encode(typed)))

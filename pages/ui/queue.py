@@ -5,7 +5,6 @@ from collections.abc import Callable
 import streamlit as st
 
 from core import devices, jobs, runs
-from core.errors import BardlabError
 from pages.ui import state, words
 
 
@@ -27,8 +26,8 @@ def queue_panel(key: str = "queue") -> int:
             place[kind] = place.get(kind, 0) + 1
             with st.container(horizontal=True, vertical_alignment="center", gap="small"):
                 _, behind, ahead = run.status.message.partition(", behind ")
-                told = f"{place[kind]}. **{words.plain(run.name)}** for the {words.device(kind)}"
-                st.markdown(told + behind + words.plain(ahead), width="stretch")
+                told = f"{place[kind]:d}. **{words.plain(run.name)}** for the {words.device(kind)}"
+                st.markdown(told + words.plain(behind + ahead), width="stretch")
                 first = place[kind] == 1
                 common = {"type": "tertiary", "disabled": first}
                 st.button(
@@ -72,5 +71,5 @@ def _up(run: runs.Run) -> None:
 def _do(action: Callable[[runs.Run], object], slug: str) -> None:
     try:
         action(runs.find(slug))
-    except BardlabError as error:
-        state.say_error(str(error))
+    except state.PROBLEMS as error:
+        state.say_error(error)

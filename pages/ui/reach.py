@@ -9,10 +9,11 @@ from core.errors import BardlabError
 from core.inspect.gates import gates
 from core.inspect.receptive import Field, measured_field
 from core.runs import Run
-from pages.ui import cached
+from pages.ui import cached, tell
 from pages.ui.charts import SEQUENTIAL, colours, visible
 from pages.ui.components.picture import picture
 from pages.ui.pictures import tree
+from pages.ui.words import plain
 
 SAMPLE = "First Citizen:\nBefore we proceed any further, hear me speak."
 LONGEST = 200
@@ -58,7 +59,7 @@ def receptive_field(run: Run) -> None:
         checked += " The table of three characters counts at the last of the three."
     st.caption(
         "Size of the gradient of log p(next character) with respect to each embedded character before it, as parts of "
-        f"the whole, mean over {found.texts} texts. Shaded: the theoretical field.{checked}"
+        f"the whole, mean over {found.texts:,} texts. Shaded: the theoretical field.{checked}"
     )
 
 
@@ -112,7 +113,7 @@ def _typed(run: Run) -> str | None:
     try:
         cached.model(run)[1].encode(text)
     except BardlabError as error:
-        st.warning(f"{str(error)[0].upper()}{str(error)[1:]}.", icon=":material/spellcheck:")
+        tell.warning(f"{str(error)[0].upper()}{str(error)[1:]}.", icon=":material/spellcheck:")
         return None
     return text
 
@@ -138,7 +139,7 @@ def dilations(run: Run) -> None:
         )
     config = run.need().model_config_
     st.caption(
-        f"What comes after “{visible(text[at - 1])}”? Each layer joins two positions; hover a node to see the "
+        f"What comes after “{plain(visible(text[at - 1]))}”? Each layer joins two positions; hover a node to see the "
         "characters it has heard from. Before the text there is nothing."
     )
     picture(

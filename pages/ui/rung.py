@@ -1,5 +1,6 @@
 """The page of one rung, in the order every rung keeps: what is new, settings and Train, the live view, its views."""
 
+import logging
 import time
 
 import streamlit as st
@@ -21,6 +22,8 @@ from pages.ui.pictures import PICTURES
 from pages.ui.text_picker import text_picker
 from pages.ui.twins import twin_button
 from pages.ui.view_table import view
+
+LOG = logging.getLogger(__name__)
 
 
 def rung(stage: Stage) -> None:
@@ -60,11 +63,14 @@ def rung(stage: Stage) -> None:
 
 
 def _view(name: str, run: Run) -> None:
-    """Draw one view; if what it needs is gone, such as the run's text, say so and let the others be drawn."""
+    """Draw one view; if what it needs is gone, such as the run's text, or it fails, say so and draw the others."""
     try:
         view(name)(run)
     except BardlabError as error:
         st.warning(words.plain(str(error)), icon=":material/visibility_off:")
+    except Exception:
+        LOG.exception("The view %s of %s failed", name, run.slug)
+        st.warning("This view could not be drawn; the server's log says why.", icon=":material/visibility_off:")
 
 
 def _picture(stage: Stage, model: Settings, train: TrainConfig, corpus: Corpus) -> None:
@@ -161,8 +167,8 @@ def _start(stage_key: str, preset: str, model: dict[str, object], train: dict[st
     try:
         config = launch.plan(stage_key, preset=preset, model=model, train=train, corpus_name=text)
         run = jobs.start(runs.create(config))
-    except BardlabError as error:
-        state.say_error(str(error))
+    except state.PROBLEMS as error:
+        state.say_error(error)
         return
     state.show_run(run.slug)
     _give_it_a_moment(run)

@@ -2,6 +2,7 @@
 
 import streamlit as st
 
+from core.errors import BardlabError
 from pages.ui.words import plain
 
 RUN = "run"
@@ -37,9 +38,22 @@ def say_next(message: str, icon: str = ":material/check:") -> None:
     st.session_state["notice"] = (message, icon)
 
 
-def say_error(message: str) -> None:
-    """Show an error on the next run of the script."""
-    st.session_state["problem"] = message
+PROBLEMS = (BardlabError, OSError)
+"""What a callback has to expect: a refusal, or files that another tab has deleted or that nobody may write."""
+
+
+def say_error(problem: str | Exception) -> None:
+    """Show an error, in one line, on the next run of the script."""
+    st.session_state["problem"] = problem if isinstance(problem, str) else told(problem)
+
+
+def told(problem: Exception) -> str:
+    """Say in one line what went wrong, and what to do if it was the file system that refused."""
+    if isinstance(problem, FileNotFoundError):
+        return "it is no longer here: another tab or a terminal has changed or deleted it; look again"
+    if isinstance(problem, OSError):
+        return f"the files could not be changed ({problem.strerror or type(problem).__name__}); see to it and try again"
+    return str(problem)
 
 
 def notices() -> None:

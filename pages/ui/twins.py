@@ -6,7 +6,6 @@ import plotly.graph_objects as go
 import streamlit as st
 
 from core import jobs, launch, runs
-from core.errors import BardlabError
 from core.metrics import CHARACTERS, SECONDS, TRAIN_EVAL_LOSS, VAL_LOSS
 from core.runs import Run
 from core.stages import Stage
@@ -47,8 +46,8 @@ def _start(
             changed = {**model, setting: value}
             plan = launch.plan(stage_key, preset=preset, model=changed, train=train, corpus_name=corpus_name)
             started.append(jobs.start(runs.create(plan)))
-    except BardlabError as error:
-        state.say_error(str(error))
+    except state.PROBLEMS as error:
+        state.say_error(error)
     if started:
         state.show_run(started[0].slug)
         st.session_state["compare"] = [run.slug for run in started[1:]]

@@ -10,7 +10,7 @@ from core.errors import BardlabError
 from core.inspect.embeddings import neighbours
 from core.inspect.film import Film, film
 from core.runs import Run
-from pages.ui import cached, words
+from pages.ui import cached, tell, words
 from pages.ui.charts import colours, visible
 from pages.ui.components.embedding_film import embedding_film
 
@@ -85,14 +85,14 @@ def _moving_map(slug: str) -> None:
         moments = _moments(run)
         found, near = _film(slug, tuple((step, written) for _, step, written in moments))
     except (BardlabError, OSError) as error:
-        st.warning(f"The embeddings cannot be read: {error}", icon=":material/broken_image:")
+        tell.warning(f"The embeddings cannot be read: {error}", icon=":material/broken_image:")
         return
     first, second = found.explained[-1]
     flat = found.dimensions == 1
     where = "a line" if flat else "the plane in which they differ most"
     held = "" if flat else f"; it holds {first + second:.0%} of their variance ({first:.0%} and {second:.0%})"
     st.caption(
-        f"Each character is {'one number' if flat else f'a vector of {found.dimensions} numbers'}, learned with the "
+        f"Each character is {'one number' if flat else f'a vector of {found.dimensions:,} numbers'}, learned with the "
         f"rest. Here they lie on {where}{held}. Characters that are used alike come to lie close together. Play shows "
         f"how they got there over {len(moments)} saved steps, each map turned to lie like the one before."
     )
@@ -116,6 +116,6 @@ def _moving_map(slug: str) -> None:
         help="By the angle between the vectors (cosine), in all their dimensions, in the newest weights.",
     )
     at = characters.index(character)
-    right.markdown(" ".join(f"`{visible(characters[i])}`" for i in near[at][:8]))
+    right.markdown(" ".join(words.inline(visible(characters[i])) for i in near[at][:8]))
     if flat:
         right.caption("With one number a character, the angle between two is either nothing or half a turn.")

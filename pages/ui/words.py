@@ -45,16 +45,23 @@ def rate(value: float | None, unit: str) -> str:
 
 def device(kind: str) -> str:
     """A device as people call it."""
-    return {"cpu": "CPU", "cuda": "GPU", "mps": "GPU"}.get(kind, kind or "–")
+    return {"cpu": "CPU", "cuda": "GPU", "mps": "GPU"}.get(kind, "–")
 
 
 def plain(text: str) -> str:
     """Text that somebody typed, for a place that reads Markdown: shown sign for sign, whatever is in it.
 
     Colours, icons and emoji are put in by Streamlit after the Markdown is read, where a backslash no longer helps: an
-    invisible joiner keeps their names from being found.
+    invisible joiner keeps their names from being found. It also keeps addresses from becoming links by themselves.
     """
     text = re.sub(r"[\\`*\[\]<>$~|{}]|(?<!\w)_|_(?!\w)|&(?=#?\w+;)", lambda found: "\\" + found[0], text)
-    text = re.sub(r":(?=[\w+-])", lambda _: "\\:" + JOINER, text)
+    text = re.sub(r":(?=[\w+/-])", lambda _: "\\:" + JOINER, text)
+    text = re.sub(r"@|www(?=\.)", lambda found: found[0] + JOINER, text, flags=re.IGNORECASE)
     at_start = r"^(\s*)(#|[-+](?=\s)|\d+(?=[.)]))"  # headings and lists
     return re.sub(at_start, lambda found: found[1] + JOINER + found[2], text, flags=re.MULTILINE)
+
+
+def inline(text: str) -> str:
+    """Any text as it is, as code in a line of Markdown: signs of Markdown and HTML in it mean nothing."""
+    fence = "`" * (1 + max((len(run) for run in re.findall("`+", text)), default=0))
+    return f"{fence} {text} {fence}"

@@ -84,8 +84,8 @@ def act(action: str, slug: str) -> None:
         done = {"stop": "Stopping after the step", "resume": "Resumed", "note": "Noted"}
         done["pin"] = "No longer pinned" if run.pinned else "Pinned"
         state.say_next(done.get(action, f"{action.capitalize()}d") + f": {run.name}")
-    except BardlabError as error:
-        state.say_error(str(error))
+    except state.PROBLEMS as error:
+        state.say_error(error)
 
 
 def delete_all(slugs: Sequence[str]) -> None:
@@ -95,8 +95,8 @@ def delete_all(slugs: Sequence[str]) -> None:
         try:
             runs.delete(runs.find(slug))
             gone += 1
-        except BardlabError as error:
-            problems.append(str(error))
+        except state.PROBLEMS as error:
+            problems.append(state.told(error))
     if gone:
         state.say_next(f"Deleted {count(gone)}")
     if problems:
@@ -117,7 +117,7 @@ def watch(busy: Sequence[Run]) -> None:
     for run in now:
         if run.state is not State.QUEUED:
             s = run.status
-            done = f"**{words.plain(run.name)}** {run.state}, step {s.step:,} of {s.of:,}"
+            done = f"**{words.plain(run.name)}** {words.plain(str(run.state))}, step {s.step:,} of {s.of:,}"
             left = f", {words.duration(s.eta_seconds)} left" if s.eta_seconds is not None else ""
             st.progress(min(1.0, s.step / max(1, s.of)), done + left)
     queue_panel("runs.queue")
@@ -173,11 +173,11 @@ def downloads(run: Run) -> None:
     with st.popover("Export", icon=":material/download:", help="Files for other programs, or other people."):
         for label, help, suffix, write, mime in kinds:
             st.download_button(
-                label,
+                words.plain(label),
                 lambda write=write: write(run).read_bytes(),
                 "microGPT_model.pth" if suffix == "pth" else name + suffix,
                 mime,
-                help=help,
+                help=words.plain(help),
                 key=f"runs.export.{label}",
                 width="stretch",
             )
@@ -190,6 +190,7 @@ def filtered(everything: Sequence[Run]) -> list[Run]:
         words_ = st.text_input(
             "Find",
             key="find",
+            max_chars=200,
             bind="query-params",
             placeholder="part of a name or note",
             width=180,
@@ -225,7 +226,7 @@ def filtered(everything: Sequence[Run]) -> list[Run]:
 
 def one(run: Run) -> None:
     """What can be done with one run."""
-    st.markdown(f"**{words.plain(run.name)}**" + (f" · `{run.slug}`" if run.slug != run.name else ""))
+    st.markdown(f"**{words.plain(run.name)}**" + (f" · {words.inline(run.slug)}" if run.slug != run.name else ""))
     if run.damage:
         st.error(
             f"Damaged: {words.plain(run.damage)}. It cannot be opened; the others are not affected.",

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import streamlit as st
 
 from core import compare, jobs, runs, sweeps
-from core.config import TrainConfig
+from core.config import LONGEST_TEXT, TrainConfig
 from core.errors import BardlabError
 from core.runs import Run, State
 from core.stages import STAGES, Stage
@@ -35,6 +35,7 @@ def values_of(stage: Stage, name: str, column: object, number: int) -> str:
         "Values",
         suggested,
         key=f"sweep.{stage.key}.{name}.{number}",
+        max_chars=LONGEST_TEXT,
         help=f"With commas between; {words.plain(field.range)}. {words.plain(field.help)}",
     )
 
@@ -91,8 +92,8 @@ def new_sweep(text: str) -> None:
     ):
         try:
             made = sweeps.start(plans)
-        except BardlabError as error:
-            st.error(words.plain(str(error)), icon=":material/error:")
+        except state.PROBLEMS as error:
+            st.error(words.plain(state.told(error)), icon=":material/error:")
             return
         st.query_params["sweep"] = plans[0].group or ""
         state.say_next(f"Queued {len(made)} runs")

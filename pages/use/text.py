@@ -4,6 +4,7 @@ import pandas as pd
 import streamlit as st
 
 from core import runs, texts
+from core.config import LONGEST_TEXT
 from core.corpus import TRAIN_SHARE, CharTokenizer, Corpus, character_class
 from core.errors import BardlabError
 from core.stages import STAGES
@@ -11,17 +12,18 @@ from pages.ui import cached, state
 from pages.ui.charts import bars, visible
 from pages.ui.page_table import rung_page
 from pages.ui.text_picker import text_picker
-from pages.ui.words import plain, size
+from pages.ui.words import inline, plain, size
 
 COMMONEST = 100  # more bars than these cannot be told apart
+TYPED = 200  # characters shown as numbers, a column each
 
 
 def keep(content: bytes, title: str) -> None:
     """Add the text and show it."""
     try:
         own = texts.add(content, title)
-    except BardlabError as error:
-        state.say_error(str(error))
+    except state.PROBLEMS as error:
+        state.say_error(error)
         return
     st.query_params[state.TEXT] = own.name
     st.session_state["texts.round"] = st.session_state.get("texts.round", 0) + 1  # an empty form next time
@@ -34,8 +36,8 @@ def drop(name: str, title: str) -> None:
         texts.delete(name)
         st.query_params.pop(state.TEXT, None)
         state.say_next(f"Deleted {title}")
-    except BardlabError as error:
-        state.say_error(str(error))
+    except state.PROBLEMS as error:
+        state.say_error(error)
 
 
 @st.fragment
@@ -52,7 +54,11 @@ def add_text() -> None:
             "machine, in data/own.",
         )
         pasted = right.text_area(
-            "Or paste it", height=150, key=f"texts.paste.{number}", help="Used if no file is chosen."
+            "Or paste it",
+            height=150,
+            max_chars=texts.LARGEST,
+            key=f"texts.paste.{number}",
+            help="Used if no file is chosen.",
         )
         content = file.getvalue() if file is not None else pasted.encode("utf-8", "surrogatepass")
         if not content:
@@ -98,13 +104,13 @@ def about(corpus: Corpus) -> None:
     """Where the text comes from, and what can be done with it."""
     if not texts.is_own(corpus.name):
         st.markdown(
-            f"**{corpus.title}**: nine plays, rebuilt on this machine from a public-domain edition and checked to be "
-            "the very file that every published result uses."
+            f"**{plain(corpus.title)}**: nine plays, rebuilt on this machine from a public-domain edition and checked "
+            "to be the very file that every published result uses."
         )
         return
     trained = sum(1 for run in runs.list_runs() if run.config and run.config.corpus == corpus.name)
     made = {0: "No run", 1: "One run"}.get(trained, f"{trained} runs")
-    st.markdown(f"**{plain(corpus.title)}**: a text of your own, `{corpus.name}`. {made} learned from it.")
+    st.markdown(f"**{plain(corpus.title)}**: a text of your own, {inline(corpus.name)}. {plain(made)} learned from it.")
     with st.container(horizontal=True, vertical_alignment="center"):
         st.caption("Train on it:", width="content")
         for key, stage in STAGES.items():
@@ -134,6 +140,7 @@ def to_numbers(corpus: Corpus, tokenizer: CharTokenizer) -> None:
         "Type something",
         start,
         key=f"corpus.typed{suffix}",
+        max_chars=TYPED,
         bind="query-params",
         help="Each character has a number: its place in the alphabet.",
     )
@@ -150,12 +157,13 @@ def to_numbers(corpus: Corpus, tokenizer: CharTokenizer) -> None:
         "Or numbers, to turn back into text",
         " ".join(str(i) for i in tokenizer.encode(corpus.text[:5])),
         key=f"corpus.ids{suffix}",
-        help=f"Whole numbers from 0 to {tokenizer.size - 1}, with spaces between.",
+        max_chars=LONGEST_TEXT,
+        help=f"Whole numbers from 0 to {tokenizer.size - 1:,}, with spaces between.",
     )
     try:
         st.code(tokenizer.decode(int(word) for word in back.replace(",", " ").split()) or " ", language=None)
     except (ValueError, BardlabError):
-        st.error(f"Give whole numbers from 0 to {tokenizer.size - 1}, with spaces between.", icon=":material/error:")
+        st.error(f"Give whole numbers from 0 to {tokenizer.size - 1:,}, with spaces between.", icon=":material/error:")
 
 
 def frequencies(corpus: Corpus) -> None:
@@ -205,7 +213,7 @@ except BardlabError as error:
     st.stop()
 about(corpus)
 figures(len(corpus.text), corpus.tokenizer.size, len(corpus.train_ids), len(corpus.val_ids))
-st.caption(f"SHA-256 `{corpus.sha256}`")
+st.caption(f"SHA-256 {inline(corpus.sha256)}")
 add_text()
 to_numbers(corpus, corpus.tokenizer)
 frequencies(corpus)

@@ -5,16 +5,19 @@ import time
 import streamlit as st
 
 from core import runs
+from core.config import LONGEST_TEXT
 from core.errors import BardlabError
 from core.sampling import SamplingConfig, generate
-from pages.ui import cached, state
+from pages.ui import cached, state, tell
 from pages.ui.charts import visible
 from pages.ui.config_form import settings_widgets
 from pages.ui.looking import named
 from pages.ui.page_table import link_to_first_rung
 from pages.ui.run_picker import run_picker
+from pages.ui.words import plain
 
 REDRAW = 0.08  # seconds between two redraws of the growing text
+SENT = 100_000  # characters of it a second at most, as each redraw sends all of it
 
 state.notices()
 usable = {run.slug: run for run in runs.list_runs(shipped=True) if run.usable}
@@ -38,6 +41,7 @@ with left:
         "Prompt",
         "ROMEO:\n",
         key="write.prompt",
+        max_chars=LONGEST_TEXT,
         persist_state="session",
         height=90,
         help="The model goes on from here. It knows the characters of its own text only.",
@@ -61,12 +65,12 @@ with right:
         config = SamplingConfig.parse(config_values)
         model, tokenizer = cached.model(run)
     except BardlabError as error:
-        st.error(str(error), icon=":material/error:")
+        tell.error(str(error), icon=":material/error:")
         st.stop()
     unknown = tokenizer.unknown(prompt)
     if unknown:
         names = " ".join(visible(c) for c in unknown)
-        st.warning(f"This model has never seen {names}.", icon=":material/spellcheck:")
+        tell.warning(f"This model has never seen {names}.", icon=":material/spellcheck:")
         drop = st.checkbox("Leave them out", True, key="write.drop", help="Writes on from the prompt without them.")
         if drop:
             prompt = tokenizer.drop_unknown(prompt)
@@ -113,16 +117,17 @@ with right:
         for choice in generate(model, tokenizer.encode(prompt), config):
             st.session_state["written"] += tokenizer.decode([choice.id])
             count += 1
-            if (now := time.perf_counter()) - drawn > REDRAW:
+            length = len(prompt) + count
+            if (now := time.perf_counter()) - drawn > max(REDRAW, length / SENT):
                 drawn = now
                 show()
-                note.caption(f"{count} of {config.tokens} characters, {count / (now - began):.0f} a second")
+                note.caption(f"{count:,} of {config.tokens:,} characters, {count / (now - began):.0f} a second")
         took = time.perf_counter() - began
         st.session_state["writing"] = False
         st.session_state["wrote"] = f"{count} characters by {run.name}, {count / took:.0f} a second, seed {config.seed}"
         st.rerun()
     elif st.session_state.get("written"):
         show()
-        note.caption(st.session_state.get("wrote", "stopped"))
+        note.caption(plain(st.session_state.get("wrote", "stopped")))
     else:
         paper.caption("Press Write.")

@@ -140,3 +140,18 @@ def test_the_command_line_gives_back_the_settings(key: str, preset: str):
     assert words[:5] == ["python", "-m", "core", "train", key]
     assert words[words.index("--preset") + 1] == preset and words[-2:] == ["--device", "cpu"]
     assert stage.settings(preset, *launch.split_settings(values)) == (model, train)
+
+
+@pytest.mark.parametrize(("config", "field"), [p for p in FIELDS if p.values[1].kind == "text"])  # type: ignore[union-attr]
+def test_a_text_is_bounded_and_refused_in_one_short_line(config: type[Settings], field: FieldInfo):
+    """A prompt of megabytes would be read, stored and shown again with every sample."""
+    assert field.longest is not None
+    assert getattr(config.parse({field.name: "a" * field.longest}), field.name) == "a" * field.longest
+    told = refusal(config, {field.name: "a" * (field.longest + 1)})
+    assert told.startswith(f"{field.name}: {field.longest + 1:,} characters are too many") and len(told) < 200
+    assert f"{field.longest:,} characters" in told
+
+
+@pytest.mark.parametrize(("config", "field"), FIELDS)
+def test_a_refusal_does_not_repeat_megabytes(config: type[Settings], field: FieldInfo):
+    assert len(refusal(config, {field.name: "9" * 1_000_000})) < 500

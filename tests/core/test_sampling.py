@@ -215,3 +215,49 @@ def test_a_prompt_longer_than_the_context_starts_from_its_last_half():
     prompt = [i % VOCAB for i in range(CONTEXT + 5)]
 
     assert ids(model, prompt, tokens=3, beyond="half") == ids(model, prompt[-CONTEXT // 2 :], tokens=3)
+
+
+# --- long prompts ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("key", STAGES)
+@pytest.mark.parametrize("beyond", ["roll", "half"])
+def test_of_a_huge_prompt_only_the_context_is_read(key: str, beyond: str):
+    """However long the prompt, the model is never given more than can matter; the text is the same."""
+    model = build(key)
+    prompt = [i * 7 % VOCAB for i in range(200_000)]
+    read: list[int] = []
+    handle = model.register_forward_pre_hook(lambda _, args: read.append(args[0].shape[1]))
+    found = ids(model, prompt, tokens=5, seed=2, beyond=beyond)
+    handle.remove()
+
+    assert max(read) <= model.context
+    assert found == ids(model, prompt[-model.context - 3 :], tokens=5, seed=2, beyond=beyond)
+
+
+class Sum(LanguageModel):
+    """Says that what comes next is the sum of all that was, whatever is fed in pieces: it depends on all of it."""
+
+    context = None  # type: ignore[assignment]
+
+    def __init__(self) -> None:
+        super().__init__(SamplingConfig(), VOCAB)
+        self.weight = torch.nn.Parameter(torch.zeros(1))
+
+    def new_cache(self, batch: int) -> list[int]:
+        """Begin at zero."""
+        return [0] * batch
+
+    def forward(self, ids: Tensor, cache: list[int] | None = None) -> Tensor:
+        """Add up what is new."""
+        cache = [0] * len(ids) if cache is None else cache
+        cache[:] = [c + int(row.sum()) for c, row in zip(cache, ids, strict=True)]
+        return torch.nn.functional.one_hot(torch.tensor(cache) % VOCAB, VOCAB).float()[:, None]
+
+
+@pytest.mark.parametrize("beyond", ["roll", "half"])
+def test_a_model_may_say_that_its_context_has_no_bound(beyond: str):
+    text = [3, 5, 10, 1]
+    for character in ids(Sum(), list(text), tokens=30, temperature=0, beyond=beyond):
+        assert character == sum(text) % VOCAB
+        text.append(character)

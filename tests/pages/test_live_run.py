@@ -2,16 +2,14 @@
 
 from pathlib import Path
 
-import pytest
-from streamlit import config, user_info
-from streamlit.testing.v1 import AppTest
+from streamlit import config
 
 from core import alerts, controls, devices, runs
 from core.alerts import Alert
 from core.meters import Meter
 from core.runs import Run, State
 from tests.conftest import make_run
-from tests.pages.test_pages import FOLDER, draw, under_way, words
+from tests.pages.test_pages import draw, under_way, words
 
 
 def queued(run: Run, since: float) -> None:
@@ -89,14 +87,3 @@ def test_the_server_stays_at_home_and_protects_against_forged_requests():
     assert config.get_option("server.address") == "127.0.0.1"
     assert config.get_option("server.enableXsrfProtection") is True
     assert config.get_option("server.enableCORS") is True
-
-
-@pytest.mark.parametrize("login", [False, True])
-def test_a_login_stands_before_everything_if_the_secrets_name_one(login: bool, monkeypatch: pytest.MonkeyPatch):
-    section = {"redirect_uri": "http://localhost:8501/oauth2callback", "cookie_secret": "x"}
-    monkeypatch.setattr(user_info, "get_secrets_auth_section", lambda: section if login else {})
-    app = AppTest.from_file(FOLDER / "frame.py", default_timeout=60).run()
-
-    assert not app.exception
-    assert app.title[0].value == ("Bardlab" if login else "The ladder")
-    assert [button.key for button in app.button if button.key == "login"] == ["login"] * login

@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 
 from core.inspect.attention import AttentionMaps
 from core.inspect.heads import HeadScores
+from pages.ui.address import whole_number
 from pages.ui.charts import DIVERGING, SEQUENTIAL, colour_table
 
 Head = tuple[int, int]
@@ -77,10 +78,10 @@ class BoardView:
         found = []
         for name in str(values.get("heads") or "").split(","):
             layer, _, head = name.partition(".")
-            if layer.isdecimal() and head.isdecimal() and int(layer) < layers and int(head) < heads:
-                found.append((int(layer), int(head)))
-        query = str(values.get("query", ""))
-        at = int(query) if query.isdecimal() and int(query) < positions else None
+            place = whole_number(layer, 0, layers - 1), whole_number(head, 0, heads - 1)
+            if place[0] is not None and place[1] is not None:
+                found.append((place[0], place[1]))
+        at = whole_number(str(values.get("query", "")), 0, positions - 1)
         words = str(values.get("mode") or "").split(",")
         chosen = {name: next((w for w in words if w in allowed), allowed[0]) for name, allowed in cls.CHOICES.items()}
         named = dict(word.split(":", 1) for word in words if ":" in word)
