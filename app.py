@@ -17,6 +17,7 @@ from starlette.datastructures import Headers
 from starlette.middleware import Middleware
 from starlette.responses import RedirectResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
+from streamlit.web.server.server_util import get_url
 from streamlit.web.server.starlette import App
 
 from core.errors import BardlabError
@@ -41,6 +42,7 @@ async def ready(app: App) -> AsyncIterator[None]:
         cached.cost(stage.key, *stage.settings(stage.default_preset, {}, {}), text.tokenizer.size)
     gc.collect()
     gc.freeze()
+    print(f"Bardlab: {get_url(st.get_option('server.address'))}", flush=True)
     yield
 
 

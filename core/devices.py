@@ -2,11 +2,13 @@
 
 import functools
 import os
+from typing import get_args
 
 import psutil
 import torch
 
 from core import runs, turns
+from core.config import TrainConfig
 from core.errors import BardlabError
 from core.runs import Run
 
@@ -34,14 +36,27 @@ def limit_threads() -> int:
     return torch.get_num_threads()
 
 
-@functools.cache
+PRECISION = "BARDLAB_PRECISION"
+"""The environment variable that says what the precision `auto` means, instead of the hardware."""
+
+
 def precision(wanted: str, device: torch.device) -> torch.dtype:
     """Turn `auto`, `float32` or `bfloat16` into the number format of matrix products on a device.
 
     `auto` is bfloat16 where the hardware multiplies in it: an NVIDIA GPU from Ampere on, a CPU with AVX512-BF16 or AMX.
+    The environment variable BARDLAB_PRECISION, if set, decides instead; raises BardlabError if it names no format.
     """
-    if wanted != "auto":
-        return torch.bfloat16 if wanted == "bfloat16" else torch.float32
+    if wanted == "auto":
+        wanted = os.environ.get(PRECISION) or "auto"
+        if wanted not in (known := get_args(TrainConfig.model_fields["precision"].annotation)):
+            raise BardlabError(f"{PRECISION} is {wanted!r}; set it to one of {', '.join(known)}, or unset it")
+    if wanted == "auto":
+        return _native_precision(device)
+    return torch.bfloat16 if wanted == "bfloat16" else torch.float32
+
+
+@functools.cache
+def _native_precision(device: torch.device) -> torch.dtype:
     if device.type == "cuda":
         native = torch.cuda.is_bf16_supported(including_emulation=False)
     elif device.type == "cpu":

@@ -47,7 +47,7 @@ def plan(
         train_config = train_config.model_copy(update={"prompt": corpus.text[0]})
     if device not in DEVICES:
         raise BardlabError(f"unknown device {device!r}; choose one of {', '.join(DEVICES)}")
-    devices.resolve(device)
+    devices.precision(train_config.precision, devices.resolve(device))
     return RunConfig(
         stage=stage.key,
         preset=preset,

@@ -1,13 +1,14 @@
 """Shared fixtures: every test has a home of its own, so none touches the learner's runs."""
 
 import logging
+import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from core import jobs, launch, paths, runs
+from core import devices, jobs, launch, paths, runs
 from core.corpus import Corpus, load
 from core.runs import Run
 from core.stages import STAGES
@@ -18,6 +19,26 @@ TINY = {
     key: {"model": dict(rung.tiny), "train": DEEP if key == "transformer" else SHORT} for key, rung in STAGES.items()
 }
 """Settings of every rung small enough to train within a test."""
+
+
+PRECISIONS = ("float32", "bfloat16")
+"""What `auto` means on one processor or another, where the arithmetic differs."""
+
+os.environ.setdefault(devices.PRECISION, "float32")  # also for what is trained once for all tests
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run tests that are marked `numeric` once for each meaning of `auto`."""
+    if metafunc.definition.get_closest_marker("numeric"):
+        metafunc.fixturenames.append("auto_precision")
+        metafunc.parametrize("auto_precision", PRECISIONS, indirect=True)
+
+
+@pytest.fixture
+def auto_precision(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """What the precision `auto` means in this test and in the processes that it starts."""
+    monkeypatch.setenv(devices.PRECISION, request.param)
+    return str(request.param)
 
 
 @pytest.fixture(autouse=True)

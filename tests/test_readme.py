@@ -1,13 +1,17 @@
 """What the README says is so: its commands exist, its tables are the registry's, its links lead somewhere."""
 
+import ast
 import re
 import shlex
 import subprocess
+import sys
+import tomllib
 from pathlib import Path
 
 import click
 import pytest
 
+import tasks
 from core import speed
 from core.cli import cli
 from core.corpus import load
@@ -26,6 +30,33 @@ def test_it_opens_with_the_two_commands_and_make_knows_them():
 
     assert targets == ["app", "test"]
     assert known.returncode == 0, known.stderr
+    assert re.findall(r"tasks\.py (\w+)", known.stdout) == targets
+    assert re.findall(r"`python tasks\.py (\w+)`", README) == targets
+
+
+def test_make_knows_every_task_and_no_other():
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    declared = re.search(r"^\.PHONY: (.*)$", makefile, re.MULTILINE)
+    assert declared
+    known = subprocess.run(["make", "-n", "-C", str(ROOT), *tasks.COMMANDS], capture_output=True, text=True, check=True)
+
+    assert declared[1].split() == list(tasks.COMMANDS)
+    assert re.findall(r"tasks\.py (\w+)", known.stdout) == list(tasks.COMMANDS)
+
+
+def test_without_a_task_all_are_named():
+    said = subprocess.run([sys.executable, tasks.__file__], capture_output=True, text=True, check=False)
+
+    assert said.returncode == 1
+    assert re.findall(r"^  (\w+) ", said.stderr, re.MULTILINE) == list(tasks.COMMANDS)
+
+
+def test_an_old_python_can_say_that_it_is_old():
+    """The file of the commands is understood from 3.8 on, and takes what the project requires for the oldest."""
+    ast.parse(Path(tasks.__file__).read_text(encoding="utf-8"), feature_version=(3, 8))
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+
+    assert project["requires-python"] == ">=" + ".".join(map(str, tasks.OLDEST))
 
 
 def test_it_has_a_table_row_for_every_rung():

@@ -124,7 +124,7 @@ def answer(run: Run, step: int, ids: tuple[int, ...], shown: int) -> history.Ans
     return _answer(run.slug, step, _version(run, step), ids, shown)
 
 
-@st.cache_data(max_entries=8, show_spinner="Counting the text")
+@st.cache_data(max_entries=8, show_spinner=False)
 def computed_landmarks(sha256: str, name: str) -> list[landmarks.Landmark]:
     """Losses that need no training: uniform, unigram, counted bigram."""
     return landmarks.of(corpus(name))

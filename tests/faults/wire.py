@@ -32,6 +32,8 @@ class Session:
         self.asked: dict[str, float] = {}
         self.timers: dict[str, asyncio.Task[None]] = {}
         self.script_hash = ""
+        self.updates = 0
+        """How often a chart has brought points that were not there before."""
 
     async def live(self) -> None:
         """Connect, draw the page and answer until cancelled."""
@@ -90,7 +92,10 @@ class Session:
         """Note which points a chart has brought; keep asking for more if it is live."""
         size = int.from_bytes(component.bytes[:4], "little")
         header = json.loads(component.bytes[4 : 4 + size])
-        self.have[component.id] = {curve["id"]: curve["from"] + curve["n"] for curve in header["curves"]}
+        have = {curve["id"]: curve["from"] + curve["n"] for curve in header["curves"]}
+        grown = {name for name, n in have.items() if n > self.have.get(component.id, have).get(name, 0)}
+        self.updates += bool(grown)
+        self.have[component.id] = have
         self.found["chart messages"] += 1
         if header["live"]:
             self.keep(component.id, self.poll(socket, component.id, fragment, header["interval"]), replace=True)
@@ -135,14 +140,14 @@ async def crowd(url: str, count: int) -> None:
     """Open sessions, then follow orders."""
     found: Counter[str] = Counter()
     watching = asyncio.Event()
-    sessions = []
-    for i in range(count):
-        session = Session(url, i / count, found, watching)
-        sessions.append(asyncio.create_task(session.live()))
+    sessions = [Session(url, i / count, found, watching) for i in range(count)]
+    tasks = []
+    for i, session in enumerate(sessions):
+        tasks.append(asyncio.create_task(session.live()))
         drawn = asyncio.create_task(session.drawn.wait())
-        await asyncio.wait([sessions[-1], drawn], timeout=120, return_when=asyncio.FIRST_COMPLETED)
-        if sessions[-1].done():
-            await sessions[-1]  # says why it ended
+        await asyncio.wait([tasks[-1], drawn], timeout=120, return_when=asyncio.FIRST_COMPLETED)
+        if tasks[-1].done():
+            await tasks[-1]  # says why it ended
         if not drawn.done():
             raise TimeoutError(f"session {i} was not drawn within two minutes")
     print("open", flush=True)
@@ -160,8 +165,9 @@ async def crowd(url: str, count: int) -> None:
             watching.set()
         else:
             watching.clear()
+        found["fewest updates"] = min(session.updates for session in sessions)
         print(json.dumps(found), flush=True)
-    found["alive"] = sum(not task.done() for task in sessions)
+    found["alive"] = sum(not task.done() for task in tasks)
     print(json.dumps(found), flush=True)
 
 
