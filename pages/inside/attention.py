@@ -13,6 +13,7 @@ from pages.ui.inside import inside_links
 from pages.ui.page_table import rung_page
 from pages.ui.prompt import Prompt, prompt_box
 from pages.ui.run_picker import run_picker
+from pages.ui.words import GONE
 
 NEWEST = -1  # the newest weights, among the steps of snapshots
 
@@ -104,7 +105,7 @@ def look() -> None:
     try:
         model, tokenizer = cached.model(run, step)
         with right:
-            prompt = prompt_box(tokenizer, window(model))
+            prompt = prompt_box(run, tokenizer, window(model))
         if prompt is not None:
             show(run, step, prompt)
         inside_links(run)
@@ -125,6 +126,8 @@ def show(run: Run, step: int | None, prompt: Prompt) -> None:
     shown = run.status.checkpoint_step or 0 if step is None else step
     maps, packed = cached.attention(run, step, prompt.ids)
     scores = cached.head_scores(run, step)
+    if scores is None:
+        st.caption(f"What each head looks for is measured on the run’s text: {GONE}")
     view = attention_board(
         packed,
         prompt.text,

@@ -23,7 +23,7 @@ LINES = "".join(f"line {i} says <img src=x onerror=alert(1)> and $x$ `y` :red[z]
         (b"ab" * 700 + b"\x00" + b"c" * 100, "binary file, not text: byte 1,400 is zero"),
         (b"\x01\x02ab" * 700, "binary file, not text: 1,400 control characters"),
         (b"ab" * 700 + b"\xff" + b"c" * 100, "not UTF-8: byte 0xff at offset 1,400"),
-        (("abc" * 700).encode("utf-16"), "UTF-16, not UTF-8"),
+        (b"{\\rtf1\\ansi " + b"abc" * 700, "an RTF document, not plain text"),
         ("".join(chr(0x4E00 + i) for i in range(1001)).encode(), "1,001 distinct characters"),
         (b"ab" * 10_000_001, "at most 20 MB"),
     ],
