@@ -96,7 +96,7 @@ def choose_runs(label: str, fits: dict[str, Run], default: list[str], key: str, 
     """Draw a chooser of several runs; the choice lives in the URL as `?with=`."""
     asked = st.query_params.get(WITH)
     if asked is not None:
-        st.session_state[key] = asked.split(",")
+        st.session_state[key] = [slug for slug in asked.split(",") if slug]
     elif key not in st.session_state:
         st.session_state[key] = default
     kept = [slug for slug in st.session_state[key] if slug in fits]

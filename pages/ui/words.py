@@ -65,4 +65,5 @@ def plain(text: str) -> str:
 def inline(text: str) -> str:
     """Any text as it is, for a line of Markdown: signs of Markdown and HTML in it mean nothing."""
     fence = "`" * (1 + max((len(run) for run in re.findall("`+", text)), default=0))
-    return f"{fence} {text} {fence}"
+    edge = " " if text[:1] in ("`", " ") or text[-1:] in ("`", " ") else ""
+    return f"{fence}{edge}{text}{edge}{fence}"
