@@ -1,6 +1,5 @@
 """The command line. Every command has `--json`; bad input ends in one line on standard error and exit status 2."""
 
-import json
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -10,11 +9,11 @@ import click
 
 from core import commands, runs, stages
 from core.bench.command import bench
+from core.characters import harmless
 from core.config import Settings
-from core.console import JSON
+from core.console import JSON, as_json_line, prepare
 from core.console import assigned as _assigned
 from core.console import line as _line
-from core.console import plain as _plain
 from core.console import say as _say
 from core.console import summary as _summary
 from core.errors import BardlabError
@@ -115,7 +114,7 @@ def _finish(run: Run, as_json: bool) -> None:
     """Print how a run ended; a failed one makes the command fail."""
     if run.state is State.FAILED:
         if as_json:
-            click.echo(json.dumps(_plain(_summary(run)), ensure_ascii=False))
+            click.echo(as_json_line(_summary(run)))
         raise BardlabError(f"{run.slug} failed: {run.status.message}")
     _say(_summary(run), as_json, _line(run))
 
@@ -302,17 +301,25 @@ def evaluate(run: str, weights: str | None, as_json: bool) -> None:
 
 @cli.command()
 @click.argument("run")
-@click.option("--prompt", default="\n", help="Text to go on from; a line break by default.")
+@click.option(
+    "--prompt",
+    help="Text to go on from, in which \\n is a line break; a line break by default, or how the run's text begins.",
+)
 @_options_of(SamplingConfig)
 @WEIGHTS
 @JSON
-def sample(run: str, prompt: str, weights: str | None, as_json: bool, **settings: Any) -> None:
+def sample(run: str, prompt: str | None, weights: str | None, as_json: bool, **settings: Any) -> None:
     """Write text with a trained run."""
     from core import checkpoints
+    from core.openings import openings
     from core.sampling import generate
 
     config = SamplingConfig.parse(settings)
-    model, tokenizer = checkpoints.load_model(runs.find(run), _which(weights))
+    found = runs.find(run)
+    model, tokenizer = checkpoints.load_model(found, _which(weights))
+    if prompt is None:
+        prompt = openings(found).line if tokenizer.unknown("\n") else "\n"
+    prompt = tokenizer.meant(prompt)
     if not prompt:
         raise BardlabError("the prompt is empty; give at least one character, such as a line break")
     ids = tokenizer.encode(prompt)
@@ -320,9 +327,9 @@ def sample(run: str, prompt: str, weights: str | None, as_json: bool, **settings
         text = tokenizer.decode(choice.id for choice in generate(model, ids, config))
         _say({"run": run, "prompt": prompt, "text": text, **config.model_dump()}, True, "")
         return
-    click.echo(prompt, nl=False)
+    click.echo(harmless(prompt), nl=False)
     for choice in generate(model, ids, config):
-        click.echo(tokenizer.decode([choice.id]), nl=False)
+        click.echo(harmless(tokenizer.decode([choice.id])), nl=False)
         sys.stdout.flush()
     click.echo()
 
@@ -388,6 +395,7 @@ for command in (*commands.COMMANDS, bench):
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run a command; say what is wrong in one line instead of a traceback."""
+    prepare()
     try:
         cli.main(
             args=list(arguments) if arguments is not None else None, standalone_mode=False, prog_name="python -m core"
@@ -405,5 +413,5 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _fail(message: str) -> None:
-    click.echo(f"error: {' '.join(message.split())}", err=True)
+    click.echo(f"error: {harmless(' '.join(message.split()))}", err=True)
     raise SystemExit(2)

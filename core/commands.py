@@ -31,10 +31,13 @@ def text() -> None:
 @text.command()
 @click.argument("file", type=click.Path())
 @click.option("--title", help="What to call it; the file's name by default.")
+@click.option("--encoding", help="How to read a file that is not UTF-8 and has no mark, such as cp1252 or gb18030.")
+@click.option("--commonest", type=int, help="Keep so many different characters; every rarer one becomes □.")
 @JSON
-def add(file: str, title: str | None, as_json: bool) -> None:
-    """Keep a UTF-8 text of at least 1,000 characters, to train on with: train STAGE --text NAME."""
-    from core import texts
+def add(file: str, title: str | None, encoding: str | None, commonest: int | None, as_json: bool) -> None:
+    """Keep a text of at least 1,000 characters, to train on with: train STAGE --text NAME."""
+    from core import corpus, texts
+    from core.characters import listed
 
     path = Path(file)
     try:
@@ -44,9 +47,14 @@ def add(file: str, title: str | None, as_json: bool) -> None:
     except (OSError, ValueError) as error:
         why = runs.explain(error) if isinstance(error, OSError) else "that is no name of a file"
         raise BardlabError(f"cannot read {file}: {why}") from None
-    own = texts.add(content, title if title is not None else path.stem)
-    result = {"name": own.name, "title": own.title, "characters": own.characters}
-    say(result, as_json, f"{own.name}  {own.title}, {own.characters:,} characters")
+    own = texts.add(content, title if title is not None else path.stem, encoding=encoding, commonest=commonest)
+    only_judged = corpus.load(own.name).only_judged
+    result = {"name": own.name, "title": own.title, "characters": own.characters, "only_in_validation": only_judged}
+    told = f"{own.name}  {own.title}, {own.characters:,} characters"
+    if only_judged:
+        told += f"\n{len(only_judged)} of them occur only in the validation split, so no model can learn them: "
+        told += listed(only_judged)
+    say(result, as_json, told)
 
 
 @text.command("delete")

@@ -1,21 +1,42 @@
 """What the commands share: the `--json` option and the one way to print a run."""
 
+import io
 import json
 import math
+import re
+import sys
 from collections.abc import Sequence
 from typing import Any
 
 import click
 
+from core.characters import harmless
 from core.errors import BardlabError
 from core.runs import Run
 
 JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of text.")
 
 
+def prepare() -> None:
+    """Let standard output and error take any text: what their encoding lacks is written as its number."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
 def say(result: Any, as_json: bool, text: str) -> None:
-    """Print the result as JSON, or the text."""
-    click.echo(json.dumps(plain(result), ensure_ascii=False) if as_json else text)
+    """Print the result as JSON, or the text without what would command a terminal."""
+    click.echo(as_json_line(result) if as_json else harmless(text))
+
+
+def as_json_line(result: Any) -> str:
+    """Return the result as one line of JSON that any stream and terminal can take."""
+    line = json.dumps(plain(result), ensure_ascii=False)
+    try:
+        line.encode(getattr(sys.stdout, "encoding", None) or "utf-8")
+    except (UnicodeEncodeError, LookupError):
+        line = json.dumps(plain(result))
+    return re.sub(r"[\x7f-\x9f]", lambda found: f"\\u{ord(found[0]):04x}", line)
 
 
 def plain(value: Any) -> Any:

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from core import paths, texts
+from core.characters import visible
 from core.errors import BardlabError
 
 if TYPE_CHECKING:
@@ -68,7 +69,7 @@ class CharTokenizer:
         ids = self._ids(text)
         if len(ids) and int(ids.min()) < 0:
             lacking = self.unknown(text)
-            named = ", ".join(repr(c) for c in lacking[:5]) + (" and more" if len(lacking) > 5 else "")
+            named = ", ".join(f"'{visible(c)}'" for c in lacking[:5]) + (" and more" if len(lacking) > 5 else "")
             raise BardlabError(f"the text has characters outside the alphabet: {named}; leave them out")
         numbers: list[int] = ids.tolist()
         return numbers
@@ -85,6 +86,12 @@ class CharTokenizer:
     def unknown(self, text: str) -> str:
         """Return the distinct characters that the alphabet lacks, in order of appearance."""
         return "".join(dict.fromkeys(c for c, i in zip(text, self._ids(text), strict=True) if i < 0))
+
+    def meant(self, typed: str) -> str:
+        """Return what was typed on one line: `\\n` is a line break and `\\t` a tab, if the text has no backslash."""
+        if "\\" in self.chars:
+            return typed
+        return typed.replace("\\n", "\n").replace("\\t", "\t")
 
     def drop_unknown(self, text: str) -> str:
         """Return the text without the characters that the alphabet lacks."""
@@ -123,9 +130,24 @@ class Corpus:
         """The last 10 % as ids (the rest,), int64."""
         return self.ids[self.split :]
 
-    def character_counts(self) -> dict[str, int]:
-        """How often each character occurs, most common first."""
+    @cached_property
+    def _counts(self) -> dict[str, int]:
         return dict(Counter(self.text).most_common())
+
+    def character_counts(self) -> dict[str, int]:
+        """How often each character occurs, most common first; counted once."""
+        return dict(self._counts)
+
+    @cached_property
+    def only_judged(self) -> str:
+        """The characters that only the validation split has: no model can learn them."""
+        return only_judged(self.text)
+
+
+def only_judged(text: str) -> str:
+    """Return the characters, sorted, that a text has in its validation split alone."""
+    cut = int(TRAIN_SHARE * len(text))
+    return "".join(sorted(set(text[cut:]) - set(text[:cut])))
 
 
 CLASSES = ("vowel", "consonant", "capital", "digit", "punctuation", "space", "newline")
@@ -156,6 +178,7 @@ def text_classes(text: str) -> list[str]:
 
 
 _loaded: dict[str, Corpus] = {}
+_changing = threading.Lock()  # many sessions load at once
 _stamps: dict[str, tuple[int, int]] = {}  # when files were written and how long they were as they were read
 
 
@@ -200,12 +223,16 @@ def available() -> dict[str, str]:
 def _own(name: str) -> Corpus:
     """Load an own text, reading and checking its file again only when that has changed."""
     stamp = texts.stamp(name)
-    kept = _loaded.get(name)
-    if kept is None or stamp is None or _stamps.get(name) != stamp:
-        own, text, sha256 = texts.read(name)
-        kept = Corpus(name, own.title, text, sha256, CharTokenizer("".join(sorted(set(text)))))
-        for other in [n for n in _loaded if texts.is_own(n)][:-3]:  # a few of them stay in memory
-            _loaded.pop(other, None)
+    with _changing:
+        kept = _loaded.get(name)
+        if kept is not None and stamp is not None and _stamps.get(name) == stamp:
+            return kept
+    own, text, sha256 = texts.read(name)
+    kept = Corpus(name, own.title, text, sha256, CharTokenizer("".join(sorted(set(text)))))
+    with _changing:
+        for other in [n for n in list(_loaded) if texts.is_own(n) and n != name][:-3]:  # a few of them stay in memory
+            _loaded.pop(other)
+            _stamps.pop(other, None)
         _loaded[name] = kept
         if stamp is not None:
             _stamps[name] = stamp

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 
 from core import devices, stages
+from core.characters import listed
 from core.config import Device, Settings, TrainConfig
 from core.corpus import Corpus
 from core.corpus import load as load_corpus
@@ -19,6 +20,8 @@ from core.runs import RunConfig
 from core.stages import Stage
 
 LINE_BREAK = "\n"
+OFTEN = 100
+"""Passes over a text from which on it is said that there are many."""
 DEVICES: tuple[Device, ...] = ("auto", "cpu", "cuda", "mps")
 
 
@@ -43,8 +46,10 @@ def plan(
     model_config, train_config = stage.settings(preset, model or {}, train or {})
     corpus = load_corpus(corpus_name)
     check(stage, model_config, train_config, corpus)
-    if train_config.prompt == LINE_BREAK and corpus.tokenizer.unknown(LINE_BREAK):  # a text of a single line
-        train_config = train_config.model_copy(update={"prompt": corpus.text[0]})
+    prompt = corpus.tokenizer.meant(train_config.prompt)
+    if prompt == LINE_BREAK and corpus.tokenizer.unknown(LINE_BREAK):  # a text of a single line
+        prompt = corpus.text[0]
+    train_config = train_config.model_copy(update={"prompt": prompt})
     if device not in DEVICES:
         raise BardlabError(f"unknown device {device!r}; choose one of {', '.join(DEVICES)}")
     devices.precision(train_config.precision, devices.resolve(device))
@@ -68,12 +73,14 @@ def check(stage: Stage, model: Settings, train: TrainConfig, corpus: Corpus) -> 
     """Check the rules that a model, its training and a text must keep together. Raises BardlabError."""
     context = getattr(model, "context", None)
     _try_to_build(stage.key, model, corpus.tokenizer.size)
-    shorter = min(len(corpus.train_ids), len(corpus.val_ids))
-    window = train.window or context or 1
-    if window >= shorter:
+    window, there = train.window or context or 1, len(corpus.train_ids)
+    if window >= there:
+        lower = "lower train.window" if train.window else "lower model.context"
+        if not train.window and "context" not in type(model).model_fields:
+            lower = f"set train.window below {there}"
         raise BardlabError(
-            f"sequences of {window} characters do not fit the text {corpus.name!r}, whose shorter split has {shorter}; "
-            "lower model.context or train.window"
+            f"sequences of {window} characters do not fit the training split of {corpus.title!r}, which has {there}; "
+            f"{lower}"
         )
     if context and train.window > context and not stage.model.slides:
         raise BardlabError(
@@ -82,7 +89,30 @@ def check(stage: Stage, model: Settings, train: TrainConfig, corpus: Corpus) -> 
     if not train.prompt:
         raise BardlabError("train.prompt is empty; give at least one character, such as a line break")
     if train.prompt != LINE_BREAK:
-        corpus.tokenizer.encode(train.prompt)
+        corpus.tokenizer.encode(corpus.tokenizer.meant(train.prompt))
+
+
+def remarks(corpus: Corpus, train: TrainConfig, context: int | None) -> list[str]:
+    """Say in a sentence each what a text means for a training of this kind; nothing for an ordinary one."""
+    told = []
+    window, judged = train.window or context or 1, len(corpus.val_ids)
+    if window >= judged:
+        told.append(
+            f"The validation split has {judged:,} characters, fewer than the {window:,} of a training sequence: it is "
+            "judged as one piece, and the loss is rough."
+        )
+    times = train.steps * train.batch_size * window // len(corpus.train_ids)
+    if times >= OFTEN:
+        told.append(
+            f"The training split of {len(corpus.train_ids):,} characters is read some {times:,} times over: see "
+            "whether the validation loss rises again while it is learned by heart."
+        )
+    if corpus.only_judged:
+        told.append(
+            f"{len(corpus.only_judged)} characters occur only in the validation split, so no model can learn them: "
+            f"{listed(corpus.only_judged)}."
+        )
+    return told
 
 
 @lru_cache(maxsize=256)

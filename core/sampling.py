@@ -11,6 +11,9 @@ from torch.nn import functional as F
 from core.config import Settings, setting
 from core.models.contract import LanguageModel
 
+SHARPEST = 1e-6
+"""Below this temperature nothing but the likeliest character can be drawn."""
+
 
 class SamplingConfig(Settings):
     """How the next character is drawn from the model's distribution."""
@@ -20,7 +23,8 @@ class SamplingConfig(Settings):
     )
     temperature: float = setting(
         1.0,
-        "Divides the logits: below 1 sharpens the distribution, above 1 flattens it; 0 always takes the likeliest.",
+        "Divides the logits: below 1 sharpens the distribution, above 1 flattens it; 0 (in effect anything below a "
+        "millionth) always takes the likeliest.",
         ge=0.0,
         le=3.0,
         step=0.05,
@@ -57,7 +61,7 @@ class Choice:
 
 def next_distribution(logits: Tensor, config: SamplingConfig) -> Tensor:
     """Turn logits (..., V) into the probabilities (..., V) drawn from: temperature, then top-k, then top-p."""
-    if config.temperature == 0:
+    if config.temperature < SHARPEST:  # float32 could not divide by it
         return F.one_hot(logits.argmax(-1), logits.shape[-1]).to(logits.dtype)  # (..., V)
     logits = logits / config.temperature  # (..., V)
     if 0 < config.top_k < logits.shape[-1]:

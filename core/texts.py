@@ -14,6 +14,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from core import paths
+from core.characters import visible
+from core.decoding import decode
 from core.errors import BardlabError
 
 SHORTEST = 1000  # characters: the validation split is a tenth of them
@@ -21,7 +23,19 @@ LARGEST = 20_000_000  # bytes; every evaluation reads a tenth of the text
 MOST_CHARACTERS = 1000  # distinct ones: each is a row of the embedding and of the logits
 TITLE = 60
 PREFIX = "own-"
-_BOMS = {b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16"}
+STAND_IN = "□"
+"""What stands for every rarer character where only the commonest are kept."""
+
+
+class TooManyCharacters(BardlabError):
+    """The alphabet is too large; the commonest characters can be kept."""
+
+    def __init__(self, distinct: int) -> None:
+        super().__init__(
+            f"the text has {distinct:,} distinct characters; at most {MOST_CHARACTERS:,} are accepted, since each is a "
+            f"class of its own to predict; keep the commonest with --commonest {MOST_CHARACTERS}"
+        )
+        self.distinct = distinct
 
 
 @dataclass(frozen=True)
@@ -44,11 +58,13 @@ def is_own(name: str) -> bool:
     return re.fullmatch(PREFIX + "[0-9a-f]{12}", name) is not None
 
 
-def check(content: bytes) -> str:
+def check(content: bytes, encoding: str | None = None, commonest: int | None = None) -> str:
     """Return the text in `content`, with line ends as they are on Unix and without a byte order mark.
 
-    Raises BardlabError, one line with the reason, if it is empty, larger than 20 MB, binary, not UTF-8 (naming the
-    offset of the first wrong byte), shorter than 1,000 characters, or of one or more than 1,000 distinct characters.
+    It is read in `encoding`, else as it says itself, else as UTF-8; with `commonest`, only so many different characters
+    are kept. Raises BardlabError, one line with the reason, if it is empty, larger than 20 MB, binary, in another
+    encoding (UnknownEncoding), shorter than 1,000 characters, or of one or more than 1,000 distinct characters
+    (TooManyCharacters).
     """
     if not content.strip():
         raise BardlabError("the text is empty; give one of at least 1,000 characters")
@@ -56,32 +72,35 @@ def check(content: bytes) -> str:
         raise BardlabError(
             f"the text has {len(content) / 1e6:.1f} MB; at most {LARGEST / 1e6:.0f} MB are accepted, give a part of it"
         )
-    for mark, encoding in _BOMS.items():
-        if content.startswith(mark):
-            raise BardlabError(f"the text is {encoding}, not UTF-8: it begins with {mark.hex(' ')}; save it as UTF-8")
-    if (at := content.find(0)) >= 0:
-        raise BardlabError(f"this is a binary file, not text: byte {at:,} is zero; give plain text")
-    try:
-        text = content.decode("utf-8").removeprefix("\ufeff")
-    except UnicodeDecodeError as error:
-        raise BardlabError(
-            f"the text is not UTF-8: byte {content[error.start]:#04x} at offset {error.start:,}; save it as UTF-8"
-        ) from None
-    text = text.replace("\r\n", "\n").replace("\r", "\n")
+    text = decode(content, encoding).text.replace("\r\n", "\n").replace("\r", "\n")
     strange = sum(n for c, n in Counter(text).items() if ord(c) < 32 and c not in "\n\t\f")
-    if strange > len(text) / 100:
+    if "\0" in text or strange > len(text) / 100:
         raise BardlabError(f"this is a binary file, not text: {strange:,} control characters; give plain text")
     if len(text) < SHORTEST:
         raise BardlabError(f"the text has {len(text):,} characters; give at least {SHORTEST:,}")
+    if commonest is not None:
+        text, _ = keep_commonest(text, commonest)
     distinct = len(set(text))
     if distinct < 2:
-        raise BardlabError(f"the text is {text[0]!r} all through; there is nothing to predict, give another one")
+        raise BardlabError(f"the text is '{visible(text[0])}' all through; there is nothing to predict, give another")
     if distinct > MOST_CHARACTERS:
-        raise BardlabError(
-            f"the text has {distinct:,} distinct characters; at most {MOST_CHARACTERS:,} are accepted, "
-            "since each is a class of its own to predict"
-        )
+        raise TooManyCharacters(distinct)
     return text
+
+
+def keep_commonest(text: str, most: int) -> tuple[str, int]:
+    """Return the text with at most so many distinct characters, and how many of its characters were replaced.
+
+    Every rarer one becomes STAND_IN, so the text keeps its length. Raises BardlabError if `most` is out of range.
+    """
+    if not 2 <= most <= MOST_CHARACTERS:
+        raise BardlabError(f"{most:,} characters cannot be kept; give a number from 2 to {MOST_CHARACTERS:,}")
+    counts = Counter(text)
+    if len(counts) <= most:
+        return text, 0
+    kept = [c for c, _ in counts.most_common() if c != STAND_IN][: most - 1]
+    rare = counts.keys() - set(kept) - {STAND_IN}
+    return text.translate({ord(c): STAND_IN for c in rare}), sum(counts[c] for c in rare)
 
 
 def clean_title(title: str) -> str:
@@ -89,14 +108,14 @@ def clean_title(title: str) -> str:
     return " ".join(re.sub(r"[^\w .,:;()+=%&'’-]", " ", title).split())[:TITLE].strip(" .")
 
 
-def add(content: bytes, title: str = "") -> OwnText:
+def add(content: bytes, title: str = "", *, encoding: str | None = None, commonest: int | None = None) -> OwnText:
     """Keep a text and return it; the same text again keeps its place and takes the new title, if there is one.
 
     Raises BardlabError as `check` does, or if it cannot be written.
     """
     from core.runs import explain, replace
 
-    text = check(content)
+    text = check(content, encoding, commonest)
     kept = text.encode()
     name = PREFIX + hashlib.sha256(kept).hexdigest()[:12]
     title = clean_title(title) or (found.title if (found := _sidecar(name)) else "My text")
@@ -148,12 +167,14 @@ def read(name: str) -> tuple[OwnText, str, str]:
     Raises BardlabError if there is none of that name, or its file is not what its name says.
     """
     own = _sidecar(name)
-    if own is None:
-        raise BardlabError(f"the text {name!r} is no longer here; add it again on the page The text, or choose another")
     try:
-        content = (folder() / f"{name}.txt").read_bytes()
+        content = (folder() / f"{name}.txt").read_bytes() if own else b""
+    except FileNotFoundError:  # deleted since
+        own = None
     except OSError:
         content = b""
+    if own is None:
+        raise BardlabError(f"the text {name!r} is no longer here; add it again on the page The text, or choose another")
     sha256 = hashlib.sha256(content).hexdigest()
     if not sha256.startswith(name.removeprefix(PREFIX)):
         raise BardlabError(f"the file of the text {name!r} is damaged; delete the text and add it again")

@@ -32,6 +32,13 @@ class Tables:
 
 
 @torch.no_grad()
+def learned(model: Bigram) -> Table:
+    """Return the model's probabilities (V, V)."""
+    table: Table = F.softmax(model.logits.double(), dim=1).numpy()
+    return table
+
+
+@torch.no_grad()
 def tables(model: Bigram, corpus: Corpus) -> Tables:
     """Read the model's table and count the training text's."""
     counts = count_pairs(corpus.train_ids, corpus.tokenizer.size).double()  # (V, V)

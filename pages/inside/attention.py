@@ -16,7 +16,7 @@ from pages.ui.inside import inside_links
 from pages.ui.page_table import rung_page
 from pages.ui.prompt import Prompt, prompt_box
 from pages.ui.run_picker import run_picker
-from pages.ui.words import plain
+from pages.ui.words import GONE, plain
 
 NEWEST = -1  # the newest weights, among the steps of snapshots
 
@@ -107,7 +107,7 @@ def look() -> None:
     try:
         model, tokenizer = cached.model(run, step)
         with right:
-            prompt = prompt_box(tokenizer, window(model))
+            prompt = prompt_box(run, tokenizer, window(model))
         if prompt is not None:
             show(run, step, prompt)
         inside_links(run)
@@ -165,6 +165,8 @@ def show(run: Run, step: int | None, prompt: Prompt) -> None:
     scores = cached.head_scores(run, step)
     worth = prices.prices(run, step)
     offer_prices(run, step, worth is not None)
+    if scores is None:
+        st.caption(f"What each head looks for is measured on the run’s text: {GONE}")
     view = attention_board(
         packed,
         prompt.text,

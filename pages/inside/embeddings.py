@@ -8,6 +8,8 @@ from collections.abc import Sequence
 import numpy as np
 import streamlit as st
 
+from core.characters import code_point
+from core.characters import labels as labels_of
 from core.errors import BardlabError
 from core.inspect.embeddings import (
     Map,
@@ -24,7 +26,6 @@ from core.inspect.projection import METHODS, class_order, classes_of, cluster_or
 from core.runs import Run
 from core.stages import STAGES
 from pages.ui import cached, state, tell
-from pages.ui.charts import visible
 from pages.ui.inside import inside_links
 from pages.ui.looking import choose_run, choose_weights, price_tag
 from pages.ui.page_table import rung_page
@@ -72,7 +73,7 @@ def table_csv(table: Table, labels: Sequence[str], kinds: Sequence[str], found: 
     return out.getvalue().encode()
 
 
-def controls(table: Table) -> tuple[str, int, int, str, str]:
+def controls(table: Table, counted: bool) -> tuple[str, int, int, str, str]:
     """Draw what decides the map. Returns method, dimensions, neighbours looked at, metric, colour."""
     with st.container(horizontal=True, gap="medium", vertical_alignment="bottom"):
         method = choice(
@@ -89,7 +90,9 @@ def controls(table: Table) -> tuple[str, int, int, str, str]:
             "metric",
             "How neighbours are found, in all dimensions: by the angle between vectors, or by their distance.",
         )
-        colours = {"place": "position"} if table.positions else {"class": "class", "count": "frequency"}
+        colours = {"place": "position"} if table.positions else {"class": "class"}
+        if counted and not table.positions:
+            colours["count"] = "frequency"
         colour = choice("Colour", colours, "colour", "By kind of character, or by how often it occurs in the text.")
         near = 15
         if method != "pca":
@@ -121,8 +124,9 @@ def spread(found: Map, table: Table, method: str, dimensions: int) -> str:
 
 def the_map(run: Run, table: Table, characters: str) -> None:
     """The map and who is near the chosen one."""
-    method, dimensions, near, metric, colour = controls(table)
-    labels = [str(i) for i in range(len(table.vectors))] if table.positions else [visible(c) for c in characters]
+    corpus = cached.text_of(run)
+    method, dimensions, near, metric, colour = controls(table, corpus is not None)
+    labels = [str(i) for i in range(len(table.vectors))] if table.positions else labels_of(characters)
     kinds = ["position"] * len(labels) if table.positions else classes_of(characters)
     if method == "umap" and not umap_installed():
         st.info(
@@ -160,13 +164,15 @@ def the_map(run: Run, table: Table, characters: str) -> None:
         )
     if table.positions:
         colours: list[str] | np.ndarray = np.arange(len(labels), dtype=float)
-    elif colour == "count":
-        counts = cached.corpus(run.need().corpus).character_counts()
+    elif colour == "count" and corpus is not None:
+        counts = corpus.character_counts()
         colours = np.array([math.log10(max(1, counts.get(c, 0))) for c in characters])
     else:
         colours = kinds
     axes = [f"principal component {i + 1}" for i in range(dimensions)] if method == "pca" else [""] * dimensions
     about = [f"{label} ({kind})" for label, kind in zip(labels, kinds, strict=True)]
+    if not table.positions:
+        about = [f"{each}<br>{code_point(c)}" for each, c in zip(about, characters, strict=True)]
     figure = vector_map(found.places, labels, about, colours, axes, at, order[:5], joined=table.positions)
     with left:
         more: dict[str, object] = {} if dimensions == 3 else {"on_select": "rerun", "selection_mode": "points"}
@@ -246,7 +252,10 @@ def who_resembles_whom(table: Table, characters: str) -> None:
         "clusters": lambda: clustered(table.vectors),
         "alphabet": lambda: list(range(len(characters))),
     }[order]()
-    labels = [visible(characters[i]) for i in found]
+    if len(found) > MOST:
+        st.caption(f"Every {-(-len(found) // MOST)}th of {len(found):,} characters is drawn.")
+        found = found[:: -(-len(found) // MOST)]
+    labels = labels_of("".join(characters[i] for i in found))
     figure = resemblance(values[np.ix_(found, found)], labels, what, metric == "cosine", "character")
     st.plotly_chart(figure, key="resemblance", config=picture(f"{table.key}-{what}"))
 

@@ -1,67 +1,70 @@
 """From a prompt to the next character, layer by layer and part by part."""
 
+from functools import partial
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import streamlit as st
 
+from core.characters import spelled
 from core.inspect.lens import has_stream, next_logits
+from core.openings import openings
 from core.runs import Run
-from pages.ui import cached, looking, predictions, state
+from pages.ui import cached, looking, predictions, state, words
 from pages.ui.address import number_from_url
 from pages.ui.charts import contributions, visible
 from pages.ui.components.lens_grid import lens_grid
 from pages.ui.components.next_character import Branch, next_character
+from pages.ui.prompt import begin, known
 from pages.ui.words import plain
 
-DEFAULT = "ROMEO:\nBut, soft! what light through yonder window b"
 LONGEST = 2000
 SHOWN = 64  # positions of the lens
 PROMPT, ROOT, LEAVES, CELL = "prediction.prompt", "prediction.root", "prediction.leaves", "prediction.cell"
 VIEWS = {"next": "Next character", "lens": "Logit lens"}
 
 
-def set_prompt(text: str) -> None:
+def set_prompt(text: str, default: str) -> None:
     """Change the prompt from a callback."""
     st.session_state[PROMPT] = text
-    looking.into_url("prompt", text, DEFAULT)
+    looking.into_url("prompt", text, default)
 
 
-def typed() -> None:
-    """The learner has typed another prompt: branches start from it."""
-    st.session_state[ROOT], st.session_state[LEAVES] = st.session_state[PROMPT], []
-    looking.into_url("prompt", st.session_state[PROMPT], DEFAULT)
+def start_from(text: str) -> None:
+    """Branches start from this prompt."""
+    st.session_state[ROOT], st.session_state[LEAVES] = text, []
 
 
-def prompt_box() -> str:
+def prompt_box(default: str) -> str:
     """The prompt as typed or appended to; the URL's, when the page is opened by a link."""
-    asked = st.query_params.get("prompt")
-    if PROMPT not in st.session_state:
-        st.session_state[PROMPT] = (asked if asked is not None else DEFAULT)[:LONGEST]
-        st.session_state[ROOT], st.session_state[LEAVES] = st.session_state[PROMPT], []
+    before = st.session_state.get(PROMPT)
+    begin(PROMPT, default, st.query_params.get("prompt"), LONGEST)
+    if st.session_state[PROMPT] != before or ROOT not in st.session_state:
+        start_from(st.session_state[PROMPT])
     text: str = st.text_area(
         "Prompt",
         key=PROMPT,
-        on_change=typed,
+        on_change=lambda: start_from(st.session_state[PROMPT]),
         persist_state="session",
         height=110,
         max_chars=LONGEST,
         help="What the model reads. It knows the characters of its own text only.",
     )
-    looking.into_url("prompt", text, DEFAULT)
+    looking.into_url("prompt", text, default)
+    st.session_state[f"{PROMPT}.asked"] = st.query_params.get("prompt")
     return text
 
 
 def reach_note(run: Run, model: Any, text: str) -> None:
     """Say which part of a prompt longer than the context the prediction can see."""
     if len(text) > model.context:
-        seen = looking.inline("".join(visible(c) for c in text[-model.context :][:16]) + "…")
+        seen = words.inline(spelled(text[-model.context :][:16]) + "…")
         here = f"the last {model.context:,} of these {len(text)} characters"
         st.caption(f"{plain(run.name)} sees {here}, from {seen} on.")
 
 
-def act(done: dict[str, Any]) -> None:
+def act(default: str, done: dict[str, Any]) -> None:
     """Do to the prompt what was done in the component: append, go back, or go to a branch."""
     text, root, leaves = done["text"], st.session_state[ROOT], st.session_state[LEAVES]
     if done["kind"] == "append":
@@ -75,11 +78,11 @@ def act(done: dict[str, Any]) -> None:
         elif not any(leaf.startswith(longer) for leaf in leaves):
             leaves.append(longer)
         st.session_state[LEAVES] = leaves[-30:]
-        set_prompt(root + longer)
+        set_prompt(root + longer, default)
     elif done["kind"] == "back" and len(text) > len(root):
-        set_prompt(text[:-1])
+        set_prompt(text[:-1], default)
     elif done["kind"] == "go":
-        set_prompt(root + done["to"])
+        set_prompt(root + done["to"], default)
     for name, value in done["settings"].items():
         looking.into_url(name, value)
 
@@ -101,7 +104,7 @@ def next_view(run: Run, step: int | None, model: Any, tokenizer: Any, text: str)
         root_text=root,
         branches=sorted(branches, key=lambda b: -b.nats),
         model=f"{run.slug}/{step}",
-        act=act,
+        act=partial(act, openings(run).sentence),
         key="next-character",
     )
 
@@ -152,7 +155,7 @@ def parts_view(run: Run, step: int | None, tokenizer: Any, text: str, position: 
     values, characters = found.centred, tokenizer.chars
     order = np.argsort(-found.logits, kind="stable")
     st.subheader("Who says so")
-    here = f"character {position + 1:,}, {looking.inline(visible(text[position]))}"
+    here = f"character {position + 1:,}, {words.inline(visible(text[position]))}"
     st.markdown(
         f"The prediction after {here}, as a sum: every head and every feed-forward layer wrote "
         "into the residual stream, and each one's writing goes straight to the logits."
@@ -213,7 +216,8 @@ with left:
     step = looking.choose_weights(run)
 model, tokenizer = cached.model(run, step)
 with right:
-    text = looking.known_text(prompt_box(), tokenizer, "prediction.drop")
+    default = openings(run).sentence
+    text = known(prompt_box(default), tokenizer, PROMPT, default)
     if text:
         reach_note(run, model, text)
 root = tokenizer.drop_unknown(st.session_state[ROOT])

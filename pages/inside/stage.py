@@ -5,28 +5,30 @@ import math
 import streamlit as st
 
 from core.config import FieldInfo
+from core.corpus import CharTokenizer
 from core.errors import BardlabError
+from core.openings import openings
 from core.runs import Run
 from core.sampling import SamplingConfig
 from core.stages import STAGES
 from pages.ui import looking, predictions, state, tell, words
-from pages.ui.cached import corpus
 from pages.ui.components.stage import Column, stage
 from pages.ui.page_table import link_to_first_rung
+from pages.ui.prompt import begin, known
 
-DEFAULT = "ROMEO:\n"
 LONGEST = 500
 PROMPT = "stage.prompt"
 TOKENS = (50, 100, 200, 400)
 
 
-def prompt_box() -> str:
-    """The prompt: the URL's, when the page is opened by a link."""
-    st.session_state.setdefault(PROMPT, st.query_params.get("prompt", DEFAULT)[:LONGEST])
+def prompt_box(default: str) -> str:
+    """The prompt: the URL's, when the page is opened by a link, else how the text begins."""
+    begin(PROMPT, default, st.query_params.get("prompt"), LONGEST)
     text: str = st.text_area(
         "Prompt", key=PROMPT, persist_state="session", height=90, max_chars=LONGEST, help="All of them go on from here."
     )
-    looking.into_url("prompt", text, DEFAULT)
+    looking.into_url("prompt", text, default)
+    st.session_state[f"{PROMPT}.asked"] = st.query_params.get("prompt")
     return text
 
 
@@ -107,13 +109,16 @@ if not fits:
     st.stop()
 left, right = st.columns([2, 3], gap="large")
 with left:
-    typed = prompt_box()
+    fits = looking.choose_text(fits)
+    first = next(iter(fits.values()))  # all of them share its alphabet
+    default = openings(first).line
+    typed = prompt_box(default)
 with right:
     chosen = looking.choose_runs(
         "Models", fits, looking.best_of_each_rung(fits), "stage.with", "At first the best run of each rung."
     )
     config = settings()
-prompt = looking.known_text(typed, corpus().tokenizer, "stage.drop")
+prompt = known(typed, CharTokenizer(first.need().characters), PROMPT, default)
 columns = []
 for run in chosen if prompt else []:
     try:

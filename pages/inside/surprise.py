@@ -5,66 +5,61 @@ import math
 import pandas as pd
 import streamlit as st
 
+from core import openings
 from core.corpus import Corpus
 from core.errors import BardlabError
 from core.runs import Run
 from core.stages import STAGES
 from pages.ui import cached, looking, predictions, state, tell, words
 from pages.ui.components.passage import passage
+from pages.ui.prompt import begin, known
 
 LONGEST = 2000
-PASSAGE = 420  # characters
 TEXT, TURN = "surprise.text", "surprise.turn"
 
 
-def validation_passage(corpus: Corpus, turn: int) -> str:
-    """A speech or two of the validation split, from the start of a speech on; another one for each `turn`."""
-    text = corpus.text[corpus.split :]
-    start = text.find("\n\n", (turn * 9973) % (len(text) - 2 * PASSAGE)) + 2
-    end = text.rfind("\n", start, start + PASSAGE)
-    return text[start : max(end, start + PASSAGE // 2)]
+def usual(run: Run, corpus: Corpus | None) -> str:
+    """A passage of the validation split of a run's text; of what it wrote itself, if that is gone."""
+    source = openings.remembered(run) if corpus is None else corpus.text[corpus.split :]
+    return openings.passage(source, st.session_state.get(TURN, 0)) or openings.openings(run).passage
 
 
-def to_url() -> None:
-    """Keep the passage in the URL."""
-    looking.into_url("text", st.session_state[TEXT], validation_passage(cached.corpus(), 0))
-
-
-def another() -> None:
+def another(run: Run, corpus: Corpus) -> None:
     """Take the next passage of the validation split."""
     st.session_state[TURN] = st.session_state.get(TURN, 0) + 1
-    st.session_state[TEXT] = validation_passage(cached.corpus(), st.session_state[TURN])
-    to_url()
+    st.session_state[TEXT] = st.session_state[f"{TEXT}.given"] = usual(run, corpus)
 
 
-def passage_box() -> str:
+def passage_box(run: Run, corpus: Corpus | None) -> str:
     """The passage: the URL's, else one of the validation split."""
-    if TEXT not in st.session_state:
-        asked = st.query_params.get("text")
-        st.session_state[TEXT] = (asked or validation_passage(cached.corpus(), 0))[:LONGEST]
+    default = usual(run, corpus)
+    begin(TEXT, default, st.query_params.get("text"), LONGEST)
     text: str = st.text_area(
         "Passage",
         key=TEXT,
-        on_change=to_url,
         persist_state="session",
         height=180,
         max_chars=LONGEST,
         help="Paste any text of up to 2,000 characters; at first, a piece of the validation split.",
     )
-    to_url()
+    looking.into_url("text", text, default if not st.session_state.get(TURN) else None)
+    st.session_state[f"{TEXT}.asked"] = st.query_params.get("text")
     st.button(
         "Another passage of the validation split",
         icon=":material/shuffle:",
         on_click=another,
+        args=(run, corpus),
+        disabled=corpus is None,
         key="surprise.another",
-        help="Text that no model here has been trained on.",
+        help="Text that no model here has been trained on." if corpus else "The text of this run is no longer here.",
     )
     return text
 
 
 def others(run: Run) -> list[Run]:
     """Draw the chooser of runs to compare with: at first the best of every other rung."""
-    alike = {slug: r for slug, r in looking.usable_runs().items() if r.need().characters == run.need().characters}
+    text = run.need().corpus_sha256  # losses on different texts are not to be compared
+    alike = {slug: r for slug, r in looking.usable_runs().items() if r.need().corpus_sha256 == text}
     default = [slug for slug in looking.best_of_each_rung(alike) if alike[slug].stage != run.stage]
     return looking.choose_runs(
         "Compare with",
@@ -75,8 +70,10 @@ def others(run: Run) -> list[Run]:
     )
 
 
-def where_from(corpus: Corpus, text: str) -> str:
+def where_from(corpus: Corpus | None, text: str) -> str:
     """Say whether the models have been trained on this very passage."""
+    if corpus is None:
+        return "The text of this run is no longer here, so nobody can tell whether the passage stands in it."
     if text in corpus.text[corpus.split :]:
         return "This passage stands in the validation split, which nobody trained on."
     if text in corpus.text:
@@ -91,7 +88,8 @@ with left:
     looking.price_tag(run)
 with right:
     model, tokenizer = cached.model(run)
-    text = looking.known_text(passage_box(), tokenizer, "surprise.drop")
+    corpus = cached.text_of(run)
+    text = known(passage_box(run, corpus), tokenizer, TEXT, usual(run, corpus))
 compared = others(run)
 if len(text) < 2:
     if text:
@@ -108,7 +106,7 @@ if not read:
     st.stop()
 st.caption(
     "A character that was given probability p costs -log2 p bits: 0 if it was certain, 6 if it was as unexpected as "
-    f"one of 64. {where_from(cached.corpus(run.need().corpus), text)}"
+    f"one of 64. {where_from(corpus, text)}"
 )
 passage(text, tokenizer.chars, read, key="passage")
 

@@ -19,7 +19,7 @@ from pages.ui.inside import inside_links
 from pages.ui.looking import choose_run
 from pages.ui.page_table import rung_page
 from pages.ui.prompt import Prompt, prompt_box
-from pages.ui.words import plain
+from pages.ui.words import GONE, plain
 
 BOARD = 64  # characters of the prompt whose attention travels with every snapshot
 
@@ -64,9 +64,9 @@ def film(run: Run, prompt: Prompt, portraits: list[Portrait], answers: list[Answ
         )
         for portrait, place, answer in zip(portraits, places, answers, strict=True)
     ]
-    corpus = cached.corpus(config.corpus)
-    marks = {mark.key: mark.value for mark in cached.corpus_landmarks(corpus.sha256, corpus.name)}
-    bigram = marks.get("bigram", math.nan)
+    corpus = cached.text_of(run)
+    marks = cached.corpus_landmarks(corpus.sha256, corpus.name) if corpus else []
+    bigram = next((mark.value for mark in marks if mark.key == "bigram"), math.nan)
     followed = careers(portraits, config.characters)
     steps = [portrait.step for portrait in portraits]
     return Film(
@@ -93,7 +93,7 @@ def machine(slug: str) -> None:
     except (BardlabError, OSError) as error:
         tell.error(f"{error}. Choose another run above.", icon=":material/folder_off:")
         return
-    prompt = prompt_box(tokenizer, model.context)
+    prompt = prompt_box(run, tokenizer, model.context)
     if prompt is None:
         return
     portraits, answers = snapshots(run, prompt)
@@ -108,6 +108,8 @@ def machine(slug: str) -> None:
     time_machine(shown, live=run.state.active, start=start, key="time-machine")
     if start is not None and start not in steps:
         st.caption(f"The address asks for step {start:,}; its weights were not kept, so the nearest snapshot is shown.")
+    if cached.text_of(run) is None:
+        st.caption(f"What heads look for, and the counted bigram’s loss, are measured on the run’s text: {GONE}")
     if run.stage not in rungs_with_attention():
         with st.container(horizontal=True, vertical_alignment="center"):
             st.caption(f"A {STAGES[run.stage].title} has no attention to show. With attention:", width="content")

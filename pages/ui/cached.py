@@ -5,10 +5,9 @@ from typing import Any
 
 import streamlit as st
 
-from core import checkpoints, landmarks, runs, speed
+from core import checkpoints, landmarks, openings, runs, speed
 from core.corpus import CharTokenizer, Corpus
 from core.corpus import load as load_corpus
-from core.errors import BardlabError
 from core.inspect import heads, history
 from core.inspect.attention import AttentionMaps, attention_layers, attention_maps
 from core.metrics import MetricsReader
@@ -26,10 +25,7 @@ def corpus(name: str = "tinyshakespeare") -> Corpus:
 
 def text_of(run: Run) -> Corpus | None:
     """The text that a run was trained on; None if it is no longer here."""
-    try:
-        return load_corpus(run.need().corpus)
-    except BardlabError:
-        return None
+    return openings.text_of(run)
 
 
 @st.cache_resource(max_entries=64, show_spinner=False)
@@ -95,23 +91,24 @@ def _head_scores(slug: str, step: int | None, version: float, sha256: str, name:
     return heads.head_scores(net, _probe(sha256, name, tokenizer.chars, net.context))
 
 
-def head_scores(run: Run, step: int | None = None) -> heads.HeadScores:
-    """What each head of a run's model looks for, measured on the validation split of its text."""
-    text = corpus(run.need().corpus)
-    return _head_scores(run.slug, step, _version(run, step), text.sha256, text.name)
+def head_scores(run: Run, step: int | None = None) -> heads.HeadScores | None:
+    """What each head of a run's model looks for, measured on the validation split of its text; None if that is gone."""
+    text = text_of(run)
+    return text and _head_scores(run.slug, step, _version(run, step), text.sha256, text.name)
 
 
 @st.cache_data(max_entries=1024, show_spinner=False)
 def _portrait(slug: str, step: int, version: float, sha256: str, name: str) -> history.Portrait:
     net, tokenizer = _model(slug, step, version)
-    attends = bool(attention_layers(net))
+    attends = bool(name and attention_layers(net))
     return history.portrait(net, step, _probe(sha256, name, tokenizer.chars, net.context) if attends else None)
 
 
 def portrait(run: Run, step: int) -> history.Portrait:
-    """What a snapshot is like, whatever it is asked. Shared: not to be changed."""
-    text = corpus(run.need().corpus)
-    return _portrait(run.slug, step, _version(run, step), text.sha256, text.name)
+    """What a snapshot is like, whatever it is asked; nothing of its heads if the text is gone. Not to be changed."""
+    text = text_of(run)
+    about = (text.sha256, text.name) if text else ("", "")
+    return _portrait(run.slug, step, _version(run, step), *about)
 
 
 @st.cache_data(max_entries=1024, show_spinner=False)

@@ -12,7 +12,11 @@ from numpy.typing import NDArray
 from plotly.colors import sample_colorscale
 from plotly.subplots import make_subplots
 
+from core.characters import code_point, visible
+from core.characters import labels as labels_of
 from core.landmarks import Counted
+
+__all__ = ["visible"]  # pages take it from here
 
 SEQUENTIAL = "Cividis"
 """For amounts from zero up; readable without colour vision."""
@@ -29,6 +33,8 @@ def colour_table(scale: str) -> bytes:
 
 SAVED = {"toImageButtonOptions": {"format": "svg", "filename": "bardlab"}, "displaylogo": False}
 """What a figure's camera button saves: a drawing of any size."""
+MOST_CHARACTERS = 150
+"""A table of more characters than these is drawn of a part of them: a browser draws a million cells slowly."""
 DARK_PAPER = 0.09
 """How bright the dark theme's background is, from 0 to 1."""
 _HIGHER, _LOWER = (sample_colorscale(DIVERGING, at, colortype="tuple")[0] for at in (0.2, 0.8))
@@ -67,11 +73,6 @@ def readable_stops() -> list[str]:
     return found
 
 
-def visible(character: str) -> str:
-    """A character as it can be read on an axis."""
-    return {"\n": "↵", " ": "␣", "\t": "⇥"}.get(character, character)
-
-
 def sequential_stops(count: int = 17) -> list[str]:
     """The sequential scale as colours `rgb(r, g, b)` from 0 to 1, for components that interpolate between them."""
     stops: list[str] = plotly.colors.sample_colorscale(SEQUENTIAL, count, colortype="rgb")
@@ -105,12 +106,22 @@ def table_heatmaps(
     values: Mapping[str, NDArray[np.float64]] | None = None,
     digits: int = 4,
     diverging: bool = False,
+    often: NDArray[np.float64] | None = None,
 ) -> go.Figure:
     """V × V tables side by side on one colour scale: row = the current character, column = the next one.
 
-    `values`, if given, are read out under the pointer in place of what is drawn.
+    `values`, if given, are read out under the pointer in place of what is drawn. Of a large alphabet only those that
+    occur most `often` (V,) are drawn.
     """
-    labels = [visible(c) for c in characters]
+    title = "next character"
+    if len(characters) > MOST_CHARACTERS:
+        order = np.arange(len(characters)) if often is None else np.argsort(-often, kind="stable")
+        at = np.ix_(*[np.sort(order[:MOST_CHARACTERS])] * 2)
+        tables = {name: table[at] for name, table in tables.items()}
+        values = None if values is None else {name: table[at] for name, table in values.items()}
+        title += f" ({MOST_CHARACTERS} {'' if often is None else 'commonest '}of {len(characters):,} are drawn)"
+        characters = "".join(characters[i] for i in at[1][0])
+    labels = labels_of(characters)
     figure = make_subplots(1, len(tables), subplot_titles=list(tables), shared_yaxes=True, horizontal_spacing=0.02)
     for column, (name, drawn) in enumerate(tables.items(), 1):
         told = "z" if values is None else "customdata"
@@ -122,7 +133,7 @@ def table_heatmaps(
             column,
         )
     small = {"size": 8}
-    figure.update_xaxes(type="category", tickvals=labels[::2], tickfont=small, tickangle=0, title="next character")
+    figure.update_xaxes(type="category", tickvals=labels[::2], tickfont=small, tickangle=0, title=title)
     figure.update_yaxes(type="category", tickvals=labels, tickfont=small, autorange="reversed")
     figure.update_yaxes(title="current character", col=1)
     figure.update_layout(
@@ -135,8 +146,8 @@ def table_heatmaps(
     return figure
 
 
-def bars(
-    labels: Sequence[str],
+def character_bars(
+    characters: str,
     series: Mapping[str, Sequence[float]],
     x_title: str,
     y_title: str,
@@ -144,8 +155,15 @@ def bars(
     stacked: bool = False,
     palette: Sequence[str] | None = None,
 ) -> go.Figure:
-    """Bars side by side (or one on another), one colour a series."""
-    figure = go.Figure([go.Bar(name=name, x=list(labels), y=list(values)) for name, values in series.items()])
+    """Bars of characters: under the pointer each says its number and name as well."""
+    about, labels = [code_point(c) for c in characters], labels_of(characters)
+    hover = "%{x}: %{y:,.6~g}<br>%{customdata}"
+    figure = go.Figure(
+        [
+            go.Bar(name=name, x=labels, y=list(values), customdata=about, hovertemplate=hover)
+            for name, values in series.items()
+        ]
+    )
     figure.update_layout(
         height=height,
         colorway=palette or colours(),
@@ -162,6 +180,8 @@ def bars(
 def counting_chart(known: Mapping[int, Counted], marks: Sequence[tuple[str, float]]) -> go.Figure:
     """The n-gram's validation loss by order, best order marked, with dashed losses to compare with."""
     orders = list(known)
+    heights = [*(each.loss for each in known.values()), *(value for _, value in marks)]
+    heights = [height for height in heights if math.isfinite(height)]
     best = min(known, key=lambda order: known[order].loss)
     about = [[each.numbers, 1000 * each.seconds] for each in known.values()]
     figure = go.Figure(
@@ -183,7 +203,7 @@ def counting_chart(known: Mapping[int, Counted], marks: Sequence[tuple[str, floa
         colorway=colours(),
         height=340,
         margin={"l": 10, "r": 10, "t": 20, "b": 10},
-        yaxis={"title": "validation loss (nats per character)", "range": [1.0, 4.5]},
+        yaxis={"title": "validation loss (nats per character)", "range": [0.8 * min(heights), 1.07 * max(heights)]},
         xaxis={"title": "order (characters in one counted piece)", "dtick": 1, "range": [1.7, 8.5]},
     )
     return figure
@@ -191,7 +211,7 @@ def counting_chart(known: Mapping[int, Counted], marks: Sequence[tuple[str, floa
 
 def contributions(values: NDArray[np.float64], parts: Sequence[str], characters: Sequence[str]) -> go.Figure:
     """What each part (P,) adds to the logit of each character: values (P, V) around zero."""
-    labels = [visible(c) for c in characters]
+    labels = labels_of("".join(characters))
     hover = "%{y} adds %{z:.4f} to the logit of %{x}<extra></extra>"
     figure = go.Figure(
         go.Heatmap(

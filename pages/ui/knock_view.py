@@ -7,18 +7,19 @@ import pandas as pd
 import streamlit as st
 
 from core import checkpoints, runs
-from core.config import LONGEST_TEXT
 from core.inspect import prices
 from core.inspect.ablation import METHODS, Bench, Effect, Method, redundancy
 from core.inspect.prices import PriceList
 from core.models.answers import Part
+from core.openings import openings
 from core.runs import Run
 from core.sampling import SamplingConfig
 from pages.ui import cached, tell
 from pages.ui.charts import SAVED, changes, tint, visible
 from pages.ui.components.cell_grid import Cell, cell_grid
 from pages.ui.components.marked_text import marked_text
-from pages.ui.words import plain
+from pages.ui.prompt import LONGEST, begin, known
+from pages.ui.words import GONE, plain
 
 OFF = "off"
 """The URL's query parameter that holds what is switched off, such as `0.2,1.mlp`."""
@@ -49,7 +50,13 @@ def _sample(
 def knock_view(run: Run, step: int | None) -> None:
     """Draw the board of a run and what follows from what is switched off."""
     weights = checkpoints.fingerprint(run, step)
-    text = cached.corpus(run.need().corpus)
+    text = cached.text_of(run)
+    if text is None:
+        st.info(
+            f"Knocking out is measured on the run’s text: {GONE} Patching needs no text.",
+            icon=":material/visibility_off:",
+        )
+        return
     where = (run.slug, step, weights, text.sha256)
     bench = _bench(*where)
     off = _off(run.slug, bench.board)
@@ -263,13 +270,13 @@ def _texts(
 ) -> None:
     st.markdown("**The same prompt, the same seed**, with everything on and without")
     left, right = st.columns([3, 1], gap="medium")
+    begin("knockout.prompt", openings(run).line.rstrip("\n"))
     prompt = left.text_input(
         "Prompt",
-        "ROMEO:",
         key="knockout.prompt",
-        max_chars=LONGEST_TEXT,
         persist_state="session",
-        help="Both texts go on from here, on a new line.",
+        max_chars=LONGEST,
+        help="Both texts go on from here, on a new line if the text has lines.",
     )
     seed = right.number_input(
         "Seed",
@@ -281,16 +288,10 @@ def _texts(
         help="The same random numbers draw both texts.",
     )
     _, tokenizer = cached.model(run, step)
-    asked = prompt.rstrip("\n") + "\n" if prompt and not tokenizer.unknown("\n") else prompt
-    if not asked:
-        st.info("The prompt is empty. Give at least one character.", icon=":material/keyboard_return:")
+    prompt = known(tokenizer.meant(prompt), tokenizer, "knockout.prompt", openings(run).line.rstrip("\n"))
+    if not prompt:
         return
-    if unknown := tokenizer.unknown(asked):
-        tell.warning(
-            f"This model has never seen {' '.join(visible(c) for c in unknown[:20])}. Leave such characters out.",
-            icon=":material/spellcheck:",
-        )
-        return
+    asked = prompt if tokenizer.unknown("\n") else prompt.rstrip("\n") + "\n"
     ids = tuple(tokenizer.encode(asked))
     both = [tokenizer.decode(_sample(bench, where, ids, int(seed), keys, method)) for keys in ((), off)]
     same = [a == b for a, b in zip(*both, strict=True)]

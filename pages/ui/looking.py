@@ -7,17 +7,15 @@ import streamlit as st
 
 from core import runs
 from core.config import LONGEST_TEXT
-from core.corpus import CharTokenizer
 from core.inspect.lens import rungs_with_a_stream
 from core.metrics import VAL_LOSS
 from core.runs import Run
 from core.stages import STAGES
 from pages.ui import cached, state, tell, words
 from pages.ui.address import number_from_url
-from pages.ui.charts import visible
 from pages.ui.page_table import link_to_first_rung, rung_page
 from pages.ui.run_picker import run_picker
-from pages.ui.words import inline
+from pages.ui.text_picker import text_picker
 
 NEWEST = -1
 WITH = "with"
@@ -39,6 +37,32 @@ def best(candidates: Sequence[Run]) -> Run:
     return min(candidates, key=lambda r: math.inf if r.status.val_loss is None else r.status.val_loss)
 
 
+def of_one_text(found: dict[str, Run]) -> dict[str, Run]:
+    """Those of the runs whose losses can be compared: on the text chosen last, else on that of the newest run."""
+    names = [run.need().corpus for run in found.values()]
+    chosen = st.session_state.get(state.TEXT)
+    name = chosen if chosen in names else next(iter(names), "")
+    return {slug: run for slug, run in found.items() if run.need().corpus == name}
+
+
+def choose_text(found: dict[str, Run]) -> dict[str, Run]:
+    """Draw the choice of a text if the runs read several; return the runs on the one chosen.
+
+    A run that is new in the URL decides which it is.
+    """
+    names = list(dict.fromkeys(run.need().corpus for run in found.values()))
+    asked = [*st.query_params.get(WITH, "").split(","), st.query_params.get(state.RUN, "")]
+    new = [slug for slug in asked if slug in found and slug not in st.session_state.get("looking.asked", ())]
+    if new:
+        st.session_state[state.TEXT] = found[new[0]].need().corpus
+        st.query_params.pop(state.TEXT, None)
+    st.session_state["looking.asked"] = asked
+    if len(names) < 2:
+        return found
+    name = text_picker("Text", "Only models of one text share an alphabet, and losses that can be compared.", names)
+    return {slug: run for slug, run in found.items() if run.need().corpus == name}
+
+
 def choose_run() -> Run:
     """Draw the run picker. Without a model to look at, say so and end the page."""
     usable = usable_runs()
@@ -50,9 +74,9 @@ def choose_run() -> Run:
     return run_picker(
         "Model",
         usable,
-        best(list(usable.values())).slug,
+        best(list(of_one_text(usable).values())).slug,
         named,
-        "Any run with saved weights, of any rung, finished or not.",
+        "Any run with saved weights, of any rung and any text, finished or not.",
     )
 
 
@@ -75,10 +99,14 @@ def choose_runs(label: str, fits: dict[str, Run], default: list[str], key: str, 
     """Draw a chooser of several runs; the choice lives in the URL as `?with=`."""
     asked = st.query_params.get(WITH)
     if asked is not None:
-        st.session_state[key] = asked.split(",")
+        st.session_state[key] = [slug for slug in asked.split(",") if slug]
     elif key not in st.session_state:
         st.session_state[key] = default
-    st.session_state[key] = [slug for slug in st.session_state[key] if slug in fits]
+    kept = [slug for slug in st.session_state[key] if slug in fits]
+    if st.session_state[key] and not kept:  # they are gone, or read another text
+        kept = default
+        st.query_params.pop(WITH, None)
+    st.session_state[key] = kept
 
     def to_url() -> None:
         st.query_params[WITH] = ",".join(st.session_state[key])
@@ -97,7 +125,7 @@ def choose_runs(label: str, fits: dict[str, Run], default: list[str], key: str, 
 
 
 def best_of_each_rung(fits: dict[str, Run]) -> list[str]:
-    """The slugs of the best run of each rung, from the bottom of the ladder up."""
+    """The slugs of the best run of each rung, from the bottom of the ladder up. For runs on one text."""
     rungs = [[run for run in fits.values() if run.stage == key] for key in STAGES]
     return [best(found).slug for found in rungs if found]
 
@@ -193,21 +221,6 @@ def price_tag(run: Run, step: int | None = None) -> None:
             help="e^loss: as unsure as an even choice among this many characters.",
         )
         st.metric("Parameters", f"{run.status.parameters or 0:,}", help="Trained numbers.")
-
-
-def known_text(text: str, tokenizer: CharTokenizer, key: str) -> str:
-    """Return a text in the model's alphabet: what it lacks is named, and left out if the learner agrees, else none."""
-    unknown = tokenizer.unknown(text)
-    if unknown:
-        names = inline(" ".join(visible(c) for c in unknown[:12])) + (" and more" if len(unknown) > 12 else "")
-        st.warning(f"This model has never seen {names}.", icon=":material/spellcheck:")
-        drop = st.checkbox("Leave them out", True, key=key, help="Goes on with the text without them.")
-        text = tokenizer.drop_unknown(text) if drop else ""
-    if not text:
-        st.info(
-            "The text is empty. Give at least one character, such as a line break.", icon=":material/keyboard_return:"
-        )
-    return text
 
 
 def link_rungs_with_a_stream() -> None:

@@ -6,48 +6,49 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from core.corpus import Corpus
+from core.characters import listed, spelled, visible
+from core.corpus import CharTokenizer
 from core.inspect.ngram import Level, Reading, reading, table_after
+from core.openings import openings
+from core.runs import Run
 from pages.ui import tell
-from pages.ui.charts import bars, graded_colours, table_heatmaps, visible
-from pages.ui.words import inline, plain
+from pages.ui.charts import character_bars, graded_colours, table_heatmaps
+from pages.ui.looking import into_url
+from pages.ui.prompt import begin
+from pages.ui.words import inline
 
 SHOWN = 20
+LONGEST = 200
 AFTER = "after"
 """Name of the URL's parameter for the text that comes before."""
 
 
-def spelled(text: str) -> str:
-    """A piece of text with its blanks made visible."""
-    return "".join(visible(c) for c in text)
-
-
-def backing_off(model: Any, corpus: Corpus) -> None:
+def backing_off(run: Run, model: Any, tokenizer: CharTokenizer) -> None:
     """What comes after the text typed, and which order supplied how much of it."""
-    order, tokenizer = model.config.order, corpus.tokenizer
+    order = model.config.order
     st.subheader("After these characters comes ...")
+    usual = openings(run).start
+    begin(AFTER, usual, st.query_params.get(AFTER), LONGEST)
     typed = st.text_input(
         "After",
-        "th",
         key=AFTER,
-        bind="query-params",
-        max_chars=200,
+        max_chars=LONGEST,
         live=True,
         help=f"Any text; this model looks at its last {order - 1:d} characters.",
     )
+    into_url(AFTER, typed, usual)
+    st.session_state[f"{AFTER}.asked"] = st.query_params.get(AFTER)
+    typed = tokenizer.meant(typed)
     if lacking := tokenizer.unknown(typed):
-        tell.error(
-            f"The text has never had {', '.join(repr(c) for c in lacking[:5])}; leave it out.", icon=":material/error:"
-        )
+        tell.error(f"The text has never had {inline(listed(lacking))}; leave it out.", icon=":material/error:")
         return
     found = reading(model, tokenizer.encode(typed)[-(order - 1) :])
-    st.markdown(_in_words(found, corpus))
+    st.markdown(_in_words(found, tokenizer))
     best = np.argsort(-found.probs)[:SHOWN]
-    labels = [visible(tokenizer.chars[i]) for i in best]
-    series = {_name(level, corpus): level.part[best] for level in found.levels if level.weight > 0}
+    series = {_name(level, tokenizer): level.part[best] for level in found.levels if level.weight > 0}
     st.plotly_chart(
-        bars(
-            labels,
+        character_bars(
+            "".join(tokenizer.chars[i] for i in best),
             series,
             f"the {SHOWN} likeliest characters after “{spelled(typed) or 'nothing'}”",
             "probability",
@@ -57,7 +58,7 @@ def backing_off(model: Any, corpus: Corpus) -> None:
         key="backoff",
     )
     st.dataframe(
-        pd.DataFrame([_row(level, corpus) for level in found.levels]),
+        pd.DataFrame([_row(level, tokenizer) for level in found.levels]),
         hide_index=True,
         column_config={
             "order": st.column_config.NumberColumn("Order", help="Characters in the piece: its context and the next."),
@@ -77,10 +78,10 @@ def backing_off(model: Any, corpus: Corpus) -> None:
     )
 
 
-def _in_words(found: Reading, corpus: Corpus) -> str:
+def _in_words(found: Reading, tokenizer: CharTokenizer) -> str:
     first, *shorter = found.levels
-    top = corpus.tokenizer.chars[int(np.argmax(found.probs))]
-    where = inline(spelled(corpus.tokenizer.decode(first.context))) if first.context else "nothing"
+    top = tokenizer.chars[int(np.argmax(found.probs))]
+    where = inline(spelled(tokenizer.decode(first.context))) if first.context else "nothing"
     words = f"After {where} comes {inline(visible(top))} with probability {found.probs.max():.3f}. "
     if not first.followers:
         return words + "The training text never has this context: the shorter orders answer in its place."
@@ -92,14 +93,14 @@ def _in_words(found: Reading, corpus: Corpus) -> str:
     )
 
 
-def _name(level: Level, corpus: Corpus) -> str:
+def _name(level: Level, tokenizer: CharTokenizer) -> str:
     if level.order == 1:
         return "single characters"
-    return f"order {level.order}: {spelled(corpus.tokenizer.decode(level.context))}"
+    return f"order {level.order}: {spelled(tokenizer.decode(level.context))}"
 
 
-def _row(level: Level, corpus: Corpus) -> dict[str, object]:
-    context = spelled(corpus.tokenizer.decode(level.context)) or "none"
+def _row(level: Level, tokenizer: CharTokenizer) -> dict[str, object]:
+    context = spelled(tokenizer.decode(level.context)) or "none"
     return {
         "order": level.order,
         "context": context,
@@ -109,17 +110,16 @@ def _row(level: Level, corpus: Corpus) -> dict[str, object]:
     }
 
 
-def map_after(model: Any, corpus: Corpus) -> None:
+def map_after(model: Any, tokenizer: CharTokenizer) -> None:
     """The V × V map of what follows each character, given the characters before it."""
-    order, tokenizer = model.config.order, corpus.tokenizer
-    typed = st.session_state.get(AFTER) or ""
+    order = model.config.order
+    typed = tokenizer.meant(st.session_state.get(AFTER) or "")
     if tokenizer.unknown(typed):
         return
     prefix = typed[: len(typed) - 1][-(order - 2) :]
     st.markdown(
-        f"**The same map as the bigram's, but behind “{plain(spelled(prefix))}”**: each row is "
-        f"“{plain(spelled(prefix))}” and one more character. Take characters away above, and it turns back into "
-        "the bigram's."
+        f"**The same map as the bigram's, but behind {inline(spelled(prefix))}**: each row is that and one "
+        "more character. Take characters away above, and it turns back into the bigram's."
     )
     probs = table_after(model, tokenizer.encode(prefix))
     shown = st.segmented_control(

@@ -4,14 +4,16 @@ import numpy as np
 import streamlit as st
 
 from core import landmarks, runs
+from core.characters import visible
 from core.corpus import Corpus
-from core.inspect.bigram import Tables, tables
+from core.inspect.bigram import Tables, learned, tables
 from core.runs import Run
 from pages.ui import cached
-from pages.ui.charts import bars, table_heatmaps, visible
+from pages.ui.charts import character_bars, table_heatmaps
 from pages.ui.components.curves import Curve, curves
 from pages.ui.counting import how_far_counting_goes
 from pages.ui.ngram import backing_off, map_after
+from pages.ui.words import GONE
 
 LOWEST = np.exp(-12)  # probabilities below it look alike on the logarithmic map
 
@@ -20,16 +22,26 @@ def pairs(run: Run) -> None:
     """Counted against learned; or, of longer pieces, which order says what."""
     config = run.need()
     corpus = cached.text_of(run)
-    if corpus is None:
-        return
     longer = config.rung.variant_of(config.model_config_) is not None
     if longer and run.usable:
-        model, _ = cached.model(run)
-        backing_off(model, corpus)
-        map_after(model, corpus)
-    elif not longer:
+        model, tokenizer = cached.model(run)
+        backing_off(run, model, tokenizer)
+        map_after(model, tokenizer)
+    elif not longer and corpus is not None:
         _counted_and_learned(run, corpus)
-    how_far_counting_goes(corpus)
+    elif not longer and run.usable:
+        _learned(run)
+    if corpus is not None:
+        how_far_counting_goes(corpus)
+
+
+def _learned(run: Run) -> None:
+    """The table alone, of a run whose text is gone."""
+    st.subheader("What was learned")
+    st.caption(f"What it would be held against is counted in the run’s text: {GONE}")
+    model, tokenizer = cached.model(run)
+    table = np.log(np.clip(learned(model), LOWEST, None))
+    st.plotly_chart(table_heatmaps({"This run": table}, tokenizer.chars, "nats"), key="tables")
 
 
 def _counted_and_learned(run: Run, corpus: Corpus) -> None:
@@ -64,18 +76,20 @@ def _maps(found: Tables, characters: str) -> None:
         help="Counts: pairs in the training text, and how many this run would expect. Logits: the numbers that the run "
         "holds, from which softmax makes probabilities. All but the probabilities are drawn so that rare pairs show.",
     )
+    often = found.counts.sum(axis=1, keepdims=True)
     if shown == "counts":
-        often = found.counts.sum(axis=1, keepdims=True)
         both = {"Counted": found.counts, "Expected by this run": found.model * often}
         drawn = {name: np.log10(1 + table) for name, table in both.items()}
-        figure = table_heatmaps(drawn, characters, "log₁₀(1 + count)", values=both, digits=0)
+        figure = table_heatmaps(drawn, characters, "log₁₀(1 + count)", values=both, digits=0, often=often[:, 0])
     elif shown == "logits":
-        figure = table_heatmaps({"Logits of this run": found.logits}, characters, "logit", diverging=True)
+        figure = table_heatmaps(
+            {"Logits of this run": found.logits}, characters, "logit", diverging=True, often=often[:, 0]
+        )
     else:
         both = {"Counted": found.counted, "This run": found.model}
         if shown == "log-probabilities":
             both = {name: np.log(np.clip(table, LOWEST, None)) for name, table in both.items()}
-        figure = table_heatmaps(both, characters, "" if shown == "probabilities" else "nats")
+        figure = table_heatmaps(both, characters, "" if shown == "probabilities" else "nats", often=often[:, 0])
     st.plotly_chart(figure, key="tables")
 
 
@@ -90,10 +104,15 @@ def _row(found: Tables, characters: str) -> None:
     )
     at = characters.index(row)
     order = np.argsort(-found.counted[at])[:20]
-    labels = [visible(characters[i]) for i in order]
     series = {"counted": found.counted[at][order], "this run": found.model[at][order]}
     st.plotly_chart(
-        bars(labels, series, f"the 20 commonest characters after “{visible(row)}”", "probability"), key="row"
+        character_bars(
+            "".join(characters[i] for i in order),
+            series,
+            f"the 20 commonest characters after “{visible(row)}”",
+            "probability",
+        ),
+        key="row",
     )
 
 

@@ -8,18 +8,21 @@ import streamlit as st
 from numpy.typing import NDArray
 
 from core import checkpoints, runs
+from core.characters import spelled
 from core.corpus import CharTokenizer
 from core.errors import BardlabError
 from core.inspect import patching
 from core.inspect.patching import Reading, Site
+from core.openings import openings
 from core.runs import Run
 from pages.ui import cached, tell
 from pages.ui.address import whole_number
-from pages.ui.charts import SAVED, bars, heat, tint, visible
+from pages.ui.charts import SAVED, character_bars, heat, tint, visible
 from pages.ui.components.cell_grid import Cell, cell_grid
+from pages.ui.looking import into_url
+from pages.ui.prompt import begin, known
 from pages.ui.words import inline, plain
 
-THIS, OTHER = "JULIET:\nO Ro", "ROMEO:\nO Jul"
 AT = "at"
 """The URL's query parameter that holds the layer and position patched, such as `3.7`."""
 SHOWN = 10  # characters in the chart of predictions
@@ -64,11 +67,12 @@ def patch_view(run: Run, step: int | None) -> None:
     model, tokenizer = cached.model(run, step)
     kinds = patching.sites(model)
     left, right = st.columns(2, gap="medium")
+    this, other = openings(run).pair
     with left:
-        a = _prompt("This prompt", "a", THIS, "The one whose prediction is to change.", tokenizer, model.context)
+        a = _prompt("This prompt", "a", this, "The one whose prediction is to change.", tokenizer, model.context)
     with right:
         b = _prompt(
-            "The other prompt", "b", OTHER, "The one that an activation is taken from.", tokenizer, model.context
+            "The other prompt", "b", other, "The one that an activation is taken from.", tokenizer, model.context
         )
     if a is None or b is None:
         return
@@ -97,21 +101,18 @@ def patch_view(run: Run, step: int | None) -> None:
 
 def _prompt(label: str, key: str, usual: str, help: str, tokenizer: CharTokenizer, context: int) -> str | None:
     """Return a prompt as the model reads it; None, with one line that says why, if there is nothing to read."""
-    text = st.text_area(label, usual, key=key, bind="query-params", height=90, max_chars=2000, help=help)
-    if unknown := tokenizer.unknown(text):
-        tell.warning(
-            f"This model has never seen {' '.join(visible(c) for c in unknown[:20])}; read without.",
-            icon=":material/spellcheck:",
-        )
-        text = tokenizer.drop_unknown(text)
+    begin(key, usual, st.query_params.get(key), 2000)
+    text = st.text_area(label, key=key, height=90, max_chars=2000, persist_state="session", help=help)
+    into_url(key, text, usual)
+    st.session_state[f"{key}.asked"] = st.query_params.get(key)
+    text = known(text, tokenizer, key, usual)
     if not text:
-        st.info("The prompt is empty. Give at least one character.", icon=":material/keyboard_return:")
         return None
     longest = min(context, patching.LONGEST)
     if len(text) > longest:
         why = "what the model can look back on" if longest == context else "what is swept"
-        start = "".join(visible(c) for c in text[-longest:][:12])
-        st.caption(f"{len(text)} characters; shown are the last {longest:,}, {why}: from {inline(start)} on.")
+        start = inline(spelled(text[-longest:][:12]))
+        st.caption(f"{len(text)} characters; shown are the last {longest:,}, {why}: from {start} on.")
         text = text[-longest:]
     return text
 
@@ -240,9 +241,10 @@ def _effects(
 def _predictions(tokenizer: CharTokenizer, readings: Mapping[str, Reading]) -> None:
     chances = {name: np.exp(each.log_probs) for name, each in readings.items()}
     order = np.argsort(-np.max(list(chances.values()), axis=0))[:SHOWN]
-    labels = [visible(tokenizer.chars[i]) for i in order]
+    characters = "".join(tokenizer.chars[i] for i in order)
     st.markdown("**The next character** by each prompt, and by this one with the chosen activation carried over")
-    figure = bars(labels, {name: values[order] for name, values in chances.items()}, "", "probability", height=260)
+    series = {name: values[order] for name, values in chances.items()}
+    figure = character_bars(characters, series, "", "probability", height=260)
     st.plotly_chart(figure, key="patch.bars", config=SAVED)
 
 

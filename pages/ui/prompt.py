@@ -1,17 +1,22 @@
-"""The prompt of the pages that look inside: one text for all of them, in the URL as `?prompt=`."""
+"""Text boxes that a model reads: each begins with a piece of the run's own text, and says what the model cannot read.
+
+The prompt of the pages that look inside is one for all of them, in the URL as `?prompt=`.
+"""
 
 from dataclasses import dataclass
 
 import streamlit as st
 
+from core.characters import listed, spelled
 from core.config import LONGEST_TEXT
 from core.corpus import CharTokenizer
-from pages.ui import state, tell
-from pages.ui.charts import visible
+from core.openings import openings
+from core.runs import Run
+from pages.ui import state
 from pages.ui.words import inline
 
 LONGEST = LONGEST_TEXT
-USUAL = "ROMEO:\nI love thee well.\n\nJULIET:\nI love thee too.\n\nROMEO:\nI l"
+"""Characters that a box takes, from the keyboard or from the URL."""
 
 
 @dataclass(frozen=True)
@@ -23,17 +28,61 @@ class Prompt:
     ids: tuple[int, ...]
 
 
-def prompt_box(tokenizer: CharTokenizer, window: int) -> Prompt | None:
+def begin(key: str, default: str, asked: str | None = None, longest: int = LONGEST) -> None:
+    """Fill a text box before it is drawn: with what the URL newly asks, else what was typed, else the default.
+
+    A box that still holds an earlier default takes the new one, so that it begins with the text of the run shown.
+    """
+    given, followed = f"{key}.given", f"{key}.asked"
+    if asked is not None and st.session_state.get(followed) != asked:
+        st.session_state[key], st.session_state[followed] = asked[:longest], asked
+    elif key not in st.session_state or st.session_state.get(given) == st.session_state[key]:
+        st.session_state[key] = st.session_state[given] = default[:longest]
+
+
+def known(text: str, tokenizer: CharTokenizer, key: str, default: str = "") -> str:
+    """Return what a model can read of a text typed into the box `key`; nothing, with a word why, if there is nothing.
+
+    Characters that it has never seen are named and left out if the learner agrees. `default` is offered instead of a
+    text of which nothing is left.
+    """
+    unknown = tokenizer.unknown(text)
+    if unknown:
+        st.warning(f"This model has never seen {inline(listed(unknown))}.", icon=":material/spellcheck:")
+        drop = st.checkbox("Leave them out", True, key=f"{key}.drop", help="Goes on with the text without them.")
+        if not drop:
+            return ""
+        text = tokenizer.drop_unknown(text)
+    if not text:
+        st.info(
+            "The text is empty without them. Give characters of the model’s own text."
+            if unknown
+            else "The text is empty. Give at least one character, such as a line break.",
+            icon=":material/keyboard_return:",
+        )
+        if default:
+            st.button(
+                "Begin with its own text",
+                icon=":material/restart_alt:",
+                key=f"{key}.own",
+                on_click=_put_back,
+                args=(key, default),
+                help="Puts a piece of the text that the model was trained on into the box.",
+            )
+    return text
+
+
+def _put_back(key: str, default: str) -> None:
+    st.session_state[key] = st.session_state[f"{key}.given"] = default
+
+
+def prompt_box(run: Run, tokenizer: CharTokenizer, window: int) -> Prompt | None:
     """Draw the box and return its text, or None, with one line that says why, if there is nothing to show.
 
-    Characters that the model does not know are named and can be left out; a text longer than `window` is cut to its
-    end, and the part that is shown is named.
+    A text longer than `window` is cut to its end, and the part that is shown is named.
     """
-    if asked := st.query_params.get(state.PROMPT):
-        if st.session_state.get("prompt.asked") != asked:
-            st.session_state[state.PROMPT] = asked[:LONGEST]
-        st.session_state["prompt.asked"] = asked
-    st.session_state.setdefault(state.PROMPT, USUAL)
+    usual = openings(run).passage
+    begin(state.PROMPT, usual, st.query_params.get(state.PROMPT))
     typed = st.text_area(
         "Prompt",
         key=state.PROMPT,
@@ -43,34 +92,22 @@ def prompt_box(tokenizer: CharTokenizer, window: int) -> Prompt | None:
         on_change=_to_url,
         help="The text that the model reads. Ctrl + Enter, or a click elsewhere, takes it over.",
     )
-    if not typed:
-        st.info(
-            "The prompt is empty. Give at least one character, such as a line break.", icon=":material/keyboard_return:"
-        )
+    text = known(typed, tokenizer, state.PROMPT, usual)
+    if not text:
         return None
-    if unknown := tokenizer.unknown(typed):
-        tell.warning(
-            f"This model has never seen {' '.join(visible(c) for c in unknown[:20])}.", icon=":material/spellcheck:"
-        )
-        if not st.checkbox("Leave them out", True, key="prompt.drop", help="Reads the prompt without them."):
-            return None
-        typed = tokenizer.drop_unknown(typed)
-        if not typed:
-            st.info("Nothing is left of the prompt. Give characters of the text’s own alphabet.")
-            return None
-    if len(typed) > window:
-        start = "".join(visible(c) for c in typed[-window:][:20])
+    if len(text) > window:
+        start = inline(spelled(text[-window:][:20]))
         st.caption(
-            f"The prompt has {len(typed):,} characters; shown are its last {window:,}, what the model can look back "
-            f"on: from {inline(start)} on."
+            f"The prompt has {len(text):,} characters; shown are its last {window:,}, what the model can look back "
+            f"on: from {start} on."
         )
-        typed = typed[-window:]
-    return Prompt(typed, tuple(tokenizer.encode(typed)))
+        text = text[-window:]
+    return Prompt(text, tuple(tokenizer.encode(text)))
 
 
 def _to_url() -> None:
     text = st.session_state[state.PROMPT]
-    st.session_state["prompt.asked"] = text
+    st.session_state[f"{state.PROMPT}.asked"] = text
     if text:
         st.query_params[state.PROMPT] = text
     else:

@@ -5,17 +5,17 @@ import plotly.graph_objects as go
 import streamlit as st
 
 from core import runs
-from core.errors import BardlabError
 from core.inspect.gates import gates
 from core.inspect.receptive import Field, measured_field
+from core.openings import openings
 from core.runs import Run
-from pages.ui import cached, tell
+from pages.ui import cached
 from pages.ui.charts import SEQUENTIAL, colours, visible
 from pages.ui.components.picture import picture
 from pages.ui.pictures import tree
+from pages.ui.prompt import begin, known
 from pages.ui.words import plain
 
-SAMPLE = "First Citizen:\nBefore we proceed any further, hear me speak."
 LONGEST = 200
 
 
@@ -99,23 +99,17 @@ def _field_chart(found: Field, logarithmic: bool) -> go.Figure:
 
 def _typed(run: Run) -> str | None:
     """A text to look at; None, with a word why, if the model cannot read it."""
+    usual = openings(run).sentence
+    begin("reach.text", usual, None, LONGEST)
     text = st.text_area(
         "Text",
-        SAMPLE,
         key="reach.text",
         max_chars=LONGEST,
         height=80,
+        persist_state="session",
         help="What the model reads below. Only characters of its alphabet.",
     )
-    if not text:
-        st.info("Type some text to look at.", icon=":material/edit:")
-        return None
-    try:
-        cached.model(run)[1].encode(text)
-    except BardlabError as error:
-        tell.warning(f"{str(error)[0].upper()}{str(error)[1:]}.", icon=":material/spellcheck:")
-        return None
-    return text
+    return known(text, cached.model(run)[1], "reach.text", usual) or None
 
 
 def dilations(run: Run) -> None:

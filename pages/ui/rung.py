@@ -36,7 +36,7 @@ def rung(stage: Stage) -> None:
     equation = st.empty()
     st.subheader("Train")
     settings, corpus = _train_box(stage)
-    if settings is not None:
+    if settings is not None and corpus is not None:
         equation.latex(
             stage.equation_of(settings[0], corpus.tokenizer.size), help="With the numbers of the sliders below."
         )
@@ -106,10 +106,12 @@ def _set_up(stage_key: str, number: int) -> None:
     state.say_next(f"{experiment.title}: the sliders are set, press Train", ":material/tune:")
 
 
-def _train_box(stage: Stage) -> tuple[tuple[Settings, TrainConfig] | None, Corpus]:
+def _train_box(stage: Stage) -> tuple[tuple[Settings, TrainConfig] | None, Corpus | None]:
     with st.container(border=True):
-        corpus = cached.corpus(text_picker("Text", "What it learns from. Add one of your own on the page The text."))
+        name = text_picker("Text", "What it learns from. Add one of your own on the page The text.")
+        corpus = None
         try:
+            corpus = cached.corpus(name)
             preset, model, train = config_form(stage)
             launch.check(stage, model, train, corpus)
         except BardlabError as error:
@@ -118,6 +120,8 @@ def _train_box(stage: Stage) -> tuple[tuple[Settings, TrainConfig] | None, Corpu
             return None, corpus
         device = speed.best_device()
         _estimate(stage, model, train, device, corpus)
+        for remark in launch.remarks(corpus, train, getattr(model, "context", None)):
+            st.caption(words.plain(remark))
         chosen = (stage.key, preset, model.model_dump(), train.model_dump(), corpus.name)
         with st.container(horizontal=True):
             st.button(

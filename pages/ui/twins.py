@@ -78,11 +78,15 @@ def _gap(slug: str) -> None:
         return
     st.subheader("Learned, or learned by heart?")
     st.markdown(f"**{'; '.join(seen)} nats.**")
-    length = len(cached.corpus(run.need().corpus).train_ids)
+    corpus, passes = cached.text_of(run), ""
+    if corpus is not None:
+        times = run.status.characters / len(corpus.train_ids)
+        passes = (
+            f" This run has seen the training text {times:.1f} times; before the second pass there is little to see."
+        )
     st.caption(
         "Validation loss minus the loss on a fixed part of the training split, both measured without dropout. It grows "
-        "when the model learns its training text by heart; dropout holds it down. This run has seen the "
-        f"training text {run.status.characters / length:.1f} times; before the second pass there is little to see."
+        f"when the model learns its training text by heart; dropout holds it down.{passes}"
         + ("" if beside else " Train its twin, alike but for the dropout, to see the difference.")
     )
     curves(
@@ -97,7 +101,8 @@ def _gap(slug: str) -> None:
 
 
 def by_depth(run: Run) -> None:
-    """The best loss of all residual runs by depth, with and without skips."""
+    """The best loss of all residual runs on one text by depth, with and without skips."""
+    text = run.need().corpus_sha256  # losses on different texts are not to be compared
     rows = [
         {
             "depth": other.need().model["depth"],
@@ -107,13 +112,16 @@ def by_depth(run: Run) -> None:
             "steps": other.status.step,
         }
         for other in runs.list_runs(shipped=True)
-        if other.stage == run.stage and not other.damage and other.status.best_val_loss is not None
+        if other.stage == run.stage
+        and not other.damage
+        and other.status.best_val_loss is not None
+        and other.need().corpus_sha256 == text
     ]
     if not rows:
         return
     st.subheader("Loss by depth")
     st.caption(
-        "The best validation loss of every run of this rung on this machine. Without skips more layers soon make it "
+        "The best validation loss of every run of this rung on this text. Without skips more layers soon make it "
         "worse; with them they do not. Runs with other steps or widths are in it too: hover a point to see what it is."
     )
     st.plotly_chart(_depth_chart(pd.DataFrame(rows)), key="by-depth")

@@ -5,6 +5,8 @@ import re
 
 JOINER = "\u2060"
 """A character that takes no room and cannot be seen."""
+GONE = "it is no longer here. Add the same text again on the page The text."
+"""What is said of a run's text that was deleted, or never was on this machine."""
 
 
 def duration(seconds: float | None) -> str:
@@ -62,6 +64,7 @@ def plain(text: str) -> str:
 
 
 def inline(text: str) -> str:
-    """Any text as it is, as code in a line of Markdown: signs of Markdown and HTML in it mean nothing."""
+    """Any text as it is, for a line of Markdown: signs of Markdown and HTML in it mean nothing."""
     fence = "`" * (1 + max((len(run) for run in re.findall("`+", text)), default=0))
-    return f"{fence} {text} {fence}"
+    edge = " " if text[:1] in ("`", " ") or text[-1:] in ("`", " ") else ""
+    return f"{fence}{edge}{text}{edge}{fence}"

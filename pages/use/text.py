@@ -3,25 +3,26 @@
 import pandas as pd
 import streamlit as st
 
-from core import runs, texts
+from core import decoding, runs, texts
+from core.characters import code_point, listed, visible
 from core.config import LONGEST_TEXT
-from core.corpus import TRAIN_SHARE, CharTokenizer, Corpus, character_class
+from core.corpus import TRAIN_SHARE, CharTokenizer, Corpus, character_class, only_judged
 from core.errors import BardlabError
 from core.stages import STAGES
 from pages.ui import cached, state
-from pages.ui.charts import bars, visible
+from pages.ui.charts import character_bars
 from pages.ui.page_table import rung_page
 from pages.ui.text_picker import text_picker
 from pages.ui.words import inline, plain, size
 
 COMMONEST = 100  # more bars than these cannot be told apart
-TYPED = 200  # characters shown as numbers, a column each
+TYPED = 200  # characters of the box whose numbers are shown
 
 
-def keep(content: bytes, title: str) -> None:
+def keep(content: bytes, title: str, encoding: str | None, commonest: int | None) -> None:
     """Add the text and show it."""
     try:
-        own = texts.add(content, title)
+        own = texts.add(content, title, encoding=encoding, commonest=commonest)
     except state.PROBLEMS as error:
         state.say_error(error)
         return
@@ -50,8 +51,8 @@ def add_text() -> None:
             "A text file",
             max_upload_size=texts.LARGEST // 1_000_000,
             key=f"texts.file.{number}",
-            help=f"Plain text in UTF-8, 1,000 characters or more, at most {size(texts.LARGEST)}. It stays on this "
-            "machine, in data/own.",
+            help=f"Plain text of 1,000 characters or more, at most {size(texts.LARGEST)}, best in UTF-8. It stays on "
+            "this machine, in data/own.",
         )
         pasted = right.text_area(
             "Or paste it",
@@ -60,12 +61,12 @@ def add_text() -> None:
             key=f"texts.paste.{number}",
             help="Used if no file is chosen.",
         )
-        content = file.getvalue() if file is not None else pasted.encode("utf-8", "surrogatepass")
+        content = file.getvalue() if file is not None else pasted.encode("utf-8", "replace")
         if not content:
             st.caption("Any plain text will do: a book, letters, code, chess games, names. Longer is better.")
             return
         try:
-            text = texts.check(content)
+            text, encoding, commonest = read(content, number)
         except BardlabError as error:
             st.error(plain(str(error)), icon=":material/error:")
             return
@@ -73,11 +74,12 @@ def add_text() -> None:
         cut = int(TRAIN_SHARE * len(text))
         figures(len(text), len(alphabet), cut, len(text) - cut)
         st.caption("Its alphabet")
-        st.code("".join(visible(c) for c in alphabet), language=None, wrap_lines=True)
+        st.code(" ".join(visible(c) for c in alphabet), language=None, wrap_lines=True)
         st.caption("How it begins")
         st.code(text[:600], language=None, wrap_lines=True)
         if len(text) < 20_000:
             st.caption("Short: a model will learn it by heart before it learns how it is made.")
+        never_trained_on(only_judged(text))
         suggested = file.name.rsplit(".", 1)[0] if file is not None else "My text"
         title = st.text_input(
             "What to call it",
@@ -87,8 +89,63 @@ def add_text() -> None:
             help="Letters, digits and simple signs.",
         )
         if st.button("Keep this text", type="primary", key="texts.keep", help="Then any rung can train on it."):
-            keep(content, title)
+            keep(content, title, encoding, commonest)
             st.rerun()
+
+
+def read(content: bytes, number: int) -> tuple[str, str | None, int | None]:
+    """Return the text, and with it the encoding and the number of characters kept, where these had to be chosen.
+
+    Raises BardlabError as `texts.check` does.
+    """
+    encoding, commonest = None, None
+    try:
+        found = decoding.decode(content)
+        if found.marked and found.encoding != "utf-8":
+            st.caption(f"Read as {decoding.ENCODINGS[found.encoding]}, as the file’s own mark says.")
+    except decoding.UnknownEncoding as error:
+        st.warning(
+            f"This file is not UTF-8. It is probably {decoding.ENCODINGS[error.guess]}: see whether it reads well.",
+            icon=":material/translate:",
+        )
+        names = list(decoding.ENCODINGS)
+        encoding = st.selectbox(
+            "Read it as",
+            names,
+            index=names.index(error.guess),
+            format_func=decoding.ENCODINGS.__getitem__,
+            key=f"texts.encoding.{number}.{error.guess}",
+            help="How its bytes stand for characters. The file itself does not say, so look at the text below.",
+        )
+    try:
+        return texts.check(content, encoding), encoding, None
+    except texts.TooManyCharacters as error:
+        st.warning(
+            f"The text has {error.distinct:,} different characters, more than the {texts.MOST_CHARACTERS:,} accepted.",
+            icon=":material/compress:",
+        )
+        commonest = st.slider(
+            "Keep the commonest",
+            2,
+            texts.MOST_CHARACTERS,
+            texts.MOST_CHARACTERS,
+            key=f"texts.commonest.{number}",
+            help=f"So many different characters stay; every rarer one becomes {texts.STAND_IN}.",
+        )
+    text = texts.check(content, encoding, commonest)
+    replaced = text.count(texts.STAND_IN) - decoding.decode(content, encoding).text.count(texts.STAND_IN)
+    share = f"{replaced / len(text):.2%}"
+    st.caption(f"{replaced:,} of {len(text):,} characters ({share}) are rarer ones and become {texts.STAND_IN}.")
+    return text, encoding, commonest
+
+
+def never_trained_on(characters: str) -> None:
+    """Name the characters that only the validation split has."""
+    if characters:
+        st.caption(
+            f"{len(characters)} of its characters occur only in the validation split, so no model can learn them: "
+            f"{inline(listed(characters))}."
+        )
 
 
 def figures(characters: int, alphabet: int, train: int, val: int) -> None:
@@ -136,23 +193,34 @@ def to_numbers(corpus: Corpus, tokenizer: CharTokenizer) -> None:
     suffix = f".{corpus.name}" if texts.is_own(corpus.name) else ""
     start = corpus.text[:14].strip() or corpus.text[:1]
     st.subheader("From characters to numbers")
+    key = f"corpus.typed{suffix}"
+    if len(st.query_params.get(key, "")) > TYPED:  # what the browser would not let anybody type
+        st.query_params[key] = st.query_params[key][:TYPED]
     typed = st.text_input(
         "Type something",
         start,
-        key=f"corpus.typed{suffix}",
+        key=key,
         max_chars=TYPED,
         bind="query-params",
         help="Each character has a number: its place in the alphabet.",
-    )
+    )[:TYPED]
     unknown = tokenizer.unknown(typed)
     if unknown:
-        named = plain(" ".join(visible(c) for c in unknown))
-        st.warning(f"Not in the alphabet: {named}. Left out below.", icon=":material/spellcheck:")
+        st.warning(f"Not in the alphabet: {inline(listed(unknown))}. Left out below.", icon=":material/spellcheck:")
     known = tokenizer.drop_unknown(typed)
     ids = tokenizer.encode(known)
     if ids:
-        frame = pd.DataFrame([ids], columns=[f"{visible(c)}​" + "​" * i for i, c in enumerate(known)])
-        st.dataframe(frame, hide_index=True, row_height=38)
+        names = [str(place) for place in range(1, len(ids) + 1)]
+        frame = pd.DataFrame([[visible(c) for c in known], [str(i) for i in ids]], columns=names)
+        st.dataframe(
+            frame,
+            hide_index=True,
+            row_height=38,
+            column_config={
+                name: st.column_config.TextColumn(name, help=code_point(c))
+                for name, c in zip(names, known, strict=True)
+            },
+        )
     back = st.text_input(
         "Or numbers, to turn back into text",
         " ".join(str(i) for i in tokenizer.encode(corpus.text[:5])),
@@ -175,8 +243,8 @@ def frequencies(corpus: Corpus) -> None:
         counts = dict(list(counts.items())[:COMMONEST])
     kinds = sorted({character_class(c) for c in counts})
     series = {kind: [n if character_class(c) == kind else None for c, n in counts.items()] for kind in kinds}
-    labels = [visible(c) for c in counts]
-    st.plotly_chart(bars(labels, series, "character", "occurrences", stacked=True), key="frequencies")
+    figure = character_bars("".join(counts), series, "character", "occurrences", stacked=True)
+    st.plotly_chart(figure, key="frequencies")
 
 
 def reader(corpus: Corpus) -> None:
@@ -213,6 +281,7 @@ except BardlabError as error:
     st.stop()
 about(corpus)
 figures(len(corpus.text), corpus.tokenizer.size, len(corpus.train_ids), len(corpus.val_ids))
+never_trained_on(corpus.only_judged)
 st.caption(f"SHA-256 {inline(corpus.sha256)}")
 add_text()
 to_numbers(corpus, corpus.tokenizer)

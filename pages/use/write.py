@@ -4,52 +4,50 @@ import time
 
 import streamlit as st
 
-from core import runs
-from core.config import LONGEST_TEXT
 from core.errors import BardlabError
+from core.openings import openings
 from core.sampling import SamplingConfig, generate
-from pages.ui import cached, state, tell
-from pages.ui.charts import visible
+from pages.ui import cached, looking, state, tell
 from pages.ui.config_form import settings_widgets
-from pages.ui.looking import named
 from pages.ui.page_table import link_to_first_rung
+from pages.ui.prompt import LONGEST, begin, known
 from pages.ui.run_picker import run_picker
 from pages.ui.words import plain
 
+PROMPT = "write.prompt"
 REDRAW = 0.08  # seconds between two redraws of the growing text
 SENT = 100_000  # characters of it a second at most, as each redraw sends all of it
 
 state.notices()
-usable = {run.slug: run for run in runs.list_runs(shipped=True) if run.usable}
+usable = looking.usable_runs()
 if not usable:
     st.info("No model has been trained yet. Train one first: the bigram takes seconds.", icon=":material/edit_off:")
     link_to_first_rung()
     st.stop()
-newest = next(iter(usable.values())).need().corpus_sha256  # the best of one text: losses on others are not comparable
-alike = [run for run in usable.values() if run.need().corpus_sha256 == newest]
-best = min(alike, key=lambda r: r.status.val_loss if r.status.val_loss is not None else 99.0)
+best = looking.best(list(looking.of_one_text(usable).values()))  # losses on different texts are not comparable
 left, right = st.columns([2, 3], gap="large")
 with left:
     run = run_picker(
         "Model",
         usable,
         best.slug,
-        named,
+        looking.named,
         "Any run with saved weights, finished or not.",
     )
+    default = openings(run).line
+    begin(PROMPT, default)
     prompt = st.text_area(
         "Prompt",
-        "ROMEO:\n",
-        key="write.prompt",
-        max_chars=LONGEST_TEXT,
+        key=PROMPT,
         persist_state="session",
         height=90,
+        max_chars=LONGEST,
         help="The model goes on from here. It knows the characters of its own text only.",
     )
     config_values = settings_widgets("write", SamplingConfig)
 
 
-def begin() -> None:
+def start() -> None:
     """Start a new text."""
     st.session_state["writing"] = True
     st.session_state["written"] = ""
@@ -67,25 +65,14 @@ with right:
     except BardlabError as error:
         tell.error(str(error), icon=":material/error:")
         st.stop()
-    unknown = tokenizer.unknown(prompt)
-    if unknown:
-        names = " ".join(visible(c) for c in unknown)
-        tell.warning(f"This model has never seen {names}.", icon=":material/spellcheck:")
-        drop = st.checkbox("Leave them out", True, key="write.drop", help="Writes on from the prompt without them.")
-        if drop:
-            prompt = tokenizer.drop_unknown(prompt)
-            unknown = ""
-    ready = bool(prompt) and not unknown
-    if not prompt:
-        st.info(
-            "The prompt is empty. Give at least one character, such as a line break.", icon=":material/keyboard_return:"
-        )
+    prompt = known(prompt, tokenizer, PROMPT, default)
+    ready = bool(prompt)
     with st.container(horizontal=True):
         st.button(
             "Write",
             type="primary",
             icon=":material/play_arrow:",
-            on_click=begin,
+            on_click=start,
             disabled=not ready,
             key="write.go",
             help="Draws one character after another from the model.",

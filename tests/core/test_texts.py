@@ -1,13 +1,18 @@
 """Own texts: what is accepted, what is refused and why, and what a run does when its text is gone."""
 
 import json
+import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from core import launch, runs, texts, worker
-from core.corpus import available, load
+from core.corpus import CharTokenizer, available, load
 from core.errors import BardlabError
+from core.openings import of_text as openings_of
+from core.openings import openings
 from core.runs import State
+from core.stages import STAGES
 from tests.conftest import TINY
 
 LINES = "".join(f"line {i} says <img src=x onerror=alert(1)> and $x$ `y` :red[z]\n" for i in range(60))
@@ -23,7 +28,7 @@ LINES = "".join(f"line {i} says <img src=x onerror=alert(1)> and $x$ `y` :red[z]
         (b"ab" * 700 + b"\x00" + b"c" * 100, "binary file, not text: byte 1,400 is zero"),
         (b"\x01\x02ab" * 700, "binary file, not text: 1,400 control characters"),
         (b"ab" * 700 + b"\xff" + b"c" * 100, "not UTF-8: byte 0xff at offset 1,400"),
-        (("abc" * 700).encode("utf-16"), "UTF-16, not UTF-8"),
+        (b"{\\rtf1\\ansi " + b"abc" * 700, "an RTF document, not plain text"),
         ("".join(chr(0x4E00 + i) for i in range(1001)).encode(), "1,001 distinct characters"),
         (b"ab" * 10_000_001, "at most 20 MB"),
     ],
@@ -133,3 +138,125 @@ def test_the_command_line_keeps_lists_and_deletes(tmp_path, capsys):
     with pytest.raises(SystemExit):
         main(["text", "add", str(tmp_path / "none.txt")])
     assert "error: cannot read" in capsys.readouterr().err
+
+
+def test_the_commonest_characters_are_kept_and_the_rest_stands_in():
+    """The text keeps its length; how much of it was replaced is what differs."""
+    text = "aaaabbbccd" * 200
+    kept, replaced = texts.keep_commonest(text, 3)
+
+    assert kept == "aaaabbb□□□" * 200 and replaced == 600
+    assert texts.keep_commonest(text, 4) == (text, 0)
+    with pytest.raises(BardlabError, match="give a number from 2 to 1,000"):
+        texts.keep_commonest(text, 1)
+
+
+def test_a_text_deleted_while_it_is_read_is_gone_and_not_damaged(monkeypatch):
+    """Its sidecar was seen, its file no longer is."""
+    own = texts.add(LINES.encode(), "Fine")
+    monkeypatch.setattr(texts, "_sidecar", lambda name: own)
+    (texts.folder() / f"{own.name}.txt").unlink()
+
+    with pytest.raises(BardlabError, match="is no longer here; add it again"):
+        texts.read(own.name)
+
+
+def test_many_threads_load_many_texts():
+    """More texts than stay in memory, loaded by six threads at once: nobody trips over another."""
+    names = [texts.add((f"{i} " + LINES).encode(), f"Text {i}").name for i in range(6)]
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        with ThreadPoolExecutor(6) as pool:
+            loaded = list(pool.map(lambda i: load(names[i % 6]).name == names[i % 6], range(3000)))
+    finally:
+        sys.setswitchinterval(before)
+
+    assert all(loaded)
+
+
+def test_characters_are_counted_once_and_nobody_can_spoil_the_count():
+    corpus = load(texts.add(b"ab " * 400 + b"abz" * 40, "Letters").name)
+    corpus.character_counts().clear()
+
+    assert corpus.character_counts() == {"a": 440, "b": 440, " ": 400, "z": 40}
+    assert corpus._counts is corpus._counts
+    assert corpus.only_judged == "z"
+
+
+@pytest.mark.parametrize("stage", list(STAGES))
+def test_the_shortest_text_trains_on_every_rung_with_every_preset_that_its_training_split_holds(stage: str):
+    """1,000 characters: each rung's first preset is accepted as it stands; what that means is said in words."""
+    own = texts.add((LINES * 2)[: texts.SHORTEST].encode(), "Shortest")
+    for preset in STAGES[stage].presets:
+        plan = launch.plan(stage, preset=preset, device="cpu", corpus_name=own.name)
+        assert plan.corpus == own.name
+    first = STAGES[stage].default_preset
+    plan = launch.plan(
+        stage, preset=first, train={"steps": 2, "eval_every": 2, "sample_chars": 5}, device="cpu", corpus_name=own.name
+    )
+    run = worker.work(runs.create(plan).path)
+
+    assert run.state is State.FINISHED and run.status.val_loss
+    told = launch.remarks(load(own.name), plan.train, getattr(plan.model_config_, "context", None))
+    assert all(sentence.endswith(".") for sentence in told)
+
+
+def test_a_training_sequence_longer_than_the_text_names_a_setting_that_the_rung_has():
+    own = texts.add((LINES * 2)[: texts.SHORTEST].encode(), "Shortest")
+    with pytest.raises(BardlabError, match=r"sequences of 1024 .* which has 900; lower train.window"):
+        launch.plan("bigram", train={"window": 1024}, corpus_name=own.name)
+    with pytest.raises(BardlabError, match=r"sequences of 1024 .* which has 900; lower model.context"):
+        launch.plan("transformer", model={"context": 1024}, corpus_name=own.name)
+
+
+def test_a_short_validation_split_and_many_passes_are_told():
+    own = texts.add((LINES * 2)[: texts.SHORTEST].encode(), "Shortest")
+    plan = launch.plan("bigram", preset="seconds", corpus_name=own.name)
+    told = " ".join(launch.remarks(load(own.name), plan.train, None))
+
+    assert "The validation split has 100 characters, fewer than the 256" in told
+    assert f"read some {800 * 64 * 256 // 900:,} times" in told
+    assert launch.remarks(load(), plan.train, None) == []
+
+
+def test_a_line_break_typed_as_two_signs_is_one():
+    """Unless the text itself has backslashes: then it is what it says."""
+    own = texts.add(LINES.encode(), "Lines")
+    plan = launch.plan("bigram", train={"prompt": "line\\n"}, corpus_name=own.name)
+
+    assert plan.train.prompt == "line\n"
+    assert CharTokenizer("\\n").meant("\\n") == "\\n"
+
+
+def test_openings_are_of_the_text_or_of_what_the_run_wrote(tmp_path):
+    """They hold nothing that the run's alphabet lacks, and never a line of somebody else's text."""
+    assert openings_of(load()).line == "ROMEO:\n"
+    for text in (LINES, "to be or not to be, " * 100, "ab" * 600, "\n\n\n" + "x y\n" * 400):
+        own = texts.add(text.encode(), "Mine")
+        found = openings_of(load(own.name))
+        for piece in (found.line, found.sentence, found.passage, *found.pair, found.start):
+            assert piece and set(piece) <= set(text)
+        assert found.passage.startswith(found.line) and found.sentence.startswith(found.line.rstrip("\n"))
+        assert len(found.pair[0]) == len(found.pair[1])
+    tiny = TINY["mlp"]
+    plan = launch.plan("mlp", model=tiny["model"], train=tiny["train"], device="cpu", corpus_name=own.name)
+    run = worker.work(runs.create(plan).path)
+    texts.delete(own.name)
+    assert set(openings(run).passage) <= set(run.need().characters)
+
+
+def test_the_command_line_reads_encodings_and_keeps_the_commonest(tmp_path, capsys):
+    from core.cli import main
+
+    file = tmp_path / "alt.txt"
+    file.write_bytes(("Größe zählt nicht, schöne Mädchen, süß.\n" * 40 + "Q!").encode("cp1252"))
+    with pytest.raises(SystemExit):
+        main(["text", "add", str(file)])
+    assert "it is probably Windows-1252, Western Europe: read it with --encoding cp1252" in capsys.readouterr().err
+    main(["text", "add", str(file), "--encoding", "windows-1252", "--commonest", "12", "--json"])
+    added = json.loads(capsys.readouterr().out)
+
+    assert load(added["name"]).tokenizer.size == 12
+    main(["text", "add", str(file), "--encoding", "cp1252"])
+    assert "occur only in the validation split" in capsys.readouterr().out
