@@ -5,8 +5,8 @@ import io
 import json
 import os
 import random
-import zipfile
 import zlib
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -18,10 +18,10 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 
-from core import runs
+from core import runs, torch_files
 from core.corpus import CharTokenizer
 from core.errors import BardlabError
-from core.models.contract import LanguageModel
+from core.models.contract import LanguageModel, parameter_count
 from core.runs import Run
 from core.training import Trainer
 
@@ -32,6 +32,9 @@ def seed_everything(seed: int) -> None:
     np.random.seed(seed)
     torch.manual_seed(seed)
 
+
+OF_STATES = 64 * 1024**2
+"""Bytes of `trainer.pt` beside the weights and their averages; the random states take a few thousand."""
 
 Step = int | Literal["best"]
 """Which kept weights: those of a snapshot's step, or the ones with the lowest validation loss."""
@@ -148,35 +151,48 @@ def fingerprint(run: Run, step: int | None = None) -> str:
         raise BardlabError(f"run {run.slug} has {what}; choose another run or step") from None
 
 
-def load_trainer_state(path: Path) -> tuple[dict[str, Any], str | None] | None:
+def load_trainer_state(path: Path, parameters: int | None = None) -> tuple[dict[str, Any], str | None] | None:
     """Return what `save_trainer` wrote and, if the newest file is damaged, why the one before it was taken.
 
-    None if nothing was saved yet. Raises BardlabError if all there is is damaged.
+    `parameters`: the numbers of the model, by default as many as its newest weights have. None if nothing was saved
+    yet. Raises BardlabError if all there is is damaged.
     """
     newest, previous = path / runs.TRAINER, path / runs.PREVIOUS
     if not newest.exists() and not previous.exists():
         return None
+    largest = _largest_trainer(path, parameters)
     try:
-        return _read_trainer(newest), None
-    except Exception as error:  # torch raises whatever its unpickler meets in a damaged file
+        return _read_trainer(newest, largest), None
+    except Exception as error:  # whatever a damaged file makes of it
         reason = f"{newest.name} is damaged ({_first_line(error)})"
     with contextlib.suppress(Exception):
-        return _read_trainer(previous), reason
+        return _read_trainer(previous, largest), reason
     raise BardlabError(f"{reason}; start a new run with the same settings")
 
 
-def _read_trainer(file: Path) -> dict[str, Any]:
-    with zipfile.ZipFile(file) as archive:
-        if broken := archive.testzip():  # torch itself does not look at the checksums
-            raise ValueError(f"the checksum of {broken} does not agree with its content")
-    state: dict[str, Any] = torch.load(file, map_location="cpu", weights_only=True)
-    _ = state["model"], state["done"]
+def _largest_trainer(path: Path, parameters: int | None) -> int:
+    """Bytes that `trainer.pt` may have: each number with two averages of its gradient, and the random states."""
+    with contextlib.suppress(OSError):
+        weights = (path / runs.WEIGHTS).stat().st_size
+        return 4 * max(weights, 4 * (parameters or 0)) + OF_STATES
+    return 16 * (parameters or 0) + OF_STATES
+
+
+def _read_trainer(file: Path, largest: int) -> dict[str, Any]:
+    torch_files.check_checksums(file, largest)
+    state = torch_files.load(file, file.name, largest)
+    if not isinstance(state, dict) or not isinstance(state.get("model"), Mapping):
+        raise ValueError("it holds no model")
+    if type(done := state.get("done")) is not int or done < 0:
+        raise ValueError("it does not say how many steps were taken")
+    if not isinstance(state.get("extra", {}), dict):
+        raise ValueError("what it says of the run cannot be read")
     return state
 
 
 def restore(path: Path, trainer: Trainer) -> Restored | None:
     """Put a trainer where `save` left it; None if nothing was saved. Raises BardlabError if all there is is damaged."""
-    found = load_trainer_state(path)
+    found = load_trainer_state(path, parameter_count(trainer.model))
     if found is None:
         return None
     state, fallback = found
