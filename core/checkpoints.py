@@ -18,7 +18,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 
-from core import runs, torch_files
+from core import runs, stages, torch_files
 from core.corpus import CharTokenizer
 from core.errors import BardlabError
 from core.models.contract import LanguageModel, parameter_count
@@ -32,6 +32,9 @@ def seed_everything(seed: int) -> None:
     np.random.seed(seed)
     torch.manual_seed(seed)
 
+
+SETTINGS = "settings"
+"""What the header of a weights file calls the rung and the model's settings, for whoever gets the file alone."""
 
 OF_STATES = 64 * 1024**2
 """Bytes of `trainer.pt` beside the weights and their averages; the random states take a few thousand."""
@@ -58,7 +61,7 @@ def save(path: Path, trainer: Trainer, extra: dict[str, Any] | None = None) -> N
 
 def save_weights(path: Path, trainer: Trainer) -> None:
     """Replace the newest weights. Raises OSError; what was there before then stays whole."""
-    runs.replace(path / runs.WEIGHTS, _weights(trainer.model, trainer.done), durable=True)
+    runs.replace(path / runs.WEIGHTS, weights(trainer.model, trainer.done), durable=True)
 
 
 def save_trainer(path: Path, trainer: Trainer, extra: dict[str, Any] | None = None) -> None:
@@ -111,14 +114,19 @@ def tidy(path: Path) -> None:
                 part.unlink(missing_ok=True)
 
 
-def _weights(model: LanguageModel, step: int) -> bytes:
-    return packed({name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()}, step)
+def weights(model: LanguageModel, step: int) -> bytes:
+    """Return a model's weights as the content of a file that also knows its rung and settings."""
+    state = {name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()}
+    stage = next((key for key, stage in stages.STAGES.items() if type(model.config) is stage.config), None)
+    about = {SETTINGS: json.dumps({"stage": stage, "model": model.config.model_dump()})} if stage else {}
+    return packed(state, step, about)
 
 
-def packed(state: dict[str, torch.Tensor], step: int) -> bytes:
+def packed(state: dict[str, torch.Tensor], step: int, about: Mapping[str, str] | None = None) -> bytes:
     """Return weights as the content of a safetensors file that knows their step and their checksum."""
-    content = save_tensors(state, metadata={"step": str(step)})
-    return save_tensors(state, metadata={"step": str(step), "crc32": _crc32(content)})
+    metadata = {"step": str(step), **(about or {})}
+    content = save_tensors(state, metadata=metadata)
+    return save_tensors(state, metadata={**metadata, "crc32": _crc32(content)})
 
 
 def _crc32(content: bytes) -> str:
@@ -173,8 +181,8 @@ def load_trainer_state(path: Path, parameters: int | None = None) -> tuple[dict[
 def _largest_trainer(path: Path, parameters: int | None) -> int:
     """Bytes that `trainer.pt` may have: each number with two averages of its gradient, and the random states."""
     with contextlib.suppress(OSError):
-        weights = (path / runs.WEIGHTS).stat().st_size
-        return 4 * max(weights, 4 * (parameters or 0)) + OF_STATES
+        kept = (path / runs.WEIGHTS).stat().st_size
+        return 4 * max(kept, 4 * (parameters or 0)) + OF_STATES
     return 16 * (parameters or 0) + OF_STATES
 
 
@@ -233,8 +241,8 @@ def load_tensor(run: Run, name: str, step: int | None = None) -> NDArray[np.floa
     """
     file = run.path / runs.WEIGHTS if step is None else runs.snapshot_path(run.path, step)
     try:
-        with safe_open(file, framework="pt") as weights:  # numpy has no bfloat16, in which shipped weights are kept
-            found: NDArray[np.float64] = weights.get_tensor(name).double().numpy()
+        with safe_open(file, framework="pt") as opened:  # numpy has no bfloat16, in which shipped weights are kept
+            found: NDArray[np.float64] = opened.get_tensor(name).double().numpy()
             return found
     except (SafetensorError, OSError) as error:
         raise BardlabError(f"run {run.slug}: {file.name} gives no {name}: {_first_line(error)}") from None

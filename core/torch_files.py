@@ -23,8 +23,8 @@ from core.errors import BardlabError
 LONGEST_PICKLE = 16 * 1024**2  # bytes; names, shapes and an optimiser's settings take a thousandth
 MOST_OBJECTS = 1_000_000
 _MAGIC = 0x1950A86A20F9469CFC6C  # with this number the format of torch before 1.6 begins
-_NUMBERS = "Float Double Half BFloat16 Long Int Short Char Byte Bool ComplexFloat ComplexDouble".split()
-_DTYPES = "float16 bfloat16 float32 float64 int8 uint8 int16 int32 int64 bool".split()
+_NUMBERS = ("Float", "Double", "Half", "BFloat16", "Long", "Int", "Short", "Char", "Byte", "Bool", "ComplexFloat")
+_DTYPES = ("float16", "bfloat16", "float32", "float64", "int8", "uint8", "int16", "int32", "int64", "bool")
 ALLOWED = {
     "collections OrderedDict",
     "torch._utils _rebuild_tensor_v2",
@@ -54,10 +54,12 @@ def load(source: Path | bytes, label: str, largest: int) -> object:
                 warnings.simplefilter("ignore")
                 content: object = torch.load(file, map_location="cpu", weights_only=True)
             _check_extent(content, size, label)
-        except BardlabError:
+        except (BardlabError, MemoryError):
             raise
         except Exception as error:  # torch raises whatever its reader meets in a damaged file
             reason = (str(error).strip().splitlines() or [""])[0]
+            if "DefaultCPUAllocator" in reason:
+                raise MemoryError(reason) from None
             raise BardlabError(
                 f"{label} is damaged, or is no file that torch.save wrote ({_short(reason) or type(error).__name__})"
             ) from None
@@ -65,7 +67,7 @@ def load(source: Path | bytes, label: str, largest: int) -> object:
 
 
 def check_checksums(file: Path, largest: int) -> None:
-    """Raise ValueError if a part of an archive does not agree with its checksum, at which torch itself does not look."""
+    """Raise ValueError if a part of an archive does not agree with its checksum; torch itself does not look at it."""
     with zipfile.ZipFile(file) as archive:
         if sum(entry.file_size for entry in archive.infolist()) > largest:
             raise ValueError(f"it unpacks to more than {largest / 1e9:.2f} GB")
