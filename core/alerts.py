@@ -126,5 +126,12 @@ class Watch:
         return vars(self).copy()
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take up where `state_dict` left off."""
-        vars(self).update({name: value for name, value in state.items() if name in vars(self)})
+        """Take up where `state_dict` left off. Raises ValueError if it is no such state."""
+        known = {name: value for name, value in state.items() if name in vars(self)}
+        for name, value in known.items():
+            now = getattr(self, name)
+            kinds = (int, type(None)) if name == "best_step" else (float, int) if isinstance(now, float) else type(now)
+            numbers = value if isinstance(value, list) else [value]
+            if not isinstance(value, kinds) or not all(isinstance(n, int | float | None) for n in numbers):
+                raise ValueError(f"{name} is not what a watch keeps")
+        vars(self).update(known)

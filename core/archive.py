@@ -5,7 +5,6 @@ import io
 import json
 import math
 import re
-import secrets
 import shutil
 import stat
 import zipfile
@@ -14,21 +13,37 @@ from datetime import datetime
 from pathlib import Path
 from typing import IO, Literal
 
+import numpy as np
 import torch
 
-from core import alerts, checkpoints, controls, interchange, paths, runs, texts
+from core import alerts, checkpoints, controls, interchange, runs, texts
 from core.alerts import Alert
 from core.config import TrainConfig
 from core.corpus import NAMES
 from core.errors import BardlabError
 from core.export import EXPORT
 from core.metrics import MetricsReader
-from core.models.contract import parameter_count
+from core.models.contract import LanguageModel
+from core.models.ngram import NGram
 from core.runs import Run, RunConfig, State, Status
+from core.weight_files import safe_label
 
 LARGEST = 2 * 1024**3  # bytes, unpacked
 MOST_FILES = 2000
-SMALL = 8 * 1024**2  # bytes: more than any settings, status or label have
+MB = 1024**2
+LIMITS = (
+    (re.compile(r"(config|status|label)\.json"), MB),
+    (re.compile(r"(alerts|changes)\.jsonl"), 8 * MB),
+    (re.compile(r"samples\.jsonl"), 20 * MB),
+    (re.compile(r"log\.txt"), 100 * MB),
+    (re.compile(r"events\..*"), 100 * MB),
+)
+"""Bytes that a file of each kind may have, unpacked; weights as many as their settings ask for."""
+KEPT_LOG = MB  # bytes of the log's end that are kept
+MOST_SAMPLES = 10_001
+MOST_CURVES = 500
+LONGEST_PROMPT = 10_000
+OF_TABLES = 500 * MB  # bytes that counted tables may have: they are as large as the text makes them
 HELP = "give the .zip that Export run made"
 _KEPT = re.compile(
     r"(config|status|label)\.json|(samples|alerts|changes)\.jsonl|log\.txt|(model|best)\.safetensors|trainer\.pt"
@@ -59,14 +74,17 @@ def export_run(run: Run, target: Path | None = None) -> Path:
     return file
 
 
-def bring_in(source: Path | str | bytes, name: str | None = None, *, file_name: str = "") -> Run:
-    """Make a run of a file, or its content: an exported run (.zip), or a reference GPT's .pth or .safetensors.
+def bring_in(
+    source: Path | str | bytes, name: str | None = None, *, file_name: str = "", text: str | None = None
+) -> Run:
+    """Make a run of a file, or its content: an exported run (.zip), or the weights of a model.
 
-    What it is is read off its content. Raises BardlabError, in one line and leaving nothing behind, if it is neither.
+    What it is is read off its content. `text` is the one that a model of bare weights was trained on. Raises
+    BardlabError, in one line and leaving nothing behind, if it is neither.
     """
     if _holds_a_run(source):
         return import_run(source, name, file_name=file_name)
-    return interchange.import_pth(source, name, file_name=file_name)
+    return interchange.import_pth(source, name, file_name=file_name, text=text)
 
 
 def _holds_a_run(source: Path | str | bytes) -> bool:
@@ -89,37 +107,29 @@ def import_run(source: Path | str | bytes, name: str | None = None, *, file_name
     Everything in it is checked before the run is there: the paths, the sizes, the settings, the weights' shapes and
     checksum, the curves. Raises BardlabError, in one line and leaving nothing behind.
     """
-    label = interchange.safe_label(file_name or "the file" if isinstance(source, bytes) else source)
-    staging = paths.runs() / f".importing-{secrets.token_hex(6)}"
+    label = safe_label(file_name or "the file" if isinstance(source, bytes) else source)
+    name = None if name is None else runs.check_name(name)
     try:
-        staging.mkdir(parents=True)
-        with _opened(source) as file, zipfile.ZipFile(file) as archive:
-            for inside, entry in _entries(archive, label).items():
-                _unpack(archive, entry, staging / inside)
-        config = _settle(staging, label)
-        run = runs.adopt(staging, config.stage)
-    except BardlabError:
+        with runs.staging() as folder:
+            with _opened(source) as file, zipfile.ZipFile(file) as archive:
+                for inside, entry in _entries(archive, label).items():
+                    _unpack(archive, entry, folder / inside, label)
+            config = _settle(folder, label, name)
+            return runs.adopt(folder, config.stage)
+    except (BardlabError, MemoryError):
         raise
     except (OSError, ValueError) as error:
         why = runs.explain(error) if isinstance(error, OSError) else str(error)
         raise BardlabError(f"{label} cannot be read ({_short(why)}); {HELP}") from None
     except Exception as error:  # zipfile raises whatever its decoders meet in a damaged file
         raise BardlabError(f"{label} is not a zip file, or is damaged ({type(error).__name__}); {HELP}") from None
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
-    return _named(run, name)
 
 
-def _named(run: Run, name: str | None) -> Run:
-    """Give an imported run the name asked for, or else its own if that is free."""
-    own = run.name
-    try:
-        return runs.rename(run, own if name is None else name)
-    except BardlabError:
-        if name is not None:
-            runs.delete(run)
-            raise
-        return runs.rename(run, run.path.name)
+def _free_name(run: Run, label: str) -> str:
+    """Return an imported run's own name if that is free, else one made of the file's."""
+    with contextlib.suppress(BardlabError):
+        return runs.check_name(run.name if run.name != run.path.name else Path(label).stem)
+    return runs.free_name(Path(label).stem)
 
 
 def _entries(archive: zipfile.ZipFile, label: str) -> dict[str, zipfile.ZipInfo]:
@@ -140,29 +150,39 @@ def _entries(archive: zipfile.ZipFile, label: str) -> dict[str, zipfile.ZipInfo]
             raise BardlabError(f"{label} is encrypted; {HELP}")
     names = [entry.filename for entry in listed]
     roots = [n.removesuffix(runs.CONFIG) for n in names if re.fullmatch(r"([^/]+/)?config\.json", n)]
+    weights = [n for n in names if n.endswith((".pth", ".pt", ".safetensors"))]
+    if weights and not roots and not any(n.endswith(runs.STATUS) for n in names):
+        raise BardlabError(f"{label} is a packed folder with {_short(weights[0])} in it; unpack it and give that file")
     if len(roots) != 1 or len(set(names)) != len(names):
         raise BardlabError(f"{label} does not hold one run with its {runs.CONFIG}; {HELP}")
     inside = {e.filename.removeprefix(roots[0]): e for e in listed if e.filename.startswith(roots[0])}
     return {path: entry for path, entry in inside.items() if _KEPT.fullmatch(path)}
 
 
-def _unpack(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, target: Path) -> None:
+def _unpack(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, target: Path, label: str) -> None:
     target.parent.mkdir(exist_ok=True)
-    if (target.suffix == ".json" or target.name in (alerts.FILE, controls.CHANGES)) and entry.file_size > SMALL:
-        raise BardlabError(f"{target.name} has {entry.file_size / 1e6:.0f} MB; {HELP}")
+    for pattern, most in LIMITS:
+        if pattern.fullmatch(target.name) and entry.file_size > most:
+            what = f"{target.name} has {entry.file_size / MB:.0f} MB; at most {most / MB:.0f} MB are accepted"
+            raise BardlabError(f"{label} is not taken: {what}")
     with archive.open(entry) as packed, target.open("xb") as out:
-        shutil.copyfileobj(packed, out, 1 << 20)  # reads no more than the size that the archive declares
+        left = entry.file_size
+        while target.name == runs.LOG and left > KEPT_LOG:  # of a long log, the end
+            left -= len(packed.read(min(MB, left - KEPT_LOG))) or left
+        shutil.copyfileobj(packed, out, MB)  # reads no more than the size that the archive declares
 
 
-def _settle(folder: Path, label: str) -> RunConfig:
+def _settle(folder: Path, label: str, name: str | None) -> RunConfig:
     """Check an unpacked run and write its settings, status and label anew. Raises BardlabError."""
     run = runs.read(folder)
     if run.damage or run.config is None:
         raise BardlabError(f"{label} holds a damaged run: {run.damage}")
     config = _sound(run.config, label)
     status = _ended(folder, label)
+    with torch.device("meta"):
+        model = config.rung.build(config.model_config_, len(config.characters))
     if (folder / runs.WEIGHTS).exists():
-        _check_weights(run, config, label)
+        _check_weights(run, model, label)
     else:
         status.checkpoint_step = None
         if status.state is State.FINISHED:
@@ -170,16 +190,71 @@ def _settle(folder: Path, label: str) -> RunConfig:
     if status.state is State.FINISHED:
         (folder / runs.TRAINER).unlink(missing_ok=True)
     _settle_what_happened(folder, config)
-    checkpoints.load_trainer_state(folder)
-    try:
-        MetricsReader(folder).refresh()
-    except Exception as error:
-        raise BardlabError(f"{label} holds damaged curves ({type(error).__name__}); {HELP}") from None
+    _settle_trainer(folder, config, model, label)
+    if sum(1 for _ in _lines(folder / runs.SAMPLES)) > MOST_SAMPLES:
+        raise BardlabError(f"{label} holds more than {MOST_SAMPLES:,} samples; {HELP}")
+    _check_curves(folder, config, label)
     runs.replace(folder / runs.CONFIG, runs.sealed(config))
-    runs.replace(folder / runs.LABEL, json.dumps({"name": run.name, "note": run.note}).encode())
+    about = {"name": name or _free_name(run, label), "note": run.note}
+    runs.replace(folder / runs.LABEL, json.dumps(about).encode())
     runs.note(folder, f"imported from {label}")
     runs.write_status(folder, status)
     return config
+
+
+def _lines(file: Path) -> Iterator[bytes]:
+    if file.exists():
+        with file.open("rb") as lines:
+            yield from lines
+
+
+def _settle_trainer(folder: Path, config: RunConfig, model: LanguageModel, label: str) -> None:
+    """Load the state to resume from, check it, and write it anew. Raises BardlabError if it does not fit the run."""
+    found = checkpoints.load_trainer_state(folder, _numbers(model))
+    if found is None:
+        return
+    state, _ = found
+    problem = None
+    shapes = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
+    theirs = {name: tuple(getattr(tensor, "shape", ())) for name, tensor in state["model"].items()}
+    if theirs != shapes and not model.grows_with_text:
+        problem = "its weights do not fit its settings"
+    elif state["done"] > (1 if model.closed_form else config.train.steps):
+        problem = "it has taken more steps than were asked for"
+    elif not _number(state.get("seconds")) or not _number(state.get("evaluated", 0)):
+        problem = "its clock cannot be read"
+    if problem:
+        raise BardlabError(f"{label} holds a damaged {runs.TRAINER}: {problem}")
+    with runs.replacing(folder / runs.TRAINER) as out:
+        torch.save(state, out)
+    (folder / runs.PREVIOUS).unlink(missing_ok=True)
+
+
+def _number(value: object) -> bool:
+    return isinstance(value, int | float) and math.isfinite(value) and 0 <= value < 2**53
+
+
+def _check_curves(folder: Path, config: RunConfig, label: str) -> None:
+    """Read the curves. Raises BardlabError on names, steps or numbers of points that no training of the lab makes."""
+    try:
+        metrics = MetricsReader(folder).refresh()
+    except Exception as error:
+        raise BardlabError(f"{label} holds damaged curves ({type(error).__name__}); {HELP}") from None
+    tags = metrics.tags()
+    most = 2 * (config.train.steps + 1)  # reports and evaluations may fall on one step
+    wrong = next((f"one is called {_short(tag)}" for tag in tags if not re.fullmatch(r"[\w./ -]{1,100}", tag)), None)
+    if len(tags) > MOST_CURVES:
+        wrong = f"there are {len(tags):,}"
+    for tag in tags if wrong is None else ():
+        steps, values = metrics.curve(tag)
+        if len(steps) > most:
+            wrong = f"{tag} has {len(steps):,} points, more than steps were asked for"
+        elif len(steps) and not 0 <= steps.min() <= steps.max() <= config.train.steps:
+            wrong = f"{tag} has steps that were not asked for"
+        elif tag.startswith("time/") and not (np.isfinite(values).all() and (values >= 0).all()):
+            wrong = f"{tag} is not finite"
+    if wrong:
+        raise BardlabError(f"{label} holds damaged curves: {wrong}")
 
 
 def _sound(config: RunConfig, label: str) -> RunConfig:
@@ -190,6 +265,8 @@ def _sound(config: RunConfig, label: str) -> RunConfig:
         wrong = "its alphabet is not a sorted list of different characters"
     elif config.corpus not in NAMES and not texts.is_own(config.corpus):
         wrong = f"it names no text of this lab: {_short(config.corpus)}"
+    elif len(config.train.prompt) > LONGEST_PROMPT:
+        wrong = f"its prompt has {len(config.train.prompt):,} characters"
     elif not re.fullmatch("[0-9a-f]{64}", config.corpus_sha256):
         wrong = "the hash of its text is none"
     else:
@@ -241,18 +318,25 @@ def _settle_what_happened(folder: Path, config: RunConfig) -> None:
         alerts.append(folder, Alert(alert.step, _short(alert.kind), _short(alert.text, 400)))
 
 
-def _check_weights(run: Run, config: RunConfig, label: str) -> None:
+def _numbers(model: LanguageModel) -> int:
+    """How many numbers a model keeps, its buffers included."""
+    return sum(tensor.numel() for tensor in model.state_dict().values())
+
+
+def _check_weights(run: Run, model: LanguageModel, label: str) -> None:
     """Load the weights into the model they are said to be of. Raises BardlabError if they do not fit it."""
-    with torch.device("meta"):
-        model = config.rung.build(config.model_config_, len(config.characters))
-    for step in ("best", None):
-        if runs.weights_path(run.path, step).exists():
-            _check_file(run, step, parameter_count(model), label)
+    numbers, steps = _numbers(model), runs.snapshot_steps(run.path)
+    most = OF_TABLES if model.grows_with_text else 8 * numbers + runs.LARGEST_HEADER  # some buffers have 8 bytes each
+    kinds: list[int | Literal["best"] | None] = [*steps, "best", None]
+    for step in kinds:
+        file = runs.weights_path(run.path, step)
+        if file.exists():
+            if not numbers <= file.stat().st_size <= most:  # before memory is taken for what is not there
+                raise BardlabError(f"{label} holds weights that are too few or too many for its settings: {file.name}")
+            _check_file(run, step, label)
 
 
-def _check_file(run: Run, step: Literal["best"] | None, parameters: int, label: str) -> None:
-    if runs.weights_path(run.path, step).stat().st_size < parameters:  # before memory is taken for what is not there
-        raise BardlabError(f"{label} holds weights that are too few for its settings")
+def _check_file(run: Run, step: int | Literal["best"] | None, label: str) -> None:
     try:
         loaded, _ = checkpoints.load_model(run, step)
     except BardlabError as error:
@@ -261,6 +345,28 @@ def _check_file(run: Run, step: Literal["best"] | None, parameters: int, label: 
         ) from None
     if not loaded.closed_form and not all(bool(torch.isfinite(p).all()) for p in loaded.parameters()):
         raise BardlabError(f"{label} holds weights that are not finite (NaN or infinite)")
+    if isinstance(loaded, NGram) and (problem := _unsound(loaded)):
+        raise BardlabError(f"{label} holds a damaged n-gram: {problem}")
+
+
+def _unsound(model: NGram) -> str | None:
+    """Say what is wrong with counted tables, whose numbers point into one another."""
+    for order in model.tables:
+        entries, contexts = len(order.share), len(order.contexts)
+        if not contexts and not entries:
+            continue
+        starts = order.starts.long()
+        if len(starts) != contexts + 1 or len(order.left_over) != contexts or len(order.following) != entries:
+            return "its tables differ in length"
+        if int(starts[0]) != 0 or int(starts[-1]) != entries or bool((starts.diff() < 0).any()):
+            return "its rows do not follow one another"
+        if bool((order.contexts.diff() <= 0).any()) or int(order.following.min()) < 0:
+            return "its contexts are not in order"
+        if int(order.following.max()) >= model.vocab_size:
+            return "it has more characters than its alphabet"
+        if not bool(order.share.isfinite().all() and order.left_over.isfinite().all()):
+            return "its shares are not finite"
+    return None
 
 
 def _short(text: str, longest: int = 60) -> str:

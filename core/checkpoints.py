@@ -5,8 +5,8 @@ import io
 import json
 import os
 import random
-import zipfile
 import zlib
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -18,10 +18,10 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 
-from core import runs
+from core import runs, stages, torch_files
 from core.corpus import CharTokenizer
 from core.errors import BardlabError
-from core.models.contract import LanguageModel
+from core.models.contract import LanguageModel, parameter_count
 from core.runs import Run
 from core.training import Trainer
 
@@ -32,6 +32,12 @@ def seed_everything(seed: int) -> None:
     np.random.seed(seed)
     torch.manual_seed(seed)
 
+
+SETTINGS = "settings"
+"""What the header of a weights file calls the rung and the model's settings, for whoever gets the file alone."""
+
+OF_STATES = 64 * 1024**2
+"""Bytes of `trainer.pt` beside the weights and their averages; the random states take a few thousand."""
 
 Step = int | Literal["best"]
 """Which kept weights: those of a snapshot's step, or the ones with the lowest validation loss."""
@@ -55,7 +61,7 @@ def save(path: Path, trainer: Trainer, extra: dict[str, Any] | None = None) -> N
 
 def save_weights(path: Path, trainer: Trainer) -> None:
     """Replace the newest weights. Raises OSError; what was there before then stays whole."""
-    runs.replace(path / runs.WEIGHTS, _weights(trainer.model, trainer.done), durable=True)
+    runs.replace(path / runs.WEIGHTS, weights(trainer.model, trainer.done), durable=True)
 
 
 def save_trainer(path: Path, trainer: Trainer, extra: dict[str, Any] | None = None) -> None:
@@ -108,14 +114,19 @@ def tidy(path: Path) -> None:
                 part.unlink(missing_ok=True)
 
 
-def _weights(model: LanguageModel, step: int) -> bytes:
-    return packed({name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()}, step)
+def weights(model: LanguageModel, step: int) -> bytes:
+    """Return a model's weights as the content of a file that also knows its rung and settings."""
+    state = {name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()}
+    stage = next((key for key, stage in stages.STAGES.items() if type(model.config) is stage.config), None)
+    about = {SETTINGS: json.dumps({"stage": stage, "model": model.config.model_dump()})} if stage else {}
+    return packed(state, step, about)
 
 
-def packed(state: dict[str, torch.Tensor], step: int) -> bytes:
+def packed(state: dict[str, torch.Tensor], step: int, about: Mapping[str, str] | None = None) -> bytes:
     """Return weights as the content of a safetensors file that knows their step and their checksum."""
-    content = save_tensors(state, metadata={"step": str(step)})
-    return save_tensors(state, metadata={"step": str(step), "crc32": _crc32(content)})
+    metadata = {"step": str(step), **(about or {})}
+    content = save_tensors(state, metadata=metadata)
+    return save_tensors(state, metadata={**metadata, "crc32": _crc32(content)})
 
 
 def _crc32(content: bytes) -> str:
@@ -148,35 +159,48 @@ def fingerprint(run: Run, step: int | None = None) -> str:
         raise BardlabError(f"run {run.slug} has {what}; choose another run or step") from None
 
 
-def load_trainer_state(path: Path) -> tuple[dict[str, Any], str | None] | None:
+def load_trainer_state(path: Path, parameters: int | None = None) -> tuple[dict[str, Any], str | None] | None:
     """Return what `save_trainer` wrote and, if the newest file is damaged, why the one before it was taken.
 
-    None if nothing was saved yet. Raises BardlabError if all there is is damaged.
+    `parameters`: the numbers of the model, by default as many as its newest weights have. None if nothing was saved
+    yet. Raises BardlabError if all there is is damaged.
     """
     newest, previous = path / runs.TRAINER, path / runs.PREVIOUS
     if not newest.exists() and not previous.exists():
         return None
+    largest = _largest_trainer(path, parameters)
     try:
-        return _read_trainer(newest), None
-    except Exception as error:  # torch raises whatever its unpickler meets in a damaged file
+        return _read_trainer(newest, largest), None
+    except Exception as error:  # whatever a damaged file makes of it
         reason = f"{newest.name} is damaged ({_first_line(error)})"
     with contextlib.suppress(Exception):
-        return _read_trainer(previous), reason
+        return _read_trainer(previous, largest), reason
     raise BardlabError(f"{reason}; start a new run with the same settings")
 
 
-def _read_trainer(file: Path) -> dict[str, Any]:
-    with zipfile.ZipFile(file) as archive:
-        if broken := archive.testzip():  # torch itself does not look at the checksums
-            raise ValueError(f"the checksum of {broken} does not agree with its content")
-    state: dict[str, Any] = torch.load(file, map_location="cpu", weights_only=True)
-    _ = state["model"], state["done"]
+def _largest_trainer(path: Path, parameters: int | None) -> int:
+    """Bytes that `trainer.pt` may have: each number with two averages of its gradient, and the random states."""
+    with contextlib.suppress(OSError):
+        kept = (path / runs.WEIGHTS).stat().st_size
+        return 4 * max(kept, 4 * (parameters or 0)) + OF_STATES
+    return 16 * (parameters or 0) + OF_STATES
+
+
+def _read_trainer(file: Path, largest: int) -> dict[str, Any]:
+    torch_files.check_checksums(file, largest)
+    state = torch_files.load(file, file.name, largest)
+    if not isinstance(state, dict) or not isinstance(state.get("model"), Mapping):
+        raise ValueError("it holds no model")
+    if type(done := state.get("done")) is not int or done < 0:
+        raise ValueError("it does not say how many steps were taken")
+    if not isinstance(state.get("extra", {}), dict):
+        raise ValueError("what it says of the run cannot be read")
     return state
 
 
 def restore(path: Path, trainer: Trainer) -> Restored | None:
     """Put a trainer where `save` left it; None if nothing was saved. Raises BardlabError if all there is is damaged."""
-    found = load_trainer_state(path)
+    found = load_trainer_state(path, parameter_count(trainer.model))
     if found is None:
         return None
     state, fallback = found
@@ -217,8 +241,8 @@ def load_tensor(run: Run, name: str, step: int | None = None) -> NDArray[np.floa
     """
     file = run.path / runs.WEIGHTS if step is None else runs.snapshot_path(run.path, step)
     try:
-        with safe_open(file, framework="pt") as weights:  # numpy has no bfloat16, in which shipped weights are kept
-            found: NDArray[np.float64] = weights.get_tensor(name).double().numpy()
+        with safe_open(file, framework="pt") as opened:  # numpy has no bfloat16, in which shipped weights are kept
+            found: NDArray[np.float64] = opened.get_tensor(name).double().numpy()
             return found
     except (SafetensorError, OSError) as error:
         raise BardlabError(f"run {run.slug}: {file.name} gives no {name}: {_first_line(error)}") from None

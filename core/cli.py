@@ -350,13 +350,17 @@ def pretrain(stage: tuple[str, ...], as_json: bool) -> None:
 
 @cli.command("import")
 @click.argument("file", type=click.Path())
-@click.option("--name", help="What to call the run.")
+@click.option("--name", help="What to call the run; by default what the file is called.")
+@click.option("--text", help="The text that bare weights were trained on: a name or title (see: texts).")
 @JSON
-def import_file(file: str, name: str | None, as_json: bool) -> None:
-    """Make a run of an exported run (.zip) or a reference GPT's .pth or .safetensors; nothing in it is executed."""
-    from core.archive import bring_in
+def import_file(file: str, name: str | None, text: str | None, as_json: bool) -> None:
+    """Make a run of an exported run (.zip) or of weights (.pth, .pt, .safetensors); nothing in it is executed.
 
-    run = bring_in(file, name)
+    Weights may be the reference GPT's or its bigram's, a checkpoint of nanoGPT, or those of a run of this lab.
+    """
+    from core.import_process import bring_in
+
+    run = bring_in(file, name, text=text)
     _say(_summary(run), as_json, _line(run))
 
 

@@ -1,109 +1,40 @@
-"""Weights to and from the reference GPT's own state dict: one projection for each head, and its mask as a buffer.
+"""Weights files into runs, and runs into the reference GPT's own file.
 
-`reference_layout` says which of the reference's tensors, stacked row on row, make each of ours; both directions read
-that one table. Files are read without running anything that is in them.
-
-Letters: V vocabulary, C channels (d_model), H heads, D = C / H.
+What a file does not tell (which text its numbers stand for, how its scores were scaled, how many heads share the
+width) is measured: of several ways to read it, the one with the lowest loss on the text is taken, and said.
 """
 
-import io
-import pickle
-import re
-import shutil
+import json
+import math
 import time
-import warnings
-import zipfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from threading import Lock
-from typing import IO
 
 import torch
-from safetensors.torch import load as load_tensors
-from safetensors.torch import save as save_tensors
-from torch import Tensor
 
-from core import checkpoints, launch, runs
-from core.config import Settings
+from core import checkpoints, launch, nano_gpt, own_weights, reference_gpt, runs, stages, texts, weight_files
+from core.corpus import Corpus, available
 from core.corpus import load as load_corpus
 from core.errors import BardlabError
-from core.evaluation import evaluate
+from core.evaluation import evaluate, spread_slice
 from core.models.contract import LanguageModel, parameter_count
-from core.models.transformer import Transformer, TransformerConfig
-from core.runs import Run, RunConfig, Sample, State
+from core.reference_gpt import to_reference, unlike_reference
+from core.runs import Run, RunConfig, Sample, State, Status
 from core.sampling import SamplingConfig, generate
+from core.weight_files import Reading, WeightFile, safe_label
+
+__all__ = ["export_pth", "import_pth", "to_reference", "unlike_reference"]
 
 EXPORT, PTH = "export", "microGPT_model.pth"
-LARGEST_FILE = 2 * 1024**3  # bytes; the largest Transformer of the lab takes 1.2 GB, most of it masks
-SIZES = {"n_layer", "n_head", "d_model", "context", "dropout"}  # what a reference GPT is free to choose
-FLOATS = (torch.float32, torch.float16, torch.bfloat16, torch.float64)
-HELP = "save model.state_dict() of the reference GPT and give that file"
+FAMILIES = (reference_gpt.FAMILY, nano_gpt.FAMILY, own_weights.FAMILY)
+MEASURED = 8192
+"""Characters of the validation split on which the ways to read a file are compared."""
+LARGEST_WEIGHT = 1e6
+"""Trained weights of these models stay below a few hundred."""
 
 _writing = Lock()
-
-
-def reference_layout(config: TransformerConfig) -> dict[str, list[str]]:
-    """Name, for each of our tensors, the reference's tensors that make it up, stacked row on row."""
-    layout: dict[str, list[str]] = {
-        "token_embedding.weight": ["token_embedding_table.weight"],  # (V, C)
-        "position_embedding.weight": ["position_embedding_table.weight"],  # (context, C)
-    }
-    for n in range(config.n_layer):
-        ours, theirs = f"blocks.{n}", f"blocks.{n}"
-        layout[f"{ours}.attention.qkv.weight"] = [  # (3C, C) from 3H of (D, C)
-            f"{theirs}.sa.heads.{h}.{kind}.weight" for kind in ("query", "key", "value") for h in range(config.n_head)
-        ]
-        pairs = (("attention.proj", "sa.proj"), ("mlp.up", "ffwd.net.0"), ("mlp.down", "ffwd.net.2"))
-        for mine, its in (*pairs, ("ln1", "ln1"), ("ln2", "ln2")):
-            for part in ("weight", "bias"):
-                layout[f"{ours}.{mine}.{part}"] = [f"{theirs}.{its}.{part}"]
-    for mine, its in (("ln_final", "ln_f"), ("lm_head", "lm_head")):
-        for part in ("weight", "bias"):
-            layout[f"{mine}.{part}"] = [f"{its}.{part}"]
-    return layout
-
-
-def _masks(config: TransformerConfig) -> list[str]:
-    """Name the reference's mask buffers, one (context, context) for each head."""
-    return [f"blocks.{n}.sa.heads.{h}.tril" for n in range(config.n_layer) for h in range(config.n_head)]
-
-
-# --- to the reference ------------------------------------------------------------------------------------------------
-
-
-def unlike_reference(config: Settings) -> str | None:
-    """Say in one line why a model of these settings does not fit the reference GPT's layout; None if it does."""
-    if not isinstance(config, TransformerConfig):
-        kind = type(config).__name__.removesuffix("Config")
-        return f"only a Transformer fits the reference GPT's layout, not a {kind}"
-    standard = TransformerConfig()
-    for name, value in config.changes(standard).items():
-        if name not in SIZES:
-            return (
-                f"the reference GPT has model.{name} {getattr(standard, name)}, this model {value}; "
-                "train one with the reference's to export it"
-            )
-    return None
-
-
-def to_reference(model: LanguageModel) -> dict[str, Tensor]:
-    """Return a Transformer's weights, bit for bit, as the state dict that the reference class loads with strict=True.
-
-    Raises BardlabError if the model has a setting or a part that the reference GPT lacks.
-    """
-    if problem := unlike_reference(model.config):
-        raise BardlabError(problem)
-    assert isinstance(model, Transformer)
-    config = model.config
-    layout, state = reference_layout(config), model.state_dict()
-    if odd := sorted(layout.keys() ^ state.keys()):
-        raise BardlabError(f"the reference GPT's layout cannot hold this model: {_some(odd)}")
-    found = {name: torch.ones(config.context, config.context).tril() for name in _masks(config)}
-    for mine, theirs in layout.items():
-        pieces = state[mine].detach().cpu().float().chunk(len(theirs))  # rows split evenly
-        found |= {name: piece.clone() for name, piece in zip(theirs, pieces, strict=True)}
-    return found
 
 
 def export_pth(run: Run, target: Path | None = None) -> Path:
@@ -124,287 +55,152 @@ def export_pth(run: Run, target: Path | None = None) -> Path:
     return file
 
 
-# --- from the reference ----------------------------------------------------------------------------------------------
+def read_weights(source: Path | str | bytes, label: str = "") -> tuple[WeightFile, list[Reading]]:
+    """Return what is in a `.pth`, `.pt` or `.safetensors` file, or its content, and the ways to understand it.
 
-
-def from_reference(
-    state: Mapping[str, Tensor], vocab_size: int | None = None
-) -> tuple[TransformerConfig, dict[str, Tensor]]:
-    """Return the sizes of a reference GPT, read from the shapes in its state dict, and our Transformer's state dict.
-
-    Weights become float32; from float32 they stay bit for bit. Dropout leaves no trace in weights: it is taken to be
-    the reference's. Nor does the scale of the scores: it is taken to be 1 / sqrt(D), as in the reference since it was
-    mended, not the 1 / sqrt(C) of its first days. With `vocab_size`, the alphabet must have that many characters.
-
-    Raises BardlabError, in one line, on anything but tensors by name, on missing or extra keys, wrong shapes, sizes
-    out of TransformerConfig's ranges, blocks or heads that are not numbered through, masks that are not causal, and
-    weights that are not finite.
+    Raises BardlabError, in one line, if there is none. Nothing in the file is executed.
     """
-    state = _tensors(state, "this")
-    config, vocab = _sizes(state, vocab_size)
-    layout, masks = reference_layout(config), _masks(config)
-    wanted = {name for names in layout.values() for name in names} | set(masks)
-    if missing := sorted(wanted - state.keys()):
-        raise BardlabError(f"the weights lack {_some(missing)}; {HELP}")
-    if extra := sorted(state.keys() - wanted):
-        raise BardlabError(f"the reference GPT has no {_some(extra)}; {HELP}")
-
-    with torch.device("meta"):
-        shapes = {name: tuple(tensor.shape) for name, tensor in Transformer(config, vocab).state_dict().items()}
-    for mine, theirs in layout.items():
-        rows, *rest = shapes[mine]
-        for name in theirs:
-            _check_shape(state, name, (rows // len(theirs), *rest))
-    for name in masks:
-        _check_shape(state, name, (config.context, config.context))
-
-    causal = torch.ones(config.context, config.context).tril()
-    for name in masks:
-        if not torch.equal(state[name].float(), causal):
-            raise BardlabError(f"{name} is not the causal mask, ones up to the diagonal; {HELP}")
-    ours: dict[str, Tensor] = {}
-    for mine, theirs in layout.items():
-        for name in theirs:
-            _check_numbers(state, name)
-        ours[mine] = torch.cat([state[name].detach().float() for name in theirs])
-    return config, ours
+    file, family = weight_files.read(source, FAMILIES, label)
+    return file, family.read(file)
 
 
-def read_pth(source: Path | str | bytes) -> dict[str, Tensor]:
-    """Read a state dict from a file, or its content, that `torch.save` wrote. Nothing in it is executed.
+def import_pth(
+    source: Path | str | bytes, name: str | None = None, *, file_name: str = "", text: str | None = None
+) -> Run:
+    """Make a finished run of a file of weights, measured on the whole validation split of a text.
 
-    A leading `_orig_mod.`, which compiled models put before every name, is taken off. Raises BardlabError, in one
-    line, if there is no such file, it is larger than 2 GB, or it holds anything but tensors by name.
+    `source` is a file or its content; `file_name` says what content was called. `text` is the text that the model was
+    trained on, Tiny Shakespeare by default. Without `name` the run is called after the file. Raises BardlabError,
+    leaving nothing behind, if the file is no model for this text, the name cannot be given, or the disk refuses.
     """
-    label = "the file" if isinstance(source, bytes) else safe_label(source)
-    try:
-        file = io.BytesIO(source) if isinstance(source, bytes) else Path(source).expanduser().open("rb")
-    except (OSError, ValueError) as error:
-        why = runs.explain(error) if isinstance(error, OSError) else "that is no name of a file"
-        raise BardlabError(f"cannot read {label}: {why}") from None
-    try:
-        with file:
-            if (size := _size(file)) > LARGEST_FILE:
-                raise BardlabError(f"{label} holds {size / 1e9:.1f} GB; a state dict for this lab has at most 2 GB")
-            with warnings.catch_warnings():  # torch warns about odd formats; what counts is whether it can read them
-                warnings.simplefilter("ignore")
-                content = torch.load(file, map_location="cpu", weights_only=True)
-    except BardlabError:
-        raise
-    except pickle.UnpicklingError as error:
-        what = re.search(r"GLOBAL ([\w.]+)", str(error))
-        holds = f"it asks for {what[1][:80]}" if what else "it holds more than tensors"
-        raise BardlabError(f"{label} is not a plain state dict: {holds}; nothing in it was run") from None
-    except Exception as error:  # torch raises whatever its reader meets in a damaged file
-        raise BardlabError(
-            f"{label} is not a file of weights, or is damaged ({type(error).__name__}); {HELP}"
-        ) from None
-    return _plain_names(_tensors(content, label))
-
-
-def read_weights(source: Path | str | bytes) -> dict[str, Tensor]:
-    """Read tensors by name from a `.safetensors` or a `.pth` file, or its content, whichever it is.
-
-    Raises BardlabError, in one line, as `read_pth` does.
-    """
-    label = "the file" if isinstance(source, bytes) else safe_label(source)
-    try:
-        content = source if isinstance(source, bytes) else _content(Path(source).expanduser())
-    except (OSError, ValueError):
-        return read_pth(source)  # which says why it cannot be read
-    if content is None or not is_safetensors(content):
-        return read_pth(source)
-    if len(content) > LARGEST_FILE:
-        raise BardlabError(f"{label} holds {len(content) / 1e9:.1f} GB; weights for this lab have at most 2 GB")
-    try:
-        state = load_tensors(content)
-    except Exception as error:  # its reader raises several kinds
-        reason = (str(error).splitlines() or [""])[0]
-        raise BardlabError(f"{label} is a damaged safetensors file ({_short(reason)}); {HELP}") from None
-    return _plain_names(_tensors(state, label))
-
-
-def is_safetensors(content: bytes) -> bool:
-    """True if the content begins as a safetensors file does: the length of a JSON header, then the header."""
-    return len(content) > 8 and content[8:9] == b"{" and int.from_bytes(content[:8], "little") <= len(content) - 8
-
-
-def _content(file: Path) -> bytes | None:
-    """Read a file that begins as a safetensors file does; None for any other, or one that is too large."""
-    with file.open("rb") as opened:
-        size = opened.seek(0, io.SEEK_END)
-        opened.seek(0)
-        if size > LARGEST_FILE or opened.read(9)[8:] != b"{":
-            return None
-        opened.seek(0)
-        return opened.read()
-
-
-def _plain_names(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Take off the `_orig_mod.` that compiled models put before every name."""
-    if all(name.startswith("_orig_mod.") for name in state):
-        return {name.removeprefix("_orig_mod."): tensor for name, tensor in state.items()}
-    return state
-
-
-def _size(file: IO[bytes]) -> int:
-    """Bytes of a file, or of what it unpacks to if that is more; the file is at its beginning afterwards."""
-    size = file.seek(0, io.SEEK_END)
-    if zipfile.is_zipfile(file):
-        size = max(size, sum(entry.file_size for entry in zipfile.ZipFile(file).infolist()))
-    file.seek(0)
-    return size
-
-
-def _tensors(state: object, label: str) -> dict[str, Tensor]:
-    """Return `state` as a dict if it is tensors by name. Raises BardlabError if not."""
-    if not isinstance(state, Mapping):
-        raise BardlabError(f"{label} is not a state dict but a {type(state).__name__}; {HELP}")
-    if not state:
-        raise BardlabError(f"{label} is an empty state dict; {HELP}")
-    for name, value in state.items():
-        if not isinstance(name, str) or not isinstance(value, Tensor):
-            raise BardlabError(
-                f"{label} is not a plain state dict: {_short(name)} is a {type(value).__name__}, not a tensor; {HELP}"
-            )
-        if value.dtype not in FLOATS or value.layout is not torch.strided or value.is_meta:
-            raise BardlabError(f"{_short(name)} does not hold floating-point numbers but {_kind(value)}; {HELP}")
-    return dict(state)
-
-
-def _sizes(state: Mapping[str, Tensor], vocab_size: int | None) -> tuple[TransformerConfig, int]:
-    """Read sizes and vocabulary size from names and shapes. Raises BardlabError if they do not make a model."""
-    tables = "token_embedding_table.weight", "position_embedding_table.weight"
-    if missing := [name for name in tables if name not in state]:
-        raise BardlabError(f"the weights lack {_some(missing)}; {HELP}")
-    for name in tables:
-        if state[name].ndim != 2 or not state[name].numel():
-            raise BardlabError(f"{name} has shape {_shape(state[name].shape)}; it must be a filled table; {HELP}")
-    (vocab, d_model), context = state[tables[0]].shape, state[tables[1]].shape[0]
-    if vocab_size is not None and vocab != vocab_size:
-        raise BardlabError(
-            f"the weights know {vocab} characters, the text has {vocab_size}; only models of the same text fit"
-        )
-    heads: dict[int, set[int]] = {}
-    for name in state:
-        if found := re.match(r"blocks\.([0-9]{1,6})\.(?:sa\.heads\.([0-9]{1,6})\.)?", name):
-            block = heads.setdefault(int(found[1]), set())
-            block |= {int(found[2])} if found[2] else set()
-    _numbered_through(heads, "the blocks")
-    for n, numbers in sorted(heads.items()):
-        _numbered_through(numbers, f"the heads of block {n}")
-        if len(numbers) != len(heads[0]):
-            raise BardlabError(
-                f"block {n} has {len(numbers)} heads, block 0 has {len(heads[0])}; every block must have the same"
-            )
-    sizes = {"n_layer": len(heads), "n_head": len(heads[0]), "d_model": d_model, "context": context}
-    try:
-        return TransformerConfig.parse(sizes, "model."), vocab
-    except BardlabError as error:
-        raise BardlabError(f"the weights' sizes do not fit this lab: {error}") from None
-
-
-def _numbered_through(numbers: Iterable[int], what: str) -> None:
-    found = sorted(numbers)
-    if not found or found != list(range(len(found))):
-        shown = ", ".join(map(str, found[:8])) + (", …" if len(found) > 8 else "") or "none at all"
-        raise BardlabError(f"{what} must be numbered 0, 1, 2, … without a gap, but are {shown}; {HELP}")
-
-
-def _check_shape(state: Mapping[str, Tensor], name: str, wanted: tuple[int, ...]) -> None:
-    if tuple(state[name].shape) != wanted:
-        raise BardlabError(f"{name} has shape {_shape(state[name].shape)} instead of {_shape(wanted)}; {HELP}")
-
-
-def _check_numbers(state: Mapping[str, Tensor], name: str) -> None:
-    bad = int((~state[name].float().isfinite()).sum())
-    if bad:
-        raise BardlabError(f"{name} has {bad:,} weights that are not finite (NaN or infinite); train the model again")
-
-
-def _some(names: list[str]) -> str:
-    """The first of some names, and how many more there are."""
-    rest = f" and {len(names) - 3} more" if len(names) > 3 else ""
-    return ", ".join(_short(name) for name in names[:3]) + rest
-
-
-def _short(name: object) -> str:
-    """A name from a file, fit for one line."""
-    text = name if isinstance(name, str) else repr(name)
-    text = "".join(c if c.isprintable() else "?" for c in text)
-    return text if len(text) <= 60 else text[:59] + "…"
-
-
-def _shape(shape: Iterable[int]) -> str:
-    return "(" + ", ".join(map(str, shape)) + ")"
-
-
-def _kind(tensor: Tensor) -> str:
-    return " ".join(str(x).removeprefix("torch.") for x in (tensor.layout, tensor.dtype, "on", tensor.device))
-
-
-def safe_label(file: Path | str) -> str:
-    """A file's name, fit for one line of any view."""
-    return re.sub(r"[^\w .,()+-]", "_", Path(file).name)[:60].strip() or "a file"
-
-
-# --- into a run ------------------------------------------------------------------------------------------------------
-
-
-def import_pth(source: Path | str | bytes, name: str | None = None, *, file_name: str = "") -> Run:
-    """Make a finished run of a reference GPT's weights (`.pth`, `.safetensors`), measured on the whole split.
-
-    `source` is a file or its content; `file_name` says what content was called. Raises BardlabError, leaving nothing
-    behind, if the file is not a reference GPT for this text, the name cannot be given, or the disk refuses.
-    """
-    text = load_corpus()
-    label = safe_label(file_name if isinstance(source, bytes) else source)
-    if name is not None:
-        with TemporaryDirectory() as folder:  # a name that cannot be given is refused before the slow part
-            runs.rename(runs.read(Path(folder)), name)
-    config, state = from_reference(read_weights(source), text.tokenizer.size)
-    plan = launch.plan("transformer", model=config.model_dump(), device="cpu", corpus_name=text.name)
-    with torch.random.fork_rng():
-        model = Transformer(config, text.tokenizer.size)
-    model.load_state_dict(state)
-    loss = evaluate(model, text.val_ids).loss
+    corpus = load_corpus(texts.find(text) if text else "tinyshakespeare")
+    label = safe_label(file_name or "a file" if isinstance(source, bytes) else source)
+    name = runs.free_name(Path(label).stem) if name is None else runs.check_name(name)
+    file, readings = read_weights(source, label)
+    readings = [_for_text(file, reading, corpus) for reading in readings]
+    reading, said = _best(readings, corpus)
+    plan = launch.plan(reading.stage, model=reading.config.model_dump(), device="cpu", corpus_name=corpus.name)
+    model = _model(reading)
+    loss = evaluate(model, corpus.val_ids).loss
     if not loss < float("inf"):
         raise BardlabError(f"{label} has finite weights, but its loss on the text is not a number; train it again")
+    uniform = math.log(corpus.tokenizer.size)
+    if loss > uniform:
+        said = (*said, _worse_than_guessing(loss, uniform, file, corpus))
     sampling = SamplingConfig(tokens=max(1, plan.train.sample_chars), seed=plan.train.seed)
-    written = [choice.id for choice in generate(model, text.tokenizer.encode(plan.train.prompt), sampling)]
-    sample = Sample(0, loss, plan.train.prompt, text.tokenizer.decode(written))
-    return _finished_run(plan, model, sample, name, label)
+    written = [choice.id for choice in generate(model, corpus.tokenizer.encode(plan.train.prompt), sampling)]
+    sample = Sample(0, loss, plan.train.prompt, corpus.tokenizer.decode(written))
+    return _finished_run(plan, model, sample, name, "; ".join((f"imported from {label}", *file.said, *said)))
 
 
-def _finished_run(plan: RunConfig, model: Transformer, sample: Sample, name: str | None, label: str) -> Run:
-    """Write the run folder. Raises BardlabError, leaving nothing behind."""
-    run = runs.create(plan)
+def _for_text(file: WeightFile, reading: Reading, corpus: Corpus) -> Reading:
+    """Check that a model knows a text's alphabet; put its rows into the text's order if the file tells another one."""
+    chars = corpus.tokenizer.chars
+    if reading.vocab_size != len(chars):
+        raise BardlabError(_other_alphabet(reading.vocab_size, corpus))
+    told = file.alphabet
+    if told is None or len(told) != len(chars) or told == chars:
+        return reading
+    if set(told) != set(chars):
+        lacking = "".join(sorted(set(told) - set(chars)))
+        raise BardlabError(
+            f"{file.label} tells its alphabet, which is not that of {corpus.title}: it has "
+            f"{weight_files.short(repr(lacking))}; name the text that it was trained on (--text)"
+        )
+    where = {character: place for place, character in enumerate(told)}
+    order = torch.tensor([where[character] for character in chars])  # (V,)
+    state = {name: tensor[order] if name in reading.rows else tensor for name, tensor in reading.state.items()}
+    if "logits" in state:
+        state["logits"] = state["logits"][:, order]
+    return replace(reading, state=state, said=(*reading.said, "its alphabet put into the order of the text's"))
+
+
+def _other_alphabet(known: int, corpus: Corpus) -> str:
+    """Say that a model knows another number of characters than the text has, and which texts would fit."""
+    if known > texts.MOST_CHARACTERS:
+        return (
+            f"the weights know {known:,} tokens, which are pieces of words; only models that read and write single "
+            "characters can be used here"
+        )
+    fits = [title for name, title in available().items() if name != corpus.name and _size(name) == known]
+    what = f"name {fits[0]!r}, which has as many (--text)" if fits else "name the text that it was trained on (--text)"
+    if not fits and corpus.name == "tinyshakespeare":
+        what = "add the text that it was trained on, then name it (--text)"
+    return f"the weights know {known} characters, {corpus.title} has {corpus.tokenizer.size}; {what}"
+
+
+def _size(name: str) -> int:
     try:
-        weights = {key: tensor.contiguous() for key, tensor in model.state_dict().items()}
-        runs.replace(run.path / runs.WEIGHTS, save_tensors(weights, metadata={"step": "0"}), durable=True)
-        runs.append_sample(run.path, sample)
-        runs.note(run.path, f"imported from {label}, {parameter_count(model):,} parameters; not trained here")
-        runs.note(run.path, f"validation loss {sample.val_loss:.4f}")
-        if name is not None:
-            run = runs.rename(run, name)
-        now = time.time()
-        update = {
-            "state": State.FINISHED,
-            "message": f"imported from {label}",
-            "device": "cpu",
-            "of": 0,
-            "started": now,
-            "ended": now,
-            "parameters": parameter_count(model),
-            "val_loss": sample.val_loss,
-            "best_val_loss": sample.val_loss,
-            "best_step": 0,
-            "checkpoint_step": 0,
-        }
-        runs.write_status(run.path, run.status.model_copy(update=update))
-    except BaseException as error:
-        shutil.rmtree(run.path, ignore_errors=True)
-        if isinstance(error, OSError):
-            raise BardlabError(f"cannot make a run of {label}: {runs.explain(error)}") from None
-        raise
-    return runs.read(run.path)
+        return load_corpus(name).tokenizer.size
+    except BardlabError:
+        return 0
+
+
+def _best(readings: Sequence[Reading], corpus: Corpus) -> tuple[Reading, tuple[str, ...]]:
+    """Choose among the ways to read a file by the loss on a part of the text; say which, if there was a choice.
+
+    If none has learned anything of the text, the likeliest is taken: the first.
+    """
+    for name, tensor in readings[0].state.items():
+        if (largest := float(tensor.abs().max())) > LARGEST_WEIGHT:
+            raise BardlabError(
+                f"the weights have grown to {largest:.1g} ({weight_files.short(name)}): the training had diverged; "
+                "train the model again with a lower learning rate"
+            )
+    if len(readings) == 1:
+        return readings[0], readings[0].said
+    ids = spread_slice(corpus.val_ids, MEASURED if len(readings) < 8 else MEASURED // 4)
+    losses = [evaluate(_model(reading), ids).loss for reading in readings]
+    order = sorted(range(len(readings)), key=lambda i: math.inf if math.isnan(losses[i]) else losses[i])
+    if not losses[order[0]] < math.log(corpus.tokenizer.size):
+        return readings[0], readings[0].said
+    best, second = readings[order[0]], readings[order[1]]
+    measured = f"loss {losses[order[0]]:.3f} on a part of the text, {losses[order[1]]:.3f} with {second.choice}"
+    said = f"read as {best.choice} ({measured})"
+    return best, (*best.said, said)
+
+
+def _model(reading: Reading) -> LanguageModel:
+    with torch.random.fork_rng():
+        model = stages.get(reading.stage).build(reading.config, reading.vocab_size)
+    model.load_state_dict(reading.state)
+    return model.eval()
+
+
+def _worse_than_guessing(loss: float, uniform: float, file: WeightFile, corpus: Corpus) -> str:
+    alike = [t for n, t in available().items() if n != corpus.name and _size(n) == corpus.tokenizer.size]
+    which = f", such as {alike[0]}" if alike else ""
+    return (
+        f"warning: its loss {loss:.2f} is worse than guessing ({uniform:.2f}): it has not learned this text; it may "
+        f"have learned another one with as many characters{which}"
+    )
+
+
+def _finished_run(plan: RunConfig, model: LanguageModel, sample: Sample, name: str, message: str) -> Run:
+    """Write the run folder. Raises BardlabError, leaving nothing behind."""
+    parameters, now = parameter_count(model), time.time()
+    status = Status(
+        state=State.FINISHED,
+        message=message,
+        device="cpu",
+        queued=now,
+        started=now,
+        ended=now,
+        parameters=parameters,
+        val_loss=sample.val_loss,
+        best_val_loss=sample.val_loss,
+        best_step=0,
+        checkpoint_step=0,
+    )
+    try:
+        with runs.staging() as folder:
+            runs.replace(folder / runs.CONFIG, runs.sealed(plan))
+            runs.replace(folder / runs.LABEL, json.dumps({"name": name}, ensure_ascii=False).encode())
+            runs.replace(folder / runs.WEIGHTS, checkpoints.weights(model, 0), durable=True)
+            runs.append_sample(folder, sample)
+            runs.note(folder, f"{message}; {parameters:,} parameters, not trained here")
+            runs.note(folder, f"validation loss {sample.val_loss:.4f}")
+            runs.write_status(folder, status)
+            return runs.adopt(folder, plan.stage)
+    except OSError as error:
+        raise BardlabError(f"cannot make a run of the file: {runs.explain(error)}") from None

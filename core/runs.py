@@ -18,6 +18,7 @@ A run is a folder of files in standard formats; whoever shows it reads them, who
 """
 
 import contextlib
+import itertools
 import json
 import os
 import re
@@ -62,6 +63,8 @@ from core.stages import Stage
 
 TRAINER, PREVIOUS = "trainer.pt", "trainer.previous.pt"
 WEIGHTS, BEST, SNAPSHOTS, KNOCKOUTS = "model.safetensors", "best.safetensors", "snapshots", "knockouts"
+LARGEST_HEADER = 10 * 1024**2  # bytes before the numbers of a weights file; a header has some 100 a tensor
+STAGING = ".importing-"  # beside the runs: what is being prepared to become one
 SPEED = ".speed.json"  # beside the runs: how fast this machine was
 TRAINING, COMPILING = "training", "compiling the model before its first step, which may take a minute"
 LONGEST_NOTE = 2000
@@ -263,6 +266,8 @@ def _weights_damage(path: Path) -> str | None:
 def _size_damage(file: IO[bytes], size: int) -> str | None:
     """Compare a safetensors file's size with what its header announces."""
     length = int.from_bytes(file.read(8), "little")
+    if length > LARGEST_HEADER:
+        return f"{WEIGHTS}: its header announces {length:,} bytes"
     try:
         header = json.loads(file.read(length)) if length < size else {}
         ends = [int(entry["data_offsets"][1]) for name, entry in header.items() if name != "__metadata__"]
@@ -372,7 +377,9 @@ def validation_curve(path: Path) -> list[tuple[int, float]]:
 def log_tail(path: Path, characters: int = 4000) -> str:
     """Return the end of what the worker printed."""
     try:
-        text = (path / LOG).read_bytes()[-4 * characters :].decode("utf-8", errors="replace")
+        with (path / LOG).open("rb") as file:
+            file.seek(-min(4 * characters, file.seek(0, os.SEEK_END)), os.SEEK_END)
+            text = file.read(4 * characters).decode("utf-8", errors="replace")
     except OSError:
         return ""
     lines = [line.rsplit("\r", 1)[-1] for line in text.split("\n")]  # a progress bar rewrites its line: keep the last
@@ -420,9 +427,30 @@ def _fresh(stage: str) -> Iterator[Path]:
         yield paths.runs() / (f"{stage}-{words}" + (f"-{attempt}" if attempt > 20 else ""))
 
 
+@contextlib.contextmanager
+def staging() -> Iterator[Path]:
+    """Yield an empty folder beside the runs in which one can be prepared; what is still there afterwards is removed.
+
+    Its name holds the process, so that what a killed one left can be told (`clear_staging`). Raises OSError.
+    """
+    folder = paths.runs() / f"{STAGING}{os.getpid()}-{secrets.token_hex(6)}"
+    folder.mkdir(parents=True)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def clear_staging(pid: int) -> None:
+    """Remove what a process that has died was preparing."""
+    for folder in paths.runs().glob(f"{STAGING}{pid}-*"):
+        shutil.rmtree(folder, ignore_errors=True)
+
+
 def adopt(folder: Path, stage: str) -> Run:
     """Give a complete run folder beside the others a fresh name among them. Raises OSError."""
-    path = next(path for path in _fresh(stage) if not path.exists())
+    names = {run.name for run in list_runs()}
+    path = next(path for path in _fresh(stage) if not path.exists() and path.name not in names)
     os.rename(folder, path)
     return read(path)
 
@@ -459,13 +487,31 @@ def queue_again(run: Run, device: str = "") -> None:
 
 def rename(run: Run, name: str) -> Run:
     """Give a run another name to be shown by; its folder and address stay. Raises BardlabError on a bad name."""
+    name = check_name(name, run)
+    _own(run, "rename")
+    return _relabel(run, name=name)
+
+
+def check_name(name: str, run: Run | None = None) -> str:
+    """Return a name as it is kept, in one line. Raises BardlabError if it is none, or would stand for another run.
+
+    A name that is another run's address, whether that is the learner's own or ships, would hide one of the two.
+    """
     name = " ".join(name.split())
     if not name or len(name) > LONGEST_NAME or not re.fullmatch(r"[\w .,:;()+=%#&'’/-]+", name):
         raise BardlabError("a name has 1 to 60 letters, digits, spaces or simple signs; give another one")
-    _own(run, "rename")
-    if any(name in (other.name, other.slug) and other.path != run.path for other in list_runs()):
+    if name.startswith("pretrained/"):
+        raise BardlabError(f"{name!r} is an address of a run that ships with the product; give another name")
+    if any(name in (other.name, other.slug) and (run is None or other.path != run.path) for other in list_runs()):
         raise BardlabError(f"another run is called {name!r}; give another name")
-    return _relabel(run, name=name)
+    return name
+
+
+def free_name(wanted: str) -> str:
+    """Return a name like the one wanted that no run has: without signs that names lack, with a number if need be."""
+    stem = " ".join(re.sub(r"[^\w .,:;()+=%#&'’-]", " ", wanted).split())[: LONGEST_NAME - 5] or "imported"
+    taken = {word for run in list_runs() for word in (run.name, run.slug)}
+    return stem if stem not in taken else next(f"{stem} {n}" for n in itertools.count(2) if f"{stem} {n}" not in taken)
 
 
 def annotate(run: Run, note: str) -> Run:

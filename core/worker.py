@@ -67,9 +67,7 @@ class Recorder:
         alerts.drop_after(path, kept)
         self.watch = Watch()
         if restored:
-            self.watch.load_state_dict(restored.extra.get("watch", {}))
-            for name, value in restored.extra.get("status", {}).items():
-                setattr(status, name, value)
+            self._take_up(restored.extra)
         self.bar = tqdm(total=trainer.total, initial=trainer.done, unit="step", mininterval=1.0, desc=config.stage)
         self._wrote = self._saved = time.monotonic()
         self._metered = 0.0
@@ -78,6 +76,22 @@ class Recorder:
         if restored and restored.fallback:
             text = f"{restored.fallback}; the run went on from the state before it, of step {trainer.done}"
             self.tell(Alert(trainer.done, "checkpoint", text))
+
+    def _take_up(self, extra: dict[str, Any]) -> None:
+        """Take from `trainer.pt` what a resumed run says of itself, and nothing else: the file may be a stranger's.
+
+        Raises BardlabError if any of it is not of the form that `save` writes.
+        """
+        try:
+            self.watch.load_state_dict(extra.get("watch", {}))
+            kept = {name: extra["status"][name] for name in KEPT if name in extra.get("status", {})}
+            values = Status.model_validate(kept, strict=True)
+        except (ValueError, TypeError, AttributeError):
+            raise BardlabError(
+                f"{runs.TRAINER} is damaged: it says of the run what cannot be; start a new run with the same settings"
+            ) from None
+        for name in kept:
+            setattr(self.status, name, getattr(values, name))
 
     def progress(self, event: Progress) -> None:
         """Store one point of the training curve."""

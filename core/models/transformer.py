@@ -108,6 +108,11 @@ class TransformerConfig(Settings):
         ticks=(0, 768, 1536, 3072, 6144, 12_288),
         advanced=True,
     )
+    qkv_bias: bool = setting(
+        False,
+        "Give queries, keys and values a bias each, as GPT-2 does; the reference has none.",
+        advanced=True,
+    )
     start: Literal["gpt2", "zero"] = setting(
         "gpt2",
         "Initial weights. gpt2: all from N(0, 0.02), the reference. zero: embeddings of size 1, and whatever writes to "
@@ -192,7 +197,7 @@ class Attention(nn.Module):
     def __init__(self, config: TransformerConfig, layer: int) -> None:
         super().__init__()
         self.layer, self.n_head, self.rotary = layer, config.n_head, config.positions == "rotary"
-        self.qkv = nn.Linear(config.d_model, 3 * config.d_model, bias=False)  # queries, keys and values in one product
+        self.qkv = nn.Linear(config.d_model, 3 * config.d_model, config.qkv_bias)  # all three in one product
         self.proj = nn.Linear(config.d_model, config.d_model)  # mixes what the heads found
         self.dropout = config.dropout
         self.resid_drop = nn.Dropout(config.dropout)

@@ -48,7 +48,7 @@ def test_a_round_trip_keeps_weights_curves_and_samples(finished: Run, tmp_path: 
     again = archive.bring_in(file.read_bytes(), file_name="best.zip")
 
     assert run.state is State.FINISHED and run.damage is None
-    assert (run.name, run.note) == ("My best", "worth keeping") and again.name == again.slug
+    assert (run.name, run.note) == ("My best", "worth keeping") and again.name == "best"
     assert run.status.val_loss == finished.status.val_loss and len(runs.samples(run.path)) == 3
     curve = MetricsReader(run.path).refresh().curve(VAL_LOSS)
     assert curve[1].tolist() == pytest.approx([loss for _, loss in runs.validation_curve(run.path)])

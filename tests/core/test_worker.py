@@ -453,3 +453,36 @@ def test_no_room_for_a_run_leaves_nothing_behind(home: Path):
         with pytest.raises(BardlabError, match=r"\Acannot make a run in .*: the disk is full; free some space"):
             make_run("bigram")
         assert runs.list_runs() == []
+
+
+@pytest.mark.parametrize(
+    ("extra", "fails"),
+    [
+        ({"status": {"state": "finished", "pid": 1, "message": "<b>", "step": 3}}, False),
+        ({"status": {"val_loss": "low"}}, True),
+        ({"status": ["val_loss"]}, True),
+        ({"watch": {"recent": "abc"}}, True),
+        ({"watch": {"recent": [[1.0]]}}, True),
+        ({"watch": {"best": None}}, True),
+        ({"watch": [1]}, True),
+        ([], True),
+    ],
+)
+def test_a_resumed_run_takes_only_what_it_keeps_from_a_strangers_file(extra: object, fails: bool):
+    """State and process are the worker's own; a value of another kind ends the run in one line, without a traceback."""
+    run = worker.work(make_run("transformer", steps=2).path)
+    state = torch.load(run.path / runs.TRAINER, weights_only=True)
+    torch.save({**state, "extra": extra}, run.path / runs.TRAINER)
+    update = {"state": State.STOPPED}
+    config = run.need()
+    longer = config.model_copy(update={"train": config.train.model_copy(update={"steps": 4})})
+    runs.replace(run.path / runs.CONFIG, runs.sealed(longer))
+    runs.write_status(run.path, run.status.model_copy(update=update))
+    runs.queue_again(runs.read(run.path))
+    ended = worker.work(run.path)
+
+    assert ended.state is (State.FAILED if fails else State.FINISHED)
+    assert ended.status.pid == os.getpid()
+    assert "Traceback" not in runs.log_tail(run.path)
+    if fails:
+        assert "trainer.pt is damaged" in ended.status.message and "\n" not in ended.status.message
