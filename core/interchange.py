@@ -364,7 +364,7 @@ def import_pth(source: Path | str | bytes, name: str | None = None, *, file_name
             runs.rename(runs.read(Path(folder)), name)
     config, state = from_reference(read_weights(source), text.tokenizer.size)
     plan = launch.plan("transformer", model=config.model_dump(), device="cpu", corpus_name=text.name)
-    with torch.random.fork_rng():
+    with torch.random.fork_rng(devices=[]):
         model = Transformer(config, text.tokenizer.size)
     model.load_state_dict(state)
     loss = evaluate(model, text.val_ids).loss
