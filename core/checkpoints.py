@@ -7,6 +7,7 @@ import os
 import random
 import zlib
 from collections.abc import Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -39,6 +40,8 @@ SETTINGS = "settings"
 OF_STATES = 64 * 1024**2
 """Bytes of `trainer.pt` beside the weights and their averages; the random states take a few thousand."""
 
+NO_CHECKSUM = "00000000"
+"""Stands in a file of weights until its checksum, of as many digits, is known."""
 Step = int | Literal["best"]
 """Which kept weights: those of a snapshot's step, or the ones with the lowest validation loss."""
 
@@ -48,46 +51,97 @@ class Restored:
     """Where a run goes on from."""
 
     extra: dict[str, Any] = field(default_factory=dict)
-    """What else was handed to `save_trainer`."""
+    """What else was handed to `take`."""
     fallback: str | None = None
     """Why the newest state could not be used, if an older one had to be."""
 
 
-def save(path: Path, trainer: Trainer, extra: dict[str, Any] | None = None) -> None:
-    """Make everything up to this step safe: the newest weights, then the state to resume from. Raises OSError."""
-    save_weights(path, trainer)
-    save_trainer(path, trainer, extra)
+@dataclass(frozen=True)
+class Checkpoint:
+    """All that a run goes on from, apart from the trainer: training may go on while it is written."""
+
+    step: int
+    state: dict[str, Any]
+    """What `trainer.pt` will hold, on the CPU."""
+    about: Mapping[str, str]
+    """What the file of weights says of them."""
 
 
-def save_weights(path: Path, trainer: Trainer) -> None:
-    """Replace the newest weights. Raises OSError; what was there before then stays whole."""
-    runs.replace(path / runs.WEIGHTS, weights(trainer.model, trainer.done), durable=True)
+def take(trainer: Trainer, extra: dict[str, Any] | None = None) -> Checkpoint:
+    """Copy the state of a trainer, and whatever else is to be found again."""
+    state: dict[str, Any] = _apart({**trainer.state_dict(), "extra": extra or {}})
+    return Checkpoint(trainer.done, state, _about(trainer.model))
 
 
-def save_trainer(path: Path, trainer: Trainer, extra: dict[str, Any] | None = None) -> None:
-    """Replace `trainer.pt`, keeping the one before it. Raises OSError; what was there before then stays whole.
+def _apart(value: Any) -> Any:
+    if isinstance(value, torch.Tensor):
+        return value.detach().to("cpu", copy=True)
+    if isinstance(value, dict):
+        return {name: _apart(part) for name, part in value.items()}
+    return [_apart(part) for part in value] if isinstance(value, list) else value
 
-    A run goes on from this file alone, so it is written last: what a killed worker had written before it belongs to
-    steps that are taken again. The file is a zip archive with a checksum of each of its parts.
+
+def write(path: Path, checkpoint: Checkpoint, *, best: bool = False, keep: bool = False) -> None:
+    """Replace the newest weights and the state to resume from. Raises OSError; what was there before stays whole.
+
+    The weights are kept as the best so far too, or as a snapshot of their step, if asked for. A run goes on from
+    `trainer.pt` alone, so it is written last: what a killed worker had written before it belongs to steps that are
+    taken again. It is a zip archive with a checksum of each of its parts, and the one before it is kept.
     """
+    weights = packed(
+        {name: value.contiguous() for name, value in checkpoint.state["model"].items()},
+        checkpoint.step,
+        checkpoint.about,
+    )
+    runs.replace(path / runs.WEIGHTS, weights, durable=True)
+    del weights
+    if best:
+        _second_name(path / runs.WEIGHTS, path / runs.BEST)
+    if keep:
+        snapshot = runs.snapshot_path(path, checkpoint.step)
+        snapshot.parent.mkdir(exist_ok=True)
+        _second_name(path / runs.WEIGHTS, snapshot)
     buffer = io.BytesIO()  # torch.save itself reports a full disk as a RuntimeError about positions
-    torch.save({**trainer.state_dict(), "extra": extra or {}}, buffer)
+    torch.save(checkpoint.state, buffer)
     with runs.replacing(path / runs.TRAINER) as file:
         file.write(buffer.getbuffer())
         if (path / runs.TRAINER).exists():
             _second_name(path / runs.TRAINER, path / runs.PREVIOUS)
 
 
-def snapshot(path: Path, trainer: Trainer) -> None:
-    """Keep the newest weights as those of this step."""
-    target = runs.snapshot_path(path, trainer.done)
-    target.parent.mkdir(exist_ok=True)
-    _second_name(path / runs.WEIGHTS, target)
+class Writer:
+    """Writes checkpoints of a run in a thread of its own, one after another, while training goes on."""
 
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.step: int | None = None
+        """The newest step that was written whole and can be resumed from."""
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="checkpoint")
+        self._writing: Future[None] | None = None
 
-def keep_best(path: Path) -> None:
-    """Keep the newest weights as the best so far."""
-    _second_name(path / runs.WEIGHTS, path / runs.BEST)
+    def write(self, checkpoint: Checkpoint, *, best: bool = False, keep: bool = False) -> None:
+        """Begin to write a checkpoint as `write` does. Raises OSError if the one before it could not be written."""
+        self.settle()
+        self._writing = self._thread.submit(self._write, checkpoint, best, keep)
+
+    @property
+    def idle(self) -> bool:
+        """True unless something is being written just now."""
+        return self._writing is None or self._writing.done()
+
+    def settle(self) -> None:
+        """Wait until everything is on disk. Raises OSError if it could not be written."""
+        writing, self._writing = self._writing, None
+        if writing is not None:
+            writing.result()
+
+    def close(self) -> None:
+        """Wait for the end of what is being written, and end the thread."""
+        self._thread.shutdown()
+
+    def _write(self, checkpoint: Checkpoint, best: bool, keep: bool) -> None:
+        write(self.path, checkpoint, best=best, keep=keep)
+        self.step = checkpoint.step
 
 
 def _second_name(source: Path, target: Path) -> None:
@@ -117,16 +171,21 @@ def tidy(path: Path) -> None:
 def weights(model: LanguageModel, step: int) -> bytes:
     """Return a model's weights as the content of a file that also knows its rung and settings."""
     state = {name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()}
+    return packed(state, step, _about(model))
+
+
+def _about(model: LanguageModel) -> dict[str, str]:
+    """Say in a file of weights which rung and which settings they are of."""
     stage = next((key for key, stage in stages.STAGES.items() if type(model.config) is stage.config), None)
-    about = {SETTINGS: json.dumps({"stage": stage, "model": model.config.model_dump()})} if stage else {}
-    return packed(state, step, about)
+    return {SETTINGS: json.dumps({"stage": stage, "model": model.config.model_dump()})} if stage else {}
 
 
 def packed(state: dict[str, torch.Tensor], step: int, about: Mapping[str, str] | None = None) -> bytes:
     """Return weights as the content of a safetensors file that knows their step and their checksum."""
-    metadata = {"step": str(step), **(about or {})}
-    content = save_tensors(state, metadata=metadata)
-    return save_tensors(state, metadata={**metadata, "crc32": _crc32(content)})
+    content = save_tensors(state, metadata={"step": str(step), **(about or {}), "crc32": NO_CHECKSUM})
+    start = 8 + int.from_bytes(content[:8], "little")
+    named = f'"crc32":"{NO_CHECKSUM}"'.encode(), f'"crc32":"{_crc32(content)}"'.encode()
+    return content[:start].replace(*named) + memoryview(content)[start:]
 
 
 def _crc32(content: bytes) -> str:
@@ -160,7 +219,7 @@ def fingerprint(run: Run, step: int | None = None) -> str:
 
 
 def load_trainer_state(path: Path, parameters: int | None = None) -> tuple[dict[str, Any], str | None] | None:
-    """Return what `save_trainer` wrote and, if the newest file is damaged, why the one before it was taken.
+    """Return what `write` left and, if the newest file is damaged, why the one before it was taken.
 
     `parameters`: the numbers of the model, by default as many as its newest weights have. None if nothing was saved
     yet. Raises BardlabError if all there is is damaged.
@@ -199,7 +258,7 @@ def _read_trainer(file: Path, largest: int) -> dict[str, Any]:
 
 
 def restore(path: Path, trainer: Trainer) -> Restored | None:
-    """Put a trainer where `save` left it; None if nothing was saved. Raises BardlabError if all there is is damaged."""
+    """Put a trainer where `write` left it; None if there is nothing. Raises BardlabError if all there is is damaged."""
     found = load_trainer_state(path, parameter_count(trainer.model))
     if found is None:
         return None
@@ -225,7 +284,7 @@ def load_model(run: Run, step: Step | None = None) -> tuple[LanguageModel, CharT
     if not file.exists():
         which = "" if step is None else " kept as the best" if step == "best" else f" of step {step}"
         raise BardlabError(f"run {run.slug} has no weights{which} yet; train it first")
-    with torch.random.fork_rng():
+    with torch.random.fork_rng(devices=[]):
         model = config.rung.build(config.model_config_, len(config.characters))
     try:
         model.load_state_dict(_checked(file.read_bytes()), strict=True)

@@ -286,17 +286,18 @@ class TrainConfig(Settings):
         step=0.1,
         advanced=True,
     )
-    precision: Literal["auto", "float32", "bfloat16"] = setting(
+    precision: Literal["auto", "float32", "bfloat16", "float16"] = setting(
         "auto",
         "Number format of the matrix products while training; weights and evaluation stay in float32. bfloat16 is "
-        "about 1.5 times as fast where the hardware has it, which auto finds out.",
+        "about 1.5 times as fast where the hardware has it; float16 is for older NVIDIA GPUs that lack it, and scales "
+        "the loss so that small gradients do not vanish. auto finds out what is there.",
         advanced=True,
     )
     compile: Literal["auto", "off", "on"] = setting(
         "auto",
-        "Whether torch.compile fuses the model's operations before the first step. That takes half a minute or more; "
-        "auto does it on a GPU, for runs of 1,000 steps or more. A compiler that fails is told, and training goes on "
-        "without.",
+        "Whether torch.compile fuses the model's operations before the first step. That takes half a minute or more, "
+        "the second time some seconds; auto does it on an NVIDIA GPU, where the run's steps gain more than that. A "
+        "compiler that fails is told, and training goes on without.",
         advanced=True,
     )
     eval_every: int = setting(
@@ -331,7 +332,8 @@ class TrainConfig(Settings):
     )
     seed: int = setting(
         1337,
-        "Fixes the initial weights, the batches and the dropout: same seed, same curve.",
+        "Fixes the initial weights, the batches and the dropout: same seed, same curve. To the last digit on one CPU; "
+        "on a GPU, or with another device, number of threads or version of torch, to rounding, which grows on the way.",
         ge=0,
         le=2**31 - 1,
         step=1,

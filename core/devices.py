@@ -1,6 +1,5 @@
 """Which device a job runs on, and whose turn it is."""
 
-import functools
 import os
 from typing import get_args
 
@@ -38,13 +37,15 @@ def limit_threads() -> int:
 
 PRECISION = "BARDLAB_PRECISION"
 """The environment variable that says what the precision `auto` means, instead of the hardware."""
+FORMATS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
 def precision(wanted: str, device: torch.device) -> torch.dtype:
-    """Turn `auto`, `float32` or `bfloat16` into the number format of matrix products on a device.
+    """Turn `auto` or the name of a number format into the format of matrix products on a device.
 
-    `auto` is bfloat16 where the hardware multiplies in it: an NVIDIA GPU from Ampere on, a CPU with AVX512-BF16 or AMX.
-    The environment variable BARDLAB_PRECISION, if set, decides instead; raises BardlabError if it names no format.
+    `auto` is what the hardware multiplies in: bfloat16 on an NVIDIA GPU from Ampere on and on a CPU with AVX512-BF16
+    or AMX, float16 on Volta and Turing, else float32. The environment variable BARDLAB_PRECISION, if set, decides
+    instead. Raises BardlabError for a format that is not known, or that the device could only emulate.
     """
     if wanted == "auto":
         wanted = os.environ.get(PRECISION) or "auto"
@@ -52,19 +53,40 @@ def precision(wanted: str, device: torch.device) -> torch.dtype:
             raise BardlabError(f"{PRECISION} is {wanted!r}; set it to one of {', '.join(known)}, or unset it")
     if wanted == "auto":
         return _native_precision(device)
-    return torch.bfloat16 if wanted == "bfloat16" else torch.float32
+    if wanted == "bfloat16" and device.type == "cuda" and not _has_bfloat16(device):
+        raise BardlabError(
+            f"this GPU has no bfloat16; set train.precision to {_name(_native_precision(device))} or auto"
+        )
+    if wanted == "float16" and device.type == "mps":
+        raise BardlabError("train.precision float16 is for NVIDIA GPUs; take float32 or auto on this device")
+    return FORMATS[wanted]
 
 
-@functools.cache
+def _name(dtype: torch.dtype) -> str:
+    return str(dtype).removeprefix("torch.")
+
+
+def _has_bfloat16(device: torch.device) -> bool:
+    return torch.version.hip is not None or torch.cuda.get_device_capability(device) >= (8, 0)
+
+
 def _native_precision(device: torch.device) -> torch.dtype:
     if device.type == "cuda":
-        native = torch.cuda.is_bf16_supported(including_emulation=False)
-    elif device.type == "cpu":
+        if _has_bfloat16(device):
+            return torch.bfloat16
+        return torch.float16 if torch.cuda.get_device_capability(device) >= (7, 0) else torch.float32
+    if device.type == "cpu":
         can = torch.cpu.get_capabilities()
-        native = bool(can.get("avx512_bf16") or can.get("amx_bf16"))
-    else:
-        native = False
-    return torch.bfloat16 if native else torch.float32
+        return torch.bfloat16 if can.get("avx512_bf16") or can.get("amx_bf16") else torch.float32
+    return torch.float32
+
+
+def drain(device: torch.device) -> None:
+    """Wait until a GPU has done all it was given. A CPU always has."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    elif device.type == "mps":
+        torch.mps.synchronize()
 
 
 # --- whose turn it is ------------------------------------------------------------------------------------------------

@@ -7,11 +7,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from core.memory import at_once, is_out_of_memory, release
 from core.models.contract import LanguageModel
 
 SLIDING_WINDOW = 256
-AT_ONCE = {"cpu": 2048}
-"""Characters a batch: on a CPU as many as its caches hold (twice as fast as 16,384), elsewhere 65,536."""
 
 
 @dataclass(frozen=True)
@@ -58,30 +57,46 @@ def evaluate(model: LanguageModel, ids: Tensor) -> Evaluation:
     """Measure the mean next-character cross-entropy over every pair of neighbours in ids (N,), in nats.
 
     The text is cut into consecutive windows; the last, shorter one is included, so all N - 1 characters that have a
-    predecessor are predicted exactly once. The model is put into evaluation mode for the time being.
+    predecessor are predicted exactly once. The model is put into evaluation mode for the time being. Where memory is
+    short, fewer windows are taken at once.
     """
     window = evaluation_window(model)
     inputs, targets = ids[:-1], ids[1:]  # (N-1,) each
-    rows = max(1, AT_ONCE.get(ids.device.type, 65_536) // window)
     whole = len(inputs) // window * window
-    batches = list(
-        zip(
-            torch.split(inputs[:whole].view(-1, window), rows),  # (b, window)
-            torch.split(targets[:whole].view(-1, window), rows),
-            strict=True,
-        )
-    )
+    parts = [(inputs[:whole].view(-1, window), targets[:whole].view(-1, window))]  # (rows, window) each
     if whole < len(inputs):
-        batches.append((inputs[whole:][None], targets[whole:][None]))  # (1, rest)
+        parts.append((inputs[whole:][None], targets[whole:][None]))  # (1, rest)
+    rows = max(1, at_once(ids.device) // window)
     total = torch.zeros((), dtype=torch.float64)
     impossible = 0
     was_training = model.training
     model.eval()
     try:
-        for x, y in batches:
-            losses = F.cross_entropy(model(x).flatten(0, 1).float(), y.flatten(), reduction="none")  # (b·window,)
-            total += losses.double().sum().cpu()
-            impossible += int(torch.isinf(losses).sum())
+        for x, y in parts:
+            done = 0
+            while done < len(x):
+                losses = _losses_or_none(model, x[done : done + rows], y[done : done + rows], last=rows == 1)
+                if losses is None:
+                    rows = math.ceil(rows / 2)
+                    release(ids.device)
+                    continue
+                total += losses.double().sum()
+                impossible += int(torch.isinf(losses).sum())
+                done += rows
     finally:
         model.train(was_training)
     return Evaluation(float(total) / len(inputs), len(inputs), impossible)
+
+
+def _losses_or_none(model: LanguageModel, x: Tensor, y: Tensor, *, last: bool) -> Tensor | None:
+    """Return the loss of each of targets (b, T) after inputs (b, T), on the CPU: (b·T,).
+
+    None if there is not enough memory for it, which is raised only if this is the `last` and smallest attempt. What
+    the attempt had allocated is free again when this returns.
+    """
+    try:
+        return F.cross_entropy(model(x).flatten(0, 1).float(), y.flatten(), reduction="none").cpu()  # (b·T,)
+    except Exception as error:
+        if last or not is_out_of_memory(error):
+            raise
+        return None

@@ -161,7 +161,7 @@ def _best(readings: Sequence[Reading], corpus: Corpus) -> tuple[Reading, tuple[s
 
 
 def _model(reading: Reading) -> LanguageModel:
-    with torch.random.fork_rng():
+    with torch.random.fork_rng(devices=[]):
         model = stages.get(reading.stage).build(reading.config, reading.vocab_size)
     model.load_state_dict(reading.state)
     return model.eval()

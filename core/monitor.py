@@ -4,12 +4,15 @@ Rarely, and never for more than a hundredth of the training time: what can be co
 the text is computed then, by `core.inspect`.
 """
 
+import contextlib
 import math
 import time
 from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor, nn
+
+from core.devices import drain
 
 GRAD_NORM, UPDATE_RATIO = "grad_norm/", "update_ratio/"
 POINTS = 200
@@ -47,6 +50,7 @@ class Monitor:
         self._matrix_names, self._matrices = [name for name, _ in matrices], [p for _, p in matrices]
         self._norms: Sequence[Tensor] = ()
         self._copies: list[Tensor] = []
+        self._looks = 0
         self._found: dict[str, float] = {}
         self.trained = self.spent = 0.0  # seconds
         self._seen: float | None = None
@@ -67,28 +71,48 @@ class Monitor:
     @torch.no_grad()
     def before(self) -> None:
         """Take gradient norms, and copies of the matrices: gradients are there, weights not yet moved."""
-        began = time.perf_counter()
-        grads = [torch.zeros((), device=p.device) if p.grad is None else p.grad for p in self._weights]
-        self._norms = torch._foreach_norm(grads) if grads else ()
-        self._copies = [p.detach().clone() for p in self._matrices]
-        self.spent += time.perf_counter() - began
+        self._looks += 1
+        with self._timed():
+            grads = [torch.zeros((), device=p.device) if p.grad is None else p.grad for p in self._weights]
+            self._norms = torch._foreach_norm(grads) if grads else ()
+            if self._matrices and not self._copies:
+                self._copies = [torch.empty_like(p) for p in self._matrices]
+            if self._matrices:
+                torch._foreach_copy_(self._copies, [p.detach() for p in self._matrices])
 
     @torch.no_grad()
     def after(self) -> None:
         """Compare the matrices with their copies."""
+        with self._timed():
+            if self._norms and self._copies:
+                self._compare()
+            self._norms = ()
+
+    def _compare(self) -> None:
+        sizes = torch._foreach_norm(self._copies)
+        torch._foreach_sub_(self._copies, [p.detach() for p in self._matrices])
+        moved = torch._foreach_norm(self._copies)
+        flat = torch.stack([*self._norms, *moved, *sizes]).float().cpu()  # one transfer
+        squares = flat[: len(self._norms)] ** 2
+        layers = torch.zeros(len(self._layer_names)).index_add_(0, self._layer_of, squares).sqrt()  # (layers,)
+        change, size = flat[len(self._norms) :].view(2, -1)  # (matrices,) each
+        ratios = (change / size).log10()
+        self._found = {GRAD_NORM + n: v for n, v in zip(self._layer_names, layers.tolist(), strict=True)}
+        self._found |= {UPDATE_RATIO + n: v for n, v in zip(self._matrix_names, ratios.tolist(), strict=True)}
+
+    @contextlib.contextmanager
+    def _timed(self) -> Iterator[None]:
+        """Add to what was spent, from when the device has done what it was given before until it has done this too.
+
+        The first look is not counted: it also waits for its kernels to be loaded.
+        """
+        device = self._weights[0].device if self._weights else torch.device("cpu")
+        drain(device)
         began = time.perf_counter()
-        if self._norms and self._copies:
-            sizes = torch._foreach_norm(self._copies)
-            moved = torch._foreach_norm(torch._foreach_sub(self._copies, [p.detach() for p in self._matrices]))
-            flat = torch.stack([*self._norms, *moved, *sizes]).float().cpu()  # one transfer
-            squares = flat[: len(self._norms)] ** 2
-            layers = torch.zeros(len(self._layer_names)).index_add_(0, self._layer_of, squares).sqrt()  # (layers,)
-            change, size = flat[len(self._norms) :].view(2, -1)  # (matrices,) each
-            ratios = (change / size).log10()
-            self._found = {GRAD_NORM + n: v for n, v in zip(self._layer_names, layers.tolist(), strict=True)}
-            self._found |= {UPDATE_RATIO + n: v for n, v in zip(self._matrix_names, ratios.tolist(), strict=True)}
-        self._norms, self._copies = (), []
-        self.spent += time.perf_counter() - began
+        yield
+        drain(device)
+        if self._looks > 1:
+            self.spent += time.perf_counter() - began
 
     def take(self) -> dict[str, float]:
         """Return what the latest step brought, by metric tag, and forget it; finite numbers only.

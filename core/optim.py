@@ -7,11 +7,11 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.amp import GradScaler
 from torch.optim import SGD, AdamW, Optimizer
 from torch.optim.optimizer import ParamsT
 
 from core.config import TrainConfig
-from core.devices import precision
 from core.models.contract import LanguageModel
 
 POLAR_EXPRESS = (
@@ -25,20 +25,26 @@ POLAR_EXPRESS = (
 class Optimizers:
     """The optimisers of one model, stepped together under one schedule."""
 
-    def __init__(self, model: LanguageModel, config: TrainConfig) -> None:
+    def __init__(self, model: LanguageModel, config: TrainConfig, precision: torch.dtype = torch.float32) -> None:
         self.config = config
-        self.parts: list[Optimizer] = _build(model, config)
+        self.parts: list[Optimizer] = _build(model, config, precision)
         for part in self.parts:
             for group in part.param_groups:
                 group["peak_lr"] = group["lr"]
 
-    def step(self, step: int) -> None:
-        """Move the weights once, with the learning rate due at `step` (counted from 0), and clear the gradients."""
+    def step(self, step: int, scaler: GradScaler | None = None) -> None:
+        """Move the weights once, with the learning rate due at `step` (counted from 0), and clear the gradients.
+
+        With a scaler, whose gradients are unscaled already, weights stay where they are if a gradient has overflowed.
+        """
         factor = schedule(step, self.config)
         for part in self.parts:
             for group in part.param_groups:
                 group["lr"] = group["peak_lr"] * factor
-            part.step()
+            if scaler is None:
+                part.step()
+            else:
+                scaler.step(part)
             part.zero_grad(set_to_none=True)
 
     def set_rate(self, name: str, value: float) -> None:
@@ -71,7 +77,7 @@ def schedule(step: int, config: TrainConfig) -> float:
     return min(rise, fall)
 
 
-def _build(model: LanguageModel, config: TrainConfig) -> list[Optimizer]:
+def _build(model: LanguageModel, config: TrainConfig, precision: torch.dtype) -> list[Optimizer]:
     params = [p for p in model.parameters() if p.requires_grad]
     if config.optimizer == "sgd":
         return [SGD(params, lr=config.learning_rate, weight_decay=config.weight_decay)]
@@ -82,7 +88,8 @@ def _build(model: LanguageModel, config: TrainConfig) -> list[Optimizer]:
     rest = _adamw([p for p in params if id(p) not in mine], config)
     if not hidden:
         return [rest]
-    return [rest, Muon(hidden, model.stacked, config.muon_learning_rate, config.weight_decay, config.muon_momentum)]
+    rate, decay = config.muon_learning_rate, config.weight_decay
+    return [rest, Muon(hidden, model.stacked, rate, decay, config.muon_momentum, precision)]
 
 
 def _adamw(params: ParamsT, config: TrainConfig) -> Optimizer:
@@ -90,17 +97,17 @@ def _adamw(params: ParamsT, config: TrainConfig) -> Optimizer:
     return AdamW(params, lr=config.learning_rate, betas=betas, weight_decay=config.weight_decay, fused=True)
 
 
-def orthogonalise(matrices: Tensor) -> Tensor:
+def orthogonalise(matrices: Tensor, precision: torch.dtype = torch.float32) -> Tensor:
     """Replace the singular values of matrices (K, m, n), m ≤ n, by values near 1; singular vectors stay.
 
-    Three steps of an odd polynomial in each matrix, whose coefficients push all singular values towards 1 at once. In
-    bfloat16 where the hardware multiplies in it.
+    Three steps of an odd polynomial in each matrix, whose coefficients push all singular values towards 1 at once,
+    multiplied in the given precision.
     """
-    x: Tensor = matrices.to(precision("auto", matrices.device))  # (K, m, n)
-    x = x / (x.norm(dim=(1, 2), keepdim=True) * 1.01 + 1e-7)  # (K, m, n) singular values now at most 1
+    x: Tensor = matrices / (matrices.norm(dim=(1, 2), keepdim=True) * 1.01 + 1e-7)  # (K, m, n) singular values below 1
+    x = x.to(precision)  # (K, m, n) only now: float16 could not hold the norm of large gradients
     for a, b, c in POLAR_EXPRESS:
         gram = x @ x.mT  # (K, m, m)
-        x = a * x + (b * gram + c * gram @ gram) @ x  # (K, m, n)
+        x = torch.baddbmm(x, torch.baddbmm(gram, gram, gram, beta=b, alpha=c), x, beta=a)  # (K, m, n) (a + bG + cG²) x
     straight: Tensor = x.to(matrices.dtype)  # (K, m, n)
     return straight
 
@@ -119,29 +126,40 @@ class Muon(Optimizer):
         lr: float,
         weight_decay: float,
         momentum: float,
+        precision: torch.dtype = torch.float32,
     ) -> None:
         super().__init__(list(params), {"lr": lr, "weight_decay": weight_decay, "momentum": momentum})
-        self.stacked = stacked
+        self.stacked, self.precision = stacked, precision
 
     @torch.no_grad()
     def step(self, closure: None = None) -> None:  # type: ignore[override]
         """Move every matrix once along its orthogonalised momentum, by `lr` · sqrt(max(1, rows / columns))."""
         for group in self.param_groups:
-            decay = 1 - group["lr"] * group["weight_decay"]
-            alike: dict[tuple[int, ...], list[tuple[Tensor, Tensor]]] = defaultdict(list)
-            for weight in group["params"]:
-                if weight.grad is None:
-                    continue
-                velocity = self.state[weight].setdefault("momentum_buffer", torch.zeros_like(weight))
-                velocity.lerp_(weight.grad, 1 - group["momentum"])
-                update = weight.grad.lerp(velocity, group["momentum"])  # Nesterov: look where the momentum is going
+            weights = [weight for weight in group["params"] if weight.grad is not None]
+            if not weights:
+                continue
+            grads, velocities = [weight.grad for weight in weights], [self._velocity(weight) for weight in weights]
+            torch._foreach_lerp_(velocities, grads, 1 - group["momentum"])
+            updates = torch._foreach_lerp(grads, velocities, group["momentum"])  # Nesterov: look where it is going
+            torch._foreach_mul_(weights, 1 - group["lr"] * group["weight_decay"])
+            alike: dict[torch.Size, list[tuple[Tensor, Tensor]]] = defaultdict(list)
+            for weight, update in zip(weights, updates, strict=True):
                 parts = self.stacked(weight)
                 for piece, change in zip(weight.chunk(parts), update.chunk(parts), strict=True):
-                    tall = piece.shape[0] > piece.shape[1]
-                    wide = (piece.mT, change.mT) if tall else (piece, change)
-                    alike[(*wide[0].shape, tall)].append(wide)
-            for (rows, columns, tall), members in alike.items():
+                    alike[piece.shape].append((piece, change))
+            for (rows, columns), members in alike.items():
                 pieces, changes = zip(*members, strict=True)
-                scale = math.sqrt(columns / rows) if tall else 1.0
-                torch._foreach_mul_(pieces, decay)
-                torch._foreach_add_(pieces, orthogonalise(torch.stack(changes)).unbind(), alpha=-group["lr"] * scale)
+                together = torch.stack(changes)  # (K, rows, columns)
+                if rows > columns:
+                    straight = orthogonalise(together.mT, self.precision).mT.contiguous()  # (K, rows, columns)
+                else:
+                    straight = orthogonalise(together, self.precision)  # (K, rows, columns)
+                rate = group["lr"] * math.sqrt(max(1.0, rows / columns))
+                torch._foreach_add_(pieces, straight.unbind(), alpha=-rate)
+
+    def _velocity(self, weight: Tensor) -> Tensor:
+        state = self.state[weight]
+        if not state:
+            state["momentum_buffer"] = torch.zeros_like(weight)
+        velocity: Tensor = state["momentum_buffer"]
+        return velocity

@@ -443,8 +443,8 @@ def staging() -> Iterator[Path]:
 
 def clear_staging(pid: int) -> None:
     """Remove what a process that has died was preparing."""
-    for folder in paths.runs().glob(f"{STAGING}{pid}-*"):
-        shutil.rmtree(folder, ignore_errors=True)
+    for unfinished in paths.runs().glob(f"{STAGING}{pid}-*"):
+        shutil.rmtree(unfinished, ignore_errors=True)
 
 
 def adopt(folder: Path, stage: str) -> Run:

@@ -116,7 +116,7 @@ def streams(model: LanguageModel, prompts: Sequence[list[int]], config: Sampling
             logits = model(ids)[:, -1].float().cpu()  # (B, V)
         probs = next_distribution(logits, config)  # (B, V)
         drawn = [torch.multinomial(p, 1, generator=g) for p, g in zip(probs, generators, strict=True)]  # (1,) each
-        fresh = torch.stack(drawn).to(device)  # (B, 1)
+        fresh = torch.stack(drawn).to(device, non_blocking=device.type == "cuda")  # (B, 1)
         ids, length = torch.cat((ids, fresh), dim=1)[:, reach], length + 1  # (B, T)
         chosen = [int(c) for c in drawn]
         yield [Choice(c, logits[i], float(probs[i, c])) for i, c in enumerate(chosen)]

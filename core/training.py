@@ -1,5 +1,6 @@
 """The training loop: a plain function that yields what happens and leaves showing and storing to others."""
 
+import contextlib
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -9,19 +10,22 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.amp import GradScaler
 from torch.nn import functional as F
 
+from core import compiling, reproducible
+from core.batches import Batches
 from core.config import TrainConfig
-from core.devices import precision
+from core.devices import drain, precision
 from core.errors import BardlabError
 from core.evaluation import Evaluation, evaluate, spread_slice
+from core.memory import is_out_of_memory
 from core.models.contract import LanguageModel
 from core.monitor import Monitor
 from core.optim import Optimizers
 from core.sampling import SamplingConfig, generate
 
 PROGRESS_INTERVAL = 0.07  # seconds: the loss is reported at most 14 times a second, as the mean of the steps between
-WORTH_COMPILING = 1000  # steps on a GPU; on a CPU compiling took four minutes and gained a fifth at most
 LOOKED_BACK_AT = 100_000  # characters to read an n-gram's training loss from; all would take far longer than counting
 
 
@@ -34,7 +38,7 @@ class Progress:
     """Mean batch loss of the steps since the last report, nats a character."""
     learning_rate: float
     grad_norm: float
-    """Euclidean norm of the whole gradient at the latest step."""
+    """Euclidean norm of the whole gradient at this step, before any clipping."""
     steps_per_second: float
     """Speed since the last report, evaluations left out."""
     characters: int
@@ -88,7 +92,11 @@ class Trainer:
                 f"give at most {model.context}, or 0"
             )
         self.precision = precision(config.precision, device)
-        self.generator = torch.Generator().manual_seed(config.seed)
+        self.scaler = GradScaler(device.type) if self.precision is torch.float16 else None
+        """Scales the loss while products are float16, in which small gradients would vanish."""
+        if not model.closed_form:
+            reproducible.switch_on(device)
+        self.batches = Batches(self.train_ids, config.seed)
         self.total = 1 if model.closed_form else config.steps
         self.done = 0
         self.evaluated = 0
@@ -103,13 +111,16 @@ class Trainer:
         self.grad_norm = torch.zeros((), device=device)
         self.compiled: Callable[[Tensor], Tensor] | None = None
         """The model as `prepare` compiled it, on the same weights."""
+        self._proven: set[torch.Size] = set()
+        """Shapes of inputs with which a whole step has been taken."""
+        self._mean_loss: float | None = None
         self.remarks: list[str] = []
         """What whoever watches should be told, in one line each; taken out when it is."""
 
     @cached_property
     def optimizers(self) -> Optimizers:
         """Made at the first step: torch takes a second to load what its optimisers need."""
-        return Optimizers(self.model, self.config)
+        return Optimizers(self.model, self.config, self.precision)
 
     @cached_property
     def monitor(self) -> Monitor:
@@ -148,11 +159,28 @@ class Trainer:
         parts = 4 if self.done < short * 3 / 7 else 2 if self.done < short else 1
         return max(1, self.window // parts)
 
+    @cached_property
+    def eager_seconds(self) -> float:
+        """Seconds of a forward and a backward pass without a compiler: the least of a few, which change nothing."""
+        restore, times = self._kept(), list[float]()
+        for _ in range(4):  # the first also loads kernels
+            began = time.perf_counter()
+            self._gradients(*self._blank(self.window))
+            drain(self.device)
+            times.append(time.perf_counter() - began)
+        restore()
+        return min(times)
+
     @property
     def compiles(self) -> bool:
-        """Whether the settings ask for a compiled model."""
-        worth = self.device.type == "cuda" and self.total >= WORTH_COMPILING
-        return not self.model.closed_form and (self.config.compile == "on" or (self.config.compile == "auto" and worth))
+        """Whether the model is to be compiled: as the settings ask, `auto` where the steps to come gain enough."""
+        config, model, device = self.config, self.model, self.device.type
+        if model.closed_form or (config.compile == "auto" and device != "cuda"):
+            return False
+        graphs = len(compiling.lengths(self.window, config.short_first))
+        warm = compiling.is_known(model.config, model.vocab_size, config, self.window, device)
+        step_seconds = self.eager_seconds if config.compile == "auto" else 0.0
+        return compiling.is_asked_for(config, device, self.total - self.done, step_seconds, graphs, warm)
 
     def prepare(self) -> float:
         """Compile the model for every length of sequence that is to come, if that is wanted. Returns the seconds taken.
@@ -160,54 +188,54 @@ class Trainer:
         The random state, the weights and what the layers count stay what they were. Where it fails, that is remarked
         and training goes on without.
         """
-        if not self.compiles or self.compiled is not None:
+        if self.compiled is not None or not self.compiles:
             return 0.0
         began = time.perf_counter()
-        counted = [(buffer, buffer.clone()) for buffer in self.model.buffers()]  # BatchNorm's running means
-        parts = (1, 2, 4) if self.config.short_first else (1,)
-        with torch.random.fork_rng([self.device] if self.device.type == "cuda" else []):
-            try:
-                compiled = torch.compile(self.model, dynamic=False)
-                for length in {max(1, self.window // part) for part in parts}:
-                    sequences = self.config.batch_size * self.window // length
-                    ids = self.train_ids[:length].expand(sequences, length)  # (B, T)
-                    self._loss(compiled, ids, ids).backward()  # type: ignore[no-untyped-call]
-                self.compiled = compiled
-            except torch.OutOfMemoryError:
-                raise
-            except Exception as error:
-                reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-                self.remarks.append(f"torch.compile failed, so training goes on without it: {reason[:200]}")
-        self.model.zero_grad(set_to_none=True)
-        for buffer, before in counted:
-            buffer.copy_(before)
+        compiling.use_folder()
+        restore = self._kept()
+        try:
+            self.compiled = torch.compile(self.model, dynamic=False)
+        except Exception as error:
+            self._do_without(error)
+        for length in compiling.lengths(self.window, self.config.short_first):
+            if self.compiled is not None:
+                self._gradients(*self._blank(length))
+        restore()
+        if self.compiled is not None:
+            with contextlib.suppress(OSError):
+                config, model = self.config, self.model
+                compiling.remember(model.config, model.vocab_size, config, self.window, self.device.type)
         return time.perf_counter() - began
 
     def batch(self) -> tuple[Tensor, Tensor]:
-        """Draw inputs and targets (B, T) each: random windows of the training text, targets one character later.
+        """Draw inputs and targets (B, T) each: random windows of the training text, targets one character later."""
+        chunk = self.batches.next(self._sequences(self.length), self.length)  # (B, T+1)
+        return chunk[:, :-1], chunk[:, 1:]
 
-        Shorter sequences come in a larger number, so that every step sees as many characters.
-        """
-        length = self.length
-        sequences = self.config.batch_size * self.window // length
-        starts = torch.randint(len(self.train_ids) - length, (sequences,), generator=self.generator)
-        offsets = torch.arange(length + 1)
-        chunk = self.train_ids[(starts[:, None] + offsets).to(self.device)]  # (B, T+1)
+    def _sequences(self, length: int) -> int:
+        """Shorter sequences come in a larger number, so that every step sees as many characters."""
+        return self.config.batch_size * self.window // length
+
+    def _blank(self, length: int) -> tuple[Tensor, Tensor]:
+        """Return inputs and targets (B, T) each that lie in memory as those of a batch do, of the first character."""
+        chunk = self.train_ids.new_zeros(self._sequences(length), length + 1)  # (B, T+1)
         return chunk[:, :-1], chunk[:, 1:]
 
     @torch.no_grad()
     def first_loss(self) -> float:
         """Return the loss of the batch that the next step will train on, leaving everything as it was."""
-        place = self.generator.get_state()
-        x, y = self.batch()
-        self.generator.set_state(place)
+        chunk = self.batches.peek(self._sequences(self.length), self.length)  # (B, T+1)
+        x, y = chunk[:, :-1], chunk[:, 1:]  # (B, T) each
         self.model.eval()
         loss = F.cross_entropy(self.model(x).flatten(0, 1), y.flatten())  # ()
         self.model.train()
         return float(loss)
 
-    def step(self) -> Tensor:
-        """Take one optimiser step and return its batch loss (), still on the device."""
+    def step(self, report: bool = True) -> Tensor:
+        """Take one optimiser step and return its batch loss (), still on the device.
+
+        Unless `report`, the gradient's norm is left out where nothing else needs it.
+        """
         if self.model.closed_form:
             self.model.fit(self.train_ids)
             self.done += 1
@@ -217,12 +245,18 @@ class Trainer:
             self.optimizers.set_rate(name, value)
         watched = self.monitor.due(self.done + 1)
         x, y = self.batch()
-        loss = self._loss(self.model if self.compiled is None else self.compiled, x, y)  # ()
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss = self._gradients(x, y)  # ()
+        self._proven.add(x.shape)
+        if self.scaler is not None:
+            for part in self.optimizers.parts:
+                self.scaler.unscale_(part)
         if watched:
             self.monitor.before()
-        self.grad_norm = self._gradient_norm()
-        self.optimizers.step(self.done)
+        if report or watched or self.config.grad_clip:
+            self._measure_and_clip()
+        self.optimizers.step(self.done, self.scaler)
+        if self.scaler is not None:
+            self.scaler.update()
         if watched:
             self.monitor.after()
         self.done += 1
@@ -230,41 +264,122 @@ class Trainer:
 
     def _loss(self, model: Callable[[Tensor], Tensor], x: Tensor, y: Tensor) -> Tensor:
         """Cross-entropy () of targets (B, T) after inputs (B, T), with products in the precision set."""
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision is torch.bfloat16):
+        with torch.autocast(self.device.type, self.precision, enabled=self.precision is not torch.float32):
             logits = model(x)  # (B, T, V)
         return F.cross_entropy(logits.float().flatten(0, 1), y.flatten())  # ()
 
-    def _gradient_norm(self) -> Tensor:
+    def _gradients(self, x: Tensor, y: Tensor) -> Tensor:
+        """Add the gradients of the loss of targets (B, T) after inputs (B, T) to the weights' and return the loss ().
+
+        At a shape's first step a compiler, or the search for a kernel that always adds in the same order, may fail:
+        then everything is put back as it was, that is remarked, and the step is taken without.
+        """
+        proven = x.shape in self._proven
+        restore: Callable[[], object] = (lambda: None) if proven else self._kept()
+        while True:
+            try:
+                loss = self._loss(self.model if self.compiled is None else self.compiled, x, y)  # ()
+                scaled: Tensor = loss if self.scaler is None else self.scaler.scale(loss)  # ()
+                scaled.backward()  # type: ignore[no-untyped-call]
+                return loss
+            except Exception as error:
+                if proven or is_out_of_memory(error) or not self._do_without(error):
+                    raise
+            restore()
+
+    def _do_without(self, error: Exception) -> bool:
+        """Give up what failed, and remark it. False if there is nothing to give up."""
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
+        if reproducible.is_lacking(error):
+            reproducible.switch_off()
+            self.remarks.append(f"this run repeats to rounding only: {reason}")
+        elif self.compiled is not None:
+            self.compiled = None
+            self.remarks.append(f"torch.compile failed, so training goes on without it: {reason}")
+        else:
+            return False
+        return True
+
+    def _kept(self) -> Callable[[], None]:
+        """Return what puts back, after a trial, all that a forward and a backward pass change."""
+        buffers = [(buffer, buffer.clone()) for buffer in self.model.buffers()]  # BatchNorm's running means
+        states = self._random_states()
+
+        def restore() -> None:
+            self.model.zero_grad(set_to_none=True)
+            for buffer, before in buffers:
+                buffer.copy_(before)
+            self._set_random_states(states)
+
+        return restore
+
+    def _measure_and_clip(self) -> None:
+        """Take the norm of the whole gradient and scale it down, if the settings ask for it.
+
+        A step that is passed over because float16 overflowed has no norm: the one before it stands.
+        """
         params = [p for p in self.model.parameters() if p.grad is not None]
-        grads = [p.grad for p in params if p.grad is not None]
-        norm = torch.nn.utils.get_total_norm(grads)
+        norm = torch.nn.utils.get_total_norm([p.grad for p in params if p.grad is not None])
         if self.config.grad_clip:
             torch.nn.utils.clip_grads_with_norm_(params, self.config.grad_clip, norm)
-        return norm
+        self.grad_norm = norm if self.scaler is None else torch.where(norm.isfinite(), norm, self.grad_norm)
+
+    def mean_loss(self, losses: list[Tensor]) -> float:
+        """Return the mean of batch losses () each, or NaN once the training has gone wrong.
+
+        In float16 a step may overflow, is passed over, and the scale halved; only if that does not help, the scale
+        falls below 1.
+        """
+        together = torch.stack(losses)
+        if self.scaler is None:
+            return float(together.mean())
+        if self.scaler.get_scale() < 1:
+            return math.nan
+        together = together[together.isfinite()]
+        if len(together):
+            self._mean_loss = float(together.mean())
+        return self.first_loss() if self._mean_loss is None else self._mean_loss
+
+    def _random_states(self) -> dict[str, Tensor]:
+        """Return the states of the generators that dropout draws from, by where they are."""
+        states = {"torch": torch.get_rng_state()}
+        if self.device.type == "cuda":
+            states["cuda"] = torch.cuda.get_rng_state(self.device)
+        elif self.device.type == "mps":
+            states["mps"] = torch.mps.get_rng_state()
+        return states
+
+    def _set_random_states(self, states: Mapping[str, Tensor]) -> None:
+        """Go on from `_random_states`; one of another device is passed over."""
+        torch.set_rng_state(states["torch"].cpu())
+        if self.device.type == "cuda" and "cuda" in states:
+            torch.cuda.set_rng_state(states["cuda"].cpu(), self.device)
+        elif self.device.type == "mps" and "mps" in states:
+            torch.mps.set_rng_state(states["mps"].cpu())
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that decides the rest of the run: weights, optimiser, random states, place in the data."""
         state: dict[str, Any] = {
             "model": self.model.state_dict(),
             "optimizers": self.optimizers.state_dict(),
-            "batches": self.generator.get_state(),
-            "torch": torch.get_rng_state(),
+            "batches": self.batches.state(),
+            **self._random_states(),
             "done": self.done,
             "evaluated": self.evaluated,
             "seconds": self.seconds,
         }
-        if self.device.type == "cuda":
-            state["cuda"] = torch.cuda.get_rng_state(self.device)
+        if self.scaler is not None:
+            state["scaler"] = self.scaler.state_dict()
         return state
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from `state_dict`, bit for bit on the same device."""
+        """Go on from `state_dict`: bit for bit on the same CPU, to rounding on a GPU or on another device."""
         self.model.load_state_dict(state["model"])
         self.optimizers.load_state_dict(state["optimizers"])
-        self.generator.set_state(state["batches"].cpu())
-        torch.set_rng_state(state["torch"].cpu())
-        if self.device.type == "cuda" and "cuda" in state:
-            torch.cuda.set_rng_state(state["cuda"].cpu(), self.device)
+        self.batches.set_state(state["batches"].cpu())
+        self._set_random_states(state)
+        if self.scaler is not None and "scaler" in state:
+            self.scaler.load_state_dict(state["scaler"])
         self.done, self.seconds = state["done"], state["seconds"]
         self.evaluated = state.get("evaluated", self.done)
 
@@ -303,11 +418,11 @@ def train(
         trainer.monitor.away()
         return Evaluated(trainer.done, validation, training, diagnostics, sample, trainer.characters, trainer.seconds)
 
-    def due() -> bool:
-        return trainer.done == trainer.total or trainer.done % config.eval_every == 0
+    def due(step: int) -> bool:
+        return step == trainer.total or step % config.eval_every == 0
 
     model.train()
-    if trainer.done and due() and trainer.evaluated < trainer.done:
+    if trainer.done and due(trainer.done) and trainer.evaluated < trainer.done:
         yield measure()  # the run was interrupted after the step and before its evaluation
     if trainer.done == 0 and not model.closed_form:
         yield Progress(0, trainer.first_loss(), 0.0, 0.0, 0.0, 0, 0.0)
@@ -315,14 +430,17 @@ def train(
     trainer.idle += trainer.prepare()
     losses: list[Tensor] = []
     reported = clock()
+    lately = 0.0  # seconds of the latest step
     stopping = False
     while trainer.done < trainer.total and not stopping:
-        losses.append(trainer.step())
-        now = clock()
+        began, upcoming = clock(), trainer.done + 1
+        late = began + lately - reported >= PROGRESS_INTERVAL
+        reporting = late or due(upcoming) or upcoming in (1, trainer.report_at)
+        losses.append(trainer.step(reporting))
+        lately = clock() - began
         measured = trainer.monitor.take()
-        asked = trainer.done in (1, trainer.report_at)
-        if due() or asked or measured or now - reported >= PROGRESS_INTERVAL:
-            mean = float(torch.stack(losses).mean())
+        if reporting or measured:
+            mean = trainer.mean_loss(losses)
             now = clock()
             rate = len(losses) / (now - reported)
             losses.clear()
@@ -341,6 +459,6 @@ def train(
                 measured,
             )
             stopping = should_stop()
-        if due():
+        if due(trainer.done):
             yield measure()
             reported = clock()

@@ -69,6 +69,7 @@ class Recorder:
         if restored:
             self._take_up(restored.extra)
         self.bar = tqdm(total=trainer.total, initial=trainer.done, unit="step", mininterval=1.0, desc=config.stage)
+        self._writer = checkpoints.Writer(path)
         self._wrote = self._saved = time.monotonic()
         self._metered = 0.0
         self.meter = Meter(trainer.device.type)
@@ -94,7 +95,10 @@ class Recorder:
             setattr(self.status, name, getattr(values, name))
 
     def progress(self, event: Progress) -> None:
-        """Store one point of the training curve."""
+        """Store one point of the training curve. Raises OSError if the last save has failed."""
+        saved = self.status.checkpoint_step
+        if self._writer.idle:
+            self.settle()
         self.speed.progress(event)
         while self.trainer.remarks:
             self.tell(Alert(event.step, "compile", self.trainer.remarks.pop(0)))
@@ -111,11 +115,12 @@ class Recorder:
         now = time.monotonic()
         if now - self._saved > CHECKPOINT_SECONDS:
             self.save()
-        if now - self._wrote > 0.5 or event.step == 1:
+        if now - self._wrote > 0.5 or event.step == 1 or self.status.checkpoint_step != saved:
             self.write_status()
 
     def evaluated(self, event: Evaluated) -> None:
-        """Store one evaluation: validation loss, text, weights."""
+        """Store one evaluation: validation loss, text, weights. Raises OSError if the last save has failed."""
+        self._writer.settle()
         result = event.validation
         loss = result.loss if result and math.isfinite(result.loss) else None
         values = {SECONDS: event.seconds, CHARACTERS: float(event.characters), **event.diagnostics}
@@ -161,24 +166,35 @@ class Recorder:
         runs.note(self.path, f"step {alert.step}: {alert.text}")
 
     def save(self, *, best: bool = False, snapshot: bool = False) -> None:
-        """Make everything up to this step resumable. Raises BardlabError rather than replace good weights by NaN.
+        """Begin to make everything up to this step resumable, in another thread; `settle` waits for its end.
 
-        The state to resume from comes last: a run that dies before it is written makes again what was written first.
+        Raises BardlabError rather than replace good weights by NaN, and OSError if the last save has failed.
         """
         if not _finite(self.trainer):
             raise Diverged(self.trainer)
-        checkpoints.save_weights(self.path, self.trainer)
-        if best:
-            checkpoints.keep_best(self.path)
-        if snapshot:
-            checkpoints.snapshot(self.path, self.trainer)
+        self._writer.settle()
         kept = {name: getattr(self.status, name) for name in KEPT}
-        checkpoints.save_trainer(self.path, self.trainer, {"watch": self.watch.state_dict(), "status": kept})
-        self.status.checkpoint_step = self.trainer.done
+        checkpoint = checkpoints.take(self.trainer, {"watch": self.watch.state_dict(), "status": kept})
+        self._writer.write(checkpoint, best=best, keep=snapshot)
         self._saved = time.monotonic()
+
+    def settle(self) -> None:
+        """Wait until all that was saved is on disk. Raises OSError if it could not be written."""
+        self._writer.settle()
+        self._note_checkpoint()
+
+    def save_and_settle(self) -> None:
+        """Make everything up to this step resumable, and return when it is."""
+        self.save()
+        self.settle()
+
+    def _note_checkpoint(self) -> None:
+        if self._writer.step is not None:
+            self.status.checkpoint_step = self._writer.step
 
     def write_status(self) -> None:
         """Tell the readers where the run is."""
+        self._note_checkpoint()
         self.speed.fill(self.status, self.trainer)
         now = time.monotonic()
         if now - self._metered > METER_SECONDS:
@@ -187,7 +203,9 @@ class Recorder:
         self._wrote = now
 
     def close(self) -> None:
-        """End the progress bar and the event file."""
+        """End the progress bar and the event file, and what is still being saved."""
+        self._writer.close()
+        self._note_checkpoint()
         self.bar.close()
         self.metrics.close()
 
@@ -205,7 +223,11 @@ class Recorder:
 
 def _finite(trainer: Trainer) -> bool:
     """False if a step has made a weight NaN or infinite. (A counted table may hold log 0.)"""
-    return trainer.model.closed_form or all(bool(torch.isfinite(p).all()) for p in trainer.model.parameters())
+    weights = [p.detach() for p in trainer.model.parameters() if p.numel()]
+    if trainer.model.closed_form or not weights:
+        return True
+    largest = torch._foreach_norm(weights, ord=math.inf)  # a NaN among them is the largest
+    return bool(torch.isfinite(torch.stack(largest)).all())
 
 
 class _Speed:
@@ -302,7 +324,9 @@ def _train(job: Job, config: RunConfig, status: Status, device: torch.device) ->
     status.of, status.step, status.parameters = trainer.total, trainer.done, parameter_count(model)
     status.started, status.checkpoint_step = time.time(), trainer.done if saved else None
     recorder = Recorder(path, config, status, trainer, corpus, saved)
-    desk = Desk(path, trainer, status, job.place, should_stop, recorder.tell, recorder.save, recorder.write_status)
+    desk = Desk(
+        path, trainer, status, job.place, should_stop, recorder.tell, recorder.save_and_settle, recorder.write_status
+    )
     say(f"{config.stage} on {device.type}, {status.parameters:,} parameters, steps {trainer.done} to {trainer.total}")
     if trainer.compiles:
         say(runs.COMPILING)
@@ -318,6 +342,7 @@ def _train(job: Job, config: RunConfig, status: Status, device: torch.device) ->
         done = trainer.done >= trainer.total or recorder.enough
         if not done:
             recorder.save()
+        recorder.settle()
         ended, message = (State.FINISHED, "") if done else (State.STOPPED, f"stopped at step {trainer.done}")
         if recorder.enough and trainer.done < trainer.total:
             message = f"stopped early: no better validation loss in {recorder.watch.since} evaluations"

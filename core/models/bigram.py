@@ -124,9 +124,12 @@ class Bigram(LanguageModel):
         """
         if self._counts is None:
             self._counts = count_pairs(train_ids, self.vocab_size)  # (V, V)
-        counts = self._counts.double()
+        counts, logits = (
+            self._counts.cpu().double(),
+            self.logits.cpu().double(),
+        )  # (V, V) each; not every GPU has float64
         counted = counts / counts.sum(dim=1, keepdim=True).clamp_min(1)  # (V, V) p(b | a)
-        log_model = F.log_softmax(self.logits.double(), dim=1)  # (V, V)
+        log_model = F.log_softmax(logits, dim=1)  # (V, V)
         terms = torch.where(counts > 0, counts * (counted.clamp_min(1e-300).log() - log_model), 0.0)  # (V, V)
         return {"kl/counted": float(terms.sum() / counts.sum())}
 

@@ -93,7 +93,7 @@ class Order(nn.Module):
         tables = (context[starts], np.append(starts, len(pieces)), following, share, 1 - np.add.reduceat(share, starts))
         for name, table in zip(self.SIZED, tables, strict=True):
             old: Tensor = getattr(self, name)
-            self._replace(name, torch.from_numpy(np.asarray(table)).to(old.device, old.dtype))
+            self._replace(name, torch.from_numpy(np.asarray(table)).to(old.dtype).to(old.device))
 
     def interpolate(self, shorter: Tensor, context: Tensor) -> Tensor:
         """Return p(w | h) (P, V) of this order, given that of the shorter one (P, V) and the contexts h (P,).
@@ -200,4 +200,4 @@ class NGram(LanguageModel):
         seen = discounted(counts) / counts.sum()  # (E,)
         unigram = np.full(V, (1 - seen.sum()) / V)  # (V,) the last resort: all characters alike
         unigram[pieces] += seen
-        self.unigram.copy_(torch.from_numpy(np.log(unigram)))
+        self.unigram.copy_(torch.from_numpy(np.log(unigram)).to(self.unigram.dtype))
