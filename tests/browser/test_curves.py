@@ -9,6 +9,7 @@ import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
 from pages.ui.components.curves import LONGEST, Curve, pack
+from tests import message
 
 pytestmark = pytest.mark.browser
 APP = "tests/browser/apps/growing.py"
@@ -306,11 +307,9 @@ def curve(n: int) -> Curve:
     return Curve("a", "a", "train", "a", step, step, step, np.sin(step))
 
 
-def unpack(message: bytes) -> tuple[dict, np.ndarray]:
-    size = int.from_bytes(message[:4], "little")
-    assert size % 4 == 0
-    header = json.loads(message[4 : 4 + size])
-    return header["curves"][0], np.frombuffer(message[4 + size :], "<f4").reshape(4, -1)
+def unpack(packed: bytes) -> tuple[dict, np.ndarray]:
+    about = message.unpack(packed)["curves"][0]
+    return about, about["columns"].reshape(4, -1)
 
 
 def test_a_message_starts_where_the_browser_is() -> None:

@@ -1,6 +1,5 @@
 """The attention page through the frame, and what it says to the browser."""
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +13,7 @@ from core.runs import Run
 from pages.ui.components import attention_board as component
 from pages.ui.components.attention_board import BoardView, board_page, pack_maps
 from tests.conftest import copied, make_run
+from tests.message import unpack
 from tests.pages.test_pages import draw, words
 
 PAGE = "inside/attention.py"
@@ -26,29 +26,18 @@ def maps(trained: Path) -> AttentionMaps:
     return attention_maps(model, tokenizer.encode("To be or not"))
 
 
-def decoded(message: bytes) -> tuple[dict, dict[str, np.ndarray]]:
-    """Read a message as the browser does."""
-    size = int.from_bytes(message[:4], "little")
-    header, at, blocks = json.loads(message[4 : 4 + size]), 4 + size, {}
-    for block in header["blocks"]:
-        kind = {"u2": "<u2", "f4": "<f4"}[block["type"]]
-        blocks[block["name"]] = np.frombuffer(message[at : at + block["bytes"]], kind)
-        at += block["bytes"] + -block["bytes"] % 4
-    assert at == len(message)
-    return header, blocks
-
-
 def test_the_browser_gets_the_traced_numbers(maps: AttentionMaps):
     """The board to half a step of 1/65535 in float32, an opened head exactly; what it holds is not sent again."""
     packed = pack_maps(maps)
-    _, blocks = decoded(component._message({}, packed, maps, [(1, 0)], []))
+    blocks = unpack(component._message({}, packed, maps, [(1, 0)], []))["blocks"]
 
     T = packed.shape[2]
     triangle = blocks["pattern"].reshape(2, 2, -1) / 65_535
     assert np.abs(triangle - maps.pattern[:, :, *np.tril_indices(T)]).max() <= 0.5 / 65_535 + 2.0**-24
     np.testing.assert_array_equal(blocks["1.0:attn_scores"], maps.open(1, 0).attn_scores.ravel())
     np.testing.assert_array_equal(blocks["1.0:k"], maps.open(1, 0).k.ravel())
-    _, again = decoded(component._message({}, packed, maps, [(1, 0), (0, 1)], [packed.id, f"{packed.id}:1.0"]))
+    held = [packed.id, f"{packed.id}:1.0"]
+    again = unpack(component._message({}, packed, maps, [(1, 0), (0, 1)], held))["blocks"]
     assert {name.split(":")[0] for name in again} == {"0.1"}
 
 

@@ -3,20 +3,17 @@
 Hovering, sorting, switching and saving pictures happen in the browser. What is locked (heads, query, how it is drawn)
 comes back to Python, which puts it into the URL and sends the parts of the head that is opened.
 
-A message is one block of bytes: the header's length (uint32, little-endian), the header (JSON, padded with spaces),
-then the arrays that the header lists, each padded to four bytes. Patterns travel as their lower triangles, row by row,
-in steps of 1/65535; the parts of an opened head as float32. A board that the browser holds already is not sent again.
+Patterns travel as their lower triangles, row by row, in steps of 1/65535; the parts of an opened head as float32. A
+board that the browser holds already is not sent again.
 """
 
 import base64
 import html
-import json
 import uuid
 import zlib
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -27,6 +24,7 @@ from core.inspect.attention import AttentionMaps
 from core.inspect.heads import HeadScores
 from pages.ui.address import whole_number
 from pages.ui.charts import DIVERGING, SEQUENTIAL, colour_table
+from pages.ui.components.toolkit import declare, markup, message, script, style
 
 Head = tuple[int, int]
 Price = tuple[float, float]
@@ -34,14 +32,9 @@ Price = tuple[float, float]
 PARTS = ("text", "board", "head", "query")
 SAVED_WHOLE = 12_000_000
 """Bytes up to which a saved page holds the parts of every head; beyond, of the chosen ones."""
-_HERE = Path(__file__)
-_HTML = '<div class="attention" data-paints="0"></div>'
-_CSS = _HERE.with_suffix(".css").read_text(encoding="utf-8")
-_JS = "\n".join(
-    _HERE.with_name(name).read_text(encoding="utf-8") for name in ("attention_draw.js", "attention_board.js")
-)
+_LABEL = "Attention of every head"
 
-_board = st.components.v2.component("bardlab_attention_board", html=_HTML, css=_CSS, js=_JS)
+_board = declare("attention_board", _LABEL, "attention")
 
 
 @dataclass(frozen=True)
@@ -187,7 +180,7 @@ def board_page(
     header = _header(packed, tokens, scores, prices, PARTS)
     header |= {"key": "saved", "serial": "saved", "seq": None, "view": view.to_query(), "opens": True, "saved": True}
     data = base64.b64encode(_message(header, packed, maps, opened, [])).decode()
-    script = _JS.replace("export default function", "const start = function", 1)
+    start_script = script("attention_board").replace("export default", "const start =", 1)
     start = (
         "const text = atob(document.getElementById('data').textContent);\n"
         "const data = Uint8Array.from(text, (c) => c.charCodeAt(0));\n"
@@ -196,9 +189,9 @@ def board_page(
     return (
         f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{html.escape(title)}</title>\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<style>{_theme()}\n{_CSS}</style></head>\n"
-        f"<body><h1>{html.escape(title)}</h1><p>{html.escape(about)}</p>\n{_HTML}\n"
-        f'<script type="text/plain" id="data">{data}</script>\n<script type="module">{script}\n{start}</script>'
+        f"<style>{_theme()}\n{style('attention_board')}</style></head>\n"
+        f"<body><h1>{html.escape(title)}</h1><p>{html.escape(about)}</p>\n{markup('attention', _LABEL)}\n"
+        f'<script type="text/plain" id="data">{data}</script>\n<script type="module">{start_script}\n{start}</script>'
         "</body></html>\n"
     ).encode()
 
@@ -251,24 +244,14 @@ def _message(
     have: Collection[str],
 ) -> bytes:
     """Encode one message: what of the board and of the opened heads the browser does not hold yet."""
-    blocks: list[tuple[str, str, bytes]] = []
+    blocks: dict[str, NDArray[Any]] = {}
     if packed.id not in have:
-        blocks += [("pattern", "u2", packed.pattern), ("norm", "f4", packed.value_norm)]
+        blocks["pattern"] = np.frombuffer(packed.pattern, dtype="<u2")
+        blocks["norm"] = np.frombuffer(packed.value_norm, dtype="<f4")
     for layer, head in opened:
-        name = f"{packed.id}:{layer}.{head}"
-        if maps is not None and name not in have:
-            blocks += [
-                (f"{layer}.{head}:{part}", "f4", _bytes(a)) for part, a in asdict(maps.open(layer, head)).items()
-            ]
-    listed = [{"name": name, "type": kind, "bytes": len(content)} for name, kind, content in blocks]
-    head_ = json.dumps({**header, "board": packed.id, "blocks": listed}).encode()
-    head_ += b" " * (-len(head_) % 4)
-    padded = b"".join(content + bytes(-len(content) % 4) for _, _, content in blocks)
-    return len(head_).to_bytes(4, "little") + head_ + padded
-
-
-def _bytes(values: NDArray[np.float32]) -> bytes:
-    return np.ascontiguousarray(values, dtype="<f4").tobytes()
+        if maps is not None and f"{packed.id}:{layer}.{head}" not in have:
+            blocks |= {f"{layer}.{head}:{part}": a for part, a in asdict(maps.open(layer, head)).items()}
+    return message({**header, "board": packed.id, "blocks": blocks})
 
 
 def _theme() -> str:

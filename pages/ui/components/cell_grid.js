@@ -1,99 +1,93 @@
 // A table of buttons. Cells are updated in place while the grid keeps its shape, so that focus and scroll stay.
-const MOVES = { ArrowLeft: [0, -1], ArrowRight: [0, 1], ArrowUp: [-1, 0], ArrowDown: [1, 0] };
-const grids = new WeakMap();
+import { component } from "./shared/component.js";
+import { arrow, element } from "./shared/dom.js";
 
-export default function ({ data, parentElement, setTriggerValue }) {
-  const table = parentElement.querySelector("table");
-  const shape = JSON.stringify([data.columns, data.rows.map(([name, cells]) => [name, cells.map((c) => c?.key ?? null)])]);
-  let grid = grids.get(table);
-  if (grid?.shape !== shape) {
-    grid = { shape, ...build(table, data) };
-    grids.set(table, grid);
-  }
-  table.setAttribute("aria-label", data.label);
-  table.classList.toggle("narrow", data.rows.every(([, cells]) => cells.every((c) => !c || c.text.length < 3)));
-  table.classList.toggle("still", !data.live);
-  data.rows.forEach(([, cells], r) => cells.forEach((cell, c) => cell && show(grid.buttons[r][c], cell, data)));
-  table.onclick = (event) => {
-    const button = event.target.closest("button");
-    if (!button) return;
-    rove(grid, button);
-    if (!data.live) return;
-    if (data.toggles) press(button, !button.classList.contains("off")); // seen at once; the server's answer follows
-    setTriggerValue("pick", button.dataset.key);
-  };
-  table.onkeydown = (event) => {
-    const move = MOVES[event.key];
-    const at = move && place(grid, event.target);
-    if (!at) return;
-    event.preventDefault();
-    let [r, c] = at;
-    do {
-      r += move[0];
-      c += move[1];
-    } while (grid.buttons[r] && c >= 0 && c < grid.buttons[r].length && !grid.buttons[r][c]);
-    const next = grid.buttons[r]?.[c];
-    if (next) {
-      rove(grid, next);
-      next.focus();
-    }
-  };
+export default component(mount, update);
+
+function mount(view) {
+  view.table = element("table", { role: "grid" });
+  view.root.append(element("div", { class: "scroll" }, view.table));
+  view.on(view.table, "click", (event) => clicked(view, event.target.closest("button")));
+  view.on(view.table, "keydown", (event) => moved(view, event));
 }
 
-function build(table, data) {
-  table.replaceChildren();
-  const head = table.createTHead().insertRow();
-  for (const [i, name] of [data.corner, ...data.columns].entries()) head.append(heading(name, i ? "col" : null));
-  const body = table.createTBody();
-  const buttons = data.rows.map(([name, cells]) => {
-    const row = body.insertRow();
-    row.append(heading(name, "row"));
-    return cells.map((cell) => {
-      const box = row.insertCell();
-      if (!cell) return null;
-      const button = document.createElement("button");
-      button.type = "button";
-      button.tabIndex = -1;
-      button.dataset.key = cell.key;
-      box.append(button);
-      return button;
-    });
-  });
-  const first = buttons.flat().find(Boolean);
+function update(view, message) {
+  view.message = message;
+  const { table } = view;
+  const keys = message.rows.map(([name, cells]) => [name, cells.map((cell) => cell?.key ?? null)]);
+  const layout = JSON.stringify([message.columns, keys]);
+  if (layout !== view.layout) build(view, message);
+  view.layout = layout;
+  table.setAttribute("aria-label", message.label);
+  const cells = message.rows.map(([, row]) => row);
+  table.classList.toggle(
+    "narrow",
+    cells.flat().every((cell) => !cell || cell.text.length < 3),
+  );
+  table.classList.toggle("still", !message.live);
+  for (const [r, row] of cells.entries())
+    for (const [c, cell] of row.entries()) if (cell) show(view.buttons[r][c], cell, message);
+}
+
+function build(view, { corner, columns, rows }) {
+  const heading = (words, scope) => element("th", { scope }, words);
+  const head = [corner, ...columns].map((name, i) => heading(name, i ? "col" : null));
+  view.buttons = rows.map(([, cells]) =>
+    cells.map((cell) => cell && element("button", { type: "button", tabindex: -1, "data-key": cell.key })),
+  );
+  const body = rows.map(([name], r) =>
+    element(
+      "tr",
+      {},
+      heading(name, "row"),
+      ...view.buttons[r].map((node) => element("td", {}, ...(node ? [node] : []))),
+    ),
+  );
+  view.table.replaceChildren(element("thead", {}, element("tr", {}, ...head)), element("tbody", {}, ...body));
+  const first = view.buttons.flat().find(Boolean);
   if (first) first.tabIndex = 0;
-  return { buttons };
 }
 
-function heading(name, scope) {
-  const cell = document.createElement("th");
-  if (scope) cell.scope = scope;
-  cell.textContent = name;
-  return cell;
+function show(node, { text, title, fill, ink, state }, { toggles }) {
+  node.textContent = text;
+  node.title = title;
+  node.ariaLabel = title;
+  Object.assign(node.style, { background: fill, color: ink });
+  node.className = state;
+  if (toggles) press(node, state === "off");
 }
 
-function show(button, cell, data) {
-  button.textContent = cell.text;
-  button.title = cell.title;
-  button.setAttribute("aria-label", cell.title);
-  button.style.background = cell.fill;
-  button.style.color = cell.ink;
-  button.className = cell.state;
-  if (data.toggles) press(button, cell.state === "off");
+function press(node, off) {
+  node.classList.toggle("off", off);
+  node.setAttribute("aria-pressed", String(off));
 }
 
-function press(button, off) {
-  button.classList.toggle("off", off);
-  button.setAttribute("aria-pressed", String(off));
+function clicked(view, node) {
+  if (!node) return;
+  rove(view, node);
+  if (!view.message.live) return;
+  if (view.message.toggles) press(node, !node.classList.contains("off")); // seen at once; the server's answer follows
+  view.trigger("pick", node.dataset.key);
 }
 
-function place(grid, button) {
-  for (const [r, row] of grid.buttons.entries()) {
-    const c = row.indexOf(button);
-    if (c >= 0) return [r, c];
-  }
-  return null;
+// An arrow key goes to the next cell in its direction, over gaps.
+function moved(view, event) {
+  const step = arrow(event);
+  const { buttons } = view;
+  let r = buttons.findIndex((row) => row.includes(event.target));
+  if (!step || r < 0) return;
+  event.preventDefault();
+  let c = buttons[r].indexOf(event.target);
+  do {
+    c += step[0];
+    r += step[1];
+  } while (buttons[r] && c >= 0 && c < buttons[r].length && !buttons[r][c]);
+  const next = buttons[r]?.[c];
+  if (!next) return;
+  rove(view, next);
+  next.focus();
 }
 
-function rove(grid, button) {
-  for (const other of grid.buttons.flat()) if (other) other.tabIndex = other === button ? 0 : -1;
+function rove(view, node) {
+  for (const other of view.buttons.flat()) if (other) other.tabIndex = other === node ? 0 : -1;
 }

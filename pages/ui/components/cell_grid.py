@@ -2,18 +2,12 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 
 import streamlit as st
 
-_HTML = """<div class="scroll"><table role="grid"></table></div>"""
+from pages.ui.components.toolkit import declare, message
 
-_grid = st.components.v2.component(
-    "bardlab_cell_grid",
-    html=_HTML,
-    css=Path(__file__).with_suffix(".css").read_text(encoding="utf-8"),
-    js=Path(__file__).with_suffix(".js").read_text(encoding="utf-8"),
-)
+_grid = declare("cell_grid", "Cells")
 
 
 @dataclass(frozen=True)
@@ -61,4 +55,4 @@ def cell_grid(
         "toggles": toggles,
         "live": on_pick is not None,
     }
-    _grid(key=key, data=data, on_pick_change=picked)
+    _grid(key=key, data=message(data), on_pick_change=picked)

@@ -1,35 +1,23 @@
 """The live loss chart. Only new points travel to the browser, which holds zoom, smoothing and all else set there.
 
-A message is one block of bytes: the header's length (uint32, little-endian), the header (JSON, padded with spaces so
-that what follows is aligned), then for every curve its columns step, seconds, characters and value as float32.
+Of every curve a message holds the columns step, seconds, characters and value, one after another, as float32.
 """
 
-import json
 import math
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 
 import numpy as np
 import streamlit as st
 from numpy.typing import NDArray
 
+from pages.ui.components.toolkit import declare, floats, message
+
 LONGEST = 20_000
 """A curve with more points than this is thinned before it is sent."""
 
-_HTML = """<div class="curves" data-updates="0" data-points="0" data-sent="0" data-zoom="">
-  <div class="controls" role="group" aria-label="How the chart is drawn"></div>
-  <div class="legend" role="group" aria-label="Curves shown"></div>
-  <div class="plot" role="img"><canvas class="base"></canvas><canvas class="over"></canvas><div class="tip"></div></div>
-</div>"""
-
-_curves = st.components.v2.component(
-    "bardlab_curves",
-    html=_HTML,
-    css=Path(__file__).with_suffix(".css").read_text(encoding="utf-8"),
-    js=Path(__file__).with_suffix(".js").read_text(encoding="utf-8"),
-)
+_curves = declare("curves", "Chart of curves", "curves")
 
 
 @dataclass(frozen=True)
@@ -110,20 +98,14 @@ def curves(
 def pack(header: Mapping[str, object], curves: Sequence[Curve], have: Mapping[str, int]) -> bytes:
     """Encode one message: of each curve, what follows the `have[id]` points that the browser holds already."""
     entries: list[dict[str, object]] = []
-    columns: list[bytes] = []
     for curve in curves:
         stride = _stride(len(curve.value))
         name = curve.id if stride == 1 else f"{curve.id}/{stride}"
         start, rows = _rows(curve.value, stride, max(0, int(have.get(name, 0))))
-        columns += [
-            np.asarray(column)[rows].astype("<f4").tobytes()
-            for column in (curve.step, curve.seconds, curve.characters, curve.value)
-        ]
+        columns = [np.asarray(column)[rows] for column in (curve.step, curve.seconds, curve.characters, curve.value)]
         about = {"label": curve.label, "kind": curve.kind, "group": curve.group, "flops": curve.flops_per_step}
-        entries.append({"id": name, "from": start, "n": len(rows), **about})
-    head = json.dumps({**header, "curves": entries}).encode()
-    head += b" " * (-len(head) % 4)
-    return len(head).to_bytes(4, "little") + head + b"".join(columns)
+        entries.append({"id": name, "from": start, "n": len(rows), "columns": floats(columns), **about})
+    return message({**header, "curves": entries})
 
 
 def _stride(points: int) -> int:

@@ -3,32 +3,15 @@
 One picture for each step at the left, the loss at the right; playing and stepping happen in the browser.
 """
 
-import base64
-import hashlib
-import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 
 import numpy as np
-import streamlit as st
 from numpy.typing import NDArray
 
-_HTML = """<div class="descent" data-step="0">
-  <div class="controls" role="group" aria-label="Steps"></div>
-  <div class="legend"></div>
-  <div class="plots">
-    <div class="plot wide"><canvas class="picture" role="img"></canvas></div>
-    <div class="plot"><canvas class="loss" role="img" aria-label="Loss at each step"></canvas></div>
-  </div>
-</div>"""
+from pages.ui.components.toolkit import declare, floats, message
 
-_descent = st.components.v2.component(
-    "bardlab_descent",
-    html=_HTML,
-    css=Path(__file__).with_suffix(".css").read_text(encoding="utf-8"),
-    js=Path(__file__).with_suffix(".js").read_text(encoding="utf-8"),
-)
+_descent = declare("descent", "Descent, step by step")
 
 
 @dataclass(frozen=True)
@@ -82,20 +65,15 @@ def descent(
         "steps": steps,
         "lossLabel": loss_label,
         "dots": [asdict(dot) for dot in dots],
-        "fields": _packed(fields),
-        "lines": _packed(lines),
+        "fields": None if fields is None else floats(fields),
+        "fieldShape": None if fields is None else fields.shape,
+        "lines": None if lines is None else floats(lines),
+        "lineLength": 0 if lines is None else lines.shape[1],
         "frameSteps": list(frame_steps),
         "colours": list(colours),
         "clickable": clickable,
         "labels": labels,
     }
-    content["serial"] = hashlib.sha256(json.dumps(content).encode()).hexdigest()
-    result = _descent(data=content, key=key, on_place_change=lambda: None)
+    result = _descent(data=message(content), key=key, on_place_change=lambda: None)
     place = result.get("place") if result else None
     return (float(place["x"]), float(place["y"])) if place else None
-
-
-def _packed(values: NDArray[np.float64] | None) -> dict[str, object] | None:
-    if values is None:
-        return None
-    return {"shape": values.shape, "base64": base64.b64encode(values.astype("<f4").tobytes()).decode()}

@@ -1,27 +1,11 @@
 """A map of the characters that moves while the model trains: play it, scrub it, or let it follow the newest weights."""
 
-from pathlib import Path
-
 import numpy as np
-import streamlit as st
 from numpy.typing import NDArray
 
-from pages.ui.components.toolkit import floats
+from pages.ui.components.toolkit import declare, floats, message
 
-_HTML = """<div class="film">
-  <div class="bar"><button class="play" aria-pressed="false">Play</button>
-  <input class="scrub" type="range" min="0" step="0.01" aria-label="Training step"><output></output>
-  <label><input class="trails" type="checkbox" checked> trails</label></div>
-  <div class="stage" role="img" tabindex="0"><canvas></canvas></div>
-  <div class="legend"></div>
-</div>"""
-
-_film = st.components.v2.component(
-    "bardlab_embedding_film",
-    html=_HTML,
-    css=Path(__file__).with_suffix(".css").read_text(encoding="utf-8"),
-    js=Path(__file__).with_suffix(".js").read_text(encoding="utf-8"),
-)
+_film = declare("embedding_film", "Map of the characters", "film")
 
 
 def embedding_film(
@@ -48,5 +32,5 @@ def embedding_film(
         "line": line,
         "height": height,
     }
-    header |= {"key": key, "shape": list(places.shape[:2])}
-    _film(data={"header": header, "places": floats(places)["base64"]}, key=key)
+    header |= {"key": key, "frames": places.shape[0], "places": floats(places)}
+    _film(data=message(header), key=key)

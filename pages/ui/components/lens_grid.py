@@ -8,7 +8,7 @@ import streamlit as st
 
 from core.inspect.lens import Lens
 from pages.ui.charts import sequential_stops
-from pages.ui.components.toolkit import declare, floats, whole
+from pages.ui.components.toolkit import declare, floats, message, whole
 
 _component = declare("lens_grid", "Logit lens")
 TOP = 5
@@ -49,4 +49,4 @@ def lens_grid(
         "scale": sequential_stops(),
         "serial": zlib.crc32(lens.logits.tobytes()),
     }
-    _component(key=key, data=data, on_cell_change=acted)
+    _component(key=key, data=message(data), on_cell_change=acted)

@@ -1,16 +1,10 @@
 """Text with some of its characters marked. It is shown as it is, never as markup."""
 
 from collections.abc import Sequence
-from pathlib import Path
 
-import streamlit as st
+from pages.ui.components.toolkit import declare, message
 
-_text = st.components.v2.component(
-    "bardlab_marked_text",
-    html="<pre></pre>",
-    css=Path(__file__).with_suffix(".css").read_text(encoding="utf-8"),
-    js=Path(__file__).with_suffix(".js").read_text(encoding="utf-8"),
-)
+_text = declare("marked_text", "Text")
 
 
 def marked_text(text: str, marks: Sequence[bool], *, faint: int = 0, label: str, key: str) -> None:
@@ -23,4 +17,4 @@ def marked_text(text: str, marks: Sequence[bool], *, faint: int = 0, label: str,
             runs[-1][1] = f"{runs[-1][1]}{shown}"
         else:
             runs.append([kind, shown])
-    _text(data={"runs": runs, "label": label}, key=key)
+    _text(data=message({"runs": runs, "label": label}), key=key)

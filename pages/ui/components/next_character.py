@@ -8,7 +8,7 @@ import streamlit as st
 from numpy.typing import ArrayLike
 
 from core.sampling import SamplingConfig
-from pages.ui.components.toolkit import declare, floats
+from pages.ui.components.toolkit import declare, floats, message
 
 _component = declare("next_character", "From logits to a character")
 SLIDERS = ("temperature", "top_k", "top_p")
@@ -68,4 +68,4 @@ def next_character(
         "branches": [asdict(branch) for branch in branches],
         "model": model,
     }
-    _component(key=key, data=data, on_act_change=acted)
+    _component(key=key, data=message(data), on_act_change=acted)

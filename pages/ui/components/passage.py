@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from core.inspect.surprise import Surprise
 from core.runs import Run
-from pages.ui.components.toolkit import declare, floats, whole
+from pages.ui.components.toolkit import declare, floats, message, whole
 
 _component = declare("passage", "A passage, character by character")
 
@@ -24,4 +24,4 @@ def passage(text: str, characters: str, read: Mapping[str, tuple[Run, Surprise]]
         for slug, (run, found) in read.items()
     ]
     rivals = next(iter(read.values()))[1].rivals.shape[1]
-    _component(key=key, data={"text": text, "characters": list(characters), "runs": runs, "rivals": rivals})
+    _component(key=key, data=message({"text": text, "characters": list(characters), "runs": runs, "rivals": rivals}))

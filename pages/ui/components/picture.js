@@ -1,40 +1,46 @@
 // Puts an SVG in place; hovering or focusing an element shows its tip and lights what it names.
-const drawn = new WeakMap();
+import { component } from "./shared/component.js";
+import { element } from "./shared/dom.js";
 
-export default function ({ data, parentElement }) {
-  const box = parentElement.querySelector(".picture");
-  if (drawn.get(box) === data.svg) return;
-  drawn.set(box, data.svg);
-  box.setAttribute("aria-label", data.label);
-  box.innerHTML = data.svg;
-  const svg = box.querySelector("svg");
-  const tip = parentElement.querySelector(".tip");
-  const byId = new Map();
-  for (const element of svg.querySelectorAll("[data-id]")) {
-    const id = element.dataset.id;
-    byId.set(id, [...(byId.get(id) ?? []), element]);
+export default component(mount, update);
+
+function mount(view) {
+  view.box = element("div", { class: "picture", role: "img" });
+  view.tip = element("div", { class: "tip", hidden: "" });
+  view.root.append(view.box, view.tip);
+  view.on(view.box, "pointermove", (event) => pointed(view, event));
+  view.on(view.box, "pointerleave", () => unlit(view));
+}
+
+function update(view, { svg, label }) {
+  if (!view.fresh) return;
+  view.box.setAttribute("aria-label", label);
+  view.box.innerHTML = svg;
+  view.byId = new Map();
+  for (const node of view.box.querySelectorAll("[data-id]"))
+    view.byId.set(node.dataset.id, [...(view.byId.get(node.dataset.id) ?? []), node]);
+  view.lit = null;
+}
+
+function unlit(view) {
+  view.lit = null;
+  view.tip.hidden = true;
+  view.box.firstElementChild?.classList.remove("lighting");
+  for (const node of view.box.querySelectorAll(".lit")) node.classList.remove("lit");
+}
+
+function pointed(view, event) {
+  const node = event.target.closest("[data-tip]");
+  if (!node) return unlit(view);
+  if (node !== view.lit) {
+    unlit(view);
+    view.lit = node;
+    const names = (node.dataset.lights ?? "").split(" ").filter(Boolean);
+    for (const other of names.flatMap((name) => view.byId.get(name) ?? [])) other.classList.add("lit");
+    if (names.length) view.box.firstElementChild.classList.add("lighting");
+    view.tip.textContent = node.dataset.tip;
+    view.tip.hidden = false;
   }
-  const dark = () => {
-    svg.classList.remove("lighting");
-    for (const element of svg.querySelectorAll(".lit")) element.classList.remove("lit");
-    tip.hidden = true;
-  };
-  svg.addEventListener("pointermove", (event) => {
-    const element = event.target.closest("[data-tip]");
-    if (!element) return dark();
-    if (!element.classList.contains("at") || tip.hidden) {
-      dark();
-      for (const other of svg.querySelectorAll(".at")) other.classList.remove("at");
-      element.classList.add("at");
-      const names = (element.dataset.lights ?? "").split(" ").filter(Boolean);
-      for (const name of names) for (const one of byId.get(name) ?? []) one.classList.add("lit");
-      if (names.length) svg.classList.add("lighting");
-      tip.textContent = element.dataset.tip;
-      tip.hidden = false;
-    }
-    const width = tip.offsetWidth;
-    tip.style.left = Math.min(event.clientX + 12, innerWidth - width - 8) + "px";
-    tip.style.top = event.clientY + 16 + "px";
-  });
-  svg.addEventListener("pointerleave", dark);
+  view.tip.style.left = `${Math.min(event.clientX + 12, innerWidth - view.tip.offsetWidth - 8)}px`;
+  view.tip.style.top = `${event.clientY + 16}px`;
 }

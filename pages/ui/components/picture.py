@@ -4,20 +4,11 @@ Elements take their colours from classes (`box`, `new`, `road`, `wire`, `dot`, `
 An element with `data-tip` shows that text; one with `data-lights="name name"` lights the elements with those `data-id`.
 """
 
-from pathlib import Path
+from pages.ui.components.toolkit import declare, message
 
-import streamlit as st
-
-_HTML = """<div class="picture" role="img"></div><div class="tip" hidden></div>"""
-
-_picture = st.components.v2.component(
-    "bardlab_picture",
-    html=_HTML,
-    css=Path(__file__).with_suffix(".css").read_text(encoding="utf-8"),
-    js=Path(__file__).with_suffix(".js").read_text(encoding="utf-8"),
-)
+_picture = declare("picture", "Picture", "figure")
 
 
 def picture(svg: str, label: str, *, key: str) -> None:
     """Show an SVG as wide as the page allows, never wider than it was drawn; `label` says in words what it shows."""
-    _picture(data={"svg": svg, "label": label}, key=key)
+    _picture(data=message({"svg": svg, "label": label}), key=key)

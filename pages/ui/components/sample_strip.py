@@ -1,21 +1,13 @@
 """A strip of text samples, one card an evaluation, growing to the right while a model trains."""
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import streamlit as st
 
 from core.runs import Sample
+from pages.ui.components.toolkit import declare, message
 
-_HTML = """<div class="strip" tabindex="0" role="list" aria-label="Text written at each evaluation">
-</div>"""
-
-_strip = st.components.v2.component(
-    "bardlab_sample_strip",
-    html=_HTML,
-    css=Path(__file__).with_suffix(".css").read_text(encoding="utf-8"),
-    js=Path(__file__).with_suffix(".js").read_text(encoding="utf-8"),
-)
+_strip = declare("sample_strip", "Samples")
 
 
 def sample_strip(samples: Sequence[Sample], *, following: bool, key: str) -> None:
@@ -32,4 +24,4 @@ def sample_strip(samples: Sequence[Sample], *, following: bool, key: str) -> Non
         for s in samples
     ]
     st.markdown("**What it writes** at each evaluation, from the same prompt and seed")
-    _strip(data={"cards": cards, "following": following}, key=key)
+    _strip(data=message({"cards": cards, "following": following}), key=key)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from numpy.typing import ArrayLike
 
-from pages.ui.components.toolkit import declare, floats
+from pages.ui.components.toolkit import declare, floats, message
 
 _component = declare("stage", "Several models write side by side")
 
@@ -27,4 +27,4 @@ def stage(prompt: str, columns: Sequence[Column], *, key: str) -> None:
     """Draw the columns; their text appears in step, one character after another."""
     entries = [{**vars(column), "facts": list(column.facts), "bits": floats(column.bits)} for column in columns]
     serial = zlib.crc32("\0".join([prompt, *(f"{c.name}\0{c.text}" for c in columns)]).encode())
-    _component(key=key, data={"prompt": prompt, "columns": entries, "serial": serial})
+    _component(key=key, data=message({"prompt": prompt, "columns": entries, "serial": serial}))

@@ -3,18 +3,15 @@
 All frames are in the browser, so scrubbing asks the server for nothing; the step is kept in the URL by the browser.
 While the run is live the component asks now and then, and the answer brings the frames that it lacks.
 
-A message is one block of bytes: the header's length (uint32, little-endian), the header (JSON, padded with spaces),
-the columns of the two curves and every new frame's numbers as float32 (places, probabilities, careers), then every new
-frame's attention: lower triangles, row by row, one byte a weight, in steps of 1/255.
+A message holds the two curves and every new frame: places, probabilities and careers as float32, attention as lower
+triangles, row by row, one byte a weight, in steps of 1/255.
 """
 
-import json
 import math
 import uuid
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -26,24 +23,15 @@ from core.inspect.embeddings import Map
 from core.inspect.history import Answer, Career, Milestone
 from core.inspect.projection import classes_of
 from core.runs import Sample
-from pages.ui.charts import SEQUENTIAL, colour_table, visible
+from pages.ui.charts import SEQUENTIAL, colour_table
+from pages.ui.components.toolkit import declare, floats, message
 
 BARS = 14
 """Characters among the bars: the likeliest at any snapshot."""
 POINTS = 800
 """A curve with more points than this is thinned to means before it is sent."""
 Curve = tuple[NDArray[np.float64], NDArray[np.float64]]
-_HERE = Path(__file__)
-
-_machine = st.components.v2.component(
-    "bardlab_time_machine",
-    html='<div class="machine" data-messages="0" data-frames="0" data-step=""></div>',
-    css=_HERE.with_suffix(".css").read_text(encoding="utf-8"),
-    js="\n".join(
-        _HERE.with_name(name).read_text(encoding="utf-8")
-        for name in ("attention_draw.js", "time_draw.js", "time_machine.js")
-    ),
-)
+_machine = declare("time_machine", "Time machine", "machine")
 
 
 @dataclass(frozen=True)
@@ -101,20 +89,19 @@ def pack(film: Film, have: dict[str, Any], *, live: bool, interval: float, start
     fresh = film.frames[skip:]
     first = film.frames[0].answer.pattern if film.frames else None
     board = None if first is None else {"L": first.shape[0], "H": first.shape[1], "T": first.shape[2]}
-    curves = [_thinned(curve) for curve in (film.train, film.val)]
     header = {
         "serial": uuid.uuid4().hex,
         "film": film.id,
         "from": skip,
         "of": film.steps,
-        "frames": [_about(frame) for frame in fresh],
-        "characters": [visible(c) for c in film.characters],
+        "frames": [_about(frame, film.careers, at) for at, frame in enumerate(fresh, skip)],
+        "characters": list(film.characters),
         "classes": [CLASSES.index(kind) for kind in classes_of(film.characters)],
         "class_names": CLASSES,
         "bars": _bars(film.frames),
         "careers": [{"key": c.key, "title": c.title, "help": c.help, "lines": c.lines} for c in film.careers],
         "milestones": [{"step": m.step, "label": m.label, "help": m.help} for m in film.milestones],
-        "curves": [len(curve[0]) for curve in curves],
+        "curves": [[floats(column) for column in _thinned(curve)] for curve in (film.train, film.val)],
         "bigram": film.bigram if math.isfinite(film.bigram) else None,
         "board": board,
         "tokens": list(film.tokens),
@@ -123,21 +110,7 @@ def pack(film: Film, have: dict[str, Any], *, live: bool, interval: float, start
         "interval": interval,
         "start": start,
     }
-    floats = [column for curve in curves for column in curve]
-    for at, frame in enumerate(fresh, skip):
-        floats += [] if frame.place is None else [frame.place.places.ravel()]
-        floats += [frame.answer.probabilities, *(career.values[at] for career in film.careers)]
-    blocks = [np.asarray(numbers).astype("<f4").tobytes() for numbers in floats]
-    if board:
-        rows = np.tril_indices(board["T"])
-        blocks += [
-            np.rint(frame.answer.pattern[:, :, *rows] * 255).astype(np.uint8).tobytes()
-            for frame in fresh
-            if frame.answer.pattern is not None
-        ]
-    head = json.dumps(header).encode()
-    head += b" " * (-len(head) % 4)
-    return len(head).to_bytes(4, "little") + head + b"".join(blocks)
+    return message(header)
 
 
 def film_id(*parts: object) -> str:
@@ -145,12 +118,17 @@ def film_id(*parts: object) -> str:
     return f"{zlib.crc32(repr(parts).encode()):08x}"
 
 
-def _about(frame: Frame) -> dict[str, Any]:
-    sample = frame.sample
+def _about(frame: Frame, careers: Sequence[Career], at: int) -> dict[str, Any]:
+    sample, pattern = frame.sample, frame.answer.pattern
+    triangles = None if pattern is None else pattern[:, :, *np.tril_indices(pattern.shape[-1])]
     return {
         "step": frame.step,
         "val": frame.val_loss if frame.val_loss is not None and math.isfinite(frame.val_loss) else None,
         "explained": None if frame.place is None else frame.place.explained,
+        "places": None if frame.place is None else floats(frame.place.places),
+        "chances": floats(frame.answer.probabilities),
+        "careers": [floats(career.values[at]) for career in careers],
+        "pattern": None if triangles is None else np.rint(triangles * 255).astype(np.uint8),
         "sample": None if sample is None else {"step": sample.step, "prompt": sample.prompt, "text": sample.text},
     }
 

@@ -1,0 +1,77 @@
+import { button, element, SVG, shape } from "./dom.js";
+import { csv } from "./format.js";
+import { canvasContext } from "./pens.js";
+import { SvgContext } from "./svg_context.js";
+
+const LARGEST = 16_000; // pixels along an edge that browsers draw
+
+// The row of buttons of every chart: numbers, picture, and back to the whole. `picture` returns an <svg>, or
+// { width, height, draw(ctx) }; `table` rows of cells; `name` the file's name. What is not given has no button.
+export function savers(view, name, { picture, table, fit, title = "" }) {
+  const file = () => (typeof name === "function" ? name() : name);
+  const what = title && ` ${title}`;
+  const label = (kind) => (title ? { "aria-label": `Save ${title} as ${kind}` } : {});
+  const saved = (kind, content) => async () => {
+    const blob = await content(picture?.());
+    if (blob) download(`${file()}.${kind}`, blob);
+  };
+  const buttons = [];
+  const add = (kind, words, content) =>
+    buttons.push(button(kind.toUpperCase(), `Save${what} ${words}`.trim(), saved(kind, content), label(kind)));
+  if (table) add("csv", "as numbers", () => new Blob([csv(table())], { type: "text/csv" }));
+  if (picture) {
+    add("svg", "as a picture of lines, as it stands", (drawing) => drawing && vector(view, drawing));
+    add("png", "as a picture of pixels, as it stands", (drawing) => drawing && pixels(view, drawing));
+  }
+  return element("span", { class: "savers" }, ...buttons, ...(fit ? [fit] : []));
+}
+
+function download(name, blob) {
+  const link = element("a", { href: URL.createObjectURL(blob), download: name });
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
+}
+
+function vector(view, picture) {
+  const source = picture.draw ? drawnBy(view, picture) : serialised(view, picture);
+  return new Blob([source], { type: "image/svg+xml" });
+}
+
+function drawnBy(view, { width, height, draw }) {
+  const ctx = new SvgContext(width, height, view.theme.paper);
+  draw(ctx);
+  return ctx.content;
+}
+
+async function pixels(view, picture) {
+  const [width, height] = picture.draw ? [picture.width, picture.height] : svgSize(picture);
+  const ratio = Math.min(2, LARGEST / width, LARGEST / height);
+  const canvas = element("canvas");
+  const ctx = canvasContext(canvas, width, height, ratio);
+  ctx.fillStyle = view.theme.paper;
+  ctx.fillRect(0, 0, width, height);
+  if (picture.draw) picture.draw(ctx);
+  else {
+    const image = new Image();
+    image.src = `data:image/svg+xml;charset=utf-8,${encodeURIComponent(serialised(view, picture))}`;
+    await image.decode();
+    ctx.drawImage(image, 0, 0, width, height);
+  }
+  return new Promise((done) => canvas.toBlob(done));
+}
+
+const svgSize = (svg) => [svg.width.baseVal.value, svg.height.baseVal.value];
+
+function serialised(view, source) {
+  const copy = source.cloneNode(true);
+  const [width, height] = svgSize(source);
+  for (const node of copy.querySelectorAll(".screen-only")) node.remove();
+  for (const node of copy.querySelectorAll("[style*=transform]")) {
+    node.setAttribute("transform", node.style.transform.replaceAll("px", ""));
+    node.style.transform = "";
+  }
+  copy.setAttribute("xmlns", SVG);
+  copy.setAttribute("viewBox", `0 0 ${width} ${height}`);
+  copy.prepend(shape("rect", { width, height, fill: view.theme.paper }));
+  return new XMLSerializer().serializeToString(copy);
+}

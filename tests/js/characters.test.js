@@ -1,0 +1,44 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import {
+  codePoint,
+  drawn,
+  isolated,
+  readableText,
+  spelled,
+  visible,
+} from "../../pages/ui/components/shared/characters.js";
+
+test("every character of the Basic Multilingual Plane leaves something to see", () => {
+  for (let code = 0; code < 0x10000; code++) {
+    const sign = visible(String.fromCharCode(code));
+    assert.doesNotMatch(sign, /^[\p{C}\p{Z}\p{M}\s]*$/u, `U+${code.toString(16)}`);
+  }
+});
+
+test("plain characters are themselves, invisible ones have a sign", () => {
+  assert.equal(visible("a"), "a");
+  assert.equal(visible("ב"), "ב");
+  assert.deepEqual(["\n", " ", "\t", "\0", "\u200b", "\u0301"].map(visible), ["↵", "␣", "⇥", "␀", "⟨200B⟩", "◌\u0301"]);
+  assert.equal(visible(""), "");
+});
+
+test("the code point is told where the sign does not say it", () => {
+  assert.equal(codePoint("😀"), "U+1F600");
+  assert.equal(spelled("a"), "a");
+  assert.equal(spelled("\n"), "↵");
+  assert.match(spelled("\u00e9"), /é.* U\+00E9/);
+  assert.match(spelled("\u200d"), /⟨200D⟩.* U\+200D/);
+});
+
+test("text of another direction is kept apart from what stands around it", () => {
+  assert.equal(isolated("abc 12"), "abc 12");
+  assert.equal(isolated("שלום"), "\u2068שלום\u2069");
+  assert.equal(drawn("ש"), "\u2068ש\u2069");
+});
+
+test("running text shows what hides in it and nothing else", () => {
+  assert.equal(readableText("To be,\n\tor not"), "To be,\n\tor not");
+  assert.equal(readableText("a\u202eb\u200b"), "a⟨202E⟩b⟨200B⟩");
+  assert.equal(readableText("e\u0301"), "e\u0301");
+});
