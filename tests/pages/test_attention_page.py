@@ -121,10 +121,10 @@ def test_a_snapshot_deleted_while_the_page_is_open(trained: Path):
 def test_the_board_holds_what_each_head_was_measured_to_be_worth(finished: Run):
     """Unmeasured it offers to measure; then every head's price reaches the browser as it stands on file."""
     app = draw(PAGE, run=finished.slug)
-    before, _ = decoded(app.get("bidi_component")[0].proto.bytes)
+    before = unpack(app.get("bidi_component")[0].proto.bytes)
     Ranking(finished, None, "mean").work()
     listed = prices.read(finished, None, "mean")
-    worth, _ = decoded(draw(PAGE, run=finished.slug).get("bidi_component")[0].proto.bytes)
+    worth = unpack(draw(PAGE, run=finished.slug).get("bidi_component")[0].proto.bytes)
 
     assert "prices" not in before and app.button(key="attention.rank").label == "Rank all heads"
     assert listed is not None
