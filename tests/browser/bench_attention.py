@@ -32,7 +32,7 @@ def untrained() -> str:
     run = runs.create(launch.plan("transformer", preset="reference", model={"d_model": 192}, train={}, device="cpu"))
     config = run.need()
     model = STAGES["transformer"].build(config.model_config_, len(config.characters))
-    runs.replace(run.path / runs.WEIGHTS, checkpoints._weights(model, 0))
+    runs.replace(run.path / runs.WEIGHTS, checkpoints.weights(model, 0))
     update = {"state": runs.State.FINISHED, "checkpoint_step": 0}
     runs.write_status(run.path, run.status.model_copy(update=update))
     return run.slug
