@@ -1,7 +1,7 @@
 """Bardlab's commands without make: `python tasks.py app` installs and serves, `python tasks.py test` runs every test.
 
 The Makefile calls the same commands. What follows a command is passed on to what it starts: `tasks.py app
---server.port 8600`. Only the standard library is needed, and an old Python gets far enough to be told that it is old.
+--server.port 8600`. Only the standard library is needed, and an old Python gets far enough to say that it is old.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ PYTHON = VENV / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
 CHECKED = ["core", "pages", "tests", "data", "app.py", "tasks.py"]
 WANTED = ["pyproject.toml", "constraints.txt"]
 """What decides what is installed."""
-OLDEST = (3, 11)
+OLDEST, NEWEST = (3, 11), (3, 14)
 
 
 def install(extra: str = "") -> None:
     """Make the virtual environment, and install what is not there yet."""
     if not PYTHON.exists():
-        if sys.version_info < OLDEST:
-            sys.exit("Bardlab needs Python 3.11 or newer; run: python3.12 tasks.py app, or make PYTHON=python3.12 app")
+        if not OLDEST <= sys.version_info[:2] <= NEWEST:
+            sys.exit("Bardlab needs Python 3.11 to 3.14; run: python3.12 tasks.py app, or make PYTHON=python3.12 app")
         finish(subprocess.Popen([sys.executable, "-m", "venv", str(VENV)]))
     done = VENV / (".test" if extra else ".app")
     if not done.exists() or any((ROOT / name).stat().st_mtime > done.stat().st_mtime for name in WANTED):

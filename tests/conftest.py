@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch: the tests themselves fill the cores
+
 from core import devices, jobs, launch, paths, runs
 from core.corpus import Corpus, load
 from core.runs import Run

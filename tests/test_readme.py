@@ -52,11 +52,15 @@ def test_without_a_task_all_are_named():
 
 
 def test_an_old_python_can_say_that_it_is_old():
-    """The file of the commands is understood from 3.8 on, and takes what the project requires for the oldest."""
+    """The file of the commands is understood from 3.8 on; it, the README and the project name the same versions."""
     ast.parse(Path(tasks.__file__).read_text(encoding="utf-8"), feature_version=(3, 8))
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    oldest, newest = (
+        tuple(map(int, each.split("."))) for each in re.search(r"Python (3\.\d+)\s+to (3\.\d+)", README).groups()
+    )
 
-    assert project["requires-python"] == ">=" + ".".join(map(str, tasks.OLDEST))
+    assert oldest == tasks.OLDEST and newest == tasks.NEWEST
+    assert project["requires-python"] == f">=3.{oldest[1]},<3.{newest[1] + 1}"
 
 
 def test_it_has_a_table_row_for_every_rung():

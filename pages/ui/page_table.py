@@ -16,20 +16,17 @@ INSIDE = "Look inside"
 
 HOME = "ladder"
 """Name of the first page."""
-_addresses: set[str] = set()
 
 
-def _page(script: str | Callable[[], None], *, url_path: str, **about: Any) -> StreamlitPage:
-    if not about.get("default"):
-        _addresses.add(url_path)
-    return st.Page(script, url_path=url_path, **about)
+def _page(script: str | Callable[[], None], *, url_path: str, **about: Any) -> "partial[StreamlitPage]":
+    """Declare a page; it is made for a visitor, by calling it."""
+    return partial(st.Page, script, url_path=url_path, **about)
 
 
 def addresses() -> frozenset[str]:
     """What may follow the server's name in the URL; can be asked before there is a visitor. The first page has `/`."""
-    if not _addresses:
-        page_table()
-    return frozenset(_addresses)
+    declared = [page.keywords for section in _table().values() for page in section]
+    return frozenset(about["url_path"] for about in declared if not about.get("default"))
 
 
 def draw_rung(key: str) -> None:
@@ -41,8 +38,7 @@ def draw_rung(key: str) -> None:
 
 def rung_page(key: str) -> StreamlitPage:
     """The page of one rung."""
-    stage = STAGES[key]
-    return _page(partial(draw_rung, key), title=stage.title, icon=stage.icon, url_path=key, help=stage.idea)
+    return _rung(key)()
 
 
 def link_to_first_rung() -> None:
@@ -53,6 +49,20 @@ def link_to_first_rung() -> None:
 
 def gradient_descent_page() -> StreamlitPage:
     """The page before the first rung: what learning is."""
+    return _gradient_descent()()
+
+
+def page_table() -> dict[str, list[StreamlitPage]]:
+    """The pages by section, in the order of the sidebar."""
+    return {title: [page() for page in section] for title, section in _table().items()}
+
+
+def _rung(key: str) -> "partial[StreamlitPage]":
+    stage = STAGES[key]
+    return _page(partial(draw_rung, key), title=stage.title, icon=stage.icon, url_path=key, help=stage.idea)
+
+
+def _gradient_descent() -> "partial[StreamlitPage]":
     return _page(
         "ladder/gradient_descent.py",
         title="Gradient descent",
@@ -62,8 +72,7 @@ def gradient_descent_page() -> StreamlitPage:
     )
 
 
-def page_table() -> dict[str, list[StreamlitPage]]:
-    """The pages by section, in the order of the sidebar."""
+def _table() -> "dict[str, list[partial[StreamlitPage]]]":
     ladder = _page(
         "ladder/overview.py",
         title="The ladder",
@@ -80,7 +89,7 @@ def page_table() -> dict[str, list[StreamlitPage]]:
         help="Point by point: Attention is all you need, and the Transformer of this ladder.",
     )
     return {
-        "Learn": [ladder, gradient_descent_page(), *(rung_page(key) for key in STAGES), paper],
+        "Learn": [ladder, _gradient_descent(), *(_rung(key) for key in STAGES), paper],
         INSIDE: [
             _page(
                 "inside/attention.py",

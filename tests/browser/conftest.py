@@ -1,4 +1,7 @@
-"""Shared by the browser tests: `browser`, one Chromium for the session, and `serve`, which starts a Streamlit app.
+"""Shared by the browser tests: one Chromium for the session, `browser`, and two ways to a server.
+
+`lab` is the address of the real app on a server that all tests share; it shows the runs of this test's `home`.
+`shared(app)` is another app that tests share. `serve` starts a server for one test alone:
 
     def test_title(browser, serve):
         page = browser.new_page()
@@ -8,8 +11,8 @@ A test without Chromium fails; it is never skipped.
 """
 
 import os
+import re
 import shutil
-import socket
 import subprocess
 import sys
 import time
@@ -18,7 +21,10 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 from playwright.sync_api import Browser, expect, sync_playwright
+
+from core import jobs, paths, runs
 
 ROOT = Path(__file__).parents[2]
 CHROMIUM = "/usr/bin/chromium"
@@ -32,7 +38,7 @@ CHROMIUM_ARGS = [
     "--disable-sync",
 ]
 
-expect.set_options(timeout=30_000)  # nothing here is about time, and a busy machine draws slowly
+expect.set_options(timeout=60_000)  # nothing here is about time, and a busy machine draws slowly
 
 Serve = Callable[..., str]
 """`serve(app, env)` starts the app (a path, relative to the repository) and returns its URL."""
@@ -50,10 +56,15 @@ def browser() -> Iterator[Browser]:
 @pytest.fixture(scope="session")
 def speeds(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Step times of this machine, measured once, as a first server would measure them beside the first test."""
-    home = tmp_path_factory.mktemp("speeds")
-    env = {**os.environ, "PYTHONPATH": str(ROOT), "BARDLAB_HOME": str(home)}
-    subprocess.run([sys.executable, "-m", "core.worker", "--probe"], env=env, check=True, timeout=240)
-    return home / "checkpoints" / "runs" / ".speed.json"
+    base = tmp_path_factory.getbasetemp()
+    base = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    home = base / "speeds"
+    measured = home / "checkpoints" / "runs" / runs.SPEED
+    with FileLock(base / "speeds.lock"):
+        if not measured.exists():
+            env = {**os.environ, "PYTHONPATH": str(ROOT), "BARDLAB_HOME": str(home)}
+            subprocess.run([sys.executable, "-m", "core.worker", "--probe"], env=env, check=True, timeout=240)
+    return measured
 
 
 def know_speed(home: Path, speeds: Path) -> None:
@@ -62,6 +73,55 @@ def know_speed(home: Path, speeds: Path) -> None:
     if not known.exists():
         known.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(speeds, known)
+
+
+@pytest.fixture(scope="session")
+def place(tmp_path_factory: pytest.TempPathFactory, speeds: Path) -> Path:
+    """The folder of all runs of these tests, as the shared server knows it."""
+    folder = tmp_path_factory.mktemp("lab")
+    know_speed(folder, speeds)
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def home(place: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Point everything that is written to that folder, which holds no run when a test begins."""
+    monkeypatch.setenv("BARDLAB_HOME", str(place))
+    monkeypatch.setenv("BARDLAB_PRETRAINED", str(place / "pretrained"))
+    yield place
+    active = [run for run in runs.list_runs() if run.state.active]
+    for run in active:
+        jobs.stop(run)
+    for run in active:
+        jobs.wait(run, 120)
+    for left in paths.runs().iterdir():
+        if left.is_dir():
+            shutil.rmtree(left)
+
+
+@pytest.fixture(scope="session")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serve]:
+    """Start an app once for all tests that ask for it in the same environment."""
+    started: dict[str, tuple[subprocess.Popen[bytes], str]] = {}
+    folder = tmp_path_factory.mktemp("servers")
+
+    def start(app: str | Path, env: Mapping[str, str] | None = None) -> str:
+        key = f"{app} {env}"
+        if key not in started:
+            log = folder / f"streamlit-{len(started)}.log"
+            started[key] = start_app(app, log, env)
+            wait_until_up(*started[key], log)
+        return started[key][1]
+
+    yield start
+    for process, _ in started.values():
+        stop_app(process)
+
+
+@pytest.fixture
+def lab(shared: Serve, place: Path) -> str:
+    """The address of the real app."""
+    return shared("app.py", {"BARDLAB_HOME": str(place), "BARDLAB_PRETRAINED": str(place / "pretrained")})
 
 
 @pytest.fixture
@@ -85,24 +145,28 @@ def serve(tmp_path: Path, speeds: Path) -> Iterator[Serve]:
 
 def start_app(app: str | Path, log: Path, env: Mapping[str, str] | None = None) -> tuple[subprocess.Popen[bytes], str]:
     """Start one app, its output in `log`. Return its process and its URL, which may not answer yet."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
     command = [sys.executable, "-m", "streamlit", "run", str(ROOT / app), "--server.headless", "true"]
-    command += ["--server.port", str(port), "--server.address", "127.0.0.1", "--browser.gatherUsageStats", "false"]
+    command += ["--server.port", "0", "--server.address", "127.0.0.1", "--browser.gatherUsageStats", "false"]
+    said = {"STREAMLIT_LOGGER_HIDE_WELCOME_MESSAGE": "false"}  # any app says its address, of the port it was given
     with log.open("wb") as output:
         process = subprocess.Popen(
             command,
             cwd=ROOT,
-            env={**os.environ, "PYTHONPATH": str(ROOT), **(env or {})},
+            env={**os.environ, "PYTHONPATH": str(ROOT), **said, **(env or {})},
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
         )
-    return process, f"http://127.0.0.1:{port}"
+    until = time.monotonic() + 120
+    while not (url := re.search(r"http://127\.0\.0\.1:\d+", log.read_text(errors="replace"))):
+        if time.monotonic() > until or process.poll() is not None:
+            stop_app(process)
+            raise RuntimeError(f"The app did not start:\n{log.read_text(errors='replace')}")
+        time.sleep(0.05)
+    return process, url[0]
 
 
-def wait_until_up(process: subprocess.Popen[bytes], url: str, log: Path, seconds: float = 60) -> None:
+def wait_until_up(process: subprocess.Popen[bytes], url: str, log: Path, seconds: float = 120) -> None:
     """Return when the app answers; raise with its output if it ends first or takes too long."""
     until = time.monotonic() + seconds
     while time.monotonic() < until and process.poll() is None:

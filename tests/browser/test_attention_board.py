@@ -14,7 +14,6 @@ from core.inspect.attention import attention_maps
 from core.inspect.heads import head_scores, probe
 from core.runs import Run
 from pages.ui.components.attention_board import BoardView, board_page, pack_maps
-from tests.browser.conftest import Serve
 
 pytestmark = pytest.mark.browser
 PROMPT = "ab <img>:\nab ab"  # 15 of the tiny model's 16 characters once < and > are left out
@@ -22,9 +21,9 @@ KNOWN = "ab img:\nab ab"
 
 
 @pytest.fixture
-def address(serve: Serve, home: Path, finished: Run) -> str:
+def address(lab: str, finished: Run) -> str:
     """The page with a tiny trained Transformer and a prompt that looks like markup."""
-    return f"{serve('app.py', {'BARDLAB_HOME': str(home)})}/attention?run={finished.slug}&prompt={quote(PROMPT)}"
+    return f"{lab}/attention?run={finished.slug}&prompt={quote(PROMPT)}"
 
 
 @pytest.fixture
@@ -32,7 +31,7 @@ def page(browser: Browser, request: pytest.FixtureRequest) -> Iterator[Page]:
     """A page, in the theme that the test asks for; an error in it fails the test."""
     theme = getattr(request, "param", "light")
     context = browser.new_context(viewport={"width": 1280, "height": 1400}, color_scheme=theme)
-    context.set_default_timeout(30_000)
+    context.set_default_timeout(60_000)
     page = context.new_page()
     errors: list[str] = []
     page.on("pageerror", lambda error: errors.append(str(error)))

@@ -1,7 +1,7 @@
 """The live chart in a real browser: only new points travel, and nothing the learner has set is lost."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -10,6 +10,7 @@ from playwright.sync_api import Browser, Locator, Page, expect
 
 from pages.ui.components.curves import LONGEST, Curve, pack
 from tests import message
+from tests.browser.conftest import Serve
 
 pytestmark = pytest.mark.browser
 APP = "tests/browser/apps/growing.py"
@@ -17,8 +18,8 @@ PER_UPDATE = 2 * 5  # points of two training curves; validation adds at most two
 
 
 @pytest.fixture
-def page(browser: Browser, serve: Callable[..., str]) -> Iterator[Page]:
-    """A page at desktop size, closed before its app ends; an error in it fails the test."""
+def page(browser: Browser) -> Iterator[Page]:
+    """A page at desktop size; an error in it fails the test."""
     page = browser.new_page(viewport={"width": 1280, "height": 900})
     errors: list[str] = []
     page.on("pageerror", lambda error: errors.append(str(error)))
@@ -29,11 +30,17 @@ def page(browser: Browser, serve: Callable[..., str]) -> Iterator[Page]:
 
 
 @pytest.fixture
-def chart(page: Page, serve: Callable[..., str]) -> Locator:
+def growing(shared: Serve) -> str:
+    """The address of the growing app; each visit begins anew."""
+    return shared(APP)
+
+
+@pytest.fixture
+def chart(page: Page, growing: str) -> Locator:
     """The chart of the growing app, with data."""
-    page.goto(serve(APP))
+    page.goto(growing)
     found = page.locator(".curves")
-    found.wait_for(timeout=45_000)
+    found.wait_for(timeout=60_000)
     after_updates(found, 2)
     return found
 
@@ -46,7 +53,26 @@ def after_updates(chart: Locator, count: int) -> None:
     """Wait for `count` more messages."""
     until = number(chart, "updates") + count
     chart.page.wait_for_function(
-        "([node, until]) => +node.dataset.updates >= until", arg=[chart.element_handle(), until], timeout=20_000
+        "([node, until]) => +node.dataset.updates >= until", arg=[chart.element_handle(), until], timeout=60_000
+    )
+
+
+def seen(chart: Locator) -> dict[str, int]:
+    """How often the chart has asked and been answered, and what it holds, at one moment."""
+    found: dict[str, int] = chart.evaluate(
+        "node => Object.fromEntries(['polls', 'updates', 'points', 'sent'].map((name) => [name, +node.dataset[name]]))"
+    )
+    return found
+
+
+def quiet(chart: Locator) -> None:
+    """Wait until the chart has neither asked nor been answered for one and a half seconds, five of its intervals."""
+    chart.page.wait_for_function(
+        """node => { const now = performance.now(), state = `${node.dataset.polls} ${node.dataset.updates}`;
+                     if (node.lastState !== state) [node.lastState, node.since] = [state, now];
+                     return now - node.since > 1500; }""",
+        arg=chart.element_handle(),
+        timeout=60_000,
     )
 
 
@@ -76,19 +102,20 @@ def switch(page: Page, name: str) -> None:
 def test_only_new_points_travel_and_the_node_stays(chart: Locator) -> None:
     chart.evaluate("node => node.seen = true")
     for _ in range(5):
-        before = number(chart, "points")
+        before = seen(chart)
         after_updates(chart, 1)
-        sent = number(chart, "sent")
-        assert 0 < sent < number(chart, "points") / 2
-        assert (number(chart, "points") - before) % PER_UPDATE <= 4
+        after = seen(chart)
+        updates, more = after["updates"] - before["updates"], after["points"] - before["points"]
+        assert 0 < after["sent"] < after["points"] / 2
+        assert PER_UPDATE * updates <= more <= (PER_UPDATE + 2) * updates
     assert chart.evaluate("node => node.seen")
     assert number(chart, "mounts") == 1
 
 
-def test_a_full_rerun_sends_everything_and_polling_goes_on(page: Page, serve: Callable[..., str]) -> None:
-    page.goto(serve(APP) + "?interval=3")  # slow enough that no poll is under way when the button is pressed
+def test_a_full_rerun_sends_everything_and_polling_goes_on(page: Page, growing: str) -> None:
+    page.goto(growing + "?interval=3")  # slow enough that no poll is under way when the button is pressed
     chart = page.locator(".curves")
-    chart.wait_for(timeout=45_000)
+    chart.wait_for(timeout=60_000)
     after_updates(chart, 2)
     page.get_by_role("button", name="rerun the page").click()
     page.wait_for_function(
@@ -173,10 +200,7 @@ def test_a_double_click_shows_one_run_alone_and_again_all(chart: Locator) -> Non
 
 def test_polling_stops_when_no_longer_live(page: Page, chart: Locator) -> None:
     switch(page, "live")
-    page.wait_for_timeout(3000)  # the switch has to arrive, and an answer under way may still come
-    polls, updates = number(chart, "polls"), number(chart, "updates")
-    page.wait_for_timeout(1500)
-    assert (number(chart, "polls"), number(chart, "updates")) == (polls, updates)
+    quiet(chart)
     switch(page, "live")
     after_updates(chart, 2)
 
@@ -185,28 +209,27 @@ def test_polling_stops_while_hidden(page: Page, chart: Locator) -> None:
     hide = """hidden => { Object.defineProperty(document, "hidden", { value: hidden, configurable: true });
                           document.dispatchEvent(new Event("visibilitychange")); }"""
     page.evaluate(hide, True)
-    page.wait_for_timeout(700)
-    polls = number(chart, "polls")
-    page.wait_for_timeout(1200)
-    assert number(chart, "polls") == polls
+    quiet(chart)
     page.evaluate(hide, False)
     after_updates(chart, 2)
 
 
 def test_one_poll_at_a_time(chart: Locator) -> None:
-    polls, updates = number(chart, "polls"), number(chart, "updates")
+    before = seen(chart)
     after_updates(chart, 5)
-    assert abs((number(chart, "polls") - polls) - (number(chart, "updates") - updates)) <= 1
+    after = seen(chart)
+    assert abs((after["polls"] - before["polls"]) - (after["updates"] - before["updates"])) <= 1
 
 
 def test_a_missed_message_is_asked_for_again(page: Page, chart: Locator) -> None:
     """Even when no longer live: the chart must not stay incomplete."""
     switch(page, "live")
-    page.wait_for_timeout(1000)
-    polls = number(chart, "polls")
+    quiet(chart)
+    before = seen(chart)
     page.get_by_role("button", name="lose a message").click()
-    page.wait_for_timeout(2000)
-    assert number(chart, "polls") == polls + 1
+    after_updates(chart, 2)  # the one that does not fit, and what was asked for
+    quiet(chart)
+    assert number(chart, "polls") == before["polls"] + 1
     n = 40 + 5 * int(page.get_by_text("runs ").inner_text().split()[1])
     assert number(chart, "points") == 2 * (n + -(-n // 10))
 
@@ -216,17 +239,20 @@ def test_a_new_theme_reaches_the_legend(page: Page, chart: Locator) -> None:
     before = shown(chart, "first").evaluate(colour)
     page.emulate_media(color_scheme="dark")
     switch(page, "live")
-    page.wait_for_timeout(1000)
-    assert shown(chart, "first").evaluate(colour) != before
+    page.wait_for_function(
+        f"([button, before]) => ({colour})(button) !== before",
+        arg=[shown(chart, "first").element_handle(), before],
+        timeout=60_000,
+    )
     assert number(chart, "mounts") == 1
 
 
-def test_a_finger_reads_values_and_does_not_zoom(browser: Browser, serve: Callable[..., str]) -> None:
+def test_a_finger_reads_values_and_does_not_zoom(browser: Browser, growing: str) -> None:
     context = browser.new_context(viewport={"width": 400, "height": 800}, has_touch=True, is_mobile=True)
     page = context.new_page()
-    page.goto(serve(APP))
+    page.goto(growing)
     chart = page.locator(".curves")
-    chart.wait_for(timeout=45_000)
+    chart.wait_for(timeout=60_000)
     after_updates(chart, 2)
     chart.locator(".plot").tap()
     expect(chart.locator(".tip")).to_be_visible()
@@ -278,10 +304,10 @@ def test_the_tooltip_names_every_curve(page: Page, chart: Locator) -> None:
     expect(chart.locator(".tip")).to_be_hidden()
 
 
-def test_no_points_yet(page: Page, serve: Callable[..., str]) -> None:
-    page.goto(serve(APP) + "?empty=1&interval=5")
+def test_no_points_yet(page: Page, growing: str) -> None:
+    page.goto(growing + "?empty=1&interval=5")
     chart = page.locator(".curves")
-    chart.wait_for(timeout=45_000)
+    chart.wait_for(timeout=60_000)
     after_updates(chart, 3)  # within the 5 s of the interval: polls are quick until there is a point
     expect(chart.locator(".plot")).to_have_attribute(
         "aria-label", "Chart of loss (nats per character) by step. No points yet."

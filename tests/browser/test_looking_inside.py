@@ -69,14 +69,6 @@ def house(tmp_path_factory: pytest.TempPathFactory, trained: Path, speeds: Path)
             stop_app(process)
 
 
-@pytest.fixture(autouse=True)
-def patience() -> Iterator[None]:
-    """Wait longer than usual before something counts as missing: models are at work."""
-    expect.set_options(timeout=SOON)
-    yield
-    expect.set_options(timeout=5_000)
-
-
 @pytest.fixture
 def context(browser: Browser) -> Iterator[BrowserContext]:
     """A visitor. An error in a page, or a dialog, fails the test."""

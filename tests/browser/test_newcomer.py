@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from core import jobs, runs
+from core import runs
 from core.runs import State
 from pages.ui.page_table import page_table
 from tests.browser.conftest import Serve
@@ -20,27 +20,18 @@ COUNT = sum(len(section) for section in page_table().values())
 
 
 @pytest.fixture
-def app(serve: Serve, home: Path) -> Iterator[str]:
-    """The real app, on a server that has just started. Whatever still trains at the end is stopped."""
-    yield serve("app.py", {"BARDLAB_HOME": str(home)})
-    for run in runs.list_runs():
-        if run.state.active:
-            jobs.stop(run)
-            jobs.wait(run, 30)
-
-
-@pytest.fixture
 def page(browser: Browser) -> Iterator[Page]:
     """A page of 1280 × 900, with whatever goes wrong in it collected."""
     context = browser.new_context(viewport={"width": 1280, "height": 900})
-    context.set_default_timeout(30_000)
+    context.set_default_timeout(60_000)
     yield context.new_page()
     context.close()
 
 
-def settled(page: Page, title: str) -> None:
+def settled(page: Page, title: str | re.Pattern[str] = re.compile(".")) -> None:
     """Wait until the page has been drawn."""
     expect(page.locator("[data-testid=stMain] h1")).to_have_text(title)
+    expect(page.locator("[data-testid=stApp]")).to_have_attribute("data-test-script-state", "notRunning")
     expect(page.locator("[data-testid=stMain] [data-stale=true]")).to_have_count(0)
 
 
@@ -60,18 +51,24 @@ def wait_for_points(page: Page, more_than: int) -> None:
     )
 
 
-def test_a_deep_link_on_a_cold_server_opens_its_page(page: Page, app: str):
-    """The very first request of a new server goes to a page: it is drawn in its frame, without any dialog."""
+def test_a_deep_link_on_a_cold_server_opens_its_page(page: Page, serve: Serve, home: Path, tmp_path: Path):
+    """The very first request of a new server goes to a page: it is drawn in its frame, without any dialog.
+
+    The server says its address in one line and nothing else.
+    """
+    env = {"BARDLAB_HOME": str(home), "STREAMLIT_LOGGER_HIDE_WELCOME_MESSAGE": "true"}  # as .streamlit/config.toml says
+    app = serve("app.py", env)
     page.goto(f"{app}/transformer")
     settled(page, "Transformer")
 
     expect(page.get_by_role("dialog")).to_have_count(0)
     expect(page.locator("[data-testid=stSidebarNav] a")).to_have_count(COUNT)
+    assert (tmp_path / "streamlit-0.log").read_text() == f"Bardlab: {app}\n"
 
 
-def test_a_newcomer_trains_watches_refreshes_and_stops(page: Page, app: str):
+def test_a_newcomer_trains_watches_refreshes_and_stops(page: Page, lab: str):
     """Open, read, train the bigram, see the curve move and text appear, refresh in mid-run, look twice, stop."""
-    page.goto(app)
+    page.goto(lab)
     settled(page, "The ladder")
     page.locator("[data-testid=stMain]").get_by_role("link", name="Bigram").click()
     settled(page, "Bigram")
@@ -104,9 +101,9 @@ def test_a_newcomer_trains_watches_refreshes_and_stops(page: Page, app: str):
     assert run.usable
 
 
-def test_the_curve_keeps_its_zoom_while_it_grows(page: Page, app: str):
+def test_the_curve_keeps_its_zoom_while_it_grows(page: Page, lab: str):
     """Drag a box over the chart in mid-run: the zoom outlives the updates that follow."""
-    page.goto(f"{app}/bigram")
+    page.goto(f"{lab}/bigram")
     settled(page, "Bigram")
     page.get_by_role("radio", name="minutes").click()
     page.get_by_text("--preset minutes").wait_for()
@@ -127,7 +124,7 @@ def test_the_curve_keeps_its_zoom_while_it_grows(page: Page, app: str):
 
 
 @pytest.mark.parametrize(("theme", "width"), [("light", 1280), ("dark", 400)])
-def test_every_page_in_both_themes_and_widths(browser: Browser, app: str, trained: Path, theme: str, width: int):
+def test_every_page_in_both_themes_and_widths(browser: Browser, lab: str, trained: Path, theme: str, width: int):
     """No page asks the network for anything, fails in the browser, or is wider than the screen."""
     copied(trained, trained.name)
     context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=theme)
@@ -136,27 +133,26 @@ def test_every_page_in_both_themes_and_widths(browser: Browser, app: str, traine
     failed: list[str] = []
     page.on("request", lambda request: asked.append(request.url))
     page.on("pageerror", lambda error: failed.append(str(error)))
-    page.goto(app)
+    page.goto(lab)
     links = page.locator("[data-testid=stSidebarNav] a")
     expect(links).to_have_count(COUNT)
     for path in [urlsplit(link.get_attribute("href")).path.strip("/") for link in links.all()]:
-        page.goto(f"{app}/{path}")
-        page.locator("[data-testid=stMain] h1").wait_for(timeout=30_000)
-        expect(page.locator("[data-testid=stMain] [data-stale=true]")).to_have_count(0)
-        page.wait_for_timeout(500)
+        page.goto(f"{lab}/{path}")
+        settled(page)
+        page.evaluate("new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth + 1"), path
         dark = page.evaluate("getComputedStyle(document.querySelector('.stApp')).backgroundColor") == "rgb(23, 22, 26)"
         assert dark == (theme == "dark"), path
     context.close()
 
-    assert [url for url in asked if not url.startswith((app, "data:", "blob:"))] == []
+    assert [url for url in asked if not url.startswith((lab, "data:", "blob:"))] == []
     assert failed == []
 
 
-def test_writing_streams_and_stops(page: Page, app: str, trained: Path):
+def test_writing_streams_and_stops(page: Page, lab: str, trained: Path):
     """The text grows while it is written, and Stop keeps what there is."""
     run = copied(trained, trained.name)
-    page.goto(f"{app}/write?run={run.slug}")
+    page.goto(f"{lab}/write?run={run.slug}")
     settled(page, "Write")
     page.get_by_role("slider", name="tokens").focus()
     page.keyboard.press("End")
