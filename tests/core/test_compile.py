@@ -190,7 +190,7 @@ LAUNCHES = {"bigram": 0.001, "mlp": 0.002}
 
 @pytest.mark.parametrize(("card", "warm"), [(0.008, False), (0.008, True), (0.06, False), (0.06, True)])
 def test_auto_compiles_nothing_but_the_reference(card: float, warm: bool):
-    """On a large card not even that the first time; a step of the reference takes `card` seconds, others as much less."""
+    """On a large card not even that the first time. `card` is the seconds of a step of the reference."""
     reference = cost(*of("transformer", "reference"), 65).flops_per_step
     compiled = []
     for key, stage in STAGES.items():
