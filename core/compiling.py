@@ -40,8 +40,11 @@ def seconds(graphs: int, warm: bool) -> float:
 
 
 def is_worth_it(steps: int, step_seconds: float, graphs: int, warm: bool) -> bool:
-    """True if so many steps, of so many seconds each without a compiler, gain more than compiling takes."""
-    return steps * step_seconds * GAIN > seconds(graphs, warm)
+    """True if so many steps, of so many seconds each without a compiler, gain twice as much as compiling takes.
+
+    Twice, since both are estimates, and the learner waits for the one before anything is to be seen.
+    """
+    return steps * step_seconds * GAIN > 2 * seconds(graphs, warm)
 
 
 def estimated_seconds(

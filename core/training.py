@@ -109,6 +109,8 @@ class Trainer:
         self.rates: dict[int, dict[str, float]] = {}
         """Learning rates changed on the way: after how many steps, which, to what."""
         self.grad_norm = torch.zeros((), device=device)
+        self.wants_norm = True
+        """Whether steps take the norm of the gradient even if nothing but a report needs it."""
         self.compiled: Callable[[Tensor], Tensor] | None = None
         """The model as `prepare` compiled it, on the same weights."""
         self._proven: set[torch.Size] = set()
@@ -231,11 +233,8 @@ class Trainer:
         self.model.train()
         return float(loss)
 
-    def step(self, report: bool = True) -> Tensor:
-        """Take one optimiser step and return its batch loss (), still on the device.
-
-        Unless `report`, the gradient's norm is left out where nothing else needs it.
-        """
+    def step(self) -> Tensor:
+        """Take one optimiser step and return its batch loss (), still on the device."""
         if self.model.closed_form:
             self.model.fit(self.train_ids)
             self.done += 1
@@ -252,7 +251,7 @@ class Trainer:
                 self.scaler.unscale_(part)
         if watched:
             self.monitor.before()
-        if report or watched or self.config.grad_clip:
+        if self.wants_norm or watched or self.config.grad_clip:
             self._measure_and_clip()
         self.optimizers.step(self.done, self.scaler)
         if self.scaler is not None:
@@ -436,7 +435,8 @@ def train(
         began, upcoming = clock(), trainer.done + 1
         late = began + lately - reported >= PROGRESS_INTERVAL
         reporting = late or due(upcoming) or upcoming in (1, trainer.report_at)
-        losses.append(trainer.step(reporting))
+        trainer.wants_norm = reporting
+        losses.append(trainer.step())
         lately = clock() - began
         measured = trainer.monitor.take()
         if reporting or measured:

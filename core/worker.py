@@ -114,7 +114,7 @@ class Recorder:
         self.bar.update(event.step - self.bar.n)
         now = time.monotonic()
         if now - self._saved > CHECKPOINT_SECONDS:
-            self.save()
+            self.begin_to_save()
         if now - self._wrote > 0.5 or event.step == 1 or self.status.checkpoint_step != saved:
             self.write_status()
 
@@ -145,7 +145,9 @@ class Recorder:
         self.metrics.flush()
         text = self.corpus.tokenizer.decode(event.sample)
         runs.append_sample(self.path, Sample(event.step, loss, self.config.train.prompt, text))
-        self.save(best=best, snapshot=self._snapshot_due(event.step))
+        self.begin_to_save(best=best, snapshot=self._snapshot_due(event.step))
+        if self._last(event.step):
+            self.settle()
         if result:
             shown = f"{loss:.4f}" if loss is not None else f"infinite ({status.impossible} pairs never seen)"
             self.bar.set_postfix_str(f"val {shown}")
@@ -165,8 +167,13 @@ class Recorder:
         self.metrics.say(alert.step, alert.kind, alert.text)
         runs.note(self.path, f"step {alert.step}: {alert.text}")
 
-    def save(self, *, best: bool = False, snapshot: bool = False) -> None:
-        """Begin to make everything up to this step resumable, in another thread; `settle` waits for its end.
+    def save(self) -> None:
+        """Make everything up to this step resumable, and return when it is. Raises what `begin_to_save` does."""
+        self.begin_to_save()
+        self.settle()
+
+    def begin_to_save(self, *, best: bool = False, snapshot: bool = False) -> None:
+        """Hand everything up to this step to the thread that makes it resumable; `settle` waits for its end.
 
         Raises BardlabError rather than replace good weights by NaN, and OSError if the last save has failed.
         """
@@ -182,11 +189,6 @@ class Recorder:
         """Wait until all that was saved is on disk. Raises OSError if it could not be written."""
         self._writer.settle()
         self._note_checkpoint()
-
-    def save_and_settle(self) -> None:
-        """Make everything up to this step resumable, and return when it is."""
-        self.save()
-        self.settle()
 
     def _note_checkpoint(self) -> None:
         if self._writer.step is not None:
@@ -324,9 +326,7 @@ def _train(job: Job, config: RunConfig, status: Status, device: torch.device) ->
     status.of, status.step, status.parameters = trainer.total, trainer.done, parameter_count(model)
     status.started, status.checkpoint_step = time.time(), trainer.done if saved else None
     recorder = Recorder(path, config, status, trainer, corpus, saved)
-    desk = Desk(
-        path, trainer, status, job.place, should_stop, recorder.tell, recorder.save_and_settle, recorder.write_status
-    )
+    desk = Desk(path, trainer, status, job.place, should_stop, recorder.tell, recorder.save, recorder.write_status)
     say(f"{config.stage} on {device.type}, {status.parameters:,} parameters, steps {trainer.done} to {trainer.total}")
     if trainer.compiles:
         say(runs.COMPILING)
@@ -342,7 +342,6 @@ def _train(job: Job, config: RunConfig, status: Status, device: torch.device) ->
         done = trainer.done >= trainer.total or recorder.enough
         if not done:
             recorder.save()
-        recorder.settle()
         ended, message = (State.FINISHED, "") if done else (State.STOPPED, f"stopped at step {trainer.done}")
         if recorder.enough and trainer.done < trainer.total:
             message = f"stopped early: no better validation loss in {recorder.watch.since} evaluations"

@@ -15,7 +15,7 @@ from core.models.contract import LanguageModel
 from core.models.residual import ResidualConfig, ResidualNet
 from core.monitor import FREE, SHARE, Monitor, named_layers
 from core.runs import State
-from core.training import Trainer
+from core.training import Progress, Trainer, train
 from tests.conftest import TINY, make_run
 
 
@@ -138,3 +138,97 @@ def test_every_rung_that_diverges_says_what_to_lower_and_keeps_its_weights(key: 
     assert run.status.checkpoint_step is not None
     assert run.status.checkpoint_step < int(message.split(" at step ")[1].split(";")[0])
     assert all(bool(torch.isfinite(p).all()) for p in checkpoints.load_model(run)[0].parameters())
+
+
+class Clock:
+    """A clock and a device whose queue takes time to empty: waiting for it moves the clock, and nothing else does."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now, self.queued = 100.0, 0.0
+        monkeypatch.setattr("core.monitor.time.perf_counter", lambda: self.now)
+        monkeypatch.setattr("core.monitor.drain", self.drain)
+
+    def drain(self, device: torch.device) -> None:
+        """Wait until the queue is empty."""
+        self.now += self.queued
+        self.queued = 0.0
+
+
+def test_waiting_for_the_device_is_not_the_monitors_own_cost(corpus: Corpus, monkeypatch: pytest.MonkeyPatch):
+    """What the device had been given before is waited for off the clock; what the look gives it is on it."""
+    model = trainer(corpus).model
+    clock, monitor = Clock(monkeypatch), Monitor(model, 200)
+    for _ in range(3):
+        clock.queued = 50.0  # forward and backward pass
+        monitor.before()
+        clock.queued = 7.0  # the optimiser
+        monitor.after()
+    assert monitor.spent == 0
+
+    norm = torch._foreach_norm
+
+    def slow(*arguments: object, **more: object) -> object:
+        clock.queued += 2.0
+        return norm(*arguments, **more)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(torch, "_foreach_norm", slow)
+    clock.queued = 50.0
+    monitor.before()
+    monitor.after()
+    assert monitor.spent == 6.0  # of the gradients, the matrices, and what moved
+
+
+def test_the_first_look_is_free(corpus: Corpus, monkeypatch: pytest.MonkeyPatch):
+    """It waits for its kernels to be loaded: that is no reason to look less often later."""
+    model = trainer(corpus).model
+    clock, monitor = Clock(monkeypatch), Monitor(model, 200)
+    norm = torch._foreach_norm
+
+    def loading(*arguments: object, **more: object) -> object:
+        clock.now += 3.0
+        return norm(*arguments, **more)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(torch, "_foreach_norm", loading)
+    monitor.before()
+    monitor.after()
+    assert monitor.spent == 0 and monitor.due(2)
+    monitor.before()
+    assert monitor.spent == 3.0 and not monitor.due(3)
+
+
+def test_looking_again_allocates_nothing_for_the_matrices(corpus: Corpus):
+    """The copies of the first look are written over by the next."""
+    one = trainer(corpus)
+    one.step()
+    kept = [copy.data_ptr() for copy in one.monitor._copies]
+    before = {name: p.detach().clone() for name, p in one.model.named_parameters()}
+    one.step()
+    found = one.monitor.take()
+
+    assert kept and [copy.data_ptr() for copy in one.monitor._copies] == kept
+    for name, p in one.model.named_parameters():
+        if p.ndim == 2:
+            ratio = float((p.detach() - before[name]).norm() / before[name].norm())
+            assert found["update_ratio/" + name.removesuffix(".weight")] == pytest.approx(math.log10(ratio), abs=1e-3)
+
+
+@pytest.mark.parametrize("clip", [0.0, 0.01])
+def test_the_norm_is_taken_where_it_is_shown(corpus: Corpus, clip: float, monkeypatch: pytest.MonkeyPatch):
+    """At every report it is that very step's, and between reports it is left out, unless it is needed for clipping."""
+    monkeypatch.setattr("core.training.PROGRESS_INTERVAL", 1e9)
+    whole, sparing = trainer(corpus, grad_clip=clip, eval_every=4), trainer(corpus, grad_clip=clip, eval_every=4)
+    for each in (whole, sparing):
+        monkeypatch.setattr(each.monitor, "due", lambda step: False)
+    norms = [float(whole.grad_norm) for _ in range(8) if whole.step() is not None]
+    taken: list[int] = []
+    total = torch.nn.utils.get_total_norm
+
+    def counted(grads: list[torch.Tensor]) -> torch.Tensor:
+        taken.append(sparing.done + 1)
+        return total(grads)
+
+    monkeypatch.setattr(torch.nn.utils, "get_total_norm", counted)
+    shown = {e.step: e.grad_norm for e in train(sparing, corpus.val_ids[:500], [0]) if isinstance(e, Progress)}
+
+    assert shown == {0: 0.0, 1: norms[0], 4: norms[3], 8: norms[7]}
+    assert taken == (list(range(1, 9)) if clip else [1, 4, 8])
