@@ -48,11 +48,11 @@ class Footprint:
     """The most that was held at once, weights left out, gradients not."""
 
 
-class _Live(TorchDispatchMode):
+class _Live(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Counts the bytes of every storage that is alive."""
 
     def __init__(self, known: list[Tensor]) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.operations = self.made = self.now = self.peak = 0
         self._sizes = {t.untyped_storage()._cdata: 0 for t in known}
         self._known = known
@@ -108,10 +108,12 @@ class _As(TorchFunctionMode):
         if func is F.scaled_dot_product_attention and self._fused(*args, **kwargs):
             q, k, v = args[:3]
             self.flops += 2.0 * q.numel() * k.shape[-2] + 2.0 * q.shape[:-1].numel() * v.shape[-2:].numel()
-            return _Fused.apply(q, k, v)
+            return _Fused.apply(q, k, v)  # type: ignore[no-untyped-call]
         return func(*args, **kwargs)
 
-    def _fused(self, q: Tensor, k: Tensor, v: Tensor, mask: Any = None, dropout: float = 0.0, *_: Any, **__: Any) -> bool:
+    def _fused(
+        self, q: Tensor, k: Tensor, v: Tensor, mask: Any = None, dropout: float = 0.0, *_: Any, **__: Any
+    ) -> bool:
         """A CPU's kernel knows no dropout; Apple's keeps the pattern."""
         return self.kind == "cuda" or (self.kind == "cpu" and dropout == 0.0)
 

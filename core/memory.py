@@ -1,8 +1,7 @@
-"""Main memory and GPU memory: how errors say that there was too little, how much is free, how much a process may take."""
+"""Main memory and GPU memory: how errors say that there was too little, and how much a process may still take."""
 
 import contextlib
 import gc
-import sys
 import traceback
 from pathlib import Path
 
@@ -20,6 +19,7 @@ SIGNS = (
 )
 LEFT = 0.3e9
 """Bytes of a GPU that stay unused: what its libraries take when they are first needed."""
+SMALL_CARD = 12e9  # bytes
 CGROUPS = Path("/sys/fs/cgroup")
 
 
@@ -40,14 +40,35 @@ def let_go(error: BaseException) -> None:
     gc.collect()
 
 
+def at_once(device: torch.device) -> int:
+    """Return how many characters to run through a model at once without keeping anything for a backward pass.
+
+    On a CPU as many as its caches hold (twice as fast as 16,384); on a GPU more, if its memory is large.
+    """
+    if device.type == "cpu":
+        return 2048
+    if device.type == "cuda" and torch.cuda.get_device_properties(device).total_memory >= SMALL_CARD:
+        return 65_536
+    return 16_384
+
+
+def release(device: torch.device) -> None:
+    """Give back what the allocator of a GPU keeps for later."""
+    with contextlib.suppress(RuntimeError):  # where the memory is short, even this may fail
+        if device.type == "cuda":
+            torch.cuda.empty_cache()
+        elif device.type == "mps":
+            torch.mps.empty_cache()
+
+
 def available() -> int:
     """Bytes of main memory that this process can still take: what the machine, its cgroup and its own limit leave."""
-    return max(0, min(psutil.virtual_memory().available, *_cgroup_rooms(), *_limit_rooms()))
+    return max(0, min([psutil.virtual_memory().available, *_cgroup_rooms(), *_limit_rooms()]))
 
 
 def total() -> int:
     """Bytes of main memory that this process could ever have: the machine's, or fewer if its cgroup gives it fewer."""
-    return min(psutil.virtual_memory().total, *(limit for limit, _ in _cgroups()), sys.maxsize)
+    return min([psutil.virtual_memory().total, *(limit for limit, _ in _cgroups())])
 
 
 def room(device: torch.device) -> float:

@@ -21,18 +21,19 @@ import torch
 from filelock import FileLock, Timeout
 from tqdm import tqdm
 
-from core import alerts, checkpoints, controls, devices, jobs, runs
+from core import alerts, checkpoints, controls, devices, jobs, runs, trial
 from core.alerts import Alert, Watch
 from core.checkpoints import Restored
 from core.corpus import Corpus
 from core.corpus import load as load_corpus
 from core.desk import Desk, Interrupt, Place, StopNow
 from core.errors import BardlabError
+from core.memory import is_out_of_memory, let_go
 from core.meters import Meter
 from core.metrics import CHARACTERS, SECONDS, TRAIN_EVAL_LOSS, TRAIN_LOSS, VAL_LOSS, MetricsWriter
 from core.models.contract import parameter_count
 from core.runs import Run, RunConfig, Sample, State, Status
-from core.speed import fitting_batch, known, probe
+from core.speed import known, probe
 from core.speed import record as record_speed
 from core.stages import STAGES
 from core.training import Diverged, Evaluated, Progress, Trainer, train
@@ -256,8 +257,9 @@ def _hold_and_work(path: Path, say: Callable[[str], None]) -> None:
     except OSError as error:
         end(State.FAILED, f"could not write: {runs.explain(error)}")
     except Exception as error:
-        if _is_out_of_memory(error):
-            end(State.FAILED, _out_of_memory(run.need(), status.device))
+        if is_out_of_memory(error):
+            let_go(error)
+            end(State.FAILED, trial.out_of_memory(run.need(), status.device))
         else:
             say(traceback.format_exc())
             reason = (str(error).splitlines() or [""])[0]
@@ -276,7 +278,6 @@ def _wait_and_train(
 ) -> None:
     """Take part in the queue for the device, then train."""
     device = devices.resolve(config.device)
-    status.device = device.type
 
     def wait_message(message: str) -> None:
         status.message = message
@@ -287,27 +288,20 @@ def _wait_and_train(
         runs.write_status(path, status)
         return devices.wait_for(device, runs.read(path), should_stop, wait_message, jobs.look_after)
 
-    place = Place(device.type, wait)
-    try:
-        if place.take():
-            _train(path, config, status, device, place, should_stop, end, say)
-        else:
-            end(State.STOPPED, "stopped while it waited")
-    finally:
-        place.give_up()
-
-
-def _is_out_of_memory(error: Exception) -> bool:
-    """True for a GPU's, Python's and torch's own way of saying so on a CPU."""
-    return isinstance(error, torch.OutOfMemoryError | MemoryError) or "DefaultCPUAllocator" in str(error)
-
-
-def _out_of_memory(config: RunConfig, device: str) -> str:
-    """Say what would fit."""
-    fits = fitting_batch(config, device)
-    if fits:
-        return f"out of memory with train.batch_size {config.train.batch_size}; about {fits} would fit on this {device}"
-    return f"out of memory on this {device} even for single sequences; lower the model's sizes or train.window"
+    while True:
+        status.device = device.type
+        place = Place(device.type, wait)
+        try:
+            if not place.take():
+                return end(State.STOPPED, "stopped while it waited")
+            instead, why = trial.settle(config.device, device)
+            if instead == device:
+                return _train(path, config, status, device, place, should_stop, end, say)
+            alerts.append(path, Alert(status.step, "device", why))
+            say(why)
+            device = instead
+        finally:
+            place.give_up()
 
 
 def _train(
@@ -332,6 +326,7 @@ def _train(
     status.state, status.message = State.RUNNING, runs.COMPILING if trainer.compiles else runs.TRAINING
     status.of, status.step, status.parameters = trainer.total, trainer.done, parameter_count(model)
     status.started, status.checkpoint_step = time.time(), trainer.done if saved else None
+    trial.note(status, trainer, config)
     recorder = Recorder(path, config, status, trainer, corpus, saved)
     desk = Desk(path, trainer, status, place, should_stop, recorder.tell, recorder.save, recorder.write_status)
     say(f"{config.stage} on {device.type}, {status.parameters:,} parameters, steps {trainer.done} to {trainer.total}")
@@ -358,7 +353,8 @@ def _train(
             if config.preset == "reference":
                 _leave_reference_files(path, say)
         end(ended, message)
-        record_speed(config, device.type, recorder.speed.steps)
+        if trainer.compiled is None:
+            record_speed(config, device.type, recorder.speed.steps, status.device_name)
     except Diverged as error:
         recorder.tell(Alert(trainer.done, "nan", str(error)))
         raise
