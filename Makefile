@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 CHECKED := core pages tests app.py data
 
-.PHONY: app test unit lint bench pretrained faults clean
+.PHONY: app test unit lint bench pretrained faults gpu clean
 
 app: $(VENV)/.app
 	$(BIN)/python -m streamlit run app.py
@@ -41,6 +41,9 @@ $(VENV)/.test: $(VENV)/.app
 
 faults: $(VENV)/.test
 	$(BIN)/python -m tests.faults
+
+gpu: $(VENV)/.test
+	$(BIN)/python -m tests.gpu --out gpu $(if $(NANOGPT),--beside $(NANOGPT))
 
 clean:
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache

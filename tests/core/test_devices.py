@@ -20,7 +20,7 @@ def test_a_device_is_a_kind_or_one_of_several_gpus(monkeypatch: pytest.MonkeyPat
     assert devices.present()[:3] == ("cuda", "cuda:0", "cuda:1") and devices.present()[-1] == "cpu"
     assert devices.resolve("cuda:1") == torch.device("cuda", 1)
     assert devices.resolve("auto") == torch.device("cuda")
-    with pytest.raises(BardlabError, match="no cuda:2 device on this machine; .* cuda:1, cpu"):
+    with pytest.raises(BardlabError, match=r"no cuda:2 device on this machine; .* cuda:1, cpu"):
         devices.resolve("cuda:2")
     assert launch.plan("bigram", device="cuda:1").device == "cuda:1"
     with pytest.raises(BardlabError, match="unknown device 'cuda:x'"):
