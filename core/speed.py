@@ -391,9 +391,9 @@ def note_memory(device: torch.device) -> None:
 def probe(stage: Stage, device: torch.device, train_ids: Tensor, vocab_size: int) -> None:
     """Time training steps, evaluations and writing of each preset of a rung on this machine, and remember them.
 
-    A GPU takes every preset at its own batch, since there a step of few sequences takes as long as one of many. A
-    processor takes those that cost too much at two batches, which tells what a sequence adds. What does not fit the
-    device's memory is passed over.
+    Each preset's step is timed at its own batch and at a quarter of it, which tells what a sequence adds; where that
+    takes seconds, as that of the reference does on a processor, at smaller ones. What does not fit the device's memory
+    is passed over.
     """
     name = devices.name_of(device)
     for preset in stage.presets:
@@ -418,9 +418,8 @@ def _probe_preset(
         return cost(stage, model, sized, vocab_size, device.type), sized
 
     first = built(train.batch_size)[0]
-    batches = [train.batch_size]
-    if device.type == "cpu" and first.step.flops > 2e10:  # a second or more
-        batches = sorted({1, min(4, train.batch_size)})
+    whole = train.batch_size if device.type != "cpu" or first.step.flops < 2e10 else min(4, train.batch_size)
+    batches = [whole] if first.steps == 1 else sorted({max(1, whole // 4), whole})
     trainer = None
     for batch in batches:
         found, sized = built(batch)
