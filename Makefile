@@ -3,10 +3,13 @@
 
 PYTHON ?= python3
 
-.PHONY: app test unit lint bench pretrained faults clean
+.PHONY: app test unit lint bench pretrained faults gpu clean
 
 app test unit lint pretrained faults clean:
 	@$(PYTHON) tasks.py $@
 
 bench:
 	@$(PYTHON) tasks.py bench $(if $(NANOGPT),--beside $(NANOGPT))
+
+gpu:
+	@$(PYTHON) tasks.py gpu --out gpu $(if $(NANOGPT),--beside $(NANOGPT))

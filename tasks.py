@@ -120,6 +120,12 @@ def pretrained(*more: str) -> None:
     become("-m", "core", "pretrain", *more)
 
 
+def gpu(*more: str) -> None:
+    """Check everything that needs a GPU, on this machine's; without one it says what it would do."""
+    install("[test]")
+    become("-m", "tests.gpu", *more)
+
+
 def faults(*more: str) -> None:
     """Try faults: killed workers, full disks, damaged files, a crowd."""
     install("[test]")
@@ -132,7 +138,7 @@ def clean(*_: str) -> None:
         shutil.rmtree(ROOT / name, ignore_errors=True)
 
 
-COMMANDS = {command.__name__: command for command in (app, test, unit, lint, bench, pretrained, faults, clean)}
+COMMANDS = {command.__name__: command for command in (app, test, unit, lint, bench, pretrained, faults, gpu, clean)}
 
 
 def main(arguments: list[str]) -> None:

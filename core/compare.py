@@ -15,6 +15,8 @@ SEED = "train.seed"
 INTERVAL = 0.95
 """Share of such intervals that hold the true difference, if differences between seeds are normally distributed."""
 ARROW = "→"
+MACHINE = ("device", "number format")
+"""What a run was computed on and in: a difference that is told, but no setting to label a run by."""
 
 
 def settings(run: Run) -> dict[str, Any]:
@@ -31,6 +33,11 @@ def settings(run: Run) -> dict[str, Any]:
 def differences(compared: Sequence[Run]) -> dict[str, list[Any]]:
     """Return the settings that are not the same in all runs: for each its value in every run, None for none."""
     each = [settings(run) for run in compared]
+    if all(run.status.device_name and run.status.precision for run in compared):  # older runs do not tell
+        each = [
+            {**one, "device": run.status.device_name, "number format": run.status.precision}
+            for one, run in zip(each, compared, strict=True)
+        ]
     names = dict.fromkeys(name for one in each for name in one)
     rows = {name: [one.get(name) for one in each] for name in names}
     return {name: values for name, values in rows.items() if any(value != values[0] for value in values[1:])}
@@ -92,7 +99,7 @@ def lineage(compared: Sequence[Run]) -> dict[str, str]:
 
 def labels(compared: Sequence[Run]) -> dict[str, str]:
     """Return a label for each run, by slug, that says what sets it apart if one or two settings do."""
-    rows = {name: values for name, values in differences(compared).items() if name != "device"} if compared else {}
+    rows = {name: values for name, values in differences(compared).items() if name not in MACHINE} if compared else {}
     if not 1 <= len(rows) <= 2:
         return {run.slug: run.name for run in compared}
     told = [", ".join(f"{n.split('.')[-1]} {shown(v[i])}" for n, v in rows.items()) for i in range(len(compared))]
@@ -208,7 +215,7 @@ def _number(value: float | None) -> bool:
 
 
 def _time_ratio(pairs: Sequence[tuple[Run, Run]]) -> float | None:
-    if len({run.status.device for pair in pairs for run in pair}) != 1:
+    if len({(s.device, s.device_name, s.precision) for pair in pairs for s in (r.status for r in pair)}) != 1:
         return None
     if any(run.status.seconds <= 0 for pair in pairs for run in pair):
         return None

@@ -6,7 +6,7 @@ The same declaration draws the slider, parses the command line, validates, and i
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, Self, get_args, get_origin
+from typing import Annotated, Any, Literal, Self, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic_core import ErrorDetails, PydanticUndefined
@@ -163,7 +163,9 @@ def _one_line(cls: type[Settings], error: ErrorDetails, prefix: str) -> str:
     return f"{label}: {shown!s} is not accepted; give {_field_info(cls, name).range}"
 
 
-Device = Literal["auto", "cpu", "cuda", "mps"]
+DEVICE = r"auto|cpu|mps|cuda(:[0-9]{1,2})?"
+Device = Annotated[str, Field(pattern=f"^({DEVICE})$")]
+"""What a run may ask for: a kind of device, or one of several GPUs by its number."""
 
 
 def worth(what: str, nats: float, error: float) -> str:

@@ -1,6 +1,13 @@
 """Which device a job runs on, and whose turn it is."""
 
+import contextlib
+import functools
 import os
+import platform
+import re
+import subprocess
+import sys
+from pathlib import Path
 from typing import get_args
 
 import psutil
@@ -12,15 +19,76 @@ from core.errors import BardlabError
 from core.runs import Run
 
 
+def present() -> tuple[str, ...]:
+    """List the devices of this machine by name, the one that `auto` prefers first.
+
+    Asks the drivers how many there are and no more: nothing is set up on a GPU, so a page's server may ask too.
+    """
+    gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    found = ["cuda"] if gpus else []
+    found += [f"cuda:{i}" for i in range(gpus)] if gpus > 1 else []
+    return (*found, *(["mps"] if torch.backends.mps.is_available() else []), "cpu")
+
+
 def resolve(wanted: str) -> torch.device:
-    """Turn `auto`, `cpu`, `cuda` or `mps` into a device that is there. Raises BardlabError if it is not."""
-    there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    """Turn `auto`, `cpu`, `cuda`, `cuda:1` or `mps` into a device that is there. Raises BardlabError if it is not."""
+    there = present()
     if wanted == "auto":
-        return torch.device(next(kind for kind, present in there.items() if present))
-    if not there.get(wanted, False):
-        have = ", ".join(kind for kind, present in there.items() if present)
-        raise BardlabError(f"no {wanted} device on this machine; use --device auto, or one of: {have}")
+        return torch.device(there[0])
+    if wanted not in there and not (wanted == "cuda:0" and "cuda" in there):
+        raise BardlabError(f"no {wanted} device on this machine; use --device auto, or one of: {', '.join(there)}")
     return torch.device(wanted)
+
+
+def usable(device: torch.device) -> str | None:
+    """Say in one line why a device does not compute, found by one tiny product on it; None if it does.
+
+    To be asked in the process that will train: a GPU keeps some memory for whoever has computed on it.
+    """
+    try:
+        if device.type == "cuda" and (lacking := _too_old(device)):
+            return lacking
+        ones = torch.ones(16, 16, device=device)  # (16, 16)
+        total = float((ones @ ones).sum())
+    except Exception as error:  # each driver has its own
+        return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
+    return None if total == 16.0**3 else f"it makes 16 x 16 x 16 {total:g}"
+
+
+def _too_old(device: torch.device) -> str | None:
+    """Say so if this torch holds no code for a GPU as old as this one."""
+    known = [int(found[1]) for name in torch.cuda.get_arch_list() if (found := re.match(r"sm_(\d+)", name))]
+    major, minor = torch.cuda.get_device_capability(device)
+    if not known or 10 * major + minor >= min(known):
+        return None
+    oldest = divmod(min(known), 10)
+    return f"its compute capability is {major}.{minor}, and this torch begins at {oldest[0]}.{oldest[1]}"
+
+
+def name_of(device: torch.device) -> str:
+    """Return what the hardware is called: the GPU's name, or the processor's. For the process that computes on it."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return f"{processor()} GPU" if device.type == "mps" else processor()
+
+
+@functools.cache
+def processor() -> str:
+    """Return the name of this machine's processor."""
+    lines = Path("/proc/cpuinfo").read_text(errors="replace").splitlines() if Path("/proc/cpuinfo").exists() else []
+    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    if names:
+        return names[0]
+    if sys.platform == "darwin":
+        with contextlib.suppress(OSError, subprocess.SubprocessError):
+            asked = subprocess.run(["sysctl", "-n", "machdep.cpu.brand_string"], capture_output=True, timeout=5)
+            return asked.stdout.decode(errors="replace").strip() or "Apple"
+    return platform.processor() or platform.machine() or "an unnamed processor"
+
+
+def precision_name(dtype: torch.dtype) -> str:
+    """Return a number format as the settings call it: float32, bfloat16."""
+    return str(dtype).removeprefix("torch.")
 
 
 def limit_threads() -> int:

@@ -1,18 +1,19 @@
 """From a rung and some settings to a run: the one way in for the form, the command line and the tests."""
 
 import platform
+import re
 import shlex
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import lru_cache
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import torch
 
 from core import devices, stages
 from core.characters import listed
-from core.config import Device, Settings, TrainConfig
+from core.config import DEVICE, Settings, TrainConfig
 from core.corpus import Corpus
 from core.corpus import load as load_corpus
 from core.errors import BardlabError
@@ -22,7 +23,6 @@ from core.stages import Stage
 LINE_BREAK = "\n"
 OFTEN = 100
 """Passes over a text from which on it is said that there are many."""
-DEVICES: tuple[Device, ...] = ("auto", "cpu", "cuda", "mps")
 
 
 def plan(
@@ -50,8 +50,8 @@ def plan(
     if prompt == LINE_BREAK and corpus.tokenizer.unknown(LINE_BREAK):  # a text of a single line
         prompt = corpus.text[0]
     train_config = train_config.model_copy(update={"prompt": prompt})
-    if device not in DEVICES:
-        raise BardlabError(f"unknown device {device!r}; choose one of {', '.join(DEVICES)}")
+    if not re.fullmatch(DEVICE, device):
+        raise BardlabError(f"unknown device {device!r}; choose one of auto, cpu, cuda, cuda:1, mps")
     devices.precision(train_config.precision, devices.resolve(device))
     return RunConfig(
         stage=stage.key,
@@ -63,10 +63,18 @@ def plan(
         characters=corpus.tokenizer.chars,
         device=device,
         created=datetime.now(UTC).isoformat(timespec="milliseconds"),
-        versions={"python": platform.python_version(), "torch": version("torch"), "bardlab": version("bardlab")},
+        versions={"python": platform.python_version(), "torch": version("torch"), "bardlab": _version()},
         parent=parent,
         group=group,
     )
+
+
+def _version() -> str:
+    """This product's version; of a checkout that was not installed it is not known."""
+    try:
+        return version("bardlab")
+    except PackageNotFoundError:
+        return "not installed"
 
 
 def check(stage: Stage, model: Settings, train: TrainConfig, corpus: Corpus) -> None:

@@ -1,7 +1,5 @@
 """What a worker and its machine are busy with: processor, memory, GPU. A reading costs well under a millisecond."""
 
-import contextlib
-
 import psutil
 from pydantic import BaseModel, ConfigDict
 
@@ -34,6 +32,7 @@ class Meter:
 
     def __init__(self, device: str) -> None:
         self.device = device
+        self._tells_use = device == "cuda"
         self.process = psutil.Process()
         self.process.cpu_percent()  # percentages count from the reading before
         psutil.cpu_percent()
@@ -58,5 +57,8 @@ class Meter:
 
         found.gpu_memory_total = torch.cuda.mem_get_info()[1]
         found.gpu_memory = torch.cuda.memory_reserved()
-        with contextlib.suppress(Exception):  # needs NVIDIA's own library, which may be missing or refuse
-            found.gpu = torch.cuda.utilization() / 100
+        if self._tells_use:
+            try:
+                found.gpu = torch.cuda.utilization() / 100
+            except Exception:  # needs the package nvidia-ml-py, which may be missing: it is not asked again
+                self._tells_use = False

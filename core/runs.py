@@ -89,6 +89,8 @@ class RunConfig(BaseModel):
     """The run that this one repeats with something changed."""
     group: str | None = None
     """The sweep that this run belongs to."""
+    memory_needed: float | None = None
+    """Bytes that it was estimated to take in all, if whoever started it looked."""
 
     @property
     def rung(self) -> Stage:
@@ -132,6 +134,16 @@ class Status(BaseModel):
     best_step: int | None = None
     checkpoint_step: int | None = None
     meters: Meters | None = None
+    device_name: str = ""
+    """What the hardware is called; empty in runs that were made before it was noted, as are the next three."""
+    threads: int | None = None
+    """How many cores computed, if it was a processor."""
+    precision: str = ""
+    """The number format of the matrix products."""
+    compiled: bool | None = None
+    memory_needed: float | None = None
+    """Bytes that the run was estimated to take in all, and that were free when it began."""
+    memory_free: float | None = None
 
     @field_validator("device")
     @classmethod
@@ -287,7 +299,9 @@ def _as_seen(path: Path, status: Status) -> Status:
     if not status.state.active:
         return status
     where = f"step {status.checkpoint_step}" if status.checkpoint_step is not None else "the start"
-    message = f"the worker died; Resume goes on from {where}"
+    short = status.memory_needed and status.memory_free and status.memory_needed > status.memory_free
+    why = ", probably out of memory: lower train.batch_size or the model's sizes" if short else ""
+    message = f"the worker died{why}; Resume goes on from {where}"
     return status.model_copy(update={"state": State.LOST, "message": message, "eta_seconds": None})
 
 

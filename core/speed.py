@@ -1,32 +1,66 @@
-"""What a run will cost before it is started: parameters, arithmetic and memory exactly, time from measurements.
+"""What a run will cost before it is started: parameters, arithmetic and memory counted, time from measurements.
 
-Parameters, floating-point operations and the bytes kept for the backward pass are read off the real model, run on
-torch's `meta` device, which has shapes but no numbers. Seconds come from step times measured on this machine.
+Parameters, floating-point operations and bytes are read off the real model (core/footprint.py). Seconds come from
+steps, evaluations and characters timed on this machine: the time of each is taken as a sum of what an operation, a
+FLOP, a byte and a weight cost, and these rates are those that fit the measured times best.
 """
 
 import contextlib
 import json
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
-import psutil
 import torch
-from torch import Tensor, nn
-from torch.nn import functional as F
-from torch.utils.flop_counter import FlopCounterMode
+from torch import Tensor
 
-from core import devices, paths, runs, stages
+from core import devices, memory, paths, runs, stages
 from core.config import Settings, TrainConfig
-from core.models.contract import parameter_count, parameter_table
+from core.evaluation import evaluate, evaluation_window
+from core.footprint import Footprint, footprint
+from core.models.contract import LanguageModel, parameter_count, parameter_table
 from core.runs import RunConfig
+from core.sampling import SamplingConfig, generate
 from core.stages import Stage
 from core.training import Trainer
 
-EXAMPLES = 40  # measured step times kept for each rung and device
+EXAMPLES = 40  # measured times kept of each kind
+CONTEXT = 0.5e9
+"""Bytes that a GPU keeps for a process that uses it, before anything was measured."""
+HELD = {"cpu": 0.3e9}
+"""Bytes of main memory that a worker holds before it has a model."""
+AN_NGRAM = (40, 14)
+"""Bytes a character of text that counting it takes at its peak, and for each length counted."""
+READ_AT_ONCE = {"cpu": 2048, "mps": 16_384}
+"""Characters that an evaluation takes at once; a GPU of NVIDIA's with little memory takes fewer than the 65,536 of one
+that has it."""
+FULL = 0.6
+"""Seconds that the probe spends on the steps of a preset."""
+
+
+@dataclass(frozen=True)
+class Work:
+    """What a piece of computing consists of; its time is a weighted sum of these."""
+
+    operations: float
+    flops: float
+    bytes: float
+    parameters: float
+    """Weights that are read or moved."""
+    orthogonal: float = 0.0
+    """Floating-point operations of Muon."""
+
+    def __mul__(self, times: float) -> "Work":
+        return Work(*(times * value for value in self.row))
+
+    @property
+    def row(self) -> tuple[float, ...]:
+        """The same as numbers."""
+        return (self.operations, self.flops, self.bytes, self.parameters, self.orthogonal)
 
 
 @dataclass(frozen=True)
@@ -43,9 +77,15 @@ class Cost:
     flops_per_step: float
     """Floating-point operations of one training step, forward and backward."""
     memory_bytes: int
-    """Weights, gradients, optimiser state and activations kept for the backward pass."""
+    """The most that training or an evaluation holds at once: weights, gradients, optimiser state, activations."""
+    step: Work
+    """One training step."""
+    evaluation: Work
+    """An evaluation, for each character."""
+    writing: Work
+    """Writing one character."""
     grows_with_text: bool = False
-    """True if parameters and memory are decided by the text; the two above then leave that part out."""
+    """True if parameters and memory are decided by the text; `parameters` then leaves that part out."""
 
 
 @dataclass(frozen=True)
@@ -54,70 +94,158 @@ class _Shape:
     parts: tuple[tuple[str, int], ...]
     window: int
     closed_form: bool
-    flops: float
-    kept_bytes: int
     grows_with_text: bool
+    matrices: tuple[tuple[int, int], ...]
+    """Shapes of the hidden matrices, the longer side last."""
+    buffers: int
+    evaluated: int
+    """Characters in one window of an evaluation."""
 
 
 @lru_cache(maxsize=256)
 def _shape_of(stage_key: str, model_json: str, vocab_size: int, window: int) -> _Shape:
-    """Run one sequence through the model on the `meta` device and note its FLOPs and what it keeps for backward."""
-    stage = stages.get(stage_key)
-    kept: dict[int, Tensor] = {}
-
-    def keep(tensor: Tensor) -> Tensor:
-        if not isinstance(tensor, nn.Parameter):
-            kept[tensor.untyped_storage()._cdata] = tensor  # views of one storage count once
-        return tensor
-
-    with torch.device("meta"), contextlib.ExitStack() as stack:
-        model = stage.build(stage.config.model_validate_json(model_json), vocab_size)
-        window = window or model.context
-        counter = stack.enter_context(FlopCounterMode(display=False))
-        stack.enter_context(torch.autograd.graph.saved_tensors_hooks(keep, lambda t: t))
-        ids = torch.zeros((1, window), dtype=torch.long)  # (1, T)
-        F.cross_entropy(model(ids).flatten(0, 1), ids.flatten())
-    softmax = 8.0 * window * vocab_size  # the loss itself, which the counter of matrix products leaves out
-    kept_bytes = sum(t.untyped_storage().nbytes() for t in kept.values())
-    flops = counter.get_total_flops() + softmax
+    """Build the model on the `meta` device and read off what does not depend on batch or device."""
+    with torch.device("meta"):
+        model = _model(stage_key, model_json, vocab_size)
+    matrices = []
+    for weight in model.hidden_matrices():
+        pieces = model.stacked(weight)
+        rows, columns = sorted((weight.shape[0] // pieces, weight.shape[1]))
+        matrices += [(rows, columns)] * pieces
     return _Shape(
         parameter_count(model),
         tuple(parameter_table(model)),
-        window,
+        window or model.context,
         model.closed_form,
-        flops,
-        kept_bytes,
         model.grows_with_text,
+        tuple(matrices),
+        sum(buffer.numel() * buffer.element_size() for buffer in model.buffers()),
+        evaluation_window(model),
     )
 
 
-def cost(stage: Stage, model: Settings, train: TrainConfig, vocab_size: int) -> Cost:
-    """Read the cost of a run off its model, without allocating it."""
-    shape = _shape_of(stage.key, model.model_dump_json(), vocab_size, train.window)
-    states = {"sgd": 0, "muon": 1, "adamw": 2}[train.optimizer]
-    memory = 4 * shape.parameters * (2 + states) + shape.kept_bytes * train.batch_size
-    steps = 1 if shape.closed_form else train.steps
-    flops = shape.flops if shape.closed_form else 3.0 * shape.flops * train.batch_size
-    return Cost(shape.parameters, shape.parts, shape.window, steps, flops, memory, shape.grows_with_text)
+def _model(stage_key: str, model_json: str, vocab_size: int) -> LanguageModel:
+    stage = stages.get(stage_key)
+    return stage.build(stage.config.model_validate_json(model_json), vocab_size)
 
 
-def fitting_batch(config: RunConfig, device: str) -> int:
+@lru_cache(maxsize=512)
+def _pass(
+    stage_key: str, model_json: str, vocab_size: int, rows: int, window: int, kind: str, lowered: bool, training: bool
+) -> Footprint:
+    return footprint(
+        lambda: _model(stage_key, model_json, vocab_size), rows, window, kind=kind, lowered=lowered, training=training
+    )
+
+
+def cost(
+    stage: Stage,
+    model: Settings,
+    train: TrainConfig,
+    vocab_size: int,
+    device: str = "cpu",
+    text_length: int = 0,
+) -> Cost:
+    """Read the cost of a run off its model, without allocating it.
+
+    Memory depends on the `device` (its kind is enough) and on how long the text is.
+    """
+    kind = device.partition(":")[0]
+    asked = stage.key, model.model_dump_json(), vocab_size
+    shape = _shape_of(*asked, train.window)
+    lowered = lowers(train.precision, kind)
+    rows, batch = (1, 1) if shape.closed_form else (train.batch_size, train.batch_size)
+    forward = _pass(*asked, rows, shape.window, kind, lowered, not shape.closed_form)
+    flops = forward.flops + 8.0 * rows * shape.window * vocab_size  # the loss, which is no matrix product
+    at_once = max(1, READ_AT_ONCE.get(kind, 65_536) // shape.evaluated)
+    reading = _pass(*asked, at_once, shape.evaluated, kind, False, False)
+    orthogonal = sum(3 * (4.0 * m * m * n + 2.0 * m**3) for m, n in shape.matrices)
+    muon = train.optimizer == "muon" and bool(shape.matrices)
+    operations = 3.0 * forward.operations + (60.0 * len(set(shape.matrices)) + 6.0 * len(shape.matrices)) * muon
+    weights = 4 * shape.parameters + shape.buffers + 8 * text_length
+    if shape.closed_form:
+        fixed, once, each = weights, *(AN_NGRAM if shape.grows_with_text else (0, 0))
+        counted = (once + each * getattr(model, "order", 2)) * text_length
+        needed = fixed + max(counted, reading.peak_bytes)
+    else:
+        needed = weights + _optimiser(shape, train)[0] + max(forward.peak_bytes, _optimiser(shape, train)[1])
+        needed = max(needed, weights + _optimiser(shape, train)[0] + reading.peak_bytes)
+    per_character = 1.0 / (at_once * shape.evaluated)
+    one_character = flops / (batch * shape.window)
+    return Cost(
+        parameters=shape.parameters,
+        parts=shape.parts,
+        window=shape.window,
+        steps=1 if shape.closed_form else train.steps,
+        flops_per_step=flops if shape.closed_form else 3.0 * flops,
+        memory_bytes=needed,
+        step=Work(operations, 3.0 * flops, 3.0 * forward.made_bytes, shape.parameters, orthogonal * muon),
+        evaluation=Work(
+            reading.operations * per_character,
+            one_character,
+            reading.made_bytes * per_character,
+            shape.parameters * per_character,
+        ),
+        writing=Work(reading.operations, one_character, 0.0, shape.parameters),
+        grows_with_text=shape.grows_with_text,
+    )
+
+
+def lowers(precision: str, kind: str) -> bool:
+    """True if products are in 16 bits on a device of this kind, as far as it can be told without using it."""
+    if precision == "auto" and kind == "cpu":
+        return devices.precision("auto", torch.device("cpu")) is not torch.float32
+    return precision in ("bfloat16", "float16") or (precision == "auto" and kind == "cuda")
+
+
+def _optimiser(shape: _Shape, train: TrainConfig) -> tuple[int, int]:
+    """Bytes of the optimiser's state, and the most that its step holds beside it: gradients, copies, products."""
+    hidden = sum(m * n for m, n in shape.matrices) if train.optimizer == "muon" else 0
+    states = {"sgd": 0, "muon": 2, "adamw": 2}[train.optimizer]
+    state = 4 * (states * (shape.parameters - hidden) + hidden)
+    return state, 4 * (3 * shape.parameters + 3 * hidden)
+
+
+def fitting_batch(config: RunConfig, device: torch.device, text_length: int = 0) -> int:
     """Estimate the largest batch of a run that fits a device's memory, a half of the one that did not at most.
 
     Zero if not even one sequence would. A tenth of the memory is left to what the estimate does not know of.
     """
-    one, two = (
-        cost(
-            config.rung,
-            config.model_config_,
-            config.train.model_copy(update={"batch_size": size}),
-            len(config.characters),
-        ).memory_bytes
-        for size in (1, 2)
+    room = 0.9 * memory.room(device)
+
+    def fits(size: int) -> bool:
+        train = config.train.model_copy(update={"batch_size": size})
+        vocab = len(config.characters)
+        return cost(config.rung, config.model_config_, train, vocab, device.type, text_length).memory_bytes <= room
+
+    low, high = 0, config.train.batch_size // 2
+    while low < high:
+        middle = (low + high + 1) // 2
+        low, high = (middle, high) if fits(middle) else (low, middle - 1)
+    return low
+
+
+def shortage(config: RunConfig, device: str, text_length: int = 0) -> str | None:
+    """Say in one line that a run is likely to need more memory than there is; None if it should fit.
+
+    Of a GPU nothing is asked, which would take some of its memory: what its memory is has been noted by the probe.
+    """
+    kind = device.partition(":")[0]
+    needed = total_bytes(config, kind, text_length)
+    there = _context(kind)[1] if kind == "cuda" else float(memory.available())
+    if not there or needed <= there:
+        return None
+    return (
+        f"this run needs about {needed / 1e9:.1f} GB of memory and {there / 1e9:.1f} GB are free; "
+        "lower train.batch_size, train.window or the model's sizes"
     )
-    room = 0.9 * torch.cuda.mem_get_info()[1] if device == "cuda" else 0.9 * psutil.virtual_memory().total
-    fits = math.floor((room - (2 * one - two)) / max(1, two - one))
-    return max(0, min(fits, config.train.batch_size // 2))
+
+
+def total_bytes(config: RunConfig, device: str, text_length: int = 0) -> float:
+    """What a worker with this run takes in all: its model and training, and what it holds before it has any."""
+    kind = device.partition(":")[0]
+    built = cost(config.rung, config.model_config_, config.train, len(config.characters), kind, text_length)
+    return built.memory_bytes + (_context(kind)[0] if kind == "cuda" else HELD["cpu"])
 
 
 # --- seconds ---------------------------------------------------------------------------------------------------------
@@ -127,12 +255,23 @@ def _file() -> Path:
     return paths.runs() / runs.SPEED
 
 
-def _measured() -> dict[str, list[list[float]]]:
-    try:
+def _measured() -> dict[str, Any]:
+    """The table of this machine: what each kind of device is called, its memory, and rows of (work, seconds)."""
+    found: dict[str, Any] = {"names": {}, "memory": {}, "times": {}}
+    with contextlib.suppress(OSError, ValueError, TypeError, AttributeError, LookupError):
         table = json.loads(_file().read_text())
-        return {str(k): [[float(a), float(b)] for a, b in v] for k, v in table.items()}
-    except (OSError, ValueError, TypeError, AttributeError):
-        return {}
+        found["names"] = {str(k): str(v) for k, v in table.get("names", {}).items()}
+        found["memory"] = {str(k): (float(v[0]), float(v[1])) for k, v in table.get("memory", {}).items()}
+        for key, rows in table.get("times", {}).items():
+            rows = [[float(x) for x in row] for row in rows]
+            found["times"][str(key)] = [r for r in rows if len(r) == 6 and all(0 <= x < 1e30 for x in r) and r[5] > 0]
+    return found
+
+
+def _context(kind: str) -> tuple[float, float]:
+    """Bytes that a GPU keeps for each process, and its memory in all; 0 if that was never looked at."""
+    found = _measured()["memory"].get(kind, (CONTEXT, 0.0))
+    return float(found[0]), float(found[1])
 
 
 @lru_cache(maxsize=1)
@@ -141,9 +280,23 @@ def best_device() -> str:
     return devices.resolve("auto").type
 
 
+def _key(what: str, stage: str, kind: str, name: str, lowered: bool) -> str:
+    return f"{what}|{stage}|{kind}|{name}|{16 if lowered else 32}"
+
+
+def _rows(what: str, stage: Stage, device: str, lowered: bool) -> list[list[float]]:
+    """What was timed, on this hardware in this precision, or failing that in the other."""
+    table, kind = _measured(), device.partition(":")[0]
+    name = devices.processor() if kind == "cpu" else table["names"].get(kind, "")
+    for each in (lowered, not lowered):
+        if rows := table["times"].get(_key(what, stage.key, kind, name, each)):
+            return list(rows)
+    return []
+
+
 def known(stage: Stage, device: str) -> bool:
     """True if this machine's speed on this rung has been measured."""
-    return bool(_measured().get(f"{stage.key}/{device}"))
+    return any(_rows("step", stage, device, lowered) for lowered in (True, False))
 
 
 def all_known() -> bool:
@@ -151,77 +304,163 @@ def all_known() -> bool:
     return all(known(stage, best_device()) for stage in stages.STAGES.values())
 
 
-def seconds_per_step(stage: Stage, device: str, flops: float) -> float | None:
-    """Estimate the time of one training step from measured ones, or None if nothing was measured yet.
+def _predict(rows: list[list[float]], work: Work) -> float | None:
+    """Estimate the seconds of some work from timed ones; None if there are none.
 
-    Between two measured costs the time is interpolated on logarithmic axes; beyond the largest it grows with the
-    arithmetic, and below the smallest it stays, since there the overhead of a step rules.
+    Rates that are not negative, by least squares of the relative error. Work that was timed itself takes what it took.
     """
-    points = sorted((f, s) for f, s in _measured().get(f"{stage.key}/{device}", []) if f > 0 and s > 0)
-    if not points:
+    if not rows:
         return None
-    below = [p for p in points if p[0] <= flops]
-    above = [p for p in points if p[0] > flops]
-    if not below:
-        return above[0][1]
-    if not above:
-        return below[-1][1] * flops / below[-1][0]
-    (f0, s0), (f1, s1) = below[-1], above[0]
-    share = math.log(flops / f0) / math.log(f1 / f0)
-    return math.exp(math.log(s0) + share * math.log(s1 / s0))
+    for row in reversed(rows):
+        if all(math.isclose(a, b, rel_tol=0.02) for a, b in zip(row[:5], work.row, strict=True)):
+            return row[5]
+    import numpy as np
+    from scipy.optimize import nnls
+
+    table = np.array(rows)  # (rows, 6)
+    scale = np.maximum(table[:, :5].max(axis=0), 1e-30)  # (5,)
+    rates, _ = nnls(table[:, :5] / scale / table[:, 5:], np.ones(len(rows)))  # (5,)
+    return float((np.array(work.row) / scale) @ rates) or None
+
+
+def seconds_per_step(stage: Stage, device: str, built: Cost, train: TrainConfig) -> float | None:
+    """Estimate the time of one training step, or None if nothing was measured yet."""
+    return _predict(_rows("step", stage, device, lowers(train.precision, device.partition(":")[0])), built.step)
 
 
 def estimate_seconds(
     stage: Stage, built: Cost, train: TrainConfig, device: str, validation_characters: int
 ) -> float | None:
-    """Estimate the wall time of a whole run, its evaluations included."""
-    step = seconds_per_step(stage, device, built.flops_per_step)
+    """Estimate the wall time of a whole run: steps, evaluations and the text that each of them writes."""
+    step = seconds_per_step(stage, device, built, train)
     if step is None:
         return None
-    if built.steps == 1:
-        return step
-    forward = step / 3 / (train.batch_size * built.window)  # seconds a character: a third of forward and backward
+    once = validation_characters + (0 if built.steps == 1 else max(2048, min(20_000, _trained(built, train))))
+    evaluation = _predict(_rows("evaluation", stage, device, False), built.evaluation * once) or 0.0
+    writing = _predict(_rows("writing", stage, device, False), built.writing * train.sample_chars) or 0.0
     evaluations = math.ceil(built.steps / train.eval_every)
-    return built.steps * step + evaluations * forward * validation_characters
+    return built.steps * step + evaluations * evaluation + (evaluations + 1) * writing
 
 
-def record(config: RunConfig, device: str, steps_per_second: float) -> None:
+def _trained(built: Cost, train: TrainConfig) -> int:
+    """A hundredth of the arithmetic between two evaluations, as characters of training text that they measure."""
+    return 3 * train.eval_every * train.batch_size * built.window // 100
+
+
+def record(config: RunConfig, device: str, steps_per_second: float, name: str | None = None) -> None:
     """Remember how fast a real run was, so that the next estimate is better."""
     if steps_per_second > 0:
-        built = cost(config.rung, config.model_config_, config.train, len(config.characters))
-        _remember(f"{config.stage}/{device}", built.flops_per_step, 1 / steps_per_second)
+        kind = device.partition(":")[0]
+        built = cost(config.rung, config.model_config_, config.train, len(config.characters), kind)
+        named = name or (devices.processor() if kind == "cpu" else _measured()["names"].get(kind, ""))
+        lowered = lowers(config.train.precision, kind)
+        _remember(_key("step", config.stage, kind, named, lowered), built.step, 1 / steps_per_second)
 
 
-def _remember(key: str, flops: float, seconds: float) -> None:
+def _remember(key: str, work: Work, seconds: float) -> None:
     table = _measured()
-    near = [row for row in table.get(key, []) if abs(math.log(row[0] / flops)) > 0.05]  # the newest of its kind counts
-    table[key] = ([*near, [flops, seconds]])[-EXAMPLES:]
+
+    def alike(row: list[float]) -> bool:
+        return all(math.isclose(a, b, rel_tol=0.02) for a, b in zip(row[:5], work.row, strict=True))
+
+    rows = [row for row in table["times"].get(key, []) if not alike(row)]  # the newest of its kind counts
+    table["times"][key] = ([*rows, [*work.row, seconds]])[-EXAMPLES:]
+    _, _, kind, name, _ = key.split("|", 4)
+    table["names"][kind] = name
+    _write(table)
+
+
+def _write(table: dict[str, Any]) -> None:
     with contextlib.suppress(OSError):
         paths.runs().mkdir(parents=True, exist_ok=True)
         runs.replace(_file(), json.dumps(table).encode())
 
 
-def _probes(stage: Stage) -> Iterator[tuple[Settings, TrainConfig]]:
-    """Two or three settings of a rung that span its presets' cost, cheap enough to time at once."""
-    for preset in ("seconds", "minutes", "reference"):
-        if preset in stage.presets:
-            model, train = stage.settings(preset, {}, {})
-            yield (
-                model,
-                train.model_copy(update={"batch_size": 1 if preset == "reference" else min(16, train.batch_size)}),
-            )
+def note_memory(device: torch.device) -> None:
+    """Remember what a GPU keeps for a process that uses it, and how much it has. For a process that uses it already."""
+    if device.type != "cuda":
+        return
+    with contextlib.suppress(Exception):
+        free, total = torch.cuda.mem_get_info(device)
+        mine = total - free - torch.cuda.memory_reserved(device)
+        table = _measured()
+        table["memory"]["cuda"] = (float(min(mine, 2 * CONTEXT)), float(total))
+        _write(table)
 
 
 def probe(stage: Stage, device: torch.device, train_ids: Tensor, vocab_size: int) -> None:
-    """Time a few real training steps of a rung on this machine, and remember them (a second or two in all)."""
-    for model_config, train_config in _probes(stage):
-        trainer = Trainer(stage.build(model_config, vocab_size), train_config, train_ids, device)
-        trainer.step()  # the first also pays for starting up
-        times: list[float] = []
+    """Time training steps, evaluations and writing of each preset of a rung on this machine, and remember them.
+
+    Each preset's step is timed at its own batch and at a quarter of it, which tells what a sequence adds; where that
+    takes seconds, as that of the reference does on a processor, at smaller ones. What does not fit the device's memory
+    is passed over.
+    """
+    name = devices.name_of(device)
+    for preset in stage.presets:
+        model, train = stage.settings(preset, {}, {})
+        train = train.model_copy(update={"short_first": 0.0, "compile": "off"})
+        try:
+            _probe_preset(stage, model, train, device, name, train_ids, vocab_size)
+        except Exception as error:
+            if not memory.is_out_of_memory(error):
+                raise
+            memory.let_go(error)
+    note_memory(device)
+
+
+def _probe_preset(
+    stage: Stage, model: Settings, train: TrainConfig, device: torch.device, name: str, ids: Tensor, vocab_size: int
+) -> None:
+    lowered = lowers(train.precision, device.type)
+
+    def built(batch: int) -> tuple[Cost, TrainConfig]:
+        sized = train.model_copy(update={"batch_size": batch})
+        return cost(stage, model, sized, vocab_size, device.type), sized
+
+    first = built(train.batch_size)[0]
+    whole = train.batch_size if device.type != "cpu" or first.step.flops < 2e10 else min(4, train.batch_size)
+    batches = [whole] if first.steps == 1 else sorted({max(1, whole // 4), whole})
+    trainer = None
+    for batch in batches:
+        found, sized = built(batch)
+        trainer = Trainer(stage.build(model, vocab_size), sized, ids, device)
+        if first.steps == 1:
+            seconds = timed(trainer.step, device, 0.0)
+        else:
+            for _ in range(3):  # the first also pay for starting up
+                trainer.step()
+            seconds = timed(trainer.step, device, FULL / len(batches))
+        _remember(_key("step", stage.key, device.type, name, lowered), found.step, seconds)
+    assert trainer is not None
+    some = ids[: (4_000 if device.type == "cpu" else 65_537)].to(device)
+    evaluation = timed(lambda: evaluate(trainer.model, some), device, 0.05)
+    key = _key("evaluation", stage.key, device.type, name, False)
+    _remember(key, first.evaluation * (len(some) - 1), evaluation)
+    few = SamplingConfig(tokens=24)
+    writing = timed(lambda: list(generate(trainer.model, [0], few)), device, 0.05)
+    _remember(_key("writing", stage.key, device.type, name, False), first.writing * few.tokens, writing)
+
+
+def timed(work: Callable[[], object], device: torch.device, least: float) -> float:
+    """Return the mean seconds of some work, done again until `least` seconds have passed; on a GPU in full blocks.
+
+    Only the ends of a block wait for the GPU: a step that waits is not how a run goes.
+    """
+    took: list[float] = []
+    block = 10 if device.type != "cpu" and least else 1
+    while not took or sum(took) * block < least:
+        synchronise(device)
         began = time.perf_counter()
-        while len(times) < 3 or (len(times) < 20 and time.perf_counter() - began < 0.6):
-            t = time.perf_counter()
-            trainer.step()
-            times.append(time.perf_counter() - t)
-        built = cost(stage, model_config, train_config, vocab_size)
-        _remember(f"{stage.key}/{device.type}", built.flops_per_step, min(times))
+        for _ in range(block):
+            work()
+        synchronise(device)
+        took.append((time.perf_counter() - began) / block)
+    return sorted(took)[len(took) // 2]
+
+
+def synchronise(device: torch.device) -> None:
+    """Wait until a device has done all that it was given."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    elif device.type == "mps":
+        torch.mps.synchronize()

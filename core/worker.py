@@ -25,18 +25,19 @@ from typing import Any
 import torch
 from tqdm import tqdm
 
-from core import alerts, checkpoints, controls, devices, parking, processes, runs, waiting
+from core import alerts, checkpoints, controls, devices, parking, processes, runs, trial, waiting
 from core.alerts import Alert, Watch
 from core.checkpoints import Restored
 from core.corpus import Corpus
 from core.corpus import load as load_corpus
 from core.desk import Desk
 from core.errors import BardlabError
+from core.memory import is_out_of_memory, let_go
 from core.meters import Meter
 from core.metrics import CHARACTERS, SECONDS, TRAIN_EVAL_LOSS, TRAIN_LOSS, VAL_LOSS, MetricsWriter
 from core.models.contract import parameter_count
 from core.runs import Run, RunConfig, Sample, State, Status
-from core.speed import fitting_batch, known, probe
+from core.speed import known, probe
 from core.speed import record as record_speed
 from core.stages import STAGES
 from core.training import Diverged, Evaluated, Progress, Trainer, train
@@ -291,24 +292,31 @@ def train_run(job: Job) -> None:
     if device.type == "cuda":
         torch.cuda.set_device(device)
     try:
-        _train(job, config, status, device)
+        settled = _settle(job, config, status, device)
+        if settled is None:
+            return job.end(State.STOPPED, "stopped while it waited")
+        _train(job, config, status, settled)
     except Exception as error:
-        if not _is_out_of_memory(error):
+        if not is_out_of_memory(error):
             raise
-        raise BardlabError(_out_of_memory(config, status.device)) from error
+        let_go(error)
+        raise BardlabError(trial.out_of_memory(config, status.device)) from error
 
 
-def _is_out_of_memory(error: Exception) -> bool:
-    """True for a GPU's, Python's and torch's own way of saying so on a CPU."""
-    return isinstance(error, torch.OutOfMemoryError | MemoryError) or "DefaultCPUAllocator" in str(error)
+def _settle(job: Job, config: RunConfig, status: Status, device: torch.device) -> torch.device | None:
+    """Return the device that the run computes on, its place there held; None if the run was stopped meanwhile.
 
-
-def _out_of_memory(config: RunConfig, device: str) -> str:
-    """Say what would fit."""
-    fits = fitting_batch(config, device)
-    if fits:
-        return f"out of memory with train.batch_size {config.train.batch_size}; about {fits} would fit on this {device}"
-    return f"out of memory on this {device} even for single sequences; lower the model's sizes or train.window"
+    One that `auto` had found but that does not compute gives way to the CPU, whose turn is waited for.
+    """
+    instead, why = trial.settle(config.device, device)
+    if instead != device:
+        alerts.append(job.path, Alert(status.step, "device", why))
+        job.say(why)
+        job.place.give_up()
+        job.place.device = str(instead)
+        if not job.place.take():
+            return None
+    return instead
 
 
 def _train(job: Job, config: RunConfig, status: Status, device: torch.device) -> None:
@@ -325,6 +333,7 @@ def _train(job: Job, config: RunConfig, status: Status, device: torch.device) ->
     status.state, status.message = State.RUNNING, runs.COMPILING if trainer.compiles else runs.TRAINING
     status.of, status.step, status.parameters = trainer.total, trainer.done, parameter_count(model)
     status.started, status.checkpoint_step = time.time(), trainer.done if saved else None
+    trial.note(status, trainer, config)
     recorder = Recorder(path, config, status, trainer, corpus, saved)
     desk = Desk(path, trainer, status, job.place, should_stop, recorder.tell, recorder.save, recorder.write_status)
     say(f"{config.stage} on {device.type}, {status.parameters:,} parameters, steps {trainer.done} to {trainer.total}")
@@ -351,7 +360,8 @@ def _train(job: Job, config: RunConfig, status: Status, device: torch.device) ->
             if config.preset == "reference":
                 _leave_reference_files(path, say)
         job.end(ended, message)
-        record_speed(config, device.type, recorder.speed.steps)
+        if trainer.compiled is None:
+            record_speed(config, device.type, recorder.speed.steps, status.device_name)
     except Diverged as error:
         recorder.tell(Alert(trainer.done, "nan", str(error)))
         raise

@@ -1,7 +1,9 @@
 """nanoGPT as it is, from a folder given by the caller: the peer that training and sampling are timed beside.
 
 Nothing of it is in this repository: its `model.py` is loaded from the folder, and its loop is driven as its `train.py`
-drives it on a CPU (batches cut one by one, gradient clipped at 1, its own optimiser, the loss fetched at every step).
+drives it (batches cut one by one, gradient clipped at 1, its own optimiser), on the device that ours is on: on a CPU in
+float32 with the loss fetched at every step; on a GPU with products in bfloat16, batches in pinned memory, its fused
+optimiser, compiled if asked, and the loss fetched at every tenth.
 """
 
 import contextlib
@@ -13,6 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from core.devices import precision
 from core.errors import BardlabError
 from core.evaluation import Evaluation
 from core.evaluation import evaluate as measure
@@ -23,9 +26,17 @@ WARMUP, FALLS_TO = 100, 0.1  # of its Shakespeare configuration
 
 
 class Peer:
-    """nanoGPT's model and optimiser at the sizes of one of ours, on the CPU."""
+    """nanoGPT's model and optimiser at the sizes of one of ours."""
 
-    def __init__(self, folder: Path, config: TransformerConfig, vocab_size: int, seed: int = 1337) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        config: TransformerConfig,
+        vocab_size: int,
+        seed: int = 1337,
+        device: torch.device | None = None,
+        compiled: bool = False,
+    ) -> None:
         """Load and build. Raises BardlabError if there is no nanoGPT in `folder`."""
         file = folder / "model.py"
         spec = importlib.util.spec_from_file_location("peer_model", file)
@@ -39,8 +50,17 @@ class Peer:
             self.model: Any = module.GPT(
                 module.GPTConfig(vocab_size=vocab_size, dropout=config.dropout, bias=False, **sizes)
             )
-            self.optimizer = self.model.configure_optimizers(0.1, 1e-3, (0.9, 0.99), "cpu")
-        self.context = config.context
+            self.device = device or torch.device("cpu")
+            self.model.to(self.device)
+            self.optimizer = self.model.configure_optimizers(0.1, 1e-3, (0.9, 0.99), self.device.type)
+        self.lowered = self.device.type == "cuda" and precision("auto", self.device) is torch.bfloat16
+        self.forward = torch.compile(self.model) if compiled else self.model
+        self.context, self.taken, self.loss = config.context, 0, float("nan")
+
+    @property
+    def format(self) -> str:
+        """The number format of its matrix products."""
+        return "bfloat16" if self.lowered else "float32"
 
     @property
     def parameters(self) -> int:
@@ -50,7 +70,10 @@ class Peer:
     def train_step(
         self, ids: Tensor, batch_size: int, step: int = WARMUP, steps: int = 2000, peak: float = 1e-3
     ) -> float:
-        """Take one step as its loop does, at the rate due at `step` of `steps`; return the loss."""
+        """Take one step on ids (N,) of main memory as its loop does, at the rate due at `step` of `steps`.
+
+        Returns the loss; on a GPU the latest that was fetched.
+        """
         rise, fall = (step + 1) / (WARMUP + 1), (step - WARMUP) / max(1, steps - WARMUP)
         cosine = 0.5 * (1 + float(torch.cos(torch.tensor(torch.pi * fall))))
         rate = peak * (rise if step < WARMUP else FALLS_TO + (1 - FALLS_TO) * cosine)
@@ -59,22 +82,28 @@ class Peer:
         starts = torch.randint(len(ids) - self.context, (batch_size,))
         x = torch.stack([ids[i : i + self.context] for i in starts])  # (B, T)
         y = torch.stack([ids[i + 1 : i + 1 + self.context] for i in starts])  # (B, T)
-        _, loss = self.model(x, y)
+        if self.device.type == "cuda":
+            x, y = (t.pin_memory().to(self.device, non_blocking=True) for t in (x, y))
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.lowered):
+            _, loss = self.forward(x, y)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
-        return float(loss.detach())
+        self.taken += 1
+        if self.device.type == "cpu" or self.taken % 10 == 0:
+            self.loss = float(loss.detach())
+        return self.loss
 
     def evaluate(self, val_ids: Tensor, like: LanguageModel) -> Evaluation:
         """Measure it as every rung is measured, over the whole split in windows of `like`'s context."""
-        return measure(_Adapter(self.model, like), val_ids)
+        return measure(_Adapter(self.model, like), val_ids.to(self.device))
 
     def generate(self, prompts: Tensor, tokens: int) -> Tensor:
         """Continue prompts (B, T) by its own `generate`."""
         self.model.eval()
         with torch.no_grad():
-            written: Tensor = self.model.generate(prompts, tokens)
+            written: Tensor = self.model.generate(prompts.to(self.device), tokens)
         return written
 
 

@@ -1,6 +1,5 @@
 """All figures at once, as a page of Markdown that names the machine: `make bench`, with NANOGPT=folder for the peer."""
 
-import platform
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -8,7 +7,7 @@ from typing import Any
 import psutil
 import torch
 
-from core import paths, runs
+from core import devices, paths, runs
 from core.bench import sample, train
 from core.bench.ingredients import ingredients
 
@@ -17,14 +16,12 @@ TARGET = 1.916  # where nanoGPT's CPU recipe ends
 
 
 def machine() -> str:
-    """Name the processor, the GPU if there is one, the cores and torch."""
-    lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
-    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    name = names[0] if names else platform.processor() or platform.machine()
-    can = torch.cpu.get_capabilities()
-    speaks = "bfloat16" if can.get("avx512_bf16") or can.get("amx_bf16") else "float32"
-    gpu = f", {torch.cuda.get_device_name()}" if torch.cuda.is_available() else ""
-    return f"{name}, {psutil.cpu_count()} cores, {speaks}{gpu}; torch {torch.__version__}, one process at a time"
+    """Name what `auto` trains on and in, the processor that writes, the threads and torch."""
+    device = devices.resolve("auto")
+    trains = f"{devices.name_of(device)} in {devices.precision_name(devices.precision('auto', device))}"
+    writes = "" if device.type == "cpu" else f" (writing: {devices.processor()} in float32)"
+    threads = f"{torch.get_num_threads()} of {psutil.cpu_count()} cores"
+    return f"{trains}{writes}, {threads}; torch {torch.__version__}, one process at a time"
 
 
 def write(*, seeds: int, rounds: int, beside: Path | None) -> dict[str, Any]:
@@ -46,7 +43,11 @@ def write(*, seeds: int, rounds: int, beside: Path | None) -> dict[str, Any]:
     }
     if beside is not None:
         found["Loss in the time of nanoGPT's CPU recipe"] = train.in_time(beside, seeds=seeds, rounds=4 * rounds)
-    other = "nanoGPT as it is, on the same threads" if beside else "nothing; the naive loop when writing"
+    other = (
+        "nanoGPT as it is, on the same device and threads, in the format named"
+        if beside
+        else "nothing; the naive loop when writing"
+    )
     lines = [
         "# Benchmarks",
         "",

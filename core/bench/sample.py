@@ -35,6 +35,7 @@ def sample(stage_key: str, preset: str, *, texts: tuple[int, ...], rounds: int, 
     model = stage.build(config, 65).eval()
     peer = Peer(beside, cast(TransformerConfig, config), 65) if beside is not None else None
     answer: dict[str, Any] = {"stage": stage_key, "preset": preset, "threads": torch.get_num_threads()}
+    answer |= {"device": devices.processor(), "computed_in": "float32"}
     for batch in texts:
         spans = [model.context] if model.slides else [round((i + 0.5) * model.context / SPANS) for i in range(SPANS)]
         other = partial(_other, model, peer, batch)

@@ -53,12 +53,13 @@ def train(
     answer: dict[str, Any] = {"preset": preset, "threads": torch.get_num_threads()}
     trainer, answer["startup_seconds"] = _timed(lambda: trainer_of(train_config, model_config))
     answer["compile_seconds"] = trainer.prepare()
+    answer |= where(trainer)
     answer["parameters"] = parameter_count(trainer.model)
     sides: dict[str, Callable[[], object]] = {"ours": trainer.step}
     if beside is not None:
         its = PEER_SIZES if preset == PRESETS["cpu"] else cast(TransformerConfig, model_config)
-        peer = Peer(beside, its, corpus.tokenizer.size)
-        answer["peer_parameters"] = peer.parameters
+        peer = Peer(beside, its, corpus.tokenizer.size, device=trainer.device, compiled=trainer.compiled is not None)
+        answer |= {"peer_parameters": peer.parameters, "peer_computed_in": peer.format}
         sides["peer"] = lambda: peer.train_step(corpus.train_ids, train_config.batch_size)
     if to is not None:
         return answer | _to_loss(train_config, model_config, to, seeds, sides.get("peer"))
@@ -115,7 +116,7 @@ def in_time(beside: Path, *, seeds: int, rounds: int) -> dict[str, Any]:
     corpus, stage = load_corpus(), STAGES["transformer"]
     model_config, train_config = stage.settings("minutes", {}, {})
     _, its_training = stage.settings(PRESETS["cpu"], {}, {})
-    peer = Peer(beside, PEER_SIZES, corpus.tokenizer.size)
+    peer = Peer(beside, PEER_SIZES, corpus.tokenizer.size, device=devices.resolve("auto"))
     batch = its_training.batch_size
     full = trainer_of(train_config.model_copy(update={"short_first": 0.0}), model_config)
     sides: dict[str, Callable[[], object]] = {
@@ -143,7 +144,7 @@ def peer_recipe(beside: Path, *, peak: float, steps: int, seed: int) -> dict[str
     devices.limit_threads()
     corpus = load_corpus()
     _, train_config = STAGES["transformer"].settings(PRESETS["cpu"], {}, {})
-    peer = Peer(beside, PEER_SIZES, corpus.tokenizer.size, seed)
+    peer = Peer(beside, PEER_SIZES, corpus.tokenizer.size, seed, devices.resolve("auto"))
     like = STAGES["transformer"].build(PEER_SIZES, corpus.tokenizer.size)
     torch.manual_seed(seed)
     began = time.perf_counter()
@@ -155,6 +156,15 @@ def peer_recipe(beside: Path, *, peak: float, steps: int, seed: int) -> dict[str
         "steps": steps,
         "seconds": seconds,
         "val_loss": peer.evaluate(corpus.val_ids, like).loss,
+    }
+
+
+def where(trainer: Trainer) -> dict[str, Any]:
+    """Name what a trainer computes on and in, and whether it is compiled."""
+    return {
+        "device": devices.name_of(trainer.device),
+        "computed_in": devices.precision_name(trainer.precision),
+        "compiled": trainer.compiled is not None,
     }
 
 

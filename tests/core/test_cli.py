@@ -273,7 +273,10 @@ REFUSED: dict[str, tuple[list[str], str]] = {
     "nan": (["train", "bigram", "--set", "train.learning_rate=nan"], "train.learning_rate: nan"),
     "heads": (["train", "transformer", "--set", "model.n_head=5"], "give n_head one of 1, 2, 4, 8, 16"),
     "no equals": (["train", "bigram", "--set", "train.steps"], "'train.steps' has no value; write NAME=VALUE"),
-    "device": (["train", "bigram", "--device", "tpu"], "unknown device 'tpu'; choose one of auto, cpu, cuda, mps"),
+    "device": (
+        ["train", "bigram", "--device", "tpu"],
+        "unknown device 'tpu'; choose one of auto, cpu, cuda, cuda:1, mps",
+    ),
     "seed": (["train", "bigram", "--seed", "-1"], "train.seed: -1 is not accepted"),
     "bad seed": (["train", "bigram", "--seed", "x"], "'x' is not a valid integer"),
     "window": (["train", "bigram", "--set", "train.window=5000"], "train.window: 5000 is not accepted"),

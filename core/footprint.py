@@ -1,0 +1,150 @@
+"""What one pass through a model takes: operations, arithmetic and the most bytes held at once.
+
+The real model runs on torch's `meta` device, which has shapes but no numbers, so the largest one costs nothing. Every
+storage is counted from the operation that makes it until nobody holds it any more. Two things depend on the device and
+are put in place of what `meta` would do: attention that never writes its pattern out, and products in bfloat16.
+"""
+
+import weakref
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+from torch.overrides import TorchFunctionMode
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_iter, tree_map
+from torch.utils.flop_counter import FlopCounterMode
+
+from core.models.contract import LanguageModel
+
+LOWERED = {
+    F.linear,
+    F.conv1d,
+    torch.conv1d,
+    torch.matmul,
+    torch.bmm,
+    Tensor.matmul,
+    Tensor.__matmul__,
+    F.scaled_dot_product_attention,
+}
+"""What autocast multiplies in bfloat16."""
+
+
+@dataclass(frozen=True)
+class Footprint:
+    """One pass: a training step's forward and backward, or a forward alone."""
+
+    operations: int
+    """Operations of the forward pass, about as many as kernels are launched."""
+    flops: float
+    """Floating-point operations of the forward pass; counted in training only."""
+    made_bytes: int
+    """Bytes written by the forward pass."""
+    peak_bytes: int
+    """The most that was held at once, weights left out, gradients not."""
+
+
+class _Live(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Counts the bytes of every storage that is alive."""
+
+    def __init__(self, known: list[Tensor]) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.operations = self.made = self.now = self.peak = 0
+        self._sizes = {t.untyped_storage()._cdata: 0 for t in known}
+        self._known = known
+
+    def _gone(self, key: int) -> None:
+        self.now -= self._sizes.pop(key)
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
+    ) -> Any:
+        out = func(*args, **(kwargs or {}))
+        self.operations += 1
+        for tensor in tree_iter(out):
+            if isinstance(tensor, Tensor):
+                storage = tensor.untyped_storage()
+                if (key := storage._cdata) not in self._sizes:
+                    self._sizes[key] = storage.nbytes()
+                    self.now += storage.nbytes()
+                    self.made += storage.nbytes()
+                    weakref.finalize(storage, self._gone, key)
+        self.peak = max(self.peak, self.now)
+        return out
+
+
+class _Fused(torch.autograd.Function):
+    """Attention in the shape of a fused kernel: keeps queries, keys, values, result and one number a row."""
+
+    @staticmethod
+    def forward(ctx: Any, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        out, rows = torch.empty_like(v), q.new_empty(q.shape[:-1], dtype=torch.float32)
+        ctx.save_for_backward(q, k, v, out, rows)
+        return out
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, ...]:
+        return tuple(torch.empty_like(each) for each in ctx.saved_tensors[:3])
+
+
+class _As(TorchFunctionMode):
+    """Does on `meta` what a device would: products in its precision, attention by its kernel."""
+
+    def __init__(self, kind: str, lowered: bool) -> None:
+        super().__init__()
+        self.kind, self.lowered = kind, lowered
+        self.flops = 0.0
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        kwargs = kwargs or {}
+        if self.lowered and func in LOWERED and not (func is F.scaled_dot_product_attention and self.kind == "cpu"):
+            args, kwargs = tree_map(_lower, args), tree_map(_lower, kwargs)
+        if func is F.scaled_dot_product_attention and self._fused(*args, **kwargs):
+            q, k, v = args[:3]
+            self.flops += 2.0 * q.numel() * k.shape[-2] + 2.0 * q.shape[:-1].numel() * v.shape[-2:].numel()
+            return _Fused.apply(q, k, v)  # type: ignore[no-untyped-call]
+        return func(*args, **kwargs)
+
+    def _fused(
+        self, q: Tensor, k: Tensor, v: Tensor, mask: Any = None, dropout: float = 0.0, *_: Any, **__: Any
+    ) -> bool:
+        """A CPU's kernel knows no dropout; Apple's keeps the pattern."""
+        return self.kind == "cuda" or (self.kind == "cpu" and dropout == 0.0)
+
+
+def _lower(value: Any) -> Any:
+    return value.to(torch.bfloat16) if isinstance(value, Tensor) and value.dtype is torch.float32 else value
+
+
+def footprint(
+    build: Callable[[], LanguageModel], rows: int, window: int, *, kind: str, lowered: bool, training: bool
+) -> Footprint:
+    """Run `rows` sequences of `window` characters through a model on the `meta` device.
+
+    `kind` is that of the device whose memory is meant, `lowered` says whether products are in bfloat16 there. With
+    `training`, the gradient is computed too; without, the losses of all characters, as an evaluation does.
+    """
+    with torch.device("meta"), ExitStack() as stack:
+        model = build()
+        stack.enter_context(torch.set_grad_enabled(training))
+        model.train(training)
+        ids = torch.zeros((rows, window), dtype=torch.long)  # (B, T)
+        live = stack.enter_context(_Live([ids, *model.parameters(), *model.buffers()]))
+        as_there = stack.enter_context(_As(kind, lowered))
+        stack.enter_context(torch.autocast("cpu", torch.bfloat16, enabled=lowered and kind == "cpu"))
+        counter = FlopCounterMode(display=False)
+        with counter if training else ExitStack():  # it looks for gradients
+            logits = model(ids)
+        flops = counter.get_total_flops() + as_there.flops
+        operations, made = live.operations, live.made
+        loss = F.cross_entropy(logits.flatten(0, 1).float(), ids.flatten(), reduction="mean" if training else "none")
+        del logits
+        if training and loss.requires_grad:
+            loss.backward()  # type: ignore[no-untyped-call]
+        return Footprint(operations, flops, made, live.peak)
