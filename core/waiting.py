@@ -196,3 +196,4 @@ def main(arguments: list[str]) -> None:
     except OSError:
         sys.exit(f"{path} is gone; nothing done")
     work(path, device)
+    processes.redirect_output(Path(os.devnull))  # on Windows nobody could delete the run before this process is gone
