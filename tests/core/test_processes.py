@@ -115,5 +115,13 @@ def test_a_process_is_the_same_after_the_clock_was_set(monkeypatch: pytest.Monke
     assert not processes.same(child.pid, born) and not processes.end(child.pid, born, kill=True)
 
 
+def test_a_process_may_bound_its_own_memory():
+    code = "from core import processes; import psutil\n"
+    code += "processes.limit_memory(psutil.Process().memory_info().vms + 50_000_000); bytearray(100_000_000)"
+    done = subprocess.run([sys.executable, "-c", code], cwd=paths.ROOT, capture_output=True, text=True)
+
+    assert done.returncode == 1 and done.stderr.strip().endswith("MemoryError")
+
+
 def test_the_calling_process_is_never_ended():
     assert not processes.end(os.getpid(), processes.born(os.getpid()), kill=True)
