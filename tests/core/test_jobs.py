@@ -14,10 +14,12 @@ from pathlib import Path
 import psutil
 import pytest
 
-from core import devices, jobs, paths, runs, turns
+from core import devices, jobs, paths, runs, turns, worker
 from core.errors import BardlabError
 from core.processes import Lock
 from core.runs import Run, State, Status
+from core.stages import STAGES
+from core.training import Trainer
 from tests.conftest import make_run
 
 LONG = {"steps": 5000, "eval_every": 10, "sample_chars": 1}
@@ -171,6 +173,25 @@ def test_the_spare_is_kept_for_a_run_that_need_not_wait():
         until(line[1], lambda r: bool(r.status.message.endswith(f"behind {run.name}")))
         assert [r.slug for r in devices.queue("cpu")] == [r.slug for r in line]
     assert [jobs.wait(each, 90).state for each in line] == [State.FINISHED] * 2
+
+
+def test_a_step_that_fails_leaves_the_spare_standing(monkeypatch: pytest.MonkeyPatch):
+    """A GPU that is full or broken must not end it: it takes the next rung, and then the job."""
+    tried: list[str] = []
+
+    def step(trainer: Trainer) -> None:
+        tried.append(type(trainer.model).__name__)
+        if len(tried) == len(STAGES):
+            os.write(inlet, b"some/run\n")
+        raise RuntimeError("CUDA error: no kernel image is available for execution on the device")
+
+    monkeypatch.setattr(Trainer, "step", step)
+    outlet, inlet = os.pipe()
+    with os.fdopen(outlet) as stdin:
+        monkeypatch.setattr(sys, "stdin", stdin)
+        assert worker.stand_by() == "some/run"
+    os.close(inlet)
+    assert len(set(tried)) == len(STAGES)
 
 
 def test_a_dismissed_spare_leaves():
