@@ -269,7 +269,17 @@ def step_back() -> None:
         psutil.Process().nice(10 if POSIX else getattr(psutil, "BELOW_NORMAL_PRIORITY_CLASS", 0))
 
 
-def be_first_to_go() -> None:
+def be_first_to_go(score: int = 500) -> None:
     """When memory runs out, let Linux end this process rather than the server, which belongs to everybody."""
     with contextlib.suppress(OSError):
-        Path("/proc/self/oom_score_adj").write_text("500")
+        Path("/proc/self/oom_score_adj").write_text(str(score))
+
+
+def limit_memory(most: int) -> None:
+    """Let this process have no more than so many bytes of address space, where the system can be told so."""
+    if POSIX:
+        resource: Any = importlib.import_module("resource")
+        hard = resource.getrlimit(resource.RLIMIT_AS)[1]
+        with contextlib.suppress(OSError, ValueError):
+            soft = most if hard == resource.RLIM_INFINITY else min(most, hard)
+            resource.setrlimit(resource.RLIMIT_AS, (soft, hard))

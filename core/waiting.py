@@ -88,6 +88,12 @@ class Place:
             self._lock.release()
             self._lock = None
 
+    def change(self, device: str) -> bool:
+        """Leave the place for one on another device, and wait for that. False if the run was stopped meanwhile."""
+        self.give_up()
+        self.device = device
+        return self.take()
+
     def wanted(self) -> bool:
         """True if another run waits for this device."""
         return bool(turns.queue(self.kind))
@@ -196,3 +202,4 @@ def main(arguments: list[str]) -> None:
     except OSError:
         sys.exit(f"{path} is gone; nothing done")
     work(path, device)
+    processes.redirect_output(Path(os.devnull))  # on Windows nobody could delete the run before this process is gone

@@ -2,17 +2,24 @@
 
 import contextlib
 import os
+import re
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
+import psutil
 import pytest
 
-from core import jobs, paths, runs
+from core import devices, jobs, paths, runs, turns, worker
 from core.errors import BardlabError
+from core.processes import Lock
 from core.runs import Run, State, Status
+from core.stages import STAGES
+from core.training import Trainer
 from tests.conftest import make_run
 
 LONG = {"steps": 5000, "eval_every": 10, "sample_chars": 1}
@@ -136,6 +143,57 @@ def test_a_spare_that_died_is_not_waited_for():
     assert run.state is State.FINISHED and run.status.pid != spare
 
 
+def test_a_spare_that_died_unused_is_not_started_again_at_once(monkeypatch: pytest.MonkeyPatch):
+    """Whatever it died of would end the next one too: there is a pause, in which jobs start cold."""
+    jobs.warm()
+    spare = jobs._spare
+    assert spare is not None
+    spare.kill()
+    spare.wait()
+    for _ in range(3):
+        jobs.warm()
+        assert jobs.spare_pid() is None
+    monkeypatch.setattr(jobs, "_not_before", time.monotonic() - 1)
+    jobs.warm()
+    assert jobs.spare_pid() not in (None, spare.pid)
+
+
+def test_the_spare_is_kept_for_a_run_that_need_not_wait():
+    """Beside a run on the device, the next one waits in a small process of its own, which loads no torch."""
+    jobs.warm()
+    spare = jobs.spare_pid()
+    with Lock(turns.slots("cpu")[0].lock_path):
+        run = until(jobs.start(make_run("bigram")), lambda r: r.status.message == "waiting for the cpu")
+        assert jobs.spare_pid() == spare != run.status.pid
+        waiter = psutil.Process(run.status.pid)
+        assert waiter.memory_info().rss < 30e6
+        assert not [m.path for m in waiter.memory_maps() if re.search("torch|numpy|pandas|pydantic", m.path)]
+        assert Path(f"/proc/{waiter.pid}/oom_score_adj").read_text() == "500\n"
+        line = [run, jobs.start(make_run("bigram"))]
+        until(line[1], lambda r: bool(r.status.message.endswith(f"behind {run.name}")))
+        assert [r.slug for r in devices.queue("cpu")] == [r.slug for r in line]
+    assert [jobs.wait(each, 90).state for each in line] == [State.FINISHED] * 2
+
+
+def test_a_step_that_fails_leaves_the_spare_standing(monkeypatch: pytest.MonkeyPatch):
+    """A GPU that is full or broken must not end it: it takes the next rung, and then the job."""
+    tried: list[str] = []
+
+    def step(trainer: Trainer) -> None:
+        tried.append(type(trainer.model).__name__)
+        if len(tried) == len(STAGES):
+            os.write(inlet, b"some/run\n")
+        raise RuntimeError("CUDA error: no kernel image is available for execution on the device")
+
+    monkeypatch.setattr(Trainer, "step", step)
+    outlet, inlet = os.pipe()
+    with os.fdopen(outlet) as stdin:
+        monkeypatch.setattr(sys, "stdin", stdin)
+        assert worker.stand_by() == "some/run"
+    os.close(inlet)
+    assert len(set(tried)) == len(STAGES)
+
+
 def test_a_dismissed_spare_leaves():
     jobs.warm()
     spare = jobs._spare
@@ -179,6 +237,23 @@ def test_a_killed_job_frees_the_device():
     assert runs.read(first.path).state is State.LOST
 
 
+def test_what_is_asked_of_a_run_deleted_meanwhile():
+    run = make_run("bigram")
+    runs.delete(run)
+    for ask in (jobs.stop, jobs.pause, runs.delete, lambda run: jobs.change(run, {"learning_rate": 0.1}), jobs.start):
+        with refused("deleted"):
+            ask(run)
+    assert list(paths.runs().glob("[!.]*")) == []
+
+
+def test_no_run_is_taken_in_without_memory_for_it(monkeypatch: pytest.MonkeyPatch):
+    run = make_run("bigram")
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: type("M", (), {"available": 100_000_000}))
+    with refused("only 100 MB of memory are free; start bigram-[a-z-]+ when other runs have ended"):
+        jobs.start(run)
+    assert not jobs._children
+
+
 def test_what_cannot_be_started(finished: Run):
     """A finished run and a damaged one are refused in one line, and no process is started for them."""
     with refused(r"has finished its 4 steps; start a new run for more"):
@@ -193,17 +268,27 @@ def test_what_cannot_be_started(finished: Run):
     assert Status.model_validate_json((finished.path / runs.STATUS).read_bytes()) == finished.status
 
 
-def test_a_run_started_twice_is_trained_once():
-    """Two clicks: whichever worker comes second finds the work taken or done, and leaves it as it is."""
+def test_a_run_started_four_times_at_once_gets_one_worker():
+    """Four tabs or terminals at once: one of them starts it, the others are told so."""
     run = make_run("transformer")
-    jobs.start(run)
-    with contextlib.suppress(BardlabError):
-        jobs.start(run)
-    workers = list(jobs._children)
-    run = jobs.wait(run, 90)
-    for worker in workers:
-        worker.wait(60)
+    told = []
 
+    def click() -> None:
+        try:
+            jobs.start(run)
+        except BardlabError as error:
+            told.append(str(error))
+
+    clicks = [threading.Thread(target=click) for _ in range(4)]
+    for each in clicks:
+        each.start()
+    for each in clicks:
+        each.join()
+    (worker,) = jobs._children
+    run = jobs.wait(run, 90)
+    worker.wait(60)
+
+    assert len(told) == 3 and all(re.search("there is nothing to start", line) for line in told)
     assert runs.read(run.path) == run and run.state is State.FINISHED
     assert [s.step for s in runs.samples(run.path)] == [0, 2, 4]
 

@@ -155,8 +155,9 @@ def test_what_ships_cannot_be_changed(finished: Run, monkeypatch: pytest.MonkeyP
     for change in (runs.delete, lambda r: runs.rename(r, "mine"), jobs.start):
         with refused("ships with the product"):
             change(run)
-    with refused("these do: pretrained/transformer"):
-        runs.find("pretrained/bigram")
+    for reference in ("pretrained/bigram", "pretrained/..", "pretrained/.", "pretrained/", "pretrained/../runs"):
+        with refused("these do: pretrained/transformer"):
+            runs.find(reference)
 
 
 # --- state -----------------------------------------------------------------------------------------------------------

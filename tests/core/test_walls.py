@@ -2,6 +2,7 @@
 
 import ast
 import re
+import sys
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,15 @@ FETCHED = re.compile(
     r"""|\bimport\b[^;\n]*['"]https?:|\b(fetch|importScripts|WebSocket|EventSource)\s*\(|\.src\s*=(?!\s*["']data:)"""
     r"""|XMLHttpRequest""",
     re.IGNORECASE,
+)
+
+
+SYSTEM = re.compile(
+    r"\bimport (fcntl|select|selectors|msvcrt|resource|pwd|grp|termios|pty|winreg|ctypes)\b|\bselect\.select\b"
+    r"|\bos\.(fork|forkpty|killpg|kill|getpgid|getpgrp|setpgid|setsid|getsid|nice|setpriority|getpriority|dup2|sysconf"
+    r"|mkfifo|statvfs|getuid|geteuid|uname|chown|O_DIRECTORY|O_CLOEXEC|sched_\w+|wait\w*|name)\b"
+    r"|\bsignal\.(SIG(?!TERM\b|INT\b|_DFL\b|_IGN\b)\w+|alarm|setitimer|pause|pthread_\w+|sigwait\w*|CTRL_\w+)"
+    r"|\b(start_new_session|preexec_fn|creationflags|close_fds|process_group)\b|\bfilelock\b"
 )
 
 
@@ -49,6 +59,31 @@ def test_nothing_is_fetched_from_elsewhere(path: Path):
     assert not FETCHED.findall(path.read_text(encoding="utf-8"))
 
 
+@pytest.mark.parametrize("path", [path for path in CORE if path.name != "processes.py"], ids=name)
+def test_one_module_asks_which_system_it_runs_on(path: Path):
+    """What only POSIX or only Windows has is called in core/processes.py alone."""
+    assert not SYSTEM.findall(path.read_text(encoding="utf-8"))
+
+
+WAITING = "errors files folder gpus overdue paths processes turns waiting"
+
+
+@pytest.mark.parametrize("module", WAITING.split())
+def test_a_waiting_run_loads_nothing_large(module: str):
+    """All that a run needs until its turn comes imports, at the top, the standard library, psutil and its like."""
+    tree = ast.parse((ROOT / "core" / f"{module}.py").read_text(encoding="utf-8"))
+    tops = [node for node in tree.body if isinstance(node, ast.Import | ast.ImportFrom)]
+    light = {*sys.stdlib_module_names, "psutil", "core"}
+    for node in tops:
+        names = [alias.name for alias in node.names]
+        if isinstance(node, ast.ImportFrom):
+            assert node.module and node.module.split(".")[0] in light
+            names = names if node.module == "core" else [node.module.removeprefix("core.")]
+            assert not node.module.startswith("core") or set(names) <= set(WAITING.split())
+        else:
+            assert {each.split(".")[0] for each in names} <= light
+
+
 def test_the_walls_would_notice():
     """The checks see what they are for."""
     bad = (
@@ -60,6 +95,14 @@ def test_the_walls_would_notice():
     )
 
     assert all(FETCHED.search(text) for text in bad)
+    system = (
+        "os.killpg(1, 9)",
+        "import fcntl",
+        "select.select([p], [], [])",
+        "signal.SIGKILL",
+        "start_new_session=True",
+    )
+    assert all(SYSTEM.search(text) for text in system) and not SYSTEM.search("signal.SIGTERM; str.select; os.getpid()")
     assert not FETCHED.search("ctx.fillStyle = 'red'; const url = 'https://doi.org/10.1002'")
     assert "torch" in imported(ROOT / "core" / "worker.py") and "streamlit" in imported(ROOT / "app.py")
     assert len(CORE) > 10 and len(PAGES) > 5 and len(ASSETS) >= 2
