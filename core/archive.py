@@ -107,7 +107,7 @@ def import_run(source: Path | str | bytes, name: str | None = None, *, file_name
     Everything in it is checked before the run is there: the paths, the sizes, the settings, the weights' shapes and
     checksum, the curves. Raises BardlabError, in one line and leaving nothing behind.
     """
-    label = safe_label(file_name or "the file" if isinstance(source, bytes) else source)
+    label = safe_label(file_name or ("the file" if isinstance(source, bytes) else source))
     name = None if name is None else runs.check_name(name)
     try:
         with runs.staging() as folder:

@@ -114,37 +114,36 @@ def _look_through_archive(file: IO[bytes], size: int, label: str) -> None:
     _allow(_named(io.BytesIO(content), label)[0], label)
 
 
-def _named(file: IO[bytes], label: str) -> tuple[set[str], object]:
+def _named(file: IO[bytes], label: str) -> tuple[list[str], object]:
     """Return the functions and classes that one pickle names, as `module name`, and the last number in it."""
-    names: set[str] = set()
+    names: list[str] = []
     texts: list[str] = []
     number: object = None
     try:
         for operation, argument, _ in pickletools.genops(file):
             if operation.name in ("GLOBAL", "INST"):
-                names.add(str(argument))
+                names.append(str(argument))
             elif operation.name == "STACK_GLOBAL":
-                names.add(" ".join(texts[-2:]))  # mostly; torch itself reads no pickle that has these
+                names.append(" ".join(texts[-2:]))  # mostly; torch itself reads no pickle that has these
             elif operation.name.startswith("EXT"):
-                names.add("copyreg extension")
+                names.append("copyreg extension")
             elif isinstance(argument, str):
                 texts = [*texts[-1:], argument]
             elif isinstance(argument, int):
                 number = argument
     except Exception:
-        if names - ALLOWED:
+        if set(names) - ALLOWED:
             return names, number
         raise BardlabError(f"{label} is not a file of weights, or is damaged") from None
     return names, number
 
 
-def _allow(names: set[str], label: str) -> None:
-    asked = sorted(names - ALLOWED)
+def _allow(names: list[str], label: str) -> None:
+    asked = [name for name in names if name not in ALLOWED]
     if not asked:
         return
-    models = [name for name in asked if name.startswith(("torch.nn.modules", "__main__ "))]
     if any(name.startswith("torch.nn.modules") for name in asked):
-        whole = next((name for name in models if not name.startswith("torch.nn.")), models[0]).rpartition(" ")[2]
+        whole = asked[0].rpartition(" ")[2]  # the outermost object comes first
         raise BardlabError(
             f"{label} is a whole pickled model ({_short(whole)}), which runs code when it is opened; nothing in it was "
             "run; save model.state_dict() instead"
