@@ -210,7 +210,10 @@ def _lines(file: Path) -> Iterator[bytes]:
 
 def _settle_trainer(folder: Path, config: RunConfig, model: LanguageModel, label: str) -> None:
     """Load the state to resume from, check it, and write it anew. Raises BardlabError if it does not fit the run."""
-    found = checkpoints.load_trainer_state(folder, _numbers(model))
+    try:
+        found = checkpoints.load_trainer_state(folder, _numbers(model))
+    except BardlabError as error:
+        raise BardlabError(f"{label} holds a damaged run: {str(error).rpartition('; ')[0]}") from None
     if found is None:
         return
     state, _ = found

@@ -271,11 +271,13 @@ def a_stopped_run() -> Files:
 
     run = worker.work(make_run("transformer").path)
     runs.write_status(run.path, run.status.model_copy(update={"state": State.STOPPED}))
-    return {
+    found = {
         str(file.relative_to(run.path).as_posix()): file.read_bytes()
         for file in run.path.rglob("*")
         if file.is_file() and file.name not in ("lock", ".reserve") and "export" not in file.parts
     }
+    runs.delete(runs.read(run.path))
+    return found
 
 
 def imported(
@@ -328,7 +330,6 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
         patch.setenv("BARDLAB_HOME", folder)
         files = a_stopped_run()
-        made = runs.list_runs()
         for number in range(chosen.count):
             kinds = recipes(files, int(chosen.bytes), random.Random(number))
             names = [name for name in kinds if chosen.only in name]
@@ -343,8 +344,7 @@ def main() -> None:
                 flush=True,
             )
             for run in runs.list_runs():
-                if run.path not in [one.path for one in made]:
-                    runs.delete(run)
+                runs.delete(run)
     print(dict(counts), "canary" if Path("/tmp/hostile-canary").exists() else "nothing ran")
 
 
