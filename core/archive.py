@@ -41,6 +41,7 @@ LIMITS = (
 """Bytes that a file of each kind may have, unpacked; weights as many as their settings ask for."""
 KEPT_LOG = MB  # bytes of the log's end that are kept
 MOST_SAMPLES = 10_001
+LONGEST_SAMPLE = 200_000  # bytes of its line: the longest prompt and what is written after it
 MOST_CURVES = 500
 LONGEST_PROMPT = 10_000
 OF_TABLES = 500 * MB  # bytes that counted tables may have: they are as large as the text makes them
@@ -191,8 +192,9 @@ def _settle(folder: Path, label: str, name: str | None) -> RunConfig:
         (folder / runs.TRAINER).unlink(missing_ok=True)
     _settle_what_happened(folder, config)
     _settle_trainer(folder, config, model, label)
-    if sum(1 for _ in _lines(folder / runs.SAMPLES)) > MOST_SAMPLES:
-        raise BardlabError(f"{label} holds more than {MOST_SAMPLES:,} samples; {HELP}")
+    samples = [len(line) for line in _lines(folder / runs.SAMPLES)]
+    if len(samples) > MOST_SAMPLES or max(samples, default=0) > LONGEST_SAMPLE:
+        raise BardlabError(f"{label} holds more than {MOST_SAMPLES:,} samples, or one that is too long; {HELP}")
     _check_curves(folder, config, label)
     runs.replace(folder / runs.CONFIG, runs.sealed(config))
     about = {"name": name or _free_name(run, label), "note": run.note}

@@ -60,7 +60,7 @@ def test_a_process_that_does_not_end_is_ended(monkeypatch: pytest.MonkeyPatch, s
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux keeps to a limit on the address space")
 def test_memory_is_bounded():
-    code = "from core.import_process import MEMORY, limit_memory; limit_memory(); print(1, flush=True); bytearray(MEMORY + 2**29)"
+    code = "from core.import_process import limit_memory as go; go(); print(1, flush=True); bytearray(4 * 2**30)"
     done = subprocess.run([sys.executable, "-c", code], cwd=paths.ROOT, capture_output=True, text=True)
 
     assert done.stdout == "1\n" and "MemoryError" in done.stderr
@@ -88,6 +88,10 @@ REFUSED = {
     "many samples": (
         {"samples.jsonl": b'{"step": 1, "val_loss": 1.0, "prompt": "a", "text": "b"}\n' * 10_002},
         "more than 10,001 samples",
+    ),
+    "a long sample": (
+        {"samples.jsonl": b'{"step": 1, "val_loss": 1.0, "prompt": "a", "text": "%s"}\n' % (b"b" * 200_000)},
+        "or one that is too long",
     ),
     "large settings": ({"config.json": b" " * (2 * 1024**2)}, "config.json has 2 MB; at most 1 MB"),
     "too many points": (
