@@ -41,6 +41,7 @@ LIMITS = (
 """Bytes that a file of each kind may have, unpacked; weights as many as their settings ask for."""
 KEPT_LOG = MB  # bytes of the log's end that are kept
 MOST_SAMPLES = 10_001
+LONGEST_SAMPLE = 200_000  # bytes of its line: the longest prompt and what is written after it
 MOST_CURVES = 500
 LONGEST_PROMPT = 10_000
 OF_TABLES = 500 * MB  # bytes that counted tables may have: they are as large as the text makes them
@@ -107,7 +108,7 @@ def import_run(source: Path | str | bytes, name: str | None = None, *, file_name
     Everything in it is checked before the run is there: the paths, the sizes, the settings, the weights' shapes and
     checksum, the curves. Raises BardlabError, in one line and leaving nothing behind.
     """
-    label = safe_label(file_name or "the file" if isinstance(source, bytes) else source)
+    label = safe_label(file_name or ("the file" if isinstance(source, bytes) else source))
     name = None if name is None else runs.check_name(name)
     try:
         with runs.staging() as folder:
@@ -191,8 +192,9 @@ def _settle(folder: Path, label: str, name: str | None) -> RunConfig:
         (folder / runs.TRAINER).unlink(missing_ok=True)
     _settle_what_happened(folder, config)
     _settle_trainer(folder, config, model, label)
-    if sum(1 for _ in _lines(folder / runs.SAMPLES)) > MOST_SAMPLES:
-        raise BardlabError(f"{label} holds more than {MOST_SAMPLES:,} samples; {HELP}")
+    samples = [len(line) for line in _lines(folder / runs.SAMPLES)]
+    if len(samples) > MOST_SAMPLES or max(samples, default=0) > LONGEST_SAMPLE:
+        raise BardlabError(f"{label} holds more than {MOST_SAMPLES:,} samples, or one that is too long; {HELP}")
     _check_curves(folder, config, label)
     runs.replace(folder / runs.CONFIG, runs.sealed(config))
     about = {"name": name or _free_name(run, label), "note": run.note}
@@ -210,7 +212,10 @@ def _lines(file: Path) -> Iterator[bytes]:
 
 def _settle_trainer(folder: Path, config: RunConfig, model: LanguageModel, label: str) -> None:
     """Load the state to resume from, check it, and write it anew. Raises BardlabError if it does not fit the run."""
-    found = checkpoints.load_trainer_state(folder, _numbers(model))
+    try:
+        found = checkpoints.load_trainer_state(folder, _numbers(model))
+    except BardlabError as error:
+        raise BardlabError(f"{label} holds a damaged run: {str(error).rpartition('; ')[0]}") from None
     if found is None:
         return
     state, _ = found

@@ -108,7 +108,8 @@ def overlay_svg(compared: Sequence[Run], labels: Sequence[str]) -> str | None:
             drawn += len(points)
             name = "\u200a" + _drawable(label)  # a label that begins with _ would be left out
             axes.plot([s for s, _ in points], [v for _, v in points], "o-", markersize=3, label=name)
-        axes.legend(loc="upper right", fontsize="small")
+        for entry in axes.legend(loc="upper right", fontsize="small").get_texts():
+            entry.set_parse_math(False)
         return _svg(figure) if drawn else None
 
 
@@ -128,11 +129,20 @@ def curves_csv(run: Run) -> Path:
     seconds, characters = metrics.at(SECONDS, np.array(steps)), metrics.at(CHARACTERS, np.array(steps))
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(["step", "seconds", "characters", "flops", *tags])
+    writer.writerow(["step", "seconds", "characters", "flops", *(_cell(tag) for tag in tags)])
     for i, step in enumerate(steps):
-        place = [int(step), f"{seconds[i]:.3f}", int(characters[i]), f"{per_step * step:.6g}"]
+        place = [int(step), _figure_of(seconds[i], ".3f"), _figure_of(characters[i], ".0f"), f"{per_step * step:.6g}"]
         writer.writerow(place + [f"{curves[tag][step]:.7g}" if step in curves[tag] else "" for tag in tags])
     return written(run, CURVES, out.getvalue().encode())
+
+
+def _cell(text: str) -> str:
+    """A name from a file that no spreadsheet takes for a formula."""
+    return text if text[:1].isalnum() else f"'{text}"
+
+
+def _figure_of(value: float, form: str) -> str:
+    return f"{value:{form}}" if math.isfinite(value) else ""
 
 
 def config_json(run: Run) -> Path:

@@ -37,6 +37,7 @@ def bring_in(
         if not isinstance(source, Path | str):
             try:
                 upload = stack.enter_context(runs.staging()) / "upload"
+                source.seek(0)
                 with upload.open("wb") as file:
                     shutil.copyfileobj(source, file)
             except OSError as error:

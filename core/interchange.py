@@ -74,7 +74,7 @@ def import_pth(
     leaving nothing behind, if the file is no model for this text, the name cannot be given, or the disk refuses.
     """
     corpus = load_corpus(texts.find(text) if text else "tinyshakespeare")
-    label = safe_label(file_name or "a file" if isinstance(source, bytes) else source)
+    label = safe_label(file_name or ("a file" if isinstance(source, bytes) else source))
     name = runs.free_name(Path(label).stem) if name is None else runs.check_name(name)
     file, readings = read_weights(source, label)
     readings = [_for_text(file, reading, corpus) for reading in readings]
@@ -157,6 +157,8 @@ def _best(readings: Sequence[Reading], corpus: Corpus) -> tuple[Reading, tuple[s
     best, second = readings[order[0]], readings[order[1]]
     measured = f"loss {losses[order[0]]:.3f} on a part of the text, {losses[order[1]]:.3f} with {second.choice}"
     said = f"read as {best.choice} ({measured})"
+    closer = [replace(best, config=config) for config in best.closer]
+    best = min((best, *closer), key=lambda reading: evaluate(_model(reading), ids).loss) if closer else best
     return best, (*best.said, said)
 
 

@@ -16,7 +16,9 @@ from torch import Tensor
 
 from core import stages
 from core.checkpoints import SETTINGS
+from core.config import Settings
 from core.errors import BardlabError
+from core.models.transformer import TransformerConfig
 from core.weight_files import Family, Reading, WeightFile
 
 HELP = "export the run as .zip, which holds its settings too"
@@ -46,14 +48,11 @@ def from_own(file: WeightFile) -> list[Reading]:
         if {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()} == shapes:
             state = readings[0].state if readings else _state(file)
             rows = tuple(name for name in _ROWS if name in state)
-            said = (
-                ()
-                if "context" not in settings or stage != "transformer" or settings["positions"] == "learned"
-                else (f"its context, which does not show, taken to be {settings['context']}",)
-            )
+            closer = _contexts(config)
+            said = ("its context, which does not show, is the best of some",) if closer and not told else ()
             hidden = {name: value for name, value in settings.items() if name in _HIDDEN}
             choice = ", ".join(f"{name} {value}" for name, value in hidden.items())
-            readings.append(Reading(stage, config, vocab, state, rows, said, choice))
+            readings.append(Reading(stage, config, vocab, state, rows, said, choice, () if told else closer))
     if not readings:
         raise BardlabError(f"{file.label} fits no model of this lab: its tensors have other shapes or names; {HELP}")
     return readings
@@ -62,6 +61,13 @@ def from_own(file: WeightFile) -> list[Reading]:
 _HIDDEN = ("n_head", "activation", "positions", "skip", "n_layer")
 """Settings of which the shapes do not tell everything."""
 _ROWS = ("token_embedding.weight", "lm_head.weight", "lm_head.bias", "head.weight", "head.bias", "logits")
+
+
+def _contexts(config: Settings) -> tuple[Settings, ...]:
+    """Return the same settings with other contexts, of a model whose weights do not depend on it."""
+    if not isinstance(config, TransformerConfig) or config.positions == "learned":
+        return ()
+    return tuple(config.model_copy(update={"context": context}) for context in (32, 128, 256, 512))
 
 
 def _told(file: WeightFile) -> tuple[str, dict[str, Any]] | None:

@@ -22,6 +22,7 @@ from core.errors import BardlabError
 
 LONGEST_PICKLE = 16 * 1024**2  # bytes; names, shapes and an optimiser's settings take a thousandth
 MOST_OBJECTS = 1_000_000
+LARGEST_TUPLE = 10_000
 _MAGIC = 0x1950A86A20F9469CFC6C  # with this number the format of torch before 1.6 begins
 _NUMBERS = ("Float", "Double", "Half", "BFloat16", "Long", "Int", "Short", "Char", "Byte", "Bool", "ComplexFloat")
 _DTYPES = ("float16", "bfloat16", "float32", "float64", "int8", "uint8", "int16", "int32", "int64", "bool")
@@ -114,37 +115,82 @@ def _look_through_archive(file: IO[bytes], size: int, label: str) -> None:
     _allow(_named(io.BytesIO(content), label)[0], label)
 
 
-def _named(file: IO[bytes], label: str) -> tuple[set[str], object]:
-    """Return the functions and classes that one pickle names, as `module name`, and the last number in it."""
-    names: set[str] = set()
+def _named(file: IO[bytes], label: str) -> tuple[list[str], object]:
+    """Return the functions and classes that one pickle names, as `module name` in order, and the last number in it."""
+    names: list[str] = []
     texts: list[str] = []
     number: object = None
+    sizes = _TupleSizes()
     try:
         for operation, argument, _ in pickletools.genops(file):
+            sizes.take(operation, argument)
             if operation.name in ("GLOBAL", "INST"):
-                names.add(str(argument))
+                names.append(str(argument))
             elif operation.name == "STACK_GLOBAL":
-                names.add(" ".join(texts[-2:]))  # mostly; torch itself reads no pickle that has these
+                names.append(" ".join(texts[-2:]))  # mostly; torch itself reads no pickle that has these
             elif operation.name.startswith("EXT"):
-                names.add("copyreg extension")
+                names.append("copyreg extension")
             elif isinstance(argument, str):
                 texts = [*texts[-1:], argument]
             elif isinstance(argument, int):
                 number = argument
     except Exception:
-        if names - ALLOWED:
+        if set(names) - ALLOWED:
             return names, number
         raise BardlabError(f"{label} is not a file of weights, or is damaged") from None
     return names, number
 
 
-def _allow(names: set[str], label: str) -> None:
-    asked = sorted(names - ALLOWED)
+class _TupleSizes:
+    """Follows the stack of a pickle as far as tuples go.
+
+    A few bytes may make a tuple of two tuples of two tuples, and so on: small in memory, but the time to hash or to
+    print it doubles with each.
+    """
+
+    def __init__(self) -> None:
+        self.stack: list[int | None] = []  # the parts of each value, counted as often as they occur; None: a mark
+        self.memo: dict[int, int | None] = {}
+
+    def take(self, operation: pickletools.OpcodeInfo, argument: object) -> None:
+        """Take one instruction. Raises ValueError at a tuple of too many parts, or if the stack runs empty."""
+        name, stack = operation.name, self.stack
+        if name == "MARK":
+            stack.append(None)
+        elif name in ("PUT", "BINPUT", "LONG_BINPUT"):
+            self.memo[int(str(argument))] = stack[-1]
+        elif name == "MEMOIZE":
+            self.memo[len(self.memo)] = stack[-1]
+        elif name in ("GET", "BINGET", "LONG_BINGET"):
+            stack.append(self.memo[int(str(argument))])
+        elif name in ("TUPLE", "TUPLE1", "TUPLE2", "TUPLE3"):
+            parts = self._pop_to_mark() if name == "TUPLE" else [stack.pop() for _ in range(int(name[-1]))]
+            size = 1 + sum(part or 0 for part in parts)
+            if size > LARGEST_TUPLE:
+                raise ValueError("a tuple has too many parts")
+            stack.append(size)
+        else:
+            before = operation.stack_before
+            if pickletools.markobject in before:
+                self._pop_to_mark()
+                before = before[: before.index(pickletools.markobject)]
+            for _ in before:
+                stack.pop()
+            stack += [1] * len(operation.stack_after)
+
+    def _pop_to_mark(self) -> list[int | None]:
+        at = len(self.stack) - 1 - self.stack[::-1].index(None)
+        parts = self.stack[at + 1 :]
+        del self.stack[at:]
+        return parts
+
+
+def _allow(names: list[str], label: str) -> None:
+    asked = [name for name in names if name not in ALLOWED]
     if not asked:
         return
-    models = [name for name in asked if name.startswith(("torch.nn.modules", "__main__ "))]
     if any(name.startswith("torch.nn.modules") for name in asked):
-        whole = next((name for name in models if not name.startswith("torch.nn.")), models[0]).rpartition(" ")[2]
+        whole = asked[0].rpartition(" ")[2]  # the outermost object comes first
         raise BardlabError(
             f"{label} is a whole pickled model ({_short(whole)}), which runs code when it is opened; nothing in it was "
             "run; save model.state_dict() instead"

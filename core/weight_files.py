@@ -95,6 +95,8 @@ class Reading:
     """What was taken for granted, in words."""
     choice: str = ""
     """What sets it apart from the other readings of the same file, in words."""
+    closer: tuple[Settings, ...] = ()
+    """Settings to compare once it is known to be the best: they differ in what shows least."""
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ import io
 import json
 import os
 import pickle
+import random
 import stat
 import sys
 import tempfile
@@ -32,8 +33,9 @@ from core.corpus import Corpus, load
 from core.errors import BardlabError
 from core.interchange import to_reference
 from core.models.transformer import Transformer, TransformerConfig
+from tests.hostile_imports import Files, a_stopped_run, recipes
 
-KINDS = ("text", "pth", "safetensors", "run")
+KINDS = ("text", "pth", "nano", "safetensors", "run", "hostile")
 
 
 # --- who watches -----------------------------------------------------------------------------------------------------
@@ -187,6 +189,14 @@ def a_pth(base: dict[str, torch.Tensor], canary: str) -> st.SearchStrategy[bytes
     )
 
 
+def a_hostile(files: Files) -> st.SearchStrategy[bytes]:
+    """A file made to hurt, of a size that does not."""
+    names = sorted(recipes(files, 2_000_000, random.Random(0)))
+    return st.tuples(st.sampled_from(names), st.integers(0, 10**6), MUTATIONS | st.just([])).map(
+        lambda chosen: mutated(recipes(files, 2_000_000, random.Random(chosen[1]))[chosen[0]](), chosen[2])
+    )
+
+
 def a_safetensors(base: dict[str, torch.Tensor]) -> st.SearchStrategy[bytes]:
     """A file that claims to be safetensors."""
 
@@ -286,6 +296,18 @@ def _good_run(state: dict[str, torch.Tensor]) -> dict[str, bytes]:
     return found
 
 
+def _nano_state() -> dict[str, torch.Tensor]:
+    """A checkpoint under nanoGPT's names."""
+    shapes = {"wte": (65, 8), "wpe": (8, 8), "ln_f": (8,), "h.0.ln_1": (8,), "h.0.ln_2": (8,)}
+    shapes |= {
+        "h.0.attn.c_attn": (24, 8),
+        "h.0.attn.c_proj": (8, 8),
+        "h.0.mlp.c_fc": (32, 8),
+        "h.0.mlp.c_proj": (8, 32),
+    }
+    return {f"transformer.{name}.weight": 0.2 * torch.randn(size) for name, size in shapes.items()}
+
+
 def _left_over() -> list[str]:
     folders = [paths.runs(), texts.folder()]
     return [
@@ -294,7 +316,7 @@ def _left_over() -> list[str]:
 
 
 def fuzz(examples: int = 1000, number: int = 0) -> dict[str, Any]:
-    """Feed `examples` inputs, a quarter of each kind, in a home of their own. Returns counts and what failed."""
+    """Feed `examples` inputs, as many of each kind, in a home of their own. Returns counts and what failed."""
     _watch()
     began = time.perf_counter()
     with tempfile.TemporaryDirectory() as home, pytest.MonkeyPatch.context() as patch:
@@ -315,6 +337,8 @@ def fuzz(examples: int = 1000, number: int = 0) -> dict[str, Any]:
         feeds: dict[str, tuple[st.SearchStrategy[bytes], Callable[[bytes], object]]] = {
             "text": (a_text(), lambda content: texts.add(content, "<img src=x onerror=alert(1)>")),
             "pth": (a_pth(state, canary), lambda content: archive.bring_in(content, file_name="../a\n<b>.pth")),
+            "nano": (a_pth(_nano_state(), canary), lambda content: archive.bring_in(content, file_name="ckpt.pt")),
+            "hostile": (a_hostile(a_stopped_run()), lambda content: archive.bring_in(content, file_name="run.zip")),
             "safetensors": (a_safetensors(state), lambda content: archive.bring_in(content, file_name="w.safetensors")),
             "run": (a_run(_good_run(state), canary), lambda content: archive.bring_in(content, file_name="run.zip")),
         }

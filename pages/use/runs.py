@@ -6,8 +6,9 @@ from collections.abc import Sequence
 import pandas as pd
 import streamlit as st
 
-from core import archive, export, jobs, report, runs
+from core import archive, export, import_process, jobs, report, runs
 from core.compare import against_parent
+from core.corpus import available
 from core.errors import BardlabError
 from core.interchange import export_pth, unlike_reference
 from core.runs import Run, State
@@ -126,22 +127,37 @@ def watch(busy: Sequence[Run]) -> None:
 @st.fragment
 def bring_in() -> None:
     """Turn an uploaded file into a run."""
-    with st.expander("Import a run (.zip) or a reference GPT (.pth, .safetensors)", icon=":material/upload:"):
+    with st.expander("Import a run (.zip) or the weights of a GPT (.pth, .pt, .safetensors)", icon=":material/upload:"):
         file = st.file_uploader(
-            "A run as Export run made it, or the state dict of the reference character GPT",
+            "A run as Export run made it, or weights: of the reference character GPT or its bigram, of nanoGPT, of a "
+            "run of this lab",
             type=["zip", "pth", "pt", "safetensors"],
             max_upload_size=500,
             key="runs.upload",
             help="Read without running anything that is in it, and checked before it becomes a run.",
         )
+        titles = available()
+        text = st.selectbox(
+            "Text that the weights learned from",
+            list(titles),
+            format_func=lambda name: titles.get(name, name),
+            key="runs.import.text",
+            width=320,
+            help="A model of characters knows them as numbers; which text gives them their meaning is not in its "
+            "weights. Add your own on the page The text. A run (.zip) knows its text.",
+        )
         if file is not None and st.button("Import", key="runs.import", help="Checks all of it, then it is a run."):
             try:
                 with st.spinner("Reading and checking it"):
-                    run = archive.bring_in(file.getvalue(), file_name=file.name)
+                    run = import_process.bring_in(file, file_name=file.name, text=text)
             except BardlabError as error:
                 st.error(words.plain(str(error)), icon=":material/error:")
             else:
-                state.say_next(f"Imported as {run.name}: validation loss {words.loss(run.status.val_loss)}")
+                _, warned, warning = run.status.message.partition("warning: ")
+                if warned:
+                    state.say_error(f"Imported as {run.name}, but {warning}")
+                else:
+                    state.say_next(f"Imported as {run.name}: validation loss {words.loss(run.status.val_loss)}")
                 st.rerun()
 
 

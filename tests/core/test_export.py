@@ -1,5 +1,7 @@
 """The picture of a run's curves."""
 
+import csv
+import json
 import math
 import threading
 from pathlib import Path
@@ -7,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from core import runs
+from core import export, report, runs
 from core.errors import BardlabError
 from core.export import smoothed, training_plot
 from core.metrics import TRAIN_LOSS, VAL_LOSS, MetricsWriter
@@ -127,3 +129,17 @@ def test_several_threads_may_draw_at_once():
 
     assert len(files) == 4
     assert {size(file) for file in files} == {(1500, 900)}
+
+
+def test_tables_and_reports_take_what_a_strangers_curves_hold(finished: Run):
+    """Time that is no number is left blank, a name is no formula, and $ in a run's name is no mathematics."""
+    writer = MetricsWriter(finished.path)
+    writer.add(9, {"=HYPERLINK(1)": 1.0, "time/seconds": float("inf"), "time/characters": float("nan")})
+    writer.close()
+    head, *rows = list(csv.reader(export.curves_csv(finished).read_text().splitlines()))
+    broken = next(row for row in rows if row[0] == "9")
+    runs.replace(finished.path / runs.LABEL, json.dumps({"name": r"a $\frac$"}).encode())
+    other = make_run("transformer", seed=3)
+
+    assert "'=HYPERLINK(1)" in head and broken[1:3] == ["", ""]
+    assert "<svg" in report.lab_report([runs.read(finished.path), other]).read_text()
