@@ -11,6 +11,7 @@ from pages.ui.words import plain
 UI = Path(__file__).parent / "ui"
 
 st.set_page_config(page_title="Bardlab", page_icon=UI / "icon.png", layout="wide")
+st.html(UI / "direction.css")
 st.logo(UI / "logo.svg", size="large", icon_image=UI / "icon.png")
 if st.user.get("is_logged_in") is False:  # only where the server's secrets.toml names who may log in
     st.navigation([st.Page(lambda: None, title="Log in")], position="hidden")

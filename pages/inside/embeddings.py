@@ -150,7 +150,10 @@ def the_map(run: Run, table: Table, characters: str) -> None:
                 name: [float(values[i]) for i in order],
             },
             hide_index=True,
-            column_config={name: st.column_config.NumberColumn(format="%.3f")},
+            column_config={
+                "nearest": st.column_config.TextColumn(alignment="center"),
+                name: st.column_config.NumberColumn(format="%.3f"),
+            },
         )
     if table.positions:
         colours: list[str] | np.ndarray = np.arange(len(labels), dtype=float)

@@ -217,7 +217,7 @@ def to_numbers(corpus: Corpus, tokenizer: CharTokenizer) -> None:
             hide_index=True,
             row_height=38,
             column_config={
-                name: st.column_config.TextColumn(name, help=code_point(c))
+                name: st.column_config.TextColumn(name, help=code_point(c), alignment="center")
                 for name, c in zip(names, known, strict=True)
             },
         )
