@@ -149,7 +149,7 @@ def figures(characters: int, alphabet: int, train: int, val: int) -> None:
     """The sizes of a text."""
     with st.container(horizontal=True, gap="medium"):
         st.metric("Characters", f"{characters:,}", help="Length of the whole text.")
-        st.metric("Alphabet", f"{alphabet}", help="Distinct characters: the model's vocabulary.")
+        st.metric("Alphabet", f"{alphabet:,}", help="Distinct characters: the model's vocabulary.")
         st.metric("Training split", f"{train:,}", help="The first 90 %: what models learn from.")
         st.metric("Validation split", f"{val:,}", help="The last 10 %: what they are judged by, never trained on.")
 
