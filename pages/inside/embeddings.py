@@ -246,8 +246,9 @@ def who_resembles_whom(table: Table, characters: str) -> None:
         "alphabet": lambda: list(range(len(characters))),
     }[order]()
     if len(found) > MOST:
-        st.caption(f"Every {-(-len(found) // MOST)}th of {len(found):,} characters is drawn.")
-        found = found[:: -(-len(found) // MOST)]
+        every = -(-len(found) // MOST)
+        st.caption(f"Every {every:,}th of {len(found):,} characters is drawn.")
+        found = found[::every]
     labels = labels_of("".join(characters[i] for i in found))
     figure = resemblance(values[np.ix_(found, found)], labels, what, metric == "cosine", "character")
     st.plotly_chart(figure, key="resemblance", config=picture(f"{table.key}-{what}"))

@@ -99,10 +99,12 @@ def read(content: bytes, number: int) -> tuple[str, str | None, int | None]:
     try:
         found = decoding.decode(content)
         if found.marked and found.encoding != "utf-8":
-            st.caption(f"Read as {decoding.ENCODINGS[found.encoding]}, as the file’s own mark says.")
+            st.caption(plain(f"Read as {decoding.ENCODINGS[found.encoding]}, as the file’s own mark says."))
     except decoding.UnknownEncoding as error:
         st.warning(
-            f"This file is not UTF-8. It is probably {decoding.ENCODINGS[error.guess]}: see whether it reads well.",
+            plain(
+                f"This file is not UTF-8. It is probably {decoding.ENCODINGS[error.guess]}: see whether it reads well."
+            ),
             icon=":material/translate:",
         )
         names = list(decoding.ENCODINGS)
@@ -127,12 +129,12 @@ def read(content: bytes, number: int) -> tuple[str, str | None, int | None]:
             texts.MOST_CHARACTERS,
             texts.MOST_CHARACTERS,
             key=f"texts.commonest.{number}",
-            help=f"So many different characters stay; every rarer one becomes {texts.STAND_IN}.",
+            help="So many different characters stay; every rarer one becomes □.",
         )
     text = texts.check(content, encoding, commonest)
     replaced = text.count(texts.STAND_IN) - decoding.decode(content, encoding).text.count(texts.STAND_IN)
-    share = f"{replaced / len(text):.2%}"
-    st.caption(f"{replaced:,} of {len(text):,} characters ({share}) are rarer ones and become {texts.STAND_IN}.")
+    share = replaced / len(text)
+    st.caption(f"{replaced:,} of {len(text):,} characters ({share:.2%}) are rarer ones and become □.")
     return text, encoding, commonest
 
 
