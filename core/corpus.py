@@ -11,6 +11,7 @@ import json
 import os
 import re
 import threading
+import unicodedata
 from collections import Counter
 from collections.abc import Iterable
 from contextlib import suppress
@@ -150,11 +151,22 @@ def only_judged(text: str) -> str:
     return "".join(sorted(set(text[cut:]) - set(text[:cut])))
 
 
-CLASSES = ("vowel", "consonant", "capital", "digit", "punctuation", "space", "newline")
+CLASSES = (
+    "vowel",
+    "consonant",
+    "capital",
+    "digit",
+    "punctuation",
+    "space",
+    "newline",
+    "letter",
+    "mark",
+    "symbol",
+)
 
 
 def character_class(character: str) -> str:
-    """Return one of CLASSES."""
+    """Return one of CLASSES. Vowels and consonants are told apart in the Latin alphabet only, accents left aside."""
     if character in "\n\r":
         return "newline"
     if character.isspace():
@@ -162,8 +174,14 @@ def character_class(character: str) -> str:
     if character.isdigit():
         return "digit"
     if character.isalpha():
-        return "capital" if character.isupper() else "vowel" if character in "aeiou" else "consonant"
-    return "punctuation"
+        if character.isupper():
+            return "capital"
+        base = unicodedata.normalize("NFD", character)[0]
+        return "letter" if not base.isascii() else "vowel" if base in "aeiou" else "consonant"
+    kind = unicodedata.category(character)
+    if kind.startswith(("M", "Cf")):  # what is drawn with its neighbours
+        return "mark"
+    return "symbol" if kind.startswith("S") and not character.isascii() else "punctuation"
 
 
 def text_classes(text: str) -> list[str]:

@@ -367,7 +367,7 @@ def samples(path: Path) -> list[Sample]:
     """Return the text written at each evaluation so far, oldest first; a half-written last line is passed over."""
     found = []
     with contextlib.suppress(OSError):
-        for line in (path / SAMPLES).read_text(encoding="utf-8", errors="replace").splitlines():
+        for line in (path / SAMPLES).read_text(encoding="utf-8", errors="replace").split("\n"):
             with contextlib.suppress(ValueError, TypeError, KeyError, OverflowError, RecursionError):
                 row = json.loads(line)
                 loss = None if row["val_loss"] is None else float(row["val_loss"])

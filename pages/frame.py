@@ -12,6 +12,7 @@ from pages.ui.words import plain
 UI = Path(__file__).parent / "ui"
 
 st.set_page_config(page_title="Bardlab", page_icon=UI / "icon.png", layout="wide")
+st.html(UI / "direction.css")
 st.logo(UI / "logo.svg", size="large", icon_image=UI / "icon.png")
 entry = login()
 if entry.providers and not (st.user.get("is_logged_in") is True and entry.admits(st.user.to_dict())):

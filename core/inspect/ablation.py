@@ -29,7 +29,19 @@ from core.sampling import SamplingConfig, generate
 
 Method = Literal["mean", "zero"]
 METHODS: tuple[Method, ...] = ("mean", "zero")
-CLASSES = ("speaker name", "capital", "vowel", "consonant", "space", "newline", "punctuation", "digit")
+CLASSES = (
+    "speaker name",
+    "capital",
+    "vowel",
+    "consonant",
+    "letter",
+    "mark",
+    "space",
+    "newline",
+    "punctuation",
+    "symbol",
+    "digit",
+)
 CHARACTERS = 8192
 """The size of the evaluation set: large enough for standard errors far below what a useful head is worth."""
 AT_ONCE = 2048  # characters a batch, as in core/evaluation.py

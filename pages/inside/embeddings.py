@@ -160,7 +160,10 @@ def the_map(run: Run, table: Table, characters: str) -> None:
                 name: [float(values[i]) for i in order],
             },
             hide_index=True,
-            column_config={name: st.column_config.NumberColumn(format="%.3f")},
+            column_config={
+                "nearest": st.column_config.TextColumn(alignment="center"),
+                name: st.column_config.NumberColumn(format="%.3f"),
+            },
         )
     if table.positions:
         colours: list[str] | np.ndarray = np.arange(len(labels), dtype=float)
@@ -253,8 +256,9 @@ def who_resembles_whom(table: Table, characters: str) -> None:
         "alphabet": lambda: list(range(len(characters))),
     }[order]()
     if len(found) > MOST:
-        st.caption(f"Every {-(-len(found) // MOST)}th of {len(found):,} characters is drawn.")
-        found = found[:: -(-len(found) // MOST)]
+        every = -(-len(found) // MOST)
+        st.caption(f"Every {every:,}th of {len(found):,} characters is drawn.")
+        found = found[::every]
     labels = labels_of("".join(characters[i] for i in found))
     figure = resemblance(values[np.ix_(found, found)], labels, what, metric == "cosine", "character")
     st.plotly_chart(figure, key="resemblance", config=picture(f"{table.key}-{what}"))

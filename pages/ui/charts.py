@@ -35,6 +35,8 @@ SAVED = {"toImageButtonOptions": {"format": "svg", "filename": "bardlab"}, "disp
 """What a figure's camera button saves: a drawing of any size."""
 MOST_CHARACTERS = 150
 """A table of more characters than these is drawn of a part of them: a browser draws a million cells slowly."""
+FEW = 40
+"""Up to so many characters on an axis there is room for each, in letters large enough for any script."""
 DARK_PAPER = 0.09
 """How bright the dark theme's background is, from 0 to 1."""
 _HIGHER, _LOWER = (sample_colorscale(DIVERGING, at, colortype="tuple")[0] for at in (0.2, 0.8))
@@ -132,8 +134,11 @@ def table_heatmaps(
             1,
             column,
         )
-    small = {"size": 8}
-    figure.update_xaxes(type="category", tickvals=labels[::2], tickfont=small, tickangle=0, title=title)
+    few = len(labels) <= FEW
+    small = {"size": 12 if few else 8}
+    figure.update_xaxes(
+        type="category", tickvals=labels if few else labels[::2], tickfont=small, tickangle=0, title=title
+    )
     figure.update_yaxes(type="category", tickvals=labels, tickfont=small, autorange="reversed")
     figure.update_yaxes(title="current character", col=1)
     figure.update_layout(
@@ -169,7 +174,7 @@ def character_bars(
         colorway=palette or colours(),
         barmode="stack" if stacked else "group",
         margin={"l": 10, "r": 10, "t": 30, "b": 10},
-        xaxis={"title": x_title, "type": "category", "tickfont": {"size": 9}},
+        xaxis={"title": x_title, "type": "category", "tickfont": {"size": 12 if len(labels) <= FEW else 9}},
         yaxis={"title": y_title},
         legend=LEGEND,
         showlegend=len(series) > 1,
@@ -225,7 +230,9 @@ def contributions(values: NDArray[np.float64], parts: Sequence[str], characters:
         )
     )
     small = {"size": 9}
-    figure.update_xaxes(type="category", tickfont=small, tickangle=0, title="character")
+    figure.update_xaxes(
+        type="category", tickfont={"size": 12 if len(labels) <= FEW else 9}, tickangle=0, title="character"
+    )
     figure.update_yaxes(type="category", tickfont=small, autorange="reversed", dtick=1 if len(parts) < 50 else None)
     figure.update_layout(height=max(260, 90 + 17 * len(parts)), margin={"l": 10, "r": 10, "t": 10, "b": 10})
     return figure

@@ -55,7 +55,7 @@ def known(text: str, tokenizer: CharTokenizer, key: str, default: str = "") -> s
         text = tokenizer.drop_unknown(text)
     if not text:
         st.info(
-            "The text is empty without them. Give characters of the model’s own text."
+            "Nothing is left, the text is empty without them. Give characters of the model’s own text."
             if unknown
             else "The text is empty. Give at least one character, such as a line break.",
             icon=":material/keyboard_return:",

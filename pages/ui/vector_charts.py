@@ -1,6 +1,7 @@
 """Figures of vectors: maps of them, who resembles whom, and how likeness falls off with distance."""
 
 from collections.abc import Sequence
+from itertools import cycle
 from typing import Any
 
 import numpy as np
@@ -8,7 +9,7 @@ import plotly.graph_objects as go
 from numpy.typing import NDArray
 
 from core.corpus import CLASSES
-from pages.ui.charts import DIVERGING, SEQUENTIAL, colours
+from pages.ui.charts import DIVERGING, FEW, SEQUENTIAL, colours
 
 Array = NDArray[np.float64]
 
@@ -47,7 +48,7 @@ def vector_map(
     named = not isinstance(colour, np.ndarray)
     for i in everyone:
         groups.setdefault(str(colour[i]) if named else "", []).append(i)
-    hues = dict(zip(CLASSES, colours(), strict=False))
+    hues = dict(zip(CLASSES, cycle(colours()), strict=False))
     keep = {"marker": {"opacity": 1.0}, "textfont": {}}
     for name, rows in sorted(groups.items(), key=lambda group: list(hues).index(group[0]) if group[0] in hues else -1):
         marker: dict[str, Any] = {"size": 5 if spatial else 8}
@@ -74,7 +75,7 @@ def vector_map(
                 showlegend=named,
                 marker=marker,
                 textposition="top center",
-                **({} if spatial else {"selected": keep, "unselected": keep}),
+                **({} if spatial else {"selected": keep, "unselected": keep, "cliponaxis": False}),
             )
         )
     figure.update_layout(
@@ -112,7 +113,7 @@ def resemblance(values: Array, labels: Sequence[str], what: str, diverging: bool
             **ends,
         )
     )
-    small = {"size": 7.5}  # at this size there is room for 65 on a laptop; where there is none, some are left out
+    small = {"size": 7.5 if len(labels) > FEW else 12}  # the smaller has room for 65 on a laptop; others are left out
     figure.update_xaxes(type="category", tickfont=small, tickangle=0, title=title)
     figure.update_yaxes(type="category", tickfont=small, autorange="reversed", scaleanchor="x", constrain="domain")
     figure.update_xaxes(constrain="domain")

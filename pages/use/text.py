@@ -102,10 +102,12 @@ def read(content: bytes, number: int) -> tuple[str, str | None, int | None]:
     try:
         found = decoding.decode(content)
         if found.marked and found.encoding != "utf-8":
-            st.caption(f"Read as {decoding.ENCODINGS[found.encoding]}, as the file’s own mark says.")
+            st.caption(plain(f"Read as {decoding.ENCODINGS[found.encoding]}, as the file’s own mark says."))
     except decoding.UnknownEncoding as error:
         st.warning(
-            f"This file is not UTF-8. It is probably {decoding.ENCODINGS[error.guess]}: see whether it reads well.",
+            plain(
+                f"This file is not UTF-8. It is probably {decoding.ENCODINGS[error.guess]}: see whether it reads well."
+            ),
             icon=":material/translate:",
         )
         names = list(decoding.ENCODINGS)
@@ -130,12 +132,12 @@ def read(content: bytes, number: int) -> tuple[str, str | None, int | None]:
             texts.MOST_CHARACTERS,
             texts.MOST_CHARACTERS,
             key=f"texts.commonest.{number}",
-            help=f"So many different characters stay; every rarer one becomes {texts.STAND_IN}.",
+            help="So many different characters stay; every rarer one becomes □.",
         )
     text = texts.check(content, encoding, commonest)
     replaced = text.count(texts.STAND_IN) - decoding.decode(content, encoding).text.count(texts.STAND_IN)
-    share = f"{replaced / len(text):.2%}"
-    st.caption(f"{replaced:,} of {len(text):,} characters ({share}) are rarer ones and become {texts.STAND_IN}.")
+    share = replaced / len(text)
+    st.caption(f"{replaced:,} of {len(text):,} characters ({share:.2%}) are rarer ones and become □.")
     return text, encoding, commonest
 
 
@@ -152,7 +154,7 @@ def figures(characters: int, alphabet: int, train: int, val: int) -> None:
     """The sizes of a text."""
     with st.container(horizontal=True, gap="medium"):
         st.metric("Characters", f"{characters:,}", help="Length of the whole text.")
-        st.metric("Alphabet", f"{alphabet}", help="Distinct characters: the model's vocabulary.")
+        st.metric("Alphabet", f"{alphabet:,}", help="Distinct characters: the model's vocabulary.")
         st.metric("Training split", f"{train:,}", help="The first 90 %: what models learn from.")
         st.metric("Validation split", f"{val:,}", help="The last 10 %: what they are judged by, never trained on.")
 
@@ -217,7 +219,7 @@ def to_numbers(corpus: Corpus, tokenizer: CharTokenizer) -> None:
             hide_index=True,
             row_height=38,
             column_config={
-                name: st.column_config.TextColumn(name, help=code_point(c))
+                name: st.column_config.TextColumn(name, help=code_point(c), alignment="center")
                 for name, c in zip(names, known, strict=True)
             },
         )

@@ -9,7 +9,7 @@ import pytest
 
 from core import corpus as module
 from core import paths
-from core.corpus import CharTokenizer, character_class, load
+from core.corpus import CLASSES, CharTokenizer, character_class, load
 from core.errors import BardlabError
 
 
@@ -149,3 +149,22 @@ def test_character_classes_cover_the_alphabet(corpus):
 
     assert kinds == {"vowel", "consonant", "capital", "punctuation", "digit", "space", "newline"}
     assert sum(corpus.character_counts().values()) == len(corpus.text)
+
+
+@pytest.mark.parametrize(
+    ("characters", "kind"),
+    [
+        ("aeiouàéö", "vowel"),
+        ("bcdñç", "consonant"),
+        ("AÉЖΩ", "capital"),
+        ("жωاش中あก", "letter"),
+        ("\u0e34\u0301\u200d\ufe0f", "mark"),
+        ("😀👍🇩□", "symbol"),
+        (".,$&+،。", "punctuation"),
+        ("0٣", "digit"),
+        (" \u00a0\u3000\t", "space"),
+    ],
+)
+def test_no_letter_of_another_alphabet_is_called_a_consonant(characters: str, kind: str):
+    assert {c: character_class(c) for c in characters} == dict.fromkeys(characters, kind)
+    assert kind in CLASSES

@@ -260,3 +260,16 @@ def test_the_command_line_reads_encodings_and_keeps_the_commonest(tmp_path, caps
     assert load(added["name"]).tokenizer.size == 12
     main(["text", "add", str(file), "--encoding", "cp1252"])
     assert "occur only in the validation split" in capsys.readouterr().out
+
+
+def test_what_a_run_wrote_survives_every_separator_that_a_text_may_have():
+    """Unicode has line ends that JSON leaves as they are: one sample stays one line of the file."""
+    separators = "\u2028\u2029\x85\x0c"
+    own = texts.add((f"to be{separators} or\n" * 120).encode(), "Separators")
+    tiny = TINY["bigram"]
+    train = {**tiny["train"], "prompt": "to be" + separators}
+    plan = launch.plan("bigram", model=tiny["model"], train=train, device="cpu", corpus_name=own.name)
+    run = worker.work(runs.create(plan).path)
+
+    assert [sample.step for sample in runs.samples(run.path)] == [0, 2, 4]
+    assert all(sample.prompt == train["prompt"] for sample in runs.samples(run.path))

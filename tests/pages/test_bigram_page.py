@@ -35,7 +35,7 @@ def test_an_n_gram_says_which_order_supplied_what(corpus: Corpus):
     assert "After `e␣q` comes `u`" in words(app)
 
     app.text_input(key="after").set_value("é").run()
-    assert "has never had 'é'" in app.error[0].value
+    assert "has never had `é`" in app.error[0].value
 
 
 def test_how_far_counting_goes_is_counted_one_order_a_look(corpus: Corpus):
