@@ -49,6 +49,7 @@ def test_modules_keep_to_what_is_joined(module: Path):
 
     assert not re.search(r"^import (?!\{)|\bas \w+ \}", source, re.MULTILINE)
     assert "import(" not in source
+    assert max(map(len, source.splitlines())) <= 120
 
 
 def test_every_kind_of_value_arrives(tmp_path: Path):

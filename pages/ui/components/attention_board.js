@@ -31,9 +31,12 @@ const SORTS = [
 ];
 const HELP = {
   toward: "From: the characters that the chosen one looks at. To: the later characters that look at it.",
-  by: "Weight: the softmax alone. Weight × value: times the length of what is written, ‖weight · v W_O‖: a large weight on an empty value moves nothing.",
+  by:
+    "Weight: the softmax alone. Weight × value: times the length of what is written, ‖weight · v W_O‖: a " +
+    "large weight on an empty value moves nothing.",
   shade:
-    "Whose attention shades the text: the opened head, each chosen head as a band of its colour, or the largest of all heads.",
+    "Whose attention shades the text: the opened head, each chosen head as a band of its colour, or the " +
+    "largest of all heads.",
   show: "One head as a map (row: query, column: key) or as lines from each query on the left to its keys on the right.",
   sort: "By layer, or by how much a head does one thing.",
   only: "Only heads with this label.",
@@ -93,7 +96,7 @@ function set(view, change) {
   view.trigger("act", { seq: ++view.seq, have, view: now });
 }
 
-// ---- what is looked at -----------------------------------------------------------------------------------------------
+// ---- what is looked at ----------------------------------------------------------------------------------------------
 
 function mount(view) {
   Object.assign(view, { seq: 0, hover: {}, details: new Map(), dirty: new Set(), paints: 0, rowsBy: "weight" });
@@ -169,7 +172,7 @@ function releaseAt(view) {
   if (view.ui.query !== null) set(view, { query: null });
 }
 
-// ---- the page's parts ------------------------------------------------------------------------------------------------
+// ---- the page's parts -----------------------------------------------------------------------------------------------
 
 function choice(view, name, options) {
   const chosen = (value) => {
@@ -327,7 +330,7 @@ function fillMenu(label, options, value) {
   select.value = value;
 }
 
-// ---- pointing and keys -----------------------------------------------------------------------------------------------
+// ---- pointing and keys ----------------------------------------------------------------------------------------------
 
 function keys(view, node, { move, lock, release }) {
   view.on(node, "keydown", (event) => {
@@ -476,7 +479,7 @@ function keepInSight(node, top, size, room) {
   node.scrollTop = clamp(node.scrollTop, top + size - room, top);
 }
 
-// ---- drawing ---------------------------------------------------------------------------------------------------------
+// ---- drawing --------------------------------------------------------------------------------------------------------
 
 function redraw(view, ...parts) {
   for (const part of parts) view.dirty.add(part);
@@ -596,7 +599,7 @@ function paintQuery(view) {
   view.root.dataset.opened = `${name}@${o.t}`;
 }
 
-// ---- saving ----------------------------------------------------------------------------------------------------------
+// ---- saving ---------------------------------------------------------------------------------------------------------
 
 const fileName = (view, part) => `attention-${part}-${view.ui.heads.join("-")}`;
 

@@ -72,7 +72,7 @@ function changed(view) {
   draw(view);
 }
 
-// ---- the bars --------------------------------------------------------------------------------------------------------
+// ---- the bars -------------------------------------------------------------------------------------------------------
 
 function buildChart(view) {
   view.svg = shape("svg", { height: HEIGHT, "font-size": 11 });
@@ -250,7 +250,7 @@ function mark(view) {
   view.append.textContent = `Append ${drawn(view.data.characters[ui.locked ?? found.best])}`;
 }
 
-// ---- in words and numbers --------------------------------------------------------------------------------------------
+// ---- in words and numbers -------------------------------------------------------------------------------------------
 
 const digits = (v) => (Number.isFinite(v) ? v.toFixed(4) : String(v));
 const large = (v) => (v !== 0 && (v >= 1e5 || v < 0.001) ? v.toExponential(4) : v.toFixed(4));
@@ -310,7 +310,7 @@ function topP({ found, ui }, id) {
   return line(stays, strong(chance(found.probs[id])), ".");
 }
 
-// ---- controls --------------------------------------------------------------------------------------------------------
+// ---- controls -------------------------------------------------------------------------------------------------------
 
 function buildControls(view) {
   const { ui, data } = view;
