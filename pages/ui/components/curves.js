@@ -127,7 +127,7 @@ function build(view) {
   const range = { min: 0, max: 0.99, step: 0.01, value: ui.weight ?? WEIGHT };
   const words = (weight) => (view.unsmoothed ? "raw" : weight.toFixed(2));
   view.smoothing = slider("Smoothing", HELP.weight, range, words, (weight) => set({ weight }));
-  view.axis = menu("x axis", HELP.x, Object.entries(AXES), ui.x, (x) => set({ zoom: null, x }));
+  view.axis = menu("x axis", HELP.x, AXES, ui.x, (x) => set({ zoom: null, x }));
   view.switches = ["logx", "logy", "robust"].map((name) => {
     const press = () => set({ zoom: null, [name]: !ui[name] });
     return button(name.replace("g", "g "), HELP[name], press, { "data-name": name });

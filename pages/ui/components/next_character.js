@@ -13,14 +13,8 @@ import { colourAt } from "./shared/theme.js";
 const HEIGHT = 300;
 const PLOT = { top: 62, bottom: 268, left: 46, right: 8 };
 const SHOWN_TERMS = 4; // of a sum of exponentials
-const ORDERS = [
-  ["likely", "likeliest first"],
-  ["alphabet", "alphabet"],
-];
-const Y_AXES = [
-  ["linear", "linear"],
-  ["log", "log"],
-];
+const ORDERS = { likely: "likeliest first", alphabet: "alphabet" };
+const Y_AXES = { linear: "linear", log: "log" };
 
 export default component(mount, update);
 
