@@ -34,6 +34,7 @@ export function component(mount, update) {
 }
 
 function newView(root) {
+  root.replaceChildren(); // what an earlier view has left here
   const abort = new AbortController();
   const on = (target, name, handle, options) =>
     target.addEventListener(name, handle, { signal: abort.signal, ...options });
