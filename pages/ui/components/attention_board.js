@@ -16,7 +16,7 @@ import { listen } from "./attention_pointer.js";
 import { drawQuery, openQuery, queryGeometry } from "./attention_query.js";
 import { fit, indexOf, nameOf, ordered, parse, written } from "./attention_state.js";
 import { quoted, sayCell, sayHead, sayQuery, sayText } from "./attention_words.js";
-import { codePoint, visible } from "./shared/characters.js";
+import { hint, visible } from "./shared/characters.js";
 import { scaleOf } from "./shared/colours.js";
 import { component } from "./shared/component.js";
 import { button, colourKey, element, fillOptions, menu } from "./shared/dom.js";
@@ -256,7 +256,7 @@ function build(view) {
 
 function showText(view) {
   const made = view.board.tokens.flatMap((token, i) => {
-    const about = { "data-at": i, role: "option", id: `${view.header.key}-${i}`, title: codePoint(token) };
+    const about = { "data-at": i, role: "option", id: `${view.header.key}-${i}`, title: hint(token) };
     if (token === "\n") return [element("span", { ...about, class: "break" }, "↵"), element("br")];
     return [element("span", about, token === " " ? token : visible(token))];
   });

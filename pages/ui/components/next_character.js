@@ -1,7 +1,7 @@
 // From logits to a character. The logits are here: temperature and cuts are worked out in the browser, and nothing is
 // asked of the server until a character is appended.
 import { asked, mirror } from "./shared/address.js";
-import { codePoint, drawn, spelled, visible } from "./shared/characters.js";
+import { drawn, hint, spelled, visible } from "./shared/characters.js";
 import { component } from "./shared/component.js";
 import { button, clamp, element, menu, shape, slider } from "./shared/dom.js";
 import { chance } from "./shared/format.js";
@@ -78,11 +78,11 @@ function buildChart(view) {
     const bar = shape("rect", { class: "solid" });
     const name = shape("text", { "text-anchor": "middle", y: PLOT.bottom + 18, "font-size": 13 }, drawn(character));
     const value = shape("text", { class: "value", "text-anchor": "start", "font-size": 10 });
-    const title = shape("title", { class: "screen-only" }, codePoint(character));
+    const title = hint(character) ? [shape("title", { class: "screen-only" }, hint(character))] : [];
     const group = shape(
       "g",
       { class: "bar-of", role: "option", id: `option-${id}` },
-      title,
+      ...title,
       hit,
       ghost,
       bar,
