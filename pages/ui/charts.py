@@ -75,6 +75,13 @@ def readable_stops() -> list[str]:
     return found
 
 
+def _add_landmarks(figure: go.Figure, marks: Sequence[tuple[str, float]]) -> None:
+    """Draw dashed lines in a grey that is seen on light paper and on dark; without a colour they would be black."""
+    look = {"line_dash": "dash", "line_width": 1, "line_color": "rgba(128,128,128,0.9)"}
+    for label, value in marks:
+        figure.add_hline(value, annotation_text=label, annotation_position="top right", **look)
+
+
 def sequential_stops(count: int = 17) -> list[str]:
     """The sequential scale as colours `rgb(r, g, b)` from 0 to 1, for components that interpolate between them."""
     stops: list[str] = plotly.colors.sample_colorscale(SEQUENTIAL, count, colortype="rgb")
@@ -202,8 +209,7 @@ def counting_chart(known: Mapping[int, Counted], marks: Sequence[tuple[str, floa
             "<extra></extra>",
         )
     )
-    for label, value in marks:
-        figure.add_hline(value, line_dash="dash", line_width=1, annotation_text=label, annotation_position="top right")
+    _add_landmarks(figure, marks)
     figure.update_layout(
         colorway=colours(),
         height=340,
@@ -306,8 +312,7 @@ def loss_ladder(steps: Sequence[Step], marks: Sequence[tuple[str, float]]) -> go
                 hovertemplate="%{x}: %{y:.4f} nats<extra>" + kind + "</extra>",
             )
         )
-    for label, value in marks:
-        figure.add_hline(value, line_dash="dash", line_width=1, annotation_text=label, annotation_position="top right")
+    _add_landmarks(figure, marks)
     figure.update_layout(
         colorway=colours(),
         height=420,

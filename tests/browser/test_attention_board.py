@@ -143,6 +143,22 @@ def test_pictures_and_the_page_are_saved_and_live_without_a_server(page: Page, a
     assert page.locator("img").count() == 0
 
 
+def test_characters_of_another_direction_stay_in_their_places(page: Page, tmp_path: Path, finished: Run) -> None:
+    """Cells go from left to right whatever they hold, and what cannot be seen has a sign and its code point."""
+    model, tokenizer = checkpoints.load_model(finished)
+    maps = attention_maps(model, tokenizer.encode(KNOWN))
+    text = "אבגדהוזחט\u200b\u0301\u202ea"
+    saved = board_page(pack_maps(maps), text, maps, view=BoardView(), title="Heads", about="All of them.")
+    (tmp_path / "page.html").write_bytes(saved)
+    page.goto((tmp_path / "page.html").as_uri())
+    letters = board_of(page).locator(".chars [data-at]")
+
+    lefts = letters.evaluate_all("all => all.map((node) => node.getBoundingClientRect().left)")
+    assert len(lefts) == len(text) and lefts == sorted(lefts)
+    assert [letters.nth(i).inner_text() for i in (0, 9, 10, 11)] == ["א", "⟨200B⟩", "◌\u0301", "⟨202E⟩"]
+    assert letters.nth(9).get_attribute("title") == "U+200B"
+
+
 def test_prices_and_labels_sort_the_board(page: Page, tmp_path: Path, finished: Run) -> None:
     """What a head is worth stands beside it, and orders the board; a saved page shows it as the app does."""
     model, tokenizer = checkpoints.load_model(finished)

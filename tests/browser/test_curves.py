@@ -1,8 +1,13 @@
 """The live chart in a real browser: only new points travel, and nothing the learner has set is lost."""
 
+import csv
+import io
 import json
+import re
+import xml.etree.ElementTree as ElementTree
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -281,7 +286,7 @@ def test_values_that_are_not_numbers_do_not_break(page: Page, chart: Locator) ->
     after_updates(chart, 2)
     box = chart.locator(".plot").bounding_box()
     assert box
-    for at in (0.1, 0.15, 0.3, 0.9):
+    for at in (0.1, 0.15, 0.3, 0.7):
         page.mouse.move(box["x"] + at * box["width"], box["y"] + box["height"] / 2)
     tip = chart.locator(".tip")
     expect(tip).to_be_visible()
@@ -323,6 +328,45 @@ def test_every_control_has_help_and_can_be_reached_by_keyboard(chart: Locator) -
     expect(chart.get_by_label("Smoothing")).to_have_value("0.61")
     chart.page.keyboard.press("Tab")
     expect(chart.get_by_label("x axis")).to_be_focused()
+
+
+def test_the_keyboard_walks_along_the_points_and_says_them(chart: Locator) -> None:
+    plot, tip, spoken = chart.locator(".plot"), chart.locator(".tip"), chart.locator(".spoken")
+    plot.focus()
+    chart.page.keyboard.press("Home")
+    expect(tip).to_be_visible()
+    expect(spoken).to_have_text(re.compile(r"first train: 4\.\d+, step 0, 0\.0 s"))
+    chart.page.keyboard.press("Shift+ArrowRight")
+    expect(spoken).to_contain_text("step 10,")
+    chart.page.keyboard.press("ArrowDown")
+    expect(spoken).to_have_text(re.compile(r"first val: .* step 10,"))
+    after_updates(chart, 2)
+    expect(tip).to_be_visible()
+    chart.page.keyboard.press("Escape")
+    expect(tip).to_be_hidden()
+    expect(spoken).to_be_empty()
+
+
+def saved(chart: Locator, kind: str) -> bytes:
+    with chart.page.expect_download() as download:
+        shown(chart, kind).click()
+    return Path(download.value.path()).read_bytes()
+
+
+def test_a_chart_is_saved_as_numbers_and_as_pictures(page: Page, chart: Locator) -> None:
+    switch(page, "live")
+    page.wait_for_timeout(1500)
+    rows = list(csv.DictReader(io.StringIO(saved(chart, "CSV").decode())))
+    assert len(rows) == number(chart, "points")
+    assert {row["kind"] for row in rows} == {"train", "val"}
+    assert saved(chart, "PNG").startswith(b"\x89PNG")
+    drawing = ElementTree.fromstring(saved(chart, "SVG"))
+    labels = {node.text: node for node in drawing.iter("{http://www.w3.org/2000/svg}text")}
+    assert {"first (train, val)", "second (train, val)", "bigram"} <= set(labels)
+    ends = [float(line.get("x2") or 0) for line in drawing.iter("{http://www.w3.org/2000/svg}line")]
+    widest = sorted(ends)[-4]  # but for the strokes that lead to labels
+    for name in ("bigram", "uniform: ln 65 = 4.174"):
+        assert float(labels[name].get("x") or 0) > widest - 10, "a label lies over the curves"
 
 
 # ---- the messages, without a browser -------------------------------------------------------------------------------

@@ -462,6 +462,39 @@ def test_a_passage_may_grow_and_shrink_under_the_pointer(page: Page, house: Hous
     expect(page.locator("[data-testid=stMain] [data-testid=stAlertContentError]")).to_have_count(0)
 
 
+@pytest.mark.parametrize("width", [400, 1280])
+def test_what_is_said_of_a_character_never_hides_the_passage(page: Page, house: House, width: int) -> None:
+    """With nothing pointed at, all of the passage can be read; beside it, or below, stands what is said."""
+    page.set_viewport_size({"width": width, "height": 800})
+    open_page(page, house, "surprise", run=house.marked.slug, **{"with": ""})
+    box = page.get_by_label("Passage", exact=True)
+    box.fill(f"{MARKUP}\n" * 20)
+    box.press("Control+Enter")
+    letters = page.locator(".passage svg text")
+    expect(letters).to_have_count(20 * (len(MARKUP) + 1))
+    letters.nth(200).scroll_into_view_if_needed()
+    page.mouse.move(2, 2)
+
+    def covered() -> int:
+        return page.locator(".passage").evaluate(
+            """node => {
+              const box = (name) => node.querySelector(name).getBoundingClientRect();
+              const [a, b] = [box(".detail"), box(".paper")];
+              const wide = Math.min(a.right, b.right) - Math.max(a.left, b.left);
+              const high = Math.min(a.bottom, b.bottom) - Math.max(a.top, b.top);
+              return Math.max(0, Math.min(wide, high));
+            }"""
+        )
+
+    assert covered() == 0
+    letters.nth(200).click()
+    expect(page.locator(".passage .detail")).to_have_class(re.compile("pointed"))
+    expect(page.locator(".passage .detail b").first).to_be_in_viewport()
+    assert width == 400 or covered() == 0
+    page.keyboard.press("Escape")
+    expect(page.locator(".passage .detail")).not_to_have_class(re.compile("pointed"))
+
+
 def test_a_lens_may_shrink_under_the_pointer(page: Page, house: House) -> None:
     open_page(page, house, "prediction", run=house.marked.slug, view="lens")
     box, lens = page.get_by_label("Prompt", exact=True), page.locator(".lens_grid")

@@ -3,6 +3,7 @@ import { test } from "node:test";
 import {
   codePoint,
   drawn,
+  hint,
   isolated,
   readableText,
   spelled,
@@ -25,6 +26,7 @@ test("plain characters are themselves, invisible ones have a sign", () => {
 
 test("the code point is told where the sign does not say it", () => {
   assert.equal(codePoint("😀"), "U+1F600");
+  assert.deepEqual([hint("a"), hint("\n"), hint("é")], [null, null, "U+00E9"]);
   assert.equal(spelled("a"), "a");
   assert.equal(spelled("\n"), "↵");
   assert.match(spelled("\u00e9"), /é.* U\+00E9/);

@@ -43,6 +43,14 @@ test("a narrow chart names landmarks by their value, a low one those it has room
   );
 });
 
+test("a long label loses the end of its name, never its value", () => {
+  const [label] = placeLabels([{ label: "a published model on one card: 1.47", value: 1.47 }], y, {
+    ...ROOM,
+    width: 600,
+  });
+  assert.match(label.text, /^a publish.*… 1\.47$/);
+});
+
 test("the y axis holds near landmarks and leaves far ones out", () => {
   const range = { value: { lo: 1.5, hi: 2.5, positive: 1.5 }, smooth: { lo: 1.5, hi: 2.5, positive: 1.5 } };
   const [lo, hi] = yRange({}, [{ range }], MARKS);

@@ -1,6 +1,5 @@
 """The knock-out page: the board, the ranking, patching, and what it says to bad input."""
 
-import json
 import time
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,6 +14,7 @@ from core.inspect.ablation import Bench
 from core.runs import Run
 from pages.ui import charts
 from tests.conftest import make_run
+from tests.message import unpack
 from tests.pages.test_pages import draw, words
 
 PAGE = "inside/knockout.py"
@@ -29,7 +29,7 @@ def cells(app: AppTest, key: str) -> dict[str, dict[str, str]]:
     found = {}
     for element in app.get("bidi_component"):
         if key in element.proto.id:
-            data = json.loads(element.proto.json)
+            data = unpack(element.proto.bytes)
             found |= {cell["key"]: cell for _, row in data["rows"] for cell in row if cell}
     return found
 

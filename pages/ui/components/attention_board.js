@@ -7,33 +7,33 @@ import {
   drawLines,
   drawMap,
   drawMapMarks,
-  GAP,
   LINE,
   linesGeometry,
   mapGeometry,
 } from "./attention_draw.js";
-import { drawQuery, HEAD_ROWS, openQuery, queryGeometry, ROW } from "./attention_query.js";
-import { fit, indexOf, nameOf, ordered, parse, withHead, written } from "./attention_state.js";
+import { fileName, headsTable, picture, queryTable, weightsTable } from "./attention_files.js";
+import { listen } from "./attention_pointer.js";
+import { drawQuery, openQuery, queryGeometry } from "./attention_query.js";
+import { fit, indexOf, nameOf, ordered, parse, written } from "./attention_state.js";
 import { quoted, sayCell, sayHead, sayQuery, sayText } from "./attention_words.js";
-import { codePoint, visible } from "./shared/characters.js";
+import { hint, visible } from "./shared/characters.js";
 import { scaleOf } from "./shared/colours.js";
 import { component } from "./shared/component.js";
-import { arrow, button, clamp, colourKey, element, menu, place } from "./shared/dom.js";
+import { button, colourKey, element, fillOptions, menu } from "./shared/dom.js";
 import { fixed } from "./shared/format.js";
-import { canvasPen, Pen } from "./shared/pens.js";
+import { canvasPen } from "./shared/pens.js";
 import { savers } from "./shared/saving.js";
 import { colourAt } from "./shared/theme.js";
 
-const SORTS = [
-  ["layer", "layer and head"],
-  ["entropy", "entropy, sharpest first"],
-  ["distance", "distance, nearest first"],
-];
+const SORTS = { entropy: "entropy, sharpest first", distance: "distance, nearest first" };
 const HELP = {
   toward: "From: the characters that the chosen one looks at. To: the later characters that look at it.",
-  by: "Weight: the softmax alone. Weight × value: times the length of what is written, ‖weight · v W_O‖: a large weight on an empty value moves nothing.",
+  by:
+    "Weight: the softmax alone. Weight × value: times the length of what is written, ‖weight · v W_O‖: a " +
+    "large weight on an empty value moves nothing.",
   shade:
-    "Whose attention shades the text: the opened head, each chosen head as a band of its colour, or the largest of all heads.",
+    "Whose attention shades the text: the opened head, each chosen head as a band of its colour, or the " +
+    "largest of all heads.",
   show: "One head as a map (row: query, column: key) or as lines from each query on the left to its keys on the right.",
   sort: "By layer, or by how much a head does one thing.",
   only: "Only heads with this label.",
@@ -93,11 +93,14 @@ function set(view, change) {
   view.trigger("act", { seq: ++view.seq, have, view: now });
 }
 
-// ---- what is looked at -----------------------------------------------------------------------------------------------
+// ---- what is looked at ----------------------------------------------------------------------------------------------
 
 function mount(view) {
   Object.assign(view, { seq: 0, hover: {}, details: new Map(), dirty: new Set(), paints: 0, rowsBy: "weight" });
   Object.assign(view, questions(view), { several: false });
+  view.set = (change) => set(view, change);
+  view.point = (hover) => point(view, hover);
+  view.redraw = (...parts) => redraw(view, ...parts);
   build(view);
   view.resized(view.root, () => redraw(view, "board", "head", "query"));
 }
@@ -156,20 +159,7 @@ function point(view, hover) {
   redraw(view, ...head, "marks", "text", "query", "boardmarks");
 }
 
-const lockHead = (view, head, add) =>
-  set(view, { heads: withHead(view.ui.heads, view.nameOf(head), add || view.several) });
-
-function lockAt(view, at, toward = view.ui.toward) {
-  const again = view.ui.query === at && view.ui.toward === toward;
-  set(view, again ? { query: null } : { query: at, toward });
-}
-
-function releaseAt(view) {
-  point(view, {});
-  if (view.ui.query !== null) set(view, { query: null });
-}
-
-// ---- the page's parts ------------------------------------------------------------------------------------------------
+// ---- the page's parts -----------------------------------------------------------------------------------------------
 
 function choice(view, name, options) {
   const chosen = (value) => {
@@ -178,9 +168,9 @@ function choice(view, name, options) {
     showControls(view);
     redraw(view, "query");
   };
-  const buttons = options.map(([value, label]) => button(label, null, () => chosen(value), { "data-value": value }));
+  const one = ([value, label]) => button(label, null, () => chosen(value), { "data-value": value });
   const about = { class: "choice", role: "group", "aria-label": name, title: HELP[name], "data-name": name };
-  return element("span", about, ...buttons);
+  return element("span", about, ...Object.entries(options).map(one));
 }
 
 // A plot is a canvas, and one above it for what the pointer marks; a box is a canvas that scrolls.
@@ -211,32 +201,16 @@ function build(view) {
     view.several = !view.several;
     showControls(view);
   });
-  view.sort = menu("Sort", HELP.sort, [], "", (sort) => set(view, { sort }));
-  view.only = menu("Show", HELP.only, [], "", (only) => set(view, { only }));
+  view.sort = menu("Sort", HELP.sort, {}, "", (sort) => set(view, { sort }));
+  view.only = menu("Show", HELP.only, {}, "", (only) => set(view, { only }));
   view.headTitle = element("strong");
   view.queryTitle = element("strong");
   view.legend = element("div", { class: "legend" });
-  const toward = choice(view, "toward", [
-    ["from", "looks at"],
-    ["to", "is looked at by"],
-  ]);
-  const shade = choice(view, "shade", [
-    ["head", "opened head"],
-    ["chosen", "chosen"],
-    ["max", "largest of all"],
-  ]);
-  const by = choice(view, "by", [
-    ["weight", "weight"],
-    ["value", "weight × value"],
-  ]);
-  const show = choice(view, "show", [
-    ["map", "map"],
-    ["lines", "lines"],
-  ]);
-  const rows = choice(view, "rows", [
-    ["position", "in order"],
-    ["weight", "heaviest first"],
-  ]);
+  const toward = choice(view, "toward", { from: "looks at", to: "is looked at by" });
+  const shade = choice(view, "shade", { head: "opened head", chosen: "chosen", max: "largest of all" });
+  const by = choice(view, "by", { weight: "weight", value: "weight × value" });
+  const show = choice(view, "show", { map: "map", lines: "lines" });
+  const rows = choice(view, "rows", { position: "in order", weight: "heaviest first" });
   const section = (name, ...parts) => element("section", { class: name }, ...parts);
   view.sections = {
     text: section("text", bar(title("The text"), toward, shade, by), view.chars, readout("said")),
@@ -277,16 +251,12 @@ function build(view) {
   };
   const left = element("div", { class: "left" }, view.sections.text, view.sections.board);
   view.root.replaceChildren(element("div", { class: "two" }, left, view.sections.head), view.sections.query);
-  listenText(view);
-  listenBoard(view);
-  listenMap(view);
-  listenLines(view);
-  listenQuery(view);
+  listen(view);
 }
 
 function showText(view) {
   const made = view.board.tokens.flatMap((token, i) => {
-    const about = { "data-at": i, role: "option", id: `${view.header.key}-${i}`, title: codePoint(token) };
+    const about = { "data-at": i, role: "option", id: `${view.header.key}-${i}`, title: hint(token) };
     if (token === "\n") return [element("span", { ...about, class: "break" }, "↵"), element("br")];
     return [element("span", about, token === " " ? token : visible(token))];
   });
@@ -305,10 +275,12 @@ function showControls(view) {
   view.severalButton.setAttribute("aria-pressed", view.several);
   const kinds = (header.kinds ?? []).map(({ key, title }) => [key, title]);
   const used = new Set(Object.values(header.about ?? {}).map(({ label }) => label));
-  const price = header.prices ? [["price", "price, dearest first"]] : [];
-  const mixed = used.has("mixed") ? [["mixed", "mixed"]] : [];
-  fillMenu(view.sort, [...SORTS.slice(0, header.about ? 3 : 1), ...price, ...kinds], ui.sort);
-  fillMenu(view.only, [["all", "all heads"], ...kinds.filter(([key]) => used.has(key)), ...mixed], ui.only);
+  const price = header.prices ? { price: "price, dearest first" } : {};
+  const sorts = { layer: "layer and head", ...(header.about ? SORTS : {}), ...price, ...Object.fromEntries(kinds) };
+  const mixed = used.has("mixed") ? { mixed: "mixed" } : {};
+  const labels = Object.fromEntries(kinds.filter(([key]) => used.has(key)));
+  fillMenu(view.sort, sorts, ui.sort);
+  fillMenu(view.only, { all: "all heads", ...labels, ...mixed }, ui.only);
   const locked = { heads: ui.heads.join(","), query: ui.query ?? "", mode: written(ui).mode ?? "" };
   Object.assign(root.dataset, { board: board.id, ...locked, details: [...view.details.keys()].join(",") });
   const colours = view.sequential.css.filter((_, i) => i % 15 === 0).join(",");
@@ -320,163 +292,13 @@ function showControls(view) {
 function fillMenu(label, options, value) {
   const select = label.querySelector("select");
   const signature = JSON.stringify(options);
-  if (label.signature !== signature)
-    select.replaceChildren(...options.map(([name, words]) => element("option", { value: name }, words)));
+  if (label.signature !== signature) fillOptions(select, options);
   label.signature = signature;
-  label.hidden = options.length < 2;
+  label.hidden = select.length < 2;
   select.value = value;
 }
 
-// ---- pointing and keys -----------------------------------------------------------------------------------------------
-
-function keys(view, node, { move, lock, release }) {
-  view.on(node, "keydown", (event) => {
-    const step = arrow(event);
-    if (step) move(...step);
-    else if (event.key === "Enter" || event.key === " ") lock(event.shiftKey);
-    else if (event.key === "Escape") release();
-    else return;
-    event.preventDefault();
-  });
-  view.on(node, "blur", () => point(view, {}));
-}
-
-// What is under the pointer, by `found`, is looked at; a click locks it.
-function pointer(view, node, found, locked) {
-  view.on(node, "pointermove", (event) => point(view, found(event)));
-  view.on(node, "pointerleave", () => point(view, {}));
-  view.on(node, "click", (event) => locked(found(event), event));
-}
-
-function listenText(view) {
-  const { chars } = view;
-  const at = (event) => (event.target.dataset.at === undefined ? {} : { at: +event.target.dataset.at });
-  pointer(
-    view,
-    chars,
-    (event) => (event.target === chars ? view.hover : at(event)),
-    (found, event) => {
-      if (at(event).at !== undefined) lockAt(view, found.at);
-    },
-  );
-  const nearestInLine = (now, dy) => {
-    const here = view.spans[now];
-    const beyond = view.spans.filter((span) => (span.offsetTop - here.offsetTop) * dy > 4);
-    const top = (dy > 0 ? beyond[0] : beyond.at(-1))?.offsetTop;
-    const away = (span) => Math.abs(span.offsetLeft - here.offsetLeft);
-    const line = beyond.filter((span) => span.offsetTop === top).sort((a, b) => away(a) - away(b));
-    return line.length ? +line[0].dataset.at : now;
-  };
-  keys(view, chars, {
-    move(dx, dy) {
-      const { at: now } = view.focus();
-      point(view, { at: clamp(dy ? nearestInLine(now, dy) : now + dx, 0, view.board.T - 1) });
-    },
-    lock: () => lockAt(view, view.focus().at),
-    release: () => releaseAt(view),
-  });
-}
-
-function listenBoard(view) {
-  const over = (event) => {
-    const { x, y } = place(event, view.boardPlot);
-    const g = view.boardG;
-    return { head: g?.places.find((p) => x >= p.x && x < p.x + g.cell && y >= p.y && y < p.y + g.high)?.head };
-  };
-  pointer(view, view.boardPlot, over, ({ head }, event) => {
-    if (head !== undefined) lockHead(view, head, event.shiftKey || event.ctrlKey || event.metaKey);
-  });
-  keys(view, view.boardPlot, {
-    move(dx, dy) {
-      const { places, columns } = view.boardG;
-      const now = places.findIndex((p) => p.head === (view.hover.head ?? view.indexOf(view.opened())));
-      const next = places[Math.max(0, now) + dx + dy * columns];
-      if (next) point(view, { head: next.head });
-    },
-    lock: (add) => view.hover.head !== undefined && lockHead(view, view.hover.head, add),
-    release() {
-      point(view, {});
-      if (view.ui.heads.length > 1) set(view, { heads: view.ui.heads.slice(-1) });
-    },
-  });
-}
-
-function listenMap(view) {
-  const from = () => view.ui.toward === "from";
-  const cell = (event) => {
-    const { x, y } = place(event, view.headPlot);
-    const g = view.mapG;
-    const [key, query] = [Math.floor((x - g.margin) / g.cell), Math.floor((y - g.margin) / g.cell)];
-    if (key < 0 || query < 0 || query >= view.board.T || key > query) return {};
-    return { key, query, at: from() ? query : key };
-  };
-  pointer(view, view.headPlot, cell, ({ at }) => at !== undefined && lockAt(view, at));
-  keys(view, view.headPlot, {
-    move(dx, dy) {
-      const { at } = view.focus();
-      const now = { query: from() ? at : view.board.T - 1, key: at, ...view.hover };
-      const query = clamp(now.query + dy, 0, view.board.T - 1);
-      const key = clamp(now.key + dx, 0, query);
-      point(view, { query, key, at: from() ? query : key });
-    },
-    lock: () => lockAt(view, view.focus().at),
-    release: () => releaseAt(view),
-  });
-}
-
-function listenLines(view) {
-  const { linesBox } = view;
-  const end = (event) => {
-    const { x, y } = place(event, view.linesSpace);
-    const at = Math.floor(y / LINE);
-    const toward = x < view.linesG.left + 10 ? "from" : x > view.linesG.right - 10 ? "to" : null;
-    return at >= 0 && at < view.board.T && toward ? { at, toward } : {};
-  };
-  pointer(view, linesBox, end, ({ at, toward }) => at !== undefined && lockAt(view, at, toward));
-  view.on(linesBox, "scroll", () => redraw(view, "head"));
-  keys(view, linesBox, {
-    move(dx, dy) {
-      const { at, toward } = view.focus();
-      const next = clamp(at + dy, 0, view.board.T - 1);
-      point(view, { at: next, toward: dx ? (dx > 0 ? "to" : "from") : toward });
-      keepInSight(linesBox, next * LINE, LINE, linesBox.clientHeight);
-    },
-    lock: () => lockAt(view, view.focus().at, view.focus().toward),
-    release: () => releaseAt(view),
-  });
-}
-
-function listenQuery(view) {
-  const { queryBox } = view;
-  const row = (event) => {
-    const [o, g] = [view.openQuery, view.queryG];
-    const { x, y } = place(event, view.queryBase);
-    const at = o?.order[Math.floor((y + queryBox.scrollTop) / ROW) - HEAD_ROWS];
-    if (at === undefined || y < HEAD_ROWS * ROW) return {};
-    const strip = ["k", "product", "v"].find((name) => x >= g.x[name] && x < g.x[name] + g.span);
-    return { row: at, dim: strip ? Math.floor((x - g.x[strip]) / g.strip) : undefined };
-  };
-  pointer(view, queryBox, row, () => {});
-  view.on(queryBox, "scroll", () => redraw(view, "query"));
-  keys(view, queryBox, {
-    move(dx, dy) {
-      const o = view.openQuery;
-      if (!o) return;
-      const next = clamp(o.order.indexOf(view.hover.row ?? -1) + dy, 0, o.order.length - 1);
-      const dim = dx ? clamp((view.hover.dim ?? -1) + dx, 0, view.queryG.D - 1) : view.hover.dim;
-      point(view, { row: o.order[next], dim });
-      keepInSight(queryBox, next * ROW, ROW, queryBox.clientHeight - HEAD_ROWS * ROW);
-    },
-    lock: () => view.hover.row !== undefined && lockAt(view, view.hover.row),
-    release: () => point(view, {}),
-  });
-}
-
-function keepInSight(node, top, size, room) {
-  node.scrollTop = clamp(node.scrollTop, top + size - room, top);
-}
-
-// ---- drawing ---------------------------------------------------------------------------------------------------------
+// ---- drawing --------------------------------------------------------------------------------------------------------
 
 function redraw(view, ...parts) {
   for (const part of parts) view.dirty.add(part);
@@ -594,74 +416,4 @@ function paintQuery(view) {
   drawQuery(canvasPen(view.queryBase, g.width, high), view, g, o, view.queryBox.scrollTop, high);
   view.querySaid.textContent = sayQuery(view, o);
   view.root.dataset.opened = `${name}@${o.t}`;
-}
-
-// ---- saving ----------------------------------------------------------------------------------------------------------
-
-const fileName = (view, part) => `attention-${part}-${view.ui.heads.join("-")}`;
-
-function picture(view, part) {
-  const o = view.openQuery;
-  if (part === "query" && !o) return null;
-  const lines = part === "head" && view.ui.show === "lines";
-  const g = { board: view.boardG, query: view.queryG, head: lines ? view.linesG : view.mapG }[part];
-  const [width, height] = [g.width + 2 * GAP, Math.min(g.height, 16_000) + 2 * GAP];
-  const draw = (ctx) => {
-    const pen = new Pen(ctx, width, height);
-    if (part === "board") {
-      drawBoard(pen, view, g);
-      drawBoardMarks(pen, view, g);
-    } else if (part === "query") drawQuery(pen, view, g, o, 0, height);
-    else if (lines) drawLines(pen, view, g, 0, height);
-    else drawMap(pen, view, g);
-  };
-  return { width, height, draw };
-}
-
-function headsTable(view) {
-  const { header } = view;
-  const kinds = header.kinds ?? [];
-  const head = [
-    "head",
-    "label",
-    "entropy_nats",
-    "distance",
-    ...kinds.map((kind) => kind.key),
-    "price_nats",
-    "price_error",
-  ];
-  const row = (at) => {
-    const name = view.nameOf(at);
-    const about = header.about?.[name];
-    const scores = kinds.map((_, i) => about?.scores[i] ?? "");
-    return [
-      name,
-      about?.label ?? "",
-      about?.entropy ?? "",
-      about?.distance ?? "",
-      ...scores,
-      ...(header.prices?.[name] ?? []),
-    ];
-  };
-  return [head, ...view.order.map(row)];
-}
-
-function weightsTable(view) {
-  const { T, tokens, norm } = view.board;
-  const rows = [["head", "query", "query_character", "key", "key_character", "weight", "weight_times_value"]];
-  for (const head of view.shownHeads())
-    for (let q = 0; q < T; q++)
-      for (let k = 0; k <= q; k++) {
-        const weight = view.weight(head, q, k);
-        const characters = [q, visible(tokens[q]), k, visible(tokens[k])];
-        rows.push([view.nameOf(head), ...characters, weight, weight * norm[head * T + k]]);
-      }
-  return rows;
-}
-
-function queryTable(view) {
-  const o = view.openQuery;
-  const head = ["key", "character", "score", "weight", "length", "contribution"];
-  const row = (s) => [s, visible(view.board.tokens[s]), o.score(s), o.weight(s), o.norm(s), o.given(s)];
-  return [head, ...(o ? o.order.filter((s) => s <= o.t).map(row) : [])];
 }

@@ -10,7 +10,7 @@ export const LINE = 14; // px a row of the lines view
 export const GAP = 6;
 const ROOTS = Uint8Array.from({ length: 65536 }, (_, i) => Math.round(255 * Math.sqrt(i / 65535)));
 
-// ---- the board: every head at once -----------------------------------------------------------------------------------
+// ---- the board: every head at once ----------------------------------------------------------------------------------
 
 export function boardGeometry(view, width) {
   const { board, ui, header, order } = view;
@@ -107,7 +107,7 @@ export function drawBoardMarks(pen, view, g) {
   }
 }
 
-// ---- one head, or several, as a map ----------------------------------------------------------------------------------
+// ---- one head, or several, as a map ---------------------------------------------------------------------------------
 
 export function mapGeometry(view, width) {
   const { T } = view.board;
@@ -154,7 +154,7 @@ export function drawMapMarks(pen, view, { margin, cell }) {
   label(from ? hover.key : hover.query, from);
 }
 
-// ---- as lines between two columns ------------------------------------------------------------------------------------
+// ---- as lines between two columns -----------------------------------------------------------------------------------
 
 export function linesGeometry(view, width) {
   const wide = Math.min(width, 520);

@@ -18,7 +18,7 @@ export function openQuery(parts, t, T, heaviestFirst) {
   const written = (s) => v(s).map((value) => value * weights[s]);
   const given = (s) => weights[s] * parts.value_norm[s];
   const keys = Array.from({ length: T }, (_, s) => s);
-  const order = heaviestFirst ? keys.toSorted((a, b) => weights[b] - weights[a] || a - b) : keys;
+  const order = heaviestFirst ? [...keys].sort((a, b) => weights[b] - weights[a] || a - b) : keys;
   const largest = (values) => values.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
   const seen = keys.slice(0, t + 1);
   const most = (size) => Math.max(...seen.map(size));

@@ -1,4 +1,4 @@
-// The loss chart. Messages bring new points only (see curves.py); what the learner sets lives here and in sessionStorage.
+// The loss chart. Messages bring new points only (see curves.py); what the learner sets lives in sessionStorage.
 import { AXES, frameOf } from "./curves_axes.js";
 import { draw, drawLegend, legendOf } from "./curves_draw.js";
 import { described, hover, listen } from "./curves_pointer.js";
@@ -26,15 +26,21 @@ const RETRY = 3000; // ms to wait for an answer before asking again
 const EAGER = 50; // ms between polls until there is a first point
 const HELP = {
   weight:
-    "How much of the past each point of a training curve carries: 0 draws the points as they are, 0.99 only the trend. The raw line stays behind it, faint. Until it is moved, curves of few points are drawn as they are.",
-  x: "What runs along the bottom: optimiser steps, seconds of training, characters trained on, or floating-point operations (evaluations left out).",
+    "How much of the past each point of a training curve carries: 0 draws the points as they are, 0.99 " +
+    "only the trend. The raw line stays behind it, faint. Until it is moved, curves of few points are " +
+    "drawn as they are.",
+  x:
+    "What runs along the bottom: optimiser steps, seconds of training, characters trained on, or " +
+    "floating-point operations (evaluations left out).",
   logx: "Logarithmic x axis: shows the first steps in detail. Only values above 0 are drawn.",
   logy: "Logarithmic y axis: shows small improvements late in training. Only values above 0 are drawn.",
   robust:
     "Ignores outliers: the y axis shows the 5th to the 95th percentile of the curves, and where each of them ends.",
   fit: "Back to the whole data, following new points. Double click on the chart does the same.",
   chart:
-    "Drag to zoom into a box, Shift + drag to move, Ctrl or Alt + wheel to zoom, double click to see everything. Arrow keys walk from point to point and from curve to curve, Shift makes ten steps, Escape lets go.",
+    "Drag to zoom into a box, Shift + drag to move, Ctrl or Alt + wheel to zoom, double click to see " +
+    "everything. Arrow keys walk from point to point and from curve to curve, Shift makes ten steps, " +
+    "Escape lets go.",
   legend: "Click shows or hides it. Double click, or Shift + click, shows it alone.",
 };
 const mounts = {};
@@ -86,11 +92,12 @@ function receive(view, header) {
   });
 }
 
-// ---- polling: one timer, so at most one question is open -------------------------------------------------------------
+// ---- polling: one timer, so at most one question is open ------------------------------------------------------------
 
 function answered(view, gap) {
   view.answeredAt = performance.now();
-  const again = gap && view.answeredAt - (view.gapAt ?? -RETRY) > 1000; // a gap is asked about at once, but not in a loop
+  // A gap is asked about at once, but not in a loop.
+  const again = gap && view.answeredAt - (view.gapAt ?? -RETRY) > 1000;
   if (gap) view.gapAt = view.answeredAt;
   view.gap = gap;
   schedule(view, again ? 0 : undefined);
@@ -113,14 +120,14 @@ function poll(view) {
   view.trigger("poll", { have });
 }
 
-// ---- controls and legend ---------------------------------------------------------------------------------------------
+// ---- controls and legend --------------------------------------------------------------------------------------------
 
 function build(view) {
   const { ui, set } = view;
   const range = { min: 0, max: 0.99, step: 0.01, value: ui.weight ?? WEIGHT };
   const words = (weight) => (view.unsmoothed ? "raw" : weight.toFixed(2));
   view.smoothing = slider("Smoothing", HELP.weight, range, words, (weight) => set({ weight }));
-  view.axis = menu("x axis", HELP.x, Object.entries(AXES), ui.x, (x) => set({ zoom: null, x }));
+  view.axis = menu("x axis", HELP.x, AXES, ui.x, (x) => set({ zoom: null, x }));
   view.switches = ["logx", "logy", "robust"].map((name) => {
     const press = () => set({ zoom: null, [name]: !ui[name] });
     return button(name.replace("g", "g "), HELP[name], press, { "data-name": name });
@@ -188,7 +195,7 @@ function showLegend(view) {
   view.legend.replaceChildren(...entries);
 }
 
-// ---- drawing and saving ----------------------------------------------------------------------------------------------
+// ---- drawing and saving ---------------------------------------------------------------------------------------------
 
 function redraw(view) {
   view.frameRequest ??= requestAnimationFrame(() => {

@@ -74,6 +74,13 @@ export function frameOf(view, width, height) {
   return { width, height, left, right, top, bottom, x: across, y, xTicks, yTicks, xTitle, shown, labels, font };
 }
 
+// A label "name: value" that is too long loses the end of its name, never its value.
+function shortened(label, room, font) {
+  const colon = label.lastIndexOf(": ");
+  const value = colon < 0 || textWidth(label, font) <= room ? "" : label.slice(colon + 1);
+  return clipped(value ? label.slice(0, colon) : label, room - textWidth(value, font), font) + value;
+}
+
 // Below everything where a logarithmic axis has no place for it.
 const lineAt = (y, value) => (Number.isNaN(y.px(value)) ? Infinity : y.px(value));
 
@@ -96,7 +103,7 @@ export function placeLabels(landmarks, y, { top, bottom, width, font }) {
   return kept.slice(0, places.length).map((mark, i) => {
     const arrow = mark.at < top ? "↑ " : inside.includes(mark) ? "" : "↓ ";
     const words = width < NARROW ? mark.value.toPrecision(3) : mark.label;
-    const text = clipped(arrow + words, Math.max(40, 0.24 * width), font);
+    const text = arrow + shortened(words, Math.max(40, 0.24 * width), font);
     return { ...mark, text, y: places[i], inside: !arrow, width: textWidth(text, font) };
   });
 }

@@ -191,7 +191,7 @@ function drawMarks(ctx, view, f) {
   }
 }
 
-// ---- saved pictures: the legend stands above the chart ---------------------------------------------------------------
+// ---- saved pictures: the legend stands above the chart --------------------------------------------------------------
 
 export function legendOf(view, width) {
   const font = `12px ${view.theme.font}`;

@@ -8,7 +8,7 @@ import { canvasContext, segment } from "./shared/pens.js";
 const MOST_ROWS = 12; // of the table beside the pointer
 const mounted = new Set(); // charts on the page: pointing at one shows the same place in the others
 
-// ---- what is shown at a place ----------------------------------------------------------------------------------------
+// ---- what is shown at a place ---------------------------------------------------------------------------------------
 
 export function hover(view) {
   const { frame: f, drag } = view;
@@ -92,7 +92,7 @@ function placeTip({ tip }, f, p, content) {
   tip.style.transform = `translate(${Math.round(x)}px, ${Math.round(Math.max(-40, Math.min(y, f.height - h)))}px)`;
 }
 
-// ---- keyboard: left and right along a curve, up and down to another --------------------------------------------------
+// ---- keyboard: left and right along a curve, up and down to another -------------------------------------------------
 
 function walked(view) {
   const { cursor, frame: f } = view;
@@ -134,7 +134,7 @@ function spokenPoint({ curve, i }) {
   return `${curve.label} ${curve.kind}: ${number}${smoothed ? `, smoothed ${smoothed}` : ""}, step ${step}, ${time}`;
 }
 
-// ---- zoom ------------------------------------------------------------------------------------------------------------
+// ---- zoom -----------------------------------------------------------------------------------------------------------
 
 function drawBox(ctx, view, f, drag, p) {
   const [x0, x1, y0, y1] = box(f, drag, p);

@@ -85,7 +85,7 @@ export function smoothAll({ curves, ui }) {
 
 export const hasPoints = (view) => [...view.curves.values()].some((curve) => curve.n);
 
-// ---- what is shown ---------------------------------------------------------------------------------------------------
+// ---- what is shown --------------------------------------------------------------------------------------------------
 
 export const slot = (curve) => `${curve.group}|${curve.kind}`;
 export const shownCurves = (view) => [...view.curves.values()].filter((curve) => !view.ui.hidden[slot(curve)]);

@@ -10,7 +10,7 @@ import { niceValues, scale } from "./shared/scales.js";
 
 const SECONDS = 6; // a whole walk takes about this long to play
 const BANDS = 18; // shades of a landscape
-const PAD = { left: 46, right: 10, top: 8, bottom: 34 };
+const PAD = { left: 58, right: 10, top: 8, bottom: 34 };
 const NAMES = { play: "Walk from the start", back: "One step back", next: "One step on" };
 
 export default component(mount, update);
@@ -100,7 +100,7 @@ function places(view) {
   return [["what", "step", x, y], ...rows];
 }
 
-// ---- pictures --------------------------------------------------------------------------------------------------------
+// ---- pictures -------------------------------------------------------------------------------------------------------
 
 function draw(view) {
   for (const [canvas, drawInto] of [

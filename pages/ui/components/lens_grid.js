@@ -154,7 +154,7 @@ function showControls(view) {
   const most = Math.log2(view.data.characters.length).toFixed(2);
   const [low, high] = view.shade === "chance" ? ["0", "1"] : [most, "0"];
   view.controls.replaceChildren(
-    menu("shade by", "What the colour of a cell says", Object.entries(SHADES), view.shade, chosen),
+    menu("shade by", "What the colour of a cell says", SHADES, view.shade, chosen),
     colourKey(low, view.data.scale.join(","), high),
     savers(view, "logit-lens", { picture: () => view.svg, table: () => table(view) }),
   );

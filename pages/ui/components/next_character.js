@@ -1,7 +1,7 @@
 // From logits to a character. The logits are here: temperature and cuts are worked out in the browser, and nothing is
 // asked of the server until a character is appended.
 import { asked, mirror } from "./shared/address.js";
-import { codePoint, drawn, spelled, visible } from "./shared/characters.js";
+import { drawn, hint, spelled, visible } from "./shared/characters.js";
 import { component } from "./shared/component.js";
 import { button, clamp, element, menu, shape, slider } from "./shared/dom.js";
 import { chance } from "./shared/format.js";
@@ -13,14 +13,8 @@ import { colourAt } from "./shared/theme.js";
 const HEIGHT = 300;
 const PLOT = { top: 62, bottom: 268, left: 46, right: 8 };
 const SHOWN_TERMS = 4; // of a sum of exponentials
-const ORDERS = [
-  ["likely", "likeliest first"],
-  ["alphabet", "alphabet"],
-];
-const Y_AXES = [
-  ["linear", "linear"],
-  ["log", "log"],
-];
+const ORDERS = { likely: "likeliest first", alphabet: "alphabet" };
+const Y_AXES = { linear: "linear", log: "log" };
 
 export default component(mount, update);
 
@@ -72,7 +66,7 @@ function changed(view) {
   draw(view);
 }
 
-// ---- the bars --------------------------------------------------------------------------------------------------------
+// ---- the bars -------------------------------------------------------------------------------------------------------
 
 function buildChart(view) {
   view.svg = shape("svg", { height: HEIGHT, "font-size": 11 });
@@ -84,11 +78,11 @@ function buildChart(view) {
     const bar = shape("rect", { class: "solid" });
     const name = shape("text", { "text-anchor": "middle", y: PLOT.bottom + 18, "font-size": 13 }, drawn(character));
     const value = shape("text", { class: "value", "text-anchor": "start", "font-size": 10 });
-    const title = shape("title", { class: "screen-only" }, codePoint(character));
+    const title = hint(character) ? [shape("title", { class: "screen-only" }, hint(character))] : [];
     const group = shape(
       "g",
       { class: "bar-of", role: "option", id: `option-${id}` },
-      title,
+      ...title,
       hit,
       ghost,
       bar,
@@ -250,7 +244,7 @@ function mark(view) {
   view.append.textContent = `Append ${drawn(view.data.characters[ui.locked ?? found.best])}`;
 }
 
-// ---- in words and numbers --------------------------------------------------------------------------------------------
+// ---- in words and numbers -------------------------------------------------------------------------------------------
 
 const digits = (v) => (Number.isFinite(v) ? v.toFixed(4) : String(v));
 const large = (v) => (v !== 0 && (v >= 1e5 || v < 0.001) ? v.toExponential(4) : v.toFixed(4));
@@ -310,7 +304,7 @@ function topP({ found, ui }, id) {
   return line(stays, strong(chance(found.probs[id])), ".");
 }
 
-// ---- controls --------------------------------------------------------------------------------------------------------
+// ---- controls -------------------------------------------------------------------------------------------------------
 
 function buildControls(view) {
   const { ui, data } = view;

@@ -92,7 +92,7 @@ function share(view) {
   });
 }
 
-// ---- the text --------------------------------------------------------------------------------------------------------
+// ---- the text -------------------------------------------------------------------------------------------------------
 
 // The first run, in the order of the ladder, that paid at most `free` bits; -1 if none did.
 const earner = (view, i) => view.runs.findIndex((run) => run.bits[i - 1] <= view.free);
@@ -178,7 +178,7 @@ function windowEdge({ x, y }, theme) {
   return shape("line", { x1: x, x2: x, y1: y, y2: y + CELL.h, stroke: theme.text, "stroke-dasharray": "2 2" });
 }
 
-// ---- one character ---------------------------------------------------------------------------------------------------
+// ---- one character --------------------------------------------------------------------------------------------------
 
 function mark(view) {
   const { chars } = view;
@@ -232,7 +232,7 @@ function judged(view, i) {
   return element("table", {}, element("tr", { class: "quiet" }, ...head), ...rows);
 }
 
-// ---- controls --------------------------------------------------------------------------------------------------------
+// ---- controls -------------------------------------------------------------------------------------------------------
 
 function showControls(view) {
   const { runs, mode } = view;

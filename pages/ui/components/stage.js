@@ -1,4 +1,5 @@
-// Several models write from one prompt, side by side and in step; each character is tinted by its own writer's surprise.
+// Several models write from one prompt, side by side and in step; each character is tinted by the surprise of the model
+// that wrote it.
 import { drawn, spelled, visible } from "./shared/characters.js";
 import { component } from "./shared/component.js";
 import { button, colourKey, element, shape } from "./shared/dom.js";

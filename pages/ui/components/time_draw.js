@@ -45,7 +45,7 @@ function drawMarker(pen, view, y, value) {
   if (Number.isFinite(value)) pen.rect(x - 4, y(value) - 4, 8, 8, accent);
 }
 
-// ---- the loss, with the marker that rides on it ----------------------------------------------------------------------
+// ---- the loss, with the marker that rides on it ---------------------------------------------------------------------
 
 function lossAt(view) {
   const [train, [steps, values]] = view.header.curves;
@@ -93,7 +93,7 @@ export function drawLoss(pen, view) {
   drawMarker(pen, view, y, lossAt(view));
 }
 
-// ---- careers ---------------------------------------------------------------------------------------------------------
+// ---- careers --------------------------------------------------------------------------------------------------------
 
 export function careerScale(view, height) {
   const all = view.frames.flatMap((f) => [...f.careers[view.career]]).filter(Number.isFinite);
@@ -124,7 +124,7 @@ export function drawCareers(pen, view) {
   drawMarker(pen, view, y, NaN);
 }
 
-// ---- the map, with trails --------------------------------------------------------------------------------------------
+// ---- the map, with trails -------------------------------------------------------------------------------------------
 
 export function drawPlaces(pen, view) {
   const { theme, header, reach } = view;

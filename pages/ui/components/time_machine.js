@@ -21,7 +21,9 @@ const HELP = {
   follow: "Keeps to the newest snapshot while the run goes on.",
   trails: "Draws where each character came from over the last snapshots.",
   career: "What is followed below the loss, along the same steps. Click into the chart to go to a step.",
-  map: "Principal components of the character vectors at each snapshot, turned so as to lie as close as possible on the ones before. Click a character to follow it.",
+  map:
+    "Principal components of the character vectors at each snapshot, turned so as to lie as close as " +
+    "possible on the ones before. Click a character to follow it.",
 };
 
 export default component(mount, update);
@@ -79,7 +81,7 @@ function poll(view) {
   view.trigger("poll", { film: view.header.film, steps, serial: view.header.serial });
 }
 
-// ---- moving ----------------------------------------------------------------------------------------------------------
+// ---- moving ---------------------------------------------------------------------------------------------------------
 
 const now = (view) => view.frames[Math.round(view.at)];
 
@@ -123,7 +125,7 @@ function stop(view) {
   redraw(view);
 }
 
-// ---- the page's parts ------------------------------------------------------------------------------------------------
+// ---- the page's parts -----------------------------------------------------------------------------------------------
 
 function chart(view, name, title, { height, draw, table }, ...controls) {
   const canvas = element("canvas", { role: "img", "aria-label": title });
@@ -298,7 +300,7 @@ function showLegend(view) {
   view.legend.replaceChildren(...(layered ? layers : career.lines.map((label, i) => [label, i])).map(entry));
 }
 
-// ---- drawing ---------------------------------------------------------------------------------------------------------
+// ---- drawing --------------------------------------------------------------------------------------------------------
 
 function redraw(view) {
   view.request ??= requestAnimationFrame(() => {

@@ -15,10 +15,12 @@ export function visible(character) {
   return character;
 }
 
-// What one sees where a character stands and, unless it is plain or one of the three usual signs, which one it is.
+// What a character's sign does not say: its code point, unless it is plain or one of the three usual signs.
+export const hint = (character) => (/^[\x20-\x7e\n\t]?$/.test(character) ? null : codePoint(character));
+
+// What one sees where a character stands and, where that does not say it, which one it is.
 export function spelled(character) {
-  const sign = visible(character);
-  return /^[\x20-\x7e\n\t]?$/.test(character) ? sign : `${isolated(sign)} ${codePoint(character)}`;
+  return hint(character) ? `${isolated(visible(character))} ${hint(character)}` : visible(character);
 }
 
 // Between other words, text of any direction keeps to itself.

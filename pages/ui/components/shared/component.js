@@ -2,7 +2,7 @@ import { readTheme } from "./theme.js";
 import { decode } from "./wire.js";
 
 // A component is two functions: `mount(view, message)` makes the view of one place on the page, `update(view, message)`
-// gets that message and every later one. `view.fresh` says whether the content is new, or only the theme may have changed.
+// gets that message and every later one. `view.fresh` says whether the content is new; if not, the theme may be.
 export function component(mount, update) {
   const views = new WeakMap();
   return ({ data, parentElement, setTriggerValue }) => {
@@ -34,6 +34,7 @@ export function component(mount, update) {
 }
 
 function newView(root) {
+  root.replaceChildren(); // what an earlier view has left here
   const abort = new AbortController();
   const on = (target, name, handle, options) =>
     target.addEventListener(name, handle, { signal: abort.signal, ...options });

@@ -21,13 +21,18 @@ export function button(words, title, onclick, attributes = {}) {
   return element("button", { type: "button", title, onclick, ...attributes }, ...[words].flat());
 }
 
-// A labelled menu. `options` are [value, words]; `chosen` gets the value.
+// A labelled menu of `options`, the words of each value; `chosen` gets the value.
 export function menu(label, title, options, value, chosen) {
   const select = element("select", { title, "aria-label": label });
-  select.append(...options.map(([name, words]) => element("option", { value: name }, words)));
+  fillOptions(select, options);
   select.value = value;
   select.onchange = () => chosen(select.value);
   return element("label", { title }, label, select);
+}
+
+export function fillOptions(select, options) {
+  const made = Object.entries(options).map(([value, words]) => element("option", { value }, words));
+  select.replaceChildren(...made);
 }
 
 // A labelled slider with its value beside it, as `words` puts it. `show` brings a value set elsewhere.

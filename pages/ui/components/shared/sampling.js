@@ -2,7 +2,7 @@
 export function distribution(logits, temperature, topK, topP) {
   const V = logits.length;
   const ids = Array.from({ length: V }, (_, id) => id);
-  const likeliest = ids.toSorted((a, b) => logits[b] - logits[a] || a - b);
+  const likeliest = [...ids].sort((a, b) => logits[b] - logits[a] || a - b);
   const best = likeliest[0];
   const rank = new Array(V);
   for (const [at, id] of likeliest.entries()) rank[id] = at;
@@ -12,7 +12,7 @@ export function distribution(logits, temperature, topK, topP) {
   }
   const single = Math.fround(temperature);
   const x = Array.from(logits, (l) => Math.fround(l / single)); // single precision, as the model's logits are
-  const kth = topK > 0 && topK < V ? x.toSorted((a, b) => b - a)[topK - 1] : -Infinity;
+  const kth = topK > 0 && topK < V ? [...x].sort((a, b) => b - a)[topK - 1] : -Infinity;
   const cut = x.map((v) => (v < kth ? "top-k" : null));
   const shift = Math.max(...x) > 700 ? Math.max(...x) : 0; // e^709 is the largest that fits
   const exps = x.map((v) => Math.exp(v - shift));
@@ -23,7 +23,7 @@ export function distribution(logits, temperature, topK, topP) {
   const soft = kept(exps).map((e) => e / sum);
   const before = new Array(V).fill(0);
   let running = 0;
-  for (const id of topP < 1 ? ids.toSorted((a, b) => soft[b] - soft[a] || a - b) : []) {
+  for (const id of topP < 1 ? [...ids].sort((a, b) => soft[b] - soft[a] || a - b) : []) {
     before[id] = running;
     if (!cut[id] && running >= topP) cut[id] = "top-p";
     running += soft[id];

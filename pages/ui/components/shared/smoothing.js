@@ -18,7 +18,7 @@ export function smoothed(step, value, n, weight, unit, into = new Float32Array(n
   return into;
 }
 
-// The unit for all curves of a chart: a thousandth of the longest, a power of two, so that it seldom changes while live.
+// The unit for all curves of a chart: about a thousandth of the longest, a power of two, so that it seldom changes.
 export function stepUnit(longest) {
   return longest > 1000 ? 2 ** Math.round(Math.log2(longest / 1000)) : 1;
 }
