@@ -4,6 +4,7 @@ import http.server
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, expect
@@ -101,3 +102,14 @@ def test_no_picture_of_another_site_is_loaded(
     expect(page.locator("img")).to_have_count(1)
     page.wait_for_load_state("networkidle")
     assert not asked
+
+
+def test_no_address_in_a_message_is_a_link(serve: Serve, context: BrowserContext, home: Path):
+    url = serve("app.py", {"BARDLAB_HOME": str(home)})
+    page = context.new_page()
+    for address in ("www.evil.example", "http://evil.example/x", "me@evil.example", "![x](http://evil.example/p.png)"):
+        page.goto(f"{url}/?lost={quote(address)}")
+        told = page.get_by_test_id("stAlert").first
+        expect(told).to_contain_text("There is no page")
+        expect(told).to_contain_text("example")
+        expect(told.locator("a, img")).to_have_count(0)
