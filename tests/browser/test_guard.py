@@ -50,14 +50,15 @@ def test_every_page_works_under_the_rules(serve: Serve, context: BrowserContext,
     """Nothing that a page needs is refused: scripts, fonts, pictures, the live connection, downloads."""
     url = serve("app.py", {"BARDLAB_HOME": str(home), "BARDLAB_PRETRAINED": str(home / "pretrained")})
     page = context.new_page()
+    page.set_default_timeout(120_000)  # nothing here is about time
     problems: list[str] = []
     page.on("console", lambda m: problems.append(m.text) if "Content Security Policy" in m.text else None)
     page.on("pageerror", lambda error: problems.append(str(error)))
     page.on("request", lambda r: problems.append(r.url) if not r.url.startswith((url, "data:", "blob:")) else None)
     for name in sorted(addresses()):
         page.goto(f"{url}/{name}?run={finished.slug}")
-        expect(page.locator("h1").first).to_be_visible()
-        expect(page.get_by_test_id("stStatusWidget")).to_have_count(0)
+        expect(page.locator("h1").first).to_be_visible(timeout=120_000)
+        expect(page.get_by_test_id("stStatusWidget")).to_have_count(0, timeout=120_000)
     assert not problems
     page.goto(f"{url}/attention?run={finished.slug}")
     expect(page.locator("canvas").first).to_be_visible()

@@ -10,27 +10,13 @@ import multiprocessing
 import os
 import sys
 import time
-import urllib.request
 from collections import Counter
 from typing import Any
-from urllib.parse import urlsplit
 
 from core import paths, runs
+from tests.faults.pulse import pulse
 from tests.faults.serving import serving
 from tests.faults.wire import Session
-
-
-def pulse(url: str, over: Any, waited: Any) -> None:
-    """Ask for the server's health until it is over, and hand back how long each answer took."""
-    where = urlsplit(url)
-    times = []
-    while not over.is_set():
-        began = time.monotonic()
-        with urllib.request.urlopen(f"{where.scheme}://{where.netloc}/_stcore/health", timeout=120) as answer:
-            answer.read()
-        times.append(time.monotonic() - began)
-        over.wait(0.05)
-    waited.put(times)
 
 
 async def rush(url: str, count: int) -> dict[str, Any]:
@@ -39,10 +25,10 @@ async def rush(url: str, count: int) -> dict[str, Any]:
     watching = asyncio.Event()
     sessions = [Session(url, i / count, found, watching) for i in range(count)]
     own = multiprocessing.get_context("spawn")
-    over, waited = own.Event(), own.Queue()
-    asking = own.Process(target=pulse, args=(url, over, waited))
+    begun, over, waited = own.Event(), own.Event(), own.Queue()
+    asking = own.Process(target=pulse, args=(url, begun, over, waited))
     asking.start()
-    await asyncio.sleep(2.0)  # it has begun
+    await asyncio.to_thread(begun.wait)
     began = time.monotonic()
     tasks = [asyncio.create_task(session.live()) for session in sessions]
     drawn: list[float] = []
