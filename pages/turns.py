@@ -19,19 +19,19 @@ class Turns:
 
     def __init__(self, places: int, patience: float) -> None:
         self.places, self.patience = places, patience
-        self._since: dict[object, float] = {}
-        self._line: list[object] = []
+        self._since: dict[int, float] = {}  # by thread
+        self._line: list[int] = []
         self._changed = threading.Condition()
 
     @contextmanager
     def turn(self) -> Iterator[None]:
         """Wait for a place, first come, first served, and hold it inside the `with` block."""
-        mine = object()
+        mine = threading.get_ident()
         with self._changed:
             self._line.append(mine)
             try:
-                while self._line[0] is not mine or (wait := self._until_free()) > 0:
-                    self._changed.wait(self.patience if self._line[0] is not mine else wait)
+                while self._line[0] != mine or (wait := self._until_free()) > 0:
+                    self._changed.wait(self.patience if self._line[0] != mine else wait)
                 self._since[mine] = time.monotonic()
             finally:
                 self._line.remove(mine)
@@ -39,9 +39,13 @@ class Turns:
         try:
             yield
         finally:
-            with self._changed:
-                self._since.pop(mine, None)
-                self._changed.notify_all()
+            self.leave()
+
+    def leave(self) -> None:
+        """Give up this thread's place: what comes now takes long, and there is something to see."""
+        with self._changed:
+            self._since.pop(threading.get_ident(), None)
+            self._changed.notify_all()
 
     def _until_free(self) -> float:
         """Seconds until the next of those who hold a place has had it for long enough; 0 if a place is free."""

@@ -8,6 +8,7 @@ from core import runs
 from core.config import LONGEST_TEXT
 from core.errors import BardlabError
 from core.sampling import SamplingConfig, generate
+from pages.turns import DRAWING
 from pages.ui import cached, state, tell
 from pages.ui.charts import visible
 from pages.ui.config_form import settings_widgets
@@ -111,6 +112,7 @@ with right:
     if st.session_state.get("writing") and ready:
         st.session_state["prompted"] = prompt
         st.session_state["written"] = ""
+        DRAWING.leave()
         began = drawn = time.perf_counter()
         count = 0
         for choice in generate(model, tokenizer.encode(prompt), config):

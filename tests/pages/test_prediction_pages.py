@@ -38,7 +38,7 @@ def test_a_link_brings_back_prompt_view_and_weights(finished: Run):
     app = draw("inside/prediction.py", run=finished.slug, prompt="To be", view="lens", step=str(step), position="2")
 
     assert app.text_area(key="prediction.prompt").value == "To be"
-    assert "after character 2, ` o `" in words(app)
+    assert "after character 2, `o`" in words(app)
     assert app.selectbox(key=f"weights.{finished.slug}").value == step
 
 
@@ -130,7 +130,7 @@ def test_a_prompt_longer_than_the_context_names_its_window(finished: Run):
 
     app.text_area(key="prediction.prompt").set_value("x" * 20 + "the window it sees").run()
 
-    assert "sees the last 16 of these 38 characters, from ` e␣window␣it␣sees… ` on" in words(app)
+    assert "sees the last 16 of these 38 characters, from `e␣window␣it␣sees…` on" in words(app)
 
 
 def test_the_surprise_of_a_passage_is_its_loss(finished: Run):

@@ -70,6 +70,22 @@ def test_nobody_waits_for_those_who_stay():
         thread.join()
 
 
+def test_who_leaves_makes_room_at_once():
+    turns, order = Turns(1, 60.0), list[str]()
+
+    def come() -> None:
+        with turns.turn():
+            order.append("next")
+
+    with turns.turn():
+        turns.leave()
+        thread = threading.Thread(target=come)
+        thread.start()
+        thread.join(60)
+        order.append("first")
+    assert order == ["next", "first"] and not turns._since
+
+
 def test_a_drawing_that_ends_in_an_exception_gives_its_place_back():
     """Streamlit ends a drawing by one when the page is left."""
     turns = Turns(1, 60.0)
