@@ -5,6 +5,7 @@ from pathlib import Path
 import streamlit as st
 
 from pages.login import login
+from pages.turns import DRAWING
 from pages.ui import state
 from pages.ui.page_table import page_table
 from pages.ui.words import plain
@@ -34,6 +35,7 @@ if entry.providers:
     )
 st.title(page.title)
 try:
-    page.run()
+    with DRAWING.turn():
+        page.run()
 except state.PROBLEMS as error:
     st.error(plain(state.told(error)), icon=":material/error:")

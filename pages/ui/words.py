@@ -66,5 +66,5 @@ def plain(text: str) -> str:
 def inline(text: str) -> str:
     """Any text as it is, for a line of Markdown: signs of Markdown and HTML in it mean nothing."""
     fence = "`" * (1 + max((len(run) for run in re.findall("`+", text)), default=0))
-    edge = " " if text[:1] in ("`", " ") or text[-1:] in ("`", " ") else ""
-    return f"{fence}{edge}{text}{edge}{fence}"
+    pad = " " if not text or text[0] in " `" or text[-1] in " `" else ""  # Markdown takes one blank off each end
+    return f"{fence}{pad}{text}{pad}{fence}"

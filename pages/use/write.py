@@ -7,6 +7,7 @@ import streamlit as st
 from core.errors import BardlabError
 from core.openings import openings
 from core.sampling import SamplingConfig, generate
+from pages.turns import DRAWING
 from pages.ui import cached, looking, state, tell
 from pages.ui.config_form import settings_widgets
 from pages.ui.page_table import link_to_first_rung
@@ -99,6 +100,7 @@ with right:
     if st.session_state.get("writing") and ready:
         st.session_state["prompted"] = prompt
         st.session_state["written"] = ""
+        DRAWING.leave()
         began = drawn = time.perf_counter()
         count = 0
         for choice in generate(model, tokenizer.encode(prompt), config):

@@ -4,6 +4,7 @@ import http.server
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, expect
@@ -49,14 +50,15 @@ def test_every_page_works_under_the_rules(serve: Serve, context: BrowserContext,
     """Nothing that a page needs is refused: scripts, fonts, pictures, the live connection, downloads."""
     url = serve("app.py", {"BARDLAB_HOME": str(home), "BARDLAB_PRETRAINED": str(home / "pretrained")})
     page = context.new_page()
+    page.set_default_timeout(120_000)  # nothing here is about time
     problems: list[str] = []
     page.on("console", lambda m: problems.append(m.text) if "Content Security Policy" in m.text else None)
     page.on("pageerror", lambda error: problems.append(str(error)))
     page.on("request", lambda r: problems.append(r.url) if not r.url.startswith((url, "data:", "blob:")) else None)
     for name in sorted(addresses()):
         page.goto(f"{url}/{name}?run={finished.slug}")
-        expect(page.locator("h1").first).to_be_visible()
-        expect(page.get_by_test_id("stStatusWidget")).to_have_count(0)
+        expect(page.locator("h1").first).to_be_visible(timeout=120_000)
+        expect(page.get_by_test_id("stStatusWidget")).to_have_count(0, timeout=120_000)
     assert not problems
     page.goto(f"{url}/attention?run={finished.slug}")
     expect(page.locator("canvas").first).to_be_visible()
@@ -101,3 +103,14 @@ def test_no_picture_of_another_site_is_loaded(
     expect(page.locator("img")).to_have_count(1)
     page.wait_for_load_state("networkidle")
     assert not asked
+
+
+def test_no_address_in_a_message_is_a_link(serve: Serve, context: BrowserContext, home: Path):
+    url = serve("app.py", {"BARDLAB_HOME": str(home)})
+    page = context.new_page()
+    for address in ("www.evil.example", "http://evil.example/x", "me@evil.example", "![x](http://evil.example/p.png)"):
+        page.goto(f"{url}/?lost={quote(address)}")
+        told = page.get_by_test_id("stAlert").first
+        expect(told).to_contain_text("There is no page")
+        expect(told).to_contain_text("example")
+        expect(told.locator("a, img")).to_have_count(0)

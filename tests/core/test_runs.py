@@ -437,3 +437,9 @@ def test_strange_folders_are_listed_and_harmless(finished: Run):
 
     assert listed == {finished.slug: None, "empty": f"{runs.CONFIG} is missing"}
     unaffected(finished)
+
+
+@pytest.mark.parametrize(("written", "kept"), [("cpu", "cpu"), ("cuda", "cuda"), ("", ""), ("![x](http://a.b/c)", "")])
+def test_a_device_is_one_of_those_there_are(written: str, kept: str):
+    """A folder from elsewhere can say anything; the word stands in headings."""
+    assert Status(device=written).device == kept

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from tests.faults import reading, serving, training
+from tests.faults import reading, rush, serving, training
 
 ROWS: dict[str, Callable[[], dict[str, Any]]] = {
     "kills": training.random_kills,
@@ -20,6 +20,7 @@ ROWS: dict[str, Callable[[], dict[str, Any]]] = {
     "server": serving.killed_server,
     "many": reading.many_runs,
     "crowd": serving.crowd,
+    "rush": rush.classes,
 }
 
 

@@ -81,7 +81,7 @@ def test_weights_of_a_step_and_of_one_that_is_gone(finished: Run):
 
 def test_strange_addresses_are_explained(finished: Run):
     app = draw(PAGE, run=finished.slug, off="9.9,<b>,0.0", step="-3")
-    assert "no part “9.9, <b>”" in app.warning[0].value
+    assert "no part “9.9, \\<b\\>”" in app.warning[0].value
     assert app.query_params["off"] in ("0.0", ["0.0"])
 
 
