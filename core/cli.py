@@ -25,6 +25,10 @@ WEIGHTS = click.option(
     "--step", "weights", help="Which weights: the step of a snapshot, or best; the newest by default."
 )
 
+DEVICE = click.option(
+    "--device", default="cpu", help="Where to compute: cpu, auto, cuda, cuda:1 or mps; the CPU by default."
+)
+
 
 def _options_of(config: type[Settings]) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Turn each field of a configuration into an option with its help and default."""
@@ -73,7 +77,8 @@ def list_stages(as_json: bool) -> None:
     "--set", "assignments", multiple=True, metavar="NAME=VALUE", help="Change a setting, e.g. model.n_head=4."
 )
 @click.option("--seed", type=int, help="Short for --set train.seed=N.")
-@click.option("--device", default="auto", help="auto, cpu, cuda or mps.")
+@click.option("--device", default="auto", help="auto, cpu, cuda, one GPU of several such as cuda:1, or mps.")
+@click.option("--force", is_flag=True, help="Start even if the memory is likely not to suffice.")
 @click.option("--name", help="What to call the run.")
 @click.option("--text", default="tinyshakespeare", help="The text to learn from: a name or title (see: texts).")
 @click.option("--detach", is_flag=True, help="Start a background job and return at once.")
@@ -84,13 +89,14 @@ def train(
     assignments: Sequence[str],
     seed: int | None,
     device: str,
+    force: bool,
     name: str | None,
     text: str,
     detach: bool,
     as_json: bool,
 ) -> None:
     """Train a rung, showing progress; Ctrl-C stops and keeps the weights."""
-    from core import jobs, launch, texts, worker
+    from core import corpus, devices, jobs, launch, speed, texts, worker
 
     values = _assigned(assignments)
     if seed is not None:
@@ -100,7 +106,10 @@ def train(
     plan = launch.plan(
         stage, preset=preset, model=model, train=train_values, device=device, corpus_name=texts.find(text)
     )
-    run = runs.create(plan)
+    length, kind = len(corpus.load(plan.corpus).text), devices.resolve(device).type
+    if not force and (short := speed.shortage(plan, kind, length)):
+        raise BardlabError(f"{short}, or give --force")
+    run = runs.create(plan.model_copy(update={"memory_needed": speed.total_bytes(plan, kind, length)}))
     if name:
         try:
             run = runs.rename(run, name)
@@ -281,10 +290,11 @@ def _which(weights: str | None) -> Any:
 @cli.command()
 @click.argument("run")
 @WEIGHTS
+@DEVICE
 @JSON
-def evaluate(run: str, weights: str | None, as_json: bool) -> None:
+def evaluate(run: str, weights: str | None, device: str, as_json: bool) -> None:
     """Measure the validation loss over the whole split, in nats and bits per character."""
-    from core import checkpoints
+    from core import checkpoints, devices
     from core.corpus import load
     from core.evaluation import evaluate as measure
 
@@ -294,7 +304,7 @@ def evaluate(run: str, weights: str | None, as_json: bool) -> None:
     model, tokenizer = checkpoints.load_model(found, _which(weights))
     if tokenizer.chars != corpus.tokenizer.chars:
         raise BardlabError(f"{found.slug} was trained on another alphabet than that of {corpus.name}")
-    result = measure(model, corpus.val_ids)
+    result = devices.reporting(lambda place: measure(model.to(place), corpus.val_ids.to(place)), device)
     text = f"{result.loss:.6f} nats per character, {result.bits:.6f} bits, over {result.predictions:,} predictions"
     if result.impossible:
         text += f"; infinite because {result.impossible} pairs of the text have no probability: use smoothing above 0"
@@ -308,14 +318,16 @@ def evaluate(run: str, weights: str | None, as_json: bool) -> None:
 @click.option("--prompt", default="\n", help="Text to go on from; a line break by default.")
 @_options_of(SamplingConfig)
 @WEIGHTS
+@DEVICE
 @JSON
-def sample(run: str, prompt: str, weights: str | None, as_json: bool, **settings: Any) -> None:
+def sample(run: str, prompt: str, weights: str | None, device: str, as_json: bool, **settings: Any) -> None:
     """Write text with a trained run."""
-    from core import checkpoints
+    from core import checkpoints, devices
     from core.sampling import generate
 
     config = SamplingConfig.parse(settings)
     model, tokenizer = checkpoints.load_model(runs.find(run), _which(weights))
+    model = devices.reporting(model.to, device)
     if not prompt:
         raise BardlabError("the prompt is empty; give at least one character, such as a line break")
     ids = tokenizer.encode(prompt)

@@ -12,7 +12,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import psutil
 import torch
@@ -20,7 +20,10 @@ from filelock import FileLock, Timeout
 
 from core import paths, runs
 from core.errors import BardlabError
+from core.memory import is_out_of_memory
 from core.runs import Run, State
+
+T = TypeVar("T")
 
 
 def present() -> tuple[str, ...]:
@@ -57,6 +60,19 @@ def usable(device: torch.device) -> str | None:
     except Exception as error:  # each driver has its own
         return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
     return None if total == 16.0**3 else f"it makes 16 x 16 x 16 {total:g}"
+
+
+def reporting(work: Callable[[torch.device], T], wanted: str) -> T:
+    """Do some work on a device. Raises BardlabError, in one line, if it is not there or fails or is short of memory."""
+    device = resolve(wanted)
+    try:
+        return work(device)
+    except Exception as error:
+        if is_out_of_memory(error):
+            raise BardlabError(f"out of memory on {device}; use --device cpu") from None
+        if device.type != "cpu" and (reason := usable(device)):
+            raise BardlabError(f"{device} cannot be used ({reason}); use --device cpu") from None
+        raise
 
 
 def _too_old(device: torch.device) -> str | None:
