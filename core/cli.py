@@ -24,6 +24,10 @@ WEIGHTS = click.option(
     "--step", "weights", help="Which weights: the step of a snapshot, or best; the newest by default."
 )
 
+DEVICE = click.option(
+    "--device", default="cpu", help="Where to compute: cpu, auto, cuda, cuda:1 or mps; the CPU by default."
+)
+
 
 def _options_of(config: type[Settings]) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Turn each field of a configuration into an option with its help and default."""
@@ -72,7 +76,8 @@ def list_stages(as_json: bool) -> None:
     "--set", "assignments", multiple=True, metavar="NAME=VALUE", help="Change a setting, e.g. model.n_head=4."
 )
 @click.option("--seed", type=int, help="Short for --set train.seed=N.")
-@click.option("--device", default="auto", help="auto, cpu, cuda or mps.")
+@click.option("--device", default="auto", help="auto, cpu, cuda, one GPU of several such as cuda:1, or mps.")
+@click.option("--force", is_flag=True, help="Start even if the memory is likely not to suffice.")
 @click.option("--name", help="What to call the run.")
 @click.option("--text", default="tinyshakespeare", help="The text to learn from: a name or title (see: texts).")
 @click.option("--detach", is_flag=True, help="Start a background job and return at once.")
@@ -83,13 +88,14 @@ def train(
     assignments: Sequence[str],
     seed: int | None,
     device: str,
+    force: bool,
     name: str | None,
     text: str,
     detach: bool,
     as_json: bool,
 ) -> None:
     """Train a rung, showing progress; Ctrl-C stops and keeps the weights."""
-    from core import jobs, launch, texts, worker
+    from core import corpus, devices, jobs, launch, speed, texts, worker
 
     values = _assigned(assignments)
     if seed is not None:
@@ -99,7 +105,10 @@ def train(
     plan = launch.plan(
         stage, preset=preset, model=model, train=train_values, device=device, corpus_name=texts.find(text)
     )
-    run = runs.create(plan)
+    length, kind = len(corpus.load(plan.corpus).text), devices.resolve(device).type
+    if not force and (short := speed.shortage(plan, kind, length)):
+        raise BardlabError(f"{short}, or give --force")
+    run = runs.create(plan.model_copy(update={"memory_needed": speed.total_bytes(plan, kind, length)}))
     if name:
         try:
             run = runs.rename(run, name)
@@ -277,10 +286,11 @@ def _which(weights: str | None) -> Any:
 @cli.command()
 @click.argument("run")
 @WEIGHTS
+@DEVICE
 @JSON
-def evaluate(run: str, weights: str | None, as_json: bool) -> None:
+def evaluate(run: str, weights: str | None, device: str, as_json: bool) -> None:
     """Measure the validation loss over the whole split, in nats and bits per character."""
-    from core import checkpoints
+    from core import checkpoints, devices
     from core.corpus import load
     from core.evaluation import evaluate as measure
 
@@ -290,7 +300,7 @@ def evaluate(run: str, weights: str | None, as_json: bool) -> None:
     model, tokenizer = checkpoints.load_model(found, _which(weights))
     if tokenizer.chars != corpus.tokenizer.chars:
         raise BardlabError(f"{found.slug} was trained on another alphabet than that of {corpus.name}")
-    result = measure(model, corpus.val_ids)
+    result = devices.reporting(lambda place: measure(model.to(place), corpus.val_ids.to(place)), device)
     text = f"{result.loss:.6f} nats per character, {result.bits:.6f} bits, over {result.predictions:,} predictions"
     if result.impossible:
         text += f"; infinite because {result.impossible} pairs of the text have no probability: use smoothing above 0"
@@ -307,16 +317,18 @@ def evaluate(run: str, weights: str | None, as_json: bool) -> None:
 )
 @_options_of(SamplingConfig)
 @WEIGHTS
+@DEVICE
 @JSON
-def sample(run: str, prompt: str | None, weights: str | None, as_json: bool, **settings: Any) -> None:
+def sample(run: str, prompt: str | None, weights: str | None, device: str, as_json: bool, **settings: Any) -> None:
     """Write text with a trained run."""
-    from core import checkpoints
+    from core import checkpoints, devices
     from core.openings import openings
     from core.sampling import generate
 
     config = SamplingConfig.parse(settings)
     found = runs.find(run)
     model, tokenizer = checkpoints.load_model(found, _which(weights))
+    model = devices.reporting(model.to, device)
     if prompt is None:
         prompt = openings(found).line if tokenizer.unknown("\n") else "\n"
     prompt = tokenizer.meant(prompt)

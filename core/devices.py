@@ -8,7 +8,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
-from typing import get_args
+from typing import TypeVar, get_args
 
 import psutil
 import torch
@@ -16,7 +16,10 @@ import torch
 from core import runs, turns
 from core.config import TrainConfig
 from core.errors import BardlabError
+from core.memory import is_out_of_memory
 from core.runs import Run
+
+T = TypeVar("T")
 
 
 def present() -> tuple[str, ...]:
@@ -53,6 +56,19 @@ def usable(device: torch.device) -> str | None:
     except Exception as error:  # each driver has its own
         return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
     return None if total == 16.0**3 else f"it makes 16 x 16 x 16 {total:g}"
+
+
+def reporting(work: Callable[[torch.device], T], wanted: str) -> T:
+    """Do some work on a device. Raises BardlabError, in one line, if it is not there or fails or is short of memory."""
+    device = resolve(wanted)
+    try:
+        return work(device)
+    except Exception as error:
+        if is_out_of_memory(error):
+            raise BardlabError(f"out of memory on {device}; use --device cpu") from None
+        if device.type != "cpu" and (reason := usable(device)):
+            raise BardlabError(f"{device} cannot be used ({reason}); use --device cpu") from None
+        raise
 
 
 def _too_old(device: torch.device) -> str | None:

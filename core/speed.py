@@ -230,8 +230,12 @@ def shortage(config: RunConfig, device: str, text_length: int = 0) -> str | None
 
     Of a GPU nothing is asked, which would take some of its memory: what its memory is has been noted by the probe.
     """
+    return too_little(total_bytes(config, device, text_length), device)
+
+
+def too_little(needed: float, device: str) -> str | None:
+    """Say in one line that so many bytes are more than a device has left; None if they are not."""
     kind = device.partition(":")[0]
-    needed = total_bytes(config, kind, text_length)
     there = _context(kind)[1] if kind == "cuda" else float(memory.available())
     if not there or needed <= there:
         return None
@@ -244,7 +248,14 @@ def shortage(config: RunConfig, device: str, text_length: int = 0) -> str | None
 def total_bytes(config: RunConfig, device: str, text_length: int = 0) -> float:
     """What a worker with this run takes in all: its model and training, and what it holds before it has any."""
     kind = device.partition(":")[0]
-    built = cost(config.rung, config.model_config_, config.train, len(config.characters), kind, text_length)
+    return in_all(
+        cost(config.rung, config.model_config_, config.train, len(config.characters), kind, text_length), kind
+    )
+
+
+def in_all(built: Cost, device: str) -> float:
+    """What a worker with a run of this cost takes in all on a device."""
+    kind = device.partition(":")[0]
     return built.memory_bytes + (_context(kind)[0] if kind == "cuda" else HELD["cpu"])
 
 

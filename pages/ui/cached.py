@@ -135,17 +135,20 @@ def corpus_landmarks(sha256: str, name: str) -> list[landmarks.Landmark]:
 
 
 @st.cache_data(max_entries=512, show_spinner=False)
-def _cost(stage: str, model_json: str, train_json: str, vocab: int) -> speed.Cost:
+def _cost(stage: str, model_json: str, train_json: str, vocab: int, kind: str, length: int) -> speed.Cost:
     from core.config import TrainConfig
 
     entry = STAGES[stage]
     train = TrainConfig.model_validate_json(train_json)
-    return speed.cost(entry, entry.config.model_validate_json(model_json), train, vocab)
+    return speed.cost(entry, entry.config.model_validate_json(model_json), train, vocab, kind, length)
 
 
-def cost(stage: str, model_config: Any, train_config: Any, vocab: int) -> speed.Cost:
-    """What a run with these settings is made of and takes."""
-    return _cost(stage, model_config.model_dump_json(), train_config.model_dump_json(), vocab)
+def cost(
+    stage: str, model_config: Any, train_config: Any, vocab: int, device: str = "cpu", text_length: int = 0
+) -> speed.Cost:
+    """What a run with these settings is made of and takes, its memory on a device with a text of that length."""
+    kind = device.partition(":")[0]
+    return _cost(stage, model_config.model_dump_json(), train_config.model_dump_json(), vocab, kind, text_length)
 
 
 def flops_per_step(run: Run) -> float:

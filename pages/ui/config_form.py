@@ -5,7 +5,7 @@ from typing import Any
 
 import streamlit as st
 
-from core import launch
+from core import devices, launch
 from core.config import FieldInfo, Settings, TrainConfig
 from core.stages import Stage
 from pages.ui import state
@@ -33,6 +33,22 @@ def config_form(stage: Stage) -> tuple[str, Settings, TrainConfig]:
                     values[field.name] = _widget(stage.key, group, field, config)
     model_config, train_config = stage.settings(None, model, train)
     return preset, model_config, train_config
+
+
+def device_choice(stage: Stage) -> str:
+    """Draw the choice of the device, where there is one. Returns its name."""
+    there = devices.present()
+    if len(there) == 1:
+        return "auto"
+    return st.segmented_control(
+        "Device",
+        ["auto", *there],
+        default="auto",
+        key=state.setting_key(stage.key, "run", "device"),
+        required=True,
+        persist_state="session",
+        help="Where it is computed. auto takes the GPU if it works, else the processor.",
+    )
 
 
 def set_form(stage: Stage, preset: str, changes: dict[str, Any] | None = None) -> None:

@@ -74,7 +74,7 @@ def fork_form(slug: str) -> None:
 
 
 def _estimate(plan: runs.RunConfig) -> float | None:
-    built = cached.cost(plan.stage, plan.model_config_, plan.train, len(plan.characters))
-    device = speed.best_device()
+    device = speed.best_device() if plan.device == "auto" else plan.device
+    built = cached.cost(plan.stage, plan.model_config_, plan.train, len(plan.characters), device)
     length = len(cached.corpus(plan.corpus).val_ids)
     return speed.estimate_seconds(plan.rung, built, plan.train, device, length)

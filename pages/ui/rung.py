@@ -15,7 +15,7 @@ from core.runs import Run
 from core.stages import Stage
 from pages.ui import cached, state, words
 from pages.ui.components.picture import picture
-from pages.ui.config_form import config_form, set_form
+from pages.ui.config_form import config_form, device_choice, set_form
 from pages.ui.inside import inside_links
 from pages.ui.live_run import details, live_run, pick_run
 from pages.ui.pictures import PICTURES
@@ -118,10 +118,13 @@ def _train_box(stage: Stage) -> tuple[tuple[Settings, TrainConfig] | None, Corpu
             st.error(words.plain(str(error)), icon=":material/error:")
             st.button("Train", type="primary", disabled=True, key=f"{stage.key}.train", help="Mend the setting first.")
             return None, corpus
-        device = speed.best_device()
-        _estimate(stage, model, train, device, corpus)
+        wanted = device_choice(stage)
+        device = speed.best_device() if wanted == "auto" else wanted
+        needed = _estimate(stage, model, train, device, corpus)
         for remark in launch.remarks(corpus, train, getattr(model, "context", None)):
             st.caption(words.plain(remark))
+        short = speed.too_little(needed, device)
+        ready = not short or _tick(stage, short)
         chosen = (stage.key, preset, model.model_dump(), train.model_dump(), corpus.name)
         with st.container(horizontal=True):
             st.button(
@@ -130,25 +133,37 @@ def _train_box(stage: Stage) -> tuple[tuple[Settings, TrainConfig] | None, Corpu
                 icon=":material/play_arrow:",
                 key=f"{stage.key}.train",
                 on_click=_start,
-                args=chosen,
+                args=(*chosen, wanted, needed),
+                disabled=not ready,
                 help="Starts a job of its own: it goes on when you close this tab.",
             )
             twin_button(stage, *chosen[1:])
         st.caption("The same from a terminal:")
-        command = launch.command(stage, preset, model, train, corpus_name=corpus.name)
+        command = launch.command(stage, preset, model, train, wanted, corpus.name) + (" --force" if short else "")
         st.code(command, language="bash", wrap_lines=True)
         return (model, train), corpus
 
 
-def _estimate(stage: Stage, model: Settings, train: TrainConfig, device: str, corpus: Corpus) -> None:
-    built = cached.cost(stage.key, model, train, corpus.tokenizer.size)
+def _tick(stage: Stage, short: str) -> bool:
+    """Warn that memory will not suffice, and ask."""
+    st.warning(words.plain(f"{short[:1].upper()}{short[1:]}."), icon=":material/memory:")
+    return st.checkbox(
+        "Start it all the same",
+        key=f"{stage.key}.short",
+        help="It may be ended by the system, and slow down everything else on the machine before that.",
+    )
+
+
+def _estimate(stage: Stage, model: Settings, train: TrainConfig, device: str, corpus: Corpus) -> float:
+    """Draw what a run takes. Returns the bytes that its worker needs in all."""
+    built = cached.cost(stage.key, model, train, corpus.tokenizer.size, device, len(corpus.text))
     seconds = speed.estimate_seconds(stage, built, train, device, len(corpus.val_ids))
     with st.container(horizontal=True, gap="medium"):
         parameters, memory = f"{built.parameters:,}", words.size(built.memory_bytes)
         if built.grows_with_text:
-            parameters = memory = "as the text has it"
+            parameters = "as the text has it"
         st.metric("Parameters", parameters, help="Trained numbers, counted on the model itself.")
-        st.metric("Memory", memory, help="Weights, gradients, optimiser and activations.")
+        st.metric("Memory", memory, help="The most held at once: weights, gradients, optimiser, activations.")
         shown = "measuring" if seconds is None else f"about {words.duration(seconds)}"
         st.metric(
             f"Time on this {words.device(device)}",
@@ -157,6 +172,7 @@ def _estimate(stage: Stage, model: Settings, train: TrainConfig, device: str, co
         )
     if seconds is None and not st.session_state.get("probed"):
         _measure(stage.key)
+    return speed.in_all(built, device)
 
 
 @st.fragment(run_every=3.0)
@@ -167,10 +183,18 @@ def _measure(stage_key: str) -> None:
         st.rerun()
 
 
-def _start(stage_key: str, preset: str, model: dict[str, object], train: dict[str, object], text: str) -> None:
+def _start(
+    stage_key: str,
+    preset: str,
+    model: dict[str, object],
+    train: dict[str, object],
+    text: str,
+    device: str,
+    needed: float,
+) -> None:
     try:
-        config = launch.plan(stage_key, preset=preset, model=model, train=train, corpus_name=text)
-        run = jobs.start(runs.create(config))
+        config = launch.plan(stage_key, preset=preset, model=model, train=train, corpus_name=text, device=device)
+        run = jobs.start(runs.create(config.model_copy(update={"memory_needed": needed})))
     except state.PROBLEMS as error:
         state.say_error(error)
         return

@@ -11,7 +11,20 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from core import alerts, checkpoints, controls, devices, folder, jobs, processes, runs, speed, turns, worker
+from core import (
+    alerts,
+    checkpoints,
+    controls,
+    devices,
+    folder,
+    jobs,
+    memory,
+    processes,
+    runs,
+    speed,
+    turns,
+    worker,
+)
 from core.alerts import Alert, Watch
 from core.errors import BardlabError
 from core.metrics import MetricsReader
@@ -283,10 +296,10 @@ def test_out_of_memory_names_a_batch_that_fits(error: Exception, monkeypatch: py
     assert run.state is State.FAILED
     assert run.status.message == "out of memory with train.batch_size 64; about 32 would fit on this cpu"
     total = speed.cost(run.need().rung, run.need().model_config_, run.need().train, 65).memory_bytes
-    monkeypatch.setattr(psutil, "virtual_memory", lambda: type("M", (), {"total": total / 4}))
-    assert 1 <= speed.fitting_batch(run.need(), "cpu") <= 16
-    monkeypatch.setattr(psutil, "virtual_memory", lambda: type("M", (), {"total": 1000}))
-    assert speed.fitting_batch(run.need(), "cpu") == 0
+    monkeypatch.setattr(memory, "available", lambda: total / 4)
+    assert 1 <= speed.fitting_batch(run.need(), torch.device("cpu")) <= 16
+    monkeypatch.setattr(memory, "available", lambda: 1000)
+    assert speed.fitting_batch(run.need(), torch.device("cpu")) == 0
 
 
 # --- the queue -------------------------------------------------------------------------------------------------------

@@ -1,6 +1,7 @@
 """What a run will cost: exact where it can be counted, honest where it must be measured."""
 
 import pytest
+import torch
 
 from core import launch, speed
 from core.config import TrainConfig
@@ -35,11 +36,11 @@ def test_the_reference_has_its_published_size():
 
 @pytest.mark.parametrize("key", STAGES)
 def test_memory_grows_with_the_batch(key: str):
-    """Weights are paid once, activations for each sequence: equal differences for equal batches."""
-    bytes_ = [cost(key, batch_size=size).memory_bytes for size in (1, 2, 3, 64)]
+    """Weights are paid once, activations for each sequence: once these rule, twice as many take twice as much."""
+    bytes_ = [cost(key, batch_size=size, window=64).memory_bytes for size in (256, 512, 1024)]
 
-    assert 0 < bytes_[0] < bytes_[1] < bytes_[2] < bytes_[3]
-    assert bytes_[1] - bytes_[0] == bytes_[2] - bytes_[1]
+    assert 0 < bytes_[0] < bytes_[1] < bytes_[2]
+    assert bytes_[2] - bytes_[1] == pytest.approx(2 * (bytes_[1] - bytes_[0]), rel=0.02)
 
 
 @pytest.mark.parametrize("key", STAGES)
@@ -71,9 +72,11 @@ def test_no_estimate_before_a_measurement_one_after(key: str):
 
     speed.record(config, "cpu", 200.0)
     assert speed.known(stage, "cpu")
-    assert speed.seconds_per_step(stage, "cpu", built.flops_per_step) == pytest.approx(1 / 200)
-    assert speed.seconds_per_step(stage, "cpu", 10 * built.flops_per_step) == pytest.approx(10 / 200)
-    assert (speed.estimate_seconds(stage, built, config.train, "cpu", 111_540) or 0) > config.train.steps / 200
+    assert speed.seconds_per_step(stage, "cpu", built, config.train) == pytest.approx(1 / 200)
+    larger = config.train.model_copy(update={"batch_size": 64})
+    more = speed.cost(stage, config.model_config_, larger, VOCAB)
+    assert 1 / 200 <= (speed.seconds_per_step(stage, "cpu", more, larger) or 0) <= 16 / 200
+    assert (speed.estimate_seconds(stage, built, config.train, "cpu", 111_540) or 0) >= config.train.steps / 200
     assert speed.estimate_seconds(stage, built, config.train, "cuda", 111_540) is None
 
 
@@ -84,9 +87,49 @@ def test_between_two_measurements_the_time_lies_between():
     )
     speed.record(small, "cpu", 1000.0)
     speed.record(large, "cpu", 50.0)
-    middle = speed.cost(stage, small.model_config_, TrainConfig(batch_size=20), VOCAB)
+    between = TrainConfig(batch_size=20)
+    middle = speed.cost(stage, small.model_config_, between, VOCAB)
 
-    assert 1 / 1000 < (speed.seconds_per_step(stage, "cpu", middle.flops_per_step) or 0) < 1 / 50
+    assert 1 / 1000 < (speed.seconds_per_step(stage, "cpu", middle, between) or 0) < 1 / 50
+
+
+def test_rates_come_back_from_times_that_were_made_of_them():
+    """Work whose times follow the model exactly is predicted exactly, far outside what was timed too."""
+    works = [speed.Work(10 * i, 1e9 * i * i, 1e6 * (7 - i), 1e4 * i**3) for i in range(1, 7)]
+    rates = (2e-5, 3e-11, 4e-10, 5e-9, 0.0)
+
+    def real(work: speed.Work) -> float:
+        return sum(a * b for a, b in zip(work.row, rates, strict=True))
+
+    asked = speed.Work(500, 1e12, 1e9, 1e7)
+    assert speed._predict([[*work.row, real(work)] for work in works], asked) == pytest.approx(real(asked), rel=1e-3)
+
+
+def test_the_probe_takes_no_step_of_one_sequence_for_the_whole_of_a_batch(monkeypatch: pytest.MonkeyPatch):
+    """What it times is at the presets' own batch or at a part of it that is said, with another that tells the rest."""
+    timed: list[tuple[str, float]] = []
+    monkeypatch.setattr(speed, "timed", lambda work, device, least: 0.01)
+    monkeypatch.setattr(speed, "_remember", lambda key, work, seconds: timed.append((key.split("|")[0], work.flops)))
+    stage, ids = STAGES["mlp"], torch.arange(4000) % VOCAB
+    speed.probe(stage, torch.device("cpu"), ids, VOCAB)
+
+    assert [what for what, _ in timed] == ["step", "step", "evaluation", "writing"] * len(stage.presets)
+    steps = [flops for what, flops in timed if what == "step"]
+    assert steps[1] / steps[0] == pytest.approx(4)
+    assert steps[1] == cost("mlp", "seconds", short_first=0.0).flops_per_step
+
+
+def test_the_table_of_times_tells_hardware_and_number_format_apart(monkeypatch: pytest.MonkeyPatch):
+    stage = STAGES["mlp"]
+    config = launch.plan("mlp", train={"precision": "float32"}, device="cpu")
+    speed.record(config, "cpu", 10.0, "one processor")
+    assert not speed.known(stage, "cpu")
+    monkeypatch.setattr(speed.devices, "processor", lambda: "one processor")
+    assert speed.known(stage, "cpu")
+    speed.record(config, "cuda", 1000.0, "a GPU")
+    speed.record(config, "cuda", 5000.0, "another GPU")
+    built = cost("mlp", precision="float32")
+    assert speed.seconds_per_step(stage, "cuda", built, config.train) == pytest.approx(1 / 5000)
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"bigram/cpu": 3}', b"\xff\x00", b'{"bigram/cpu": [[1]]}'])

@@ -86,7 +86,7 @@ def resume(s: Setting) -> dict[str, Any]:
             "run to run": largest_difference(mine["model"], again.state_dict()["model"]),
         }
         rows[way] = row
-        scale = max(float(p.abs().max()) for p in whole.model.parameters())
+        scale = max(float(p.detach().abs().max()) for p in whole.model.parameters())
         exact &= all(value == 0.0 for value in row.values())
         row["relative"] = row["weights"] / scale
         shutil.rmtree(folder)

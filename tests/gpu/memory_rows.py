@@ -148,7 +148,7 @@ found = [run for run in runs.list_runs(shipped=True) if run.usable]
 if found:
     checkpoints.load_model(found[0])
 before = torch.cuda.is_initialized()
-print(json.dumps({"device": str(device), "models": len(found), "initialised": before, "pid": os.getpid()}))
+print(json.dumps({"device": str(device), "models": len(found), "initialised": before}))
 """
 
 
