@@ -43,8 +43,8 @@ def rung_page(key: str) -> StreamlitPage:
 
 def link_to_first_rung() -> None:
     """Lead whoever has trained nothing yet to where it takes seconds."""
-    first = next(iter(STAGES.values()))
-    st.page_link(rung_page(first.key), label=f"Train a {first.title}: it takes seconds", icon=":material/play_arrow:")
+    stage = next(iter(STAGES.values()))
+    st.page_link(rung_page(stage.key), label=f"Train a {stage.title}: it takes seconds", icon=":material/play_arrow:")
 
 
 def gradient_descent_page() -> StreamlitPage:
