@@ -133,6 +133,7 @@ def test_one_batch_is_learned_by_heart(name: str):
     assert loss.item() < 0.1
 
 
+@pytest.mark.numeric
 @pytest.mark.parametrize("optimizer", ["adamw", "muon"])
 def test_every_weight_moves_in_training(variant: tuple[LanguageModel, int], optimizer: str):
     """The shared trainer trains each rung, with Muon too; no weight is left out."""

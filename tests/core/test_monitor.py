@@ -120,6 +120,7 @@ def test_the_training_split_is_measured_as_the_validation_split_is(corpus: Corpu
     assert len(trainer(corpus, eval_every=100, batch_size=64).training_slice) == 3 * 100 * 64 * 16 // 100
 
 
+@pytest.mark.numeric
 @pytest.mark.parametrize(
     ("key", "optimizer"), [("bigram", "sgd"), ("mlp", "sgd"), ("mlp", "muon"), ("wavenet", "sgd"), ("residual", "muon")]
 )

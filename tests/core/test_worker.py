@@ -159,6 +159,7 @@ def test_best_is_the_lowest_validation_loss():
     assert run.status.best_step == steps[losses.index(min(losses))]
 
 
+@pytest.mark.numeric
 @pytest.mark.parametrize("key", STAGES)
 def test_same_seed_same_weights(key: str):
     """Twice the same settings give the same weights bit for bit; another seed gives others."""
@@ -217,6 +218,7 @@ def test_stop_and_resume_end_where_an_uninterrupted_run_does(uninterrupted: Run)
     equals_the_uninterrupted(resumed(run), uninterrupted)
 
 
+@pytest.mark.numeric
 @pytest.mark.parametrize("optimizer", ["muon", "sgd"])
 def test_resume_is_exact_with_every_optimiser(optimizer: str):
     """Momentum, warm-up and cool-down go on where they were."""
@@ -297,6 +299,7 @@ def finite(run: Run) -> bool:
     return all(bool(torch.isfinite(tensor).all()) for tensor in weights(run).values())
 
 
+@pytest.mark.numeric
 @pytest.mark.parametrize("eval_every", [1, 2, 50])
 @pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
 def test_a_loss_that_is_no_number_fails_and_keeps_earlier_weights(optimizer: str, eval_every: int):
