@@ -492,6 +492,7 @@ def test_what_is_said_of_a_character_never_hides_the_passage(page: Page, house: 
     expect(page.locator(".passage .detail b").first).to_be_in_viewport()
     assert width == 400 or covered() == 0
     page.keyboard.press("Escape")
+    page.mouse.move(2, 2)
     expect(page.locator(".passage .detail")).not_to_have_class(re.compile("pointed"))
 
 

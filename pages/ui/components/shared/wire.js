@@ -1,6 +1,6 @@
 // One message is one block of bytes: the header's length (uint32, little-endian), the header (JSON, padded with spaces
-// to four bytes), then the arrays, each padded to four bytes. In the header { $array: [kind, offset, length] } stands for
-// an array.
+// to four bytes), then the arrays, each padded to four bytes. { $array: [kind, offset, length] } in the header stands
+// for an array.
 const KINDS = { f4: Float32Array, u2: Uint16Array, u1: Uint8Array };
 
 export function decode(bytes) {
