@@ -33,9 +33,6 @@ CONTEXT = 0.5e9
 """Bytes that a GPU keeps for a process that uses it, before anything was measured."""
 HELD = {"cpu": 0.3e9}
 """Bytes of main memory that a worker holds before it has a model."""
-HEAP = 1.4
-"""What a processor's heap takes for what is in use at once, since not every block given back is handed out again:
-between 1.26 and 1.55 in what tests/core/test_memory_left.py measures."""
 AN_NGRAM = (40, 14)
 """Bytes a character of text that counting it takes at its peak, and for each length counted."""
 READ_AT_ONCE = {"cpu": 2048, "mps": 16_384}
@@ -168,7 +165,7 @@ def cost(
     muon = train.optimizer == "muon" and bool(shape.matrices)
     operations = 3.0 * forward.operations + (60.0 * len(set(shape.matrices)) + 6.0 * len(shape.matrices)) * muon
     weights = 4 * shape.parameters + shape.buffers + 8 * text_length
-    activations = max(forward.peak_bytes, reading.peak_bytes) * (HEAP if kind == "cpu" else 1.0)
+    activations = max(forward.peak_bytes, reading.peak_bytes)
     if shape.closed_form:
         fixed, once, each = weights, *(AN_NGRAM if shape.grows_with_text else (0, 0))
         counted = (once + each * getattr(model, "order", 2)) * text_length
@@ -176,7 +173,7 @@ def cost(
     else:
         state, moving = _optimiser(shape, train)
         needed = weights + state + max(activations, moving)
-        training = weights + state + max(forward.peak_bytes * (HEAP if kind == "cpu" else 1.0), moving)
+        training = weights + state + max(forward.peak_bytes, moving)
     per_character = 1.0 / (at_once * shape.evaluated)
     one_character = flops / (batch * shape.window)
     return Cost(
@@ -185,8 +182,8 @@ def cost(
         window=shape.window,
         steps=1 if shape.closed_form else train.steps,
         flops_per_step=flops if shape.closed_form else 3.0 * flops,
-        memory_bytes=int(needed),
-        training_bytes=int(training),
+        memory_bytes=needed,
+        training_bytes=training,
         step=Work(operations, 3.0 * flops, 3.0 * forward.made_bytes, shape.parameters, orthogonal * muon),
         evaluation=Work(
             reading.operations * per_character,

@@ -33,14 +33,14 @@ def test_a_machine_with_one_device_offers_no_choice_and_one_with_a_gpu_does(
     monkeypatch: pytest.MonkeyPatch, taken: list[Run]
 ):
     app = draw("ladder/mlp.py")
-    assert not [each for each in app.button_group if each.label == "Device"]
+    assert "mlp.run.device" not in [each.key for each in app.segmented_control]
     assert not app.warning
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     app = draw("ladder/mlp.py")
-    choice = next(each for each in app.button_group if each.label == "Device")
-    assert [option.content for option in choice.options] == ["auto", "cuda", "cuda:0", "cuda:1", "cpu"]
-    choice.select("cpu").run()
+    choice = app.segmented_control(key="mlp.run.device")
+    assert list(choice.options) == ["auto", "cuda", "cuda:0", "cuda:1", "cpu"]
+    choice.set_value("cpu").run()
     assert not app.exception
     assert any("--device cpu" in str(each.value) for each in app.code)
     app.button(key="mlp.train").click().run()
