@@ -78,6 +78,8 @@ class Cost:
     """Floating-point operations of one training step, forward and backward."""
     memory_bytes: int
     """The most that training or an evaluation holds at once: weights, gradients, optimiser state, activations."""
+    training_bytes: int
+    """The same without evaluations, which take less at once where there is little."""
     step: Work
     """One training step."""
     evaluation: Work
@@ -163,13 +165,15 @@ def cost(
     muon = train.optimizer == "muon" and bool(shape.matrices)
     operations = 3.0 * forward.operations + (60.0 * len(set(shape.matrices)) + 6.0 * len(shape.matrices)) * muon
     weights = 4 * shape.parameters + shape.buffers + 8 * text_length
+    activations = max(forward.peak_bytes, reading.peak_bytes)
     if shape.closed_form:
         fixed, once, each = weights, *(AN_NGRAM if shape.grows_with_text else (0, 0))
         counted = (once + each * getattr(model, "order", 2)) * text_length
-        needed = fixed + max(counted, reading.peak_bytes)
+        needed = training = fixed + max(counted, reading.peak_bytes)
     else:
-        needed = weights + _optimiser(shape, train)[0] + max(forward.peak_bytes, _optimiser(shape, train)[1])
-        needed = max(needed, weights + _optimiser(shape, train)[0] + reading.peak_bytes)
+        state, moving = _optimiser(shape, train)
+        needed = weights + state + max(activations, moving)
+        training = weights + state + max(forward.peak_bytes, moving)
     per_character = 1.0 / (at_once * shape.evaluated)
     one_character = flops / (batch * shape.window)
     return Cost(
@@ -179,6 +183,7 @@ def cost(
         steps=1 if shape.closed_form else train.steps,
         flops_per_step=flops if shape.closed_form else 3.0 * flops,
         memory_bytes=needed,
+        training_bytes=training,
         step=Work(operations, 3.0 * flops, 3.0 * forward.made_bytes, shape.parameters, orthogonal * muon),
         evaluation=Work(
             reading.operations * per_character,
@@ -216,7 +221,7 @@ def fitting_batch(config: RunConfig, device: torch.device, text_length: int = 0)
     def fits(size: int) -> bool:
         train = config.train.model_copy(update={"batch_size": size})
         vocab = len(config.characters)
-        return cost(config.rung, config.model_config_, train, vocab, device.type, text_length).memory_bytes <= room
+        return cost(config.rung, config.model_config_, train, vocab, device.type, text_length).training_bytes <= room
 
     low, high = 0, config.train.batch_size // 2
     while low < high:

@@ -312,9 +312,7 @@ def _settle(job: Job, config: RunConfig, status: Status, device: torch.device) -
     if instead != device:
         alerts.append(job.path, Alert(status.step, "device", why))
         job.say(why)
-        job.place.give_up()
-        job.place.device = str(instead)
-        if not job.place.take():
+        if not job.place.change(str(instead)):
             return None
     return instead
 

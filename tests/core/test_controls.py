@@ -295,6 +295,9 @@ def test_out_of_memory_names_a_batch_that_fits(error: Exception, monkeypatch: py
 
     assert run.state is State.FAILED
     assert run.status.message == "out of memory with train.batch_size 64; about 32 would fit on this cpu"
+    total = speed.cost(run.need().rung, run.need().model_config_, run.need().train, 65).training_bytes
+    monkeypatch.setattr(memory, "available", lambda: total / 4)
+    assert 1 <= speed.fitting_batch(run.need(), torch.device("cpu")) <= 16
     monkeypatch.setattr(memory, "available", lambda: 1000)
     assert speed.fitting_batch(run.need(), torch.device("cpu")) == 0
 
