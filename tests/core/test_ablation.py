@@ -122,10 +122,11 @@ def test_the_mean_is_the_mean_over_the_evaluation_set(corpus: Corpus):
 def test_standard_error_against_a_naive_computation():
     """For equal windows it is the standard deviation of the windows' means over √W; in general, the ratio's."""
     rng = np.random.default_rng(5)
-    base, changed = rng.random((9, 8)), rng.random((9, 8))
-    equal = np.full((9, 8), 4.0)
+    kinds = len(ablation.CLASSES)
+    base, changed = rng.random((9, kinds)), rng.random((9, kinds))
+    equal = np.full((9, kinds), 4.0)
     found = effect(base, changed, equal)
-    per_window = (changed - base).sum(1) / 32
+    per_window = (changed - base).sum(1) / (4 * kinds)
 
     assert found.delta == pytest.approx(per_window.mean())
     assert found.se == pytest.approx(per_window.std(ddof=1) / 3)
