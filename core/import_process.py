@@ -14,7 +14,7 @@ from typing import IO
 
 import psutil
 
-from core import paths, runs
+from core import paths, processes, runs
 from core.errors import BardlabError
 from core.runs import Run
 from core.weight_files import safe_label
@@ -74,18 +74,6 @@ def _ask(request: dict[str, str | None]) -> Run:
     raise BardlabError(f"{safe_label(request['file_name'] or '')} was not imported: {reason}")
 
 
-def limit_memory() -> None:
-    """Bound this process's memory where the system can, and offer it first to a kernel that runs out of it."""
-    with contextlib.suppress(OSError):
-        Path("/proc/self/oom_score_adj").write_text("900")
-    with contextlib.suppress(ImportError, OSError, ValueError):  # Windows has no such module
-        import resource
-
-        most = psutil.Process().memory_info().vms + MEMORY
-        hard = resource.getrlimit(resource.RLIMIT_AS)[1]
-        resource.setrlimit(resource.RLIMIT_AS, (most if hard == resource.RLIM_INFINITY else min(most, hard), hard))
-
-
 def main() -> None:
     """Answer one request."""
     import torch
@@ -95,7 +83,8 @@ def main() -> None:
 
     request = json.loads(sys.stdin.buffer.readline())
     torch.set_num_threads(min(THREADS, devices.limit_threads()))
-    limit_memory()
+    processes.be_first_to_go(900)
+    processes.limit_memory(psutil.Process().memory_info().vms + MEMORY)
     try:
         run = bring_in_here(request["source"], request["name"], file_name=request["file_name"], text=request["text"])
         answer = {"run": run.path.name}

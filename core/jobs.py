@@ -16,7 +16,7 @@ from threading import Lock
 
 import psutil
 
-from core import controls, devices, files, folder, overdue, paths, processes, runs, turns
+from core import controls, devices, files, folder, memory, overdue, paths, processes, runs, turns
 from core.errors import BardlabError
 from core.runs import Run, State
 
@@ -62,7 +62,7 @@ def claim(run: Run) -> Run:
     cannot be written.
     """
     check_startable(run)
-    free = psutil.virtual_memory().available
+    free = memory.available()
     if free < MEMORY_LEFT:
         raise BardlabError(f"only {free / 1e6:.0f} MB of memory are free; start {run.slug} when other runs have ended")
     device = devices.resolve(run.need().device)

@@ -8,6 +8,8 @@ from pathlib import Path
 import psutil
 import torch
 
+from core import processes
+
 SIGNS = (
     "out of memory",  # CUDA, ROCm, Triton and Apple's, whatever the class of the error
     "alloc_failed",  # cuBLAS, cuSOLVER
@@ -88,12 +90,8 @@ def room(device: torch.device) -> float:
 
 def _limit_rooms() -> list[int]:
     """What an address-space limit (`ulimit -v`) leaves, if there is one."""
-    try:
-        import resource
-    except ImportError:  # Windows has none
-        return []
-    limit = resource.getrlimit(resource.RLIMIT_AS)[0]
-    return [] if limit == resource.RLIM_INFINITY else [limit - psutil.Process().memory_info().vms]
+    limit = processes.memory_limit()
+    return [] if limit is None else [limit - psutil.Process().memory_info().vms]
 
 
 def _cgroup_rooms() -> list[int]:

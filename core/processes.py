@@ -275,6 +275,15 @@ def be_first_to_go(score: int = 500) -> None:
         Path("/proc/self/oom_score_adj").write_text(str(score))
 
 
+def memory_limit() -> int | None:
+    """Return how many bytes of address space this process may have, None without a limit."""
+    if not POSIX:
+        return None
+    resource: Any = importlib.import_module("resource")
+    limit: int = resource.getrlimit(resource.RLIMIT_AS)[0]
+    return None if limit == resource.RLIM_INFINITY else limit
+
+
 def limit_memory(most: int) -> None:
     """Let this process have no more than so many bytes of address space, where the system can be told so."""
     if POSIX:

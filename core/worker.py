@@ -288,14 +288,13 @@ def train_run(job: Job) -> None:
         runs.write_status(job.path, status)
 
     job.place.tell = tell
-    device = torch.device(job.place.device)
-    if device.type == "cuda":
-        torch.cuda.set_device(device)
     try:
-        settled = _settle(job, config, status, device)
-        if settled is None:
+        device = _settle(job, config, status, torch.device(job.place.device))
+        if device is None:
             return job.end(State.STOPPED, "stopped while it waited")
-        _train(job, config, status, settled)
+        if device.type == "cuda":
+            torch.cuda.set_device(device)
+        _train(job, config, status, device)
     except Exception as error:
         if not is_out_of_memory(error):
             raise
