@@ -13,7 +13,7 @@ PAGES = [ROOT / "app.py", *sorted((ROOT / "pages").rglob("*.py"))]
 ASSETS = sorted(p for p in (ROOT / "pages").rglob("*") if p.suffix in (".js", ".css", ".html", ".svg"))
 FETCHED = re.compile(
     r"""<script[^>]+src|<link[^>]+href|@import|@font-face|fonts\.(googleapis|gstatic)|url\(\s*['"]?(https?:)?//"""
-    r"""|\bimport\b[^;\n]*['"]https?:|\b(fetch|importScripts|WebSocket|EventSource)\s*\(|\.src\s*=(?!\s*["']data:)"""
+    r"""|\bimport\b[^;\n]*['"]https?:|\b(fetch|importScripts|WebSocket|EventSource)\s*\(|\.src\s*=(?!\s*["'`]data:)"""
     r"""|XMLHttpRequest""",
     re.IGNORECASE,
 )
