@@ -288,6 +288,7 @@ def _wait_and_train(
         runs.write_status(path, status)
         return devices.wait_for(device, runs.read(path), should_stop, wait_message, jobs.look_after)
 
+    left = ""
     while True:
         status.device = device.type
         place = Place(device.type, wait)
@@ -296,10 +297,8 @@ def _wait_and_train(
                 return end(State.STOPPED, "stopped while it waited")
             instead, why = trial.settle(config.device, device)
             if instead == device:
-                return _train(path, config, status, device, place, should_stop, end, say)
-            alerts.append(path, Alert(status.step, "device", why))
-            say(why)
-            device = instead
+                return _train(path, config, status, device, place, should_stop, end, say, left)
+            device, left = instead, why
         finally:
             place.give_up()
 
@@ -313,7 +312,9 @@ def _train(
     should_stop: Callable[[], bool],
     end: Callable[[State, str], None],
     say: Callable[[str], None],
+    left: str = "",
 ) -> None:
+    """Train; `left` says why the run is on another device than `auto` takes first."""
     corpus = load_corpus(config.corpus)
     if corpus.sha256 != config.corpus_sha256:
         raise BardlabError(f"the text {config.corpus!r} is no longer the one this run was made for; start a new run")
@@ -330,6 +331,8 @@ def _train(
     recorder = Recorder(path, config, status, trainer, corpus, saved)
     desk = Desk(path, trainer, status, place, should_stop, recorder.tell, recorder.save, recorder.write_status)
     say(f"{config.stage} on {device.type}, {status.parameters:,} parameters, steps {trainer.done} to {trainer.total}")
+    if left:
+        recorder.tell(Alert(trainer.done, "device", left))
     if trainer.compiles:
         say(runs.COMPILING)
     try:
