@@ -289,12 +289,12 @@ def train_run(job: Job) -> None:
 
     job.place.tell = tell
     try:
-        device = _settle(job, config, status, torch.device(job.place.device))
-        if device is None:
+        device, left = trial.settle(config.device, torch.device(job.place.device))
+        if left and not job.place.change(str(device)):
             return job.end(State.STOPPED, "stopped while it waited")
         if device.type == "cuda":
             torch.cuda.set_device(device)
-        _train(job, config, status, device)
+        _train(job, config, status, device, left)
     except Exception as error:
         if not is_out_of_memory(error):
             raise
@@ -302,21 +302,8 @@ def train_run(job: Job) -> None:
         raise BardlabError(trial.out_of_memory(config, status.device)) from error
 
 
-def _settle(job: Job, config: RunConfig, status: Status, device: torch.device) -> torch.device | None:
-    """Return the device that the run computes on, its place there held; None if the run was stopped meanwhile.
-
-    One that `auto` had found but that does not compute gives way to the CPU, whose turn is waited for.
-    """
-    instead, why = trial.settle(config.device, device)
-    if instead != device:
-        alerts.append(job.path, Alert(status.step, "device", why))
-        job.say(why)
-        if not job.place.change(str(instead)):
-            return None
-    return instead
-
-
-def _train(job: Job, config: RunConfig, status: Status, device: torch.device) -> None:
+def _train(job: Job, config: RunConfig, status: Status, device: torch.device, left: str) -> None:
+    """Train; `left` says why the run is on another device than `auto` takes first, if it is."""
     path, say, should_stop = job.path, job.say, job.should_stop
     corpus = load_corpus(config.corpus)
     if corpus.sha256 != config.corpus_sha256:
@@ -334,6 +321,8 @@ def _train(job: Job, config: RunConfig, status: Status, device: torch.device) ->
     recorder = Recorder(path, config, status, trainer, corpus, saved)
     desk = Desk(path, trainer, status, job.place, should_stop, recorder.tell, recorder.save, recorder.write_status)
     say(f"{config.stage} on {device.type}, {status.parameters:,} parameters, steps {trainer.done} to {trainer.total}")
+    if left:
+        recorder.tell(Alert(trainer.done, "device", left))
     if trainer.compiles:
         say(runs.COMPILING)
     try:

@@ -40,7 +40,7 @@ def backing_off(run: Run, model: Any, tokenizer: CharTokenizer) -> None:
     st.session_state[f"{AFTER}.asked"] = st.query_params.get(AFTER)
     typed = tokenizer.meant(typed)
     if lacking := tokenizer.unknown(typed):
-        tell.error(f"The text has never had {inline(listed(lacking))}; leave it out.", icon=":material/error:")
+        st.error(f"The text has never had {inline(listed(lacking))}; leave it out.", icon=":material/error:")
         return
     found = reading(model, tokenizer.encode(typed)[-(order - 1) :])
     st.markdown(_in_words(found, tokenizer))

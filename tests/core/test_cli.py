@@ -392,4 +392,5 @@ def test_the_plan_is_what_the_command_trains(call: Any):
     slug = call("train", "bigram", "--set", "train.steps=2", "--set", "train.sample_chars=1", "--device", "cpu")["run"]
     config = runs.find(slug).config
 
-    assert config is not None and config.model_copy(update={"created": plan.created}) == plan
+    assert config is not None and config.model_copy(update={"created": plan.created, "memory_needed": None}) == plan
+    assert config.memory_needed
