@@ -133,7 +133,7 @@ def crowd(sessions: int = 20, blocks: int = 4, seconds: float = 8.0, browser: Br
                     if kind == "watch":
                         for (name, each), before in zip(busy.items(), used, strict=True):
                             shares[name].append((sum(each.cpu_times()[:2]) - before) / seconds)
-            patience = time.monotonic() + 120
+            patience = time.monotonic() + 240
             while time.monotonic() < patience:
                 print("watch", file=clients.stdin, flush=True)
                 if json.loads(clients.stdout.readline())["fewest updates"] >= blocks:
