@@ -7,6 +7,7 @@ of its old kind, which would greet the first deep link with "Page not found".
 
 import gc
 import re
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -35,6 +36,7 @@ async def ready(app: App) -> AsyncIterator[None]:
     from pages.ui import cached, charts, rung  # noqa: F401
 
     devices.limit_threads()
+    sys.setswitchinterval(0.001)  # with 5 ms the thread that answers waits too long for its turn among those that draw
     jobs.warm()
     text = cached.corpus()
     cached.corpus_landmarks(text.sha256, text.name)

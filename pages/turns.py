@@ -54,4 +54,4 @@ class Turns:
         return 0.0 if len(counting) < self.places else counting[len(counting) - self.places] + self.patience - now
 
 
-DRAWING = Turns(places=3, patience=2.0)
+DRAWING = Turns(places=2, patience=2.0)
