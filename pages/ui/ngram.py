@@ -11,7 +11,6 @@ from core.corpus import CharTokenizer
 from core.inspect.ngram import Level, Reading, reading, table_after
 from core.openings import openings
 from core.runs import Run
-from pages.ui import tell
 from pages.ui.charts import character_bars, graded_colours, table_heatmaps
 from pages.ui.looking import into_url
 from pages.ui.prompt import begin

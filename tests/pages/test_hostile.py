@@ -4,12 +4,13 @@ import ast
 import shutil
 
 import pytest
+import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from core import runs
 from core.config import LONGEST_TEXT
 from core.runs import Run
-from pages.ui import state
+from pages.ui import state, view_table
 from pages.ui.address import whole_number
 from pages.ui.prompt import LONGEST
 from tests.pages.test_pages import FOLDER, draw, words
@@ -154,23 +155,22 @@ def test_callbacks_expect_the_file_system_to_refuse():
 
 
 @pytest.mark.view_fails
-def test_a_view_that_fails_leaves_the_others_alone(finished: Run, caplog: pytest.LogCaptureFixture):
-    def script(slug: str) -> None:
-        import streamlit as st
+def test_a_view_that_fails_leaves_the_others_alone(
+    finished: Run, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+):
+    def fails(run: Run) -> None:
+        st.text("half of it")
+        raise ValueError("secret detail")
 
+    def script(slug: str) -> None:
         from core import runs
-        from pages.ui import view_table
         from pages.ui.rung import _view
 
-        def fails(run: object) -> None:
-            st.text("half of it")
-            raise ValueError("secret detail")
-
         run = runs.find(slug)
-        view_table.VIEWS = {"fails": fails, "whole": lambda each: st.text(f"whole {each.slug}")}
         _view("fails", run)
         _view("whole", run)
 
+    monkeypatch.setattr(view_table, "VIEWS", {"fails": fails, "whole": lambda run: st.text(f"whole {run.slug}")})
     app = AppTest.from_function(script, args=(finished.slug,)).run(timeout=60)
     assert not app.exception
     assert [text.value for text in app.text] == ["half of it", f"whole {finished.slug}"]
