@@ -9,11 +9,10 @@ import streamlit as st
 from core import archive, export, import_process, jobs, report, runs
 from core.compare import against_parent
 from core.corpus import available
-from core.errors import BardlabError
 from core.interchange import export_pth, unlike_reference
 from core.runs import Run, State
 from core.stages import STAGES
-from pages.ui import cached, state, words
+from pages.ui import cached, state, tell, words
 from pages.ui.fork_form import MOST, fork_form
 from pages.ui.page_table import link_to_first_rung, rung_page
 from pages.ui.queue import queue_panel
@@ -150,8 +149,8 @@ def bring_in() -> None:
             try:
                 with st.spinner("Reading and checking it"):
                     run = import_process.bring_in(file, file_name=file.name, text=text)
-            except BardlabError as error:
-                st.error(words.plain(str(error)), icon=":material/error:")
+            except state.PROBLEMS as error:
+                tell.error(state.told(error))
             else:
                 _, warned, warning = run.status.message.partition("warning: ")
                 if warned:
