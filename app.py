@@ -32,16 +32,18 @@ async def ready(app: App) -> AsyncIterator[None]:
     What is loaded here for good is taken out of the garbage collector's sight, or each of its looks at torch's hundred
     thousand objects would cost 0.15 s.
     """
-    from core import devices, jobs, stages
-    from pages.ui import cached, charts, rung  # noqa: F401
+    from core.jobs import processes
+    from core.ladder import registry
+    from core.training import devices
+    from pages.ui import loaders  # noqa: F401
 
     devices.limit_threads()
     sys.setswitchinterval(0.001)  # with 5 ms the thread that answers waits too long for its turn among those that draw
-    jobs.warm()
-    text = cached.corpus()
-    cached.corpus_landmarks(text.sha256, text.name)
-    for stage in stages.STAGES.values():
-        cached.cost(stage.key, *stage.settings(stage.default_preset, {}, {}), text.tokenizer.size)
+    processes.warm()
+    text = loaders.corpus()
+    loaders.corpus_landmarks(text.sha256, text.name)
+    for rung in registry.RUNGS.values():
+        loaders.cost(rung.key, *rung.settings(rung.default_preset, {}, {}), text.tokenizer.size)
     gc.collect()
     gc.freeze()
     print(f"Bardlab: {get_url(st.get_option('server.address'))}", flush=True)
@@ -59,7 +61,7 @@ class Lost:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass on everything but the request for such a page."""
-        from pages.ui.page_table import HOME, addresses
+        from pages.ui.navigation import HOME, addresses
 
         base = scope.get("root_path", "").rstrip("/")
         name = scope["path"].removeprefix(base).strip("/") if scope["type"] == "http" else ""

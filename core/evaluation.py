@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from core.memory import at_once, is_out_of_memory, release
 from core.models.contract import LanguageModel
+from core.models.memory import at_once, is_out_of_memory, release
 
 SLIDING_WINDOW = 256
 

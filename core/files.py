@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
-from core import processes
+from core import system
 
 FULL = (errno.ENOSPC, errno.EDQUOT)
 """The errors that say that a disk, or somebody's share of it, is full."""
@@ -30,9 +30,9 @@ def replacing(path: Path, *, durable: bool = True) -> Iterator[IO[bytes]]:
             if durable:
                 file.flush()
                 os.fsync(file.fileno())
-        processes.persist(lambda: os.replace(part, path))
+        system.persist(lambda: os.replace(part, path))
         if durable:
-            processes.sync_folder(path.parent)
+            system.sync_folder(path.parent)
     except BaseException:
         part.unlink(missing_ok=True)
         raise
@@ -40,12 +40,12 @@ def replacing(path: Path, *, durable: bool = True) -> Iterator[IO[bytes]]:
 
 def read(path: Path) -> bytes:
     """Return the content of a file that others may be replacing at this moment. Raises OSError."""
-    return processes.persist(path.read_bytes)
+    return system.persist(path.read_bytes)
 
 
 def remove(path: Path) -> None:
     """Remove a file if it is there. Raises OSError."""
-    processes.persist(lambda: path.unlink(missing_ok=True))
+    system.persist(lambda: path.unlink(missing_ok=True))
 
 
 def explain(error: OSError) -> str:

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from core.config import Settings, setting
 from core.models.contract import LanguageModel
+from core.settings import Settings, setting
 
 SHARPEST = 1e-6
 """Below this temperature nothing but the likeliest character can be drawn."""

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from core import paths
-from core.corpus import EDITS, rendered_lines
+from core.texts.shakespeare import EDITS, rendered_lines
 
 
 def main(canonical: Path) -> None:

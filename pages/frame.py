@@ -7,8 +7,8 @@ import streamlit as st
 from pages.login import login
 from pages.turns import DRAWING
 from pages.ui import state
-from pages.ui.page_table import page_table
-from pages.ui.words import plain
+from pages.ui.navigation import page_table
+from pages.ui.wording import plain
 
 UI = Path(__file__).parent / "ui"
 

@@ -10,15 +10,18 @@ import pytest
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch: the tests themselves fill the cores
 
-from core import devices, jobs, launch, paths, runs
-from core.corpus import Corpus, load
-from core.runs import Run
-from core.stages import STAGES
+from core import paths
+from core.jobs import control
+from core.ladder.registry import RUNGS
+from core.runs import editing, plan, reading
+from core.runs.state import Run
+from core.texts.corpus import Corpus, load
+from core.training import devices
 
 SHORT = {"steps": 4, "batch_size": 4, "window": 16, "eval_every": 2, "sample_chars": 20}
 DEEP = {"steps": 4, "batch_size": 4, "eval_every": 2, "sample_chars": 20, "learning_rate": 1e-3}
 TINY = {
-    key: {"model": dict(rung.tiny), "train": DEEP if key == "transformer" else SHORT} for key, rung in STAGES.items()
+    key: {"model": dict(rung.tiny), "train": DEEP if key == "transformer" else SHORT} for key, rung in RUNGS.items()
 }
 """Settings of every rung small enough to train within a test."""
 
@@ -70,20 +73,20 @@ def corpus() -> Corpus:
     return load()
 
 
-def make_run(stage: str, **train: object) -> Run:
+def make_run(rung: str, **train: object) -> Run:
     """Create a run of a tiny model, not started."""
-    tiny = TINY[stage]
-    return runs.create(launch.plan(stage, model=tiny["model"], train={**tiny["train"], **train}, device="cpu"))
+    tiny = TINY[rung]
+    return editing.create(plan.plan(rung, model=tiny["model"], train={**tiny["train"], **train}, device="cpu"))
 
 
 @pytest.fixture(scope="session")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Train a tiny Transformer to its end, once for all tests. Its folder is not to be changed."""
-    from core import worker
+    from core.jobs import work
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("BARDLAB_HOME", str(tmp_path_factory.mktemp("trained")))
-        return worker.work(make_run("transformer").path).path
+        return work.work(make_run("transformer").path).path
 
 
 @pytest.fixture
@@ -96,7 +99,7 @@ def copied(source: Path, name: str) -> Run:
     """Copy a run into this test's home."""
     target = paths.runs() / name
     shutil.copytree(source, target)
-    return runs.read(target)
+    return reading.read(target)
 
 
 @pytest.fixture
@@ -108,5 +111,5 @@ def taken(monkeypatch: pytest.MonkeyPatch) -> list[Run]:
         found.append(run)
         return run
 
-    monkeypatch.setattr(jobs, "start", start)
+    monkeypatch.setattr(control, "start", start)
     return found

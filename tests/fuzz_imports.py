@@ -28,11 +28,15 @@ from hypothesis import HealthCheck, given, seed, settings
 from hypothesis import strategies as st
 from safetensors.torch import save as save_tensors
 
-from core import archive, interchange, paths, runs, texts
-from core.corpus import Corpus, load
+from core import paths
 from core.errors import BardlabError
-from core.interchange import to_reference
+from core.exchange import archive, weights
+from core.exchange.reference_gpt import to_reference
 from core.models.transformer import Transformer, TransformerConfig
+from core.runs import editing, reading, records
+from core.runs import state as runs_state
+from core.texts import own
+from core.texts.corpus import Corpus, load
 from tests.hostile_imports import Files, a_stopped_run, recipes
 
 KINDS = ("text", "pth", "nano", "safetensors", "run", "hostile")
@@ -289,10 +293,10 @@ def _small_text() -> Corpus:
 
 def _good_run(state: dict[str, torch.Tensor]) -> dict[str, bytes]:
     """The files of an exported run of a tiny Transformer."""
-    run = interchange.import_pth(_torch_bytes(state))
+    run = weights.import_pth(_torch_bytes(state))
     with zipfile.ZipFile(archive.export_run(run)) as zipped:
         found = {name.partition("/")[2]: zipped.read(name) for name in zipped.namelist()}
-    runs.delete(run)
+    editing.delete(run)
     return found
 
 
@@ -309,7 +313,7 @@ def _nano_state() -> dict[str, torch.Tensor]:
 
 
 def _left_over() -> list[str]:
-    folders = [paths.runs(), texts.folder()]
+    folders = [paths.runs(), own.folder()]
     return [
         p.name for folder in folders if folder.exists() for p in folder.iterdir() if p.name.startswith(".importing")
     ]
@@ -324,7 +328,7 @@ def fuzz(examples: int = 1000, number: int = 0) -> dict[str, Any]:
         patch.setenv("BARDLAB_HOME", home)
         load()
         small = _small_text()
-        patch.setattr(interchange, "load_corpus", lambda *_: small)
+        patch.setattr(weights, "load_corpus", lambda *_: small)
         _guard.allowed = (
             os.path.realpath(home) + os.sep,
             os.path.realpath(home),
@@ -335,7 +339,7 @@ def fuzz(examples: int = 1000, number: int = 0) -> dict[str, Any]:
         model = Transformer(TransformerConfig(n_layer=1, n_head=2, d_model=8, context=8), small.tokenizer.size)
         state = to_reference(model)
         feeds: dict[str, tuple[st.SearchStrategy[bytes], Callable[[bytes], object]]] = {
-            "text": (a_text(), lambda content: texts.add(content, "<img src=x onerror=alert(1)>")),
+            "text": (a_text(), lambda content: own.add(content, "<img src=x onerror=alert(1)>")),
             "pth": (a_pth(state, canary), lambda content: archive.bring_in(content, file_name="../a\n<b>.pth")),
             "nano": (a_pth(_nano_state(), canary), lambda content: archive.bring_in(content, file_name="ckpt.pt")),
             "hostile": (a_hostile(a_stopped_run()), lambda content: archive.bring_in(content, file_name="run.zip")),
@@ -375,7 +379,7 @@ def _feed(
     )
     @given(strategy)
     def one(content: bytes) -> None:
-        before = len(runs.list_runs())
+        before = len(reading.list_runs())
         _guard.on = True
         try:
             made = take(content)
@@ -385,7 +389,7 @@ def _feed(
             message = str(error)
             if "\n" in message or not 10 < len(message) < 400:
                 failures.append(f"{kind}: not one line: {message[:200]!r}")
-            if len(runs.list_runs()) != before:
+            if len(reading.list_runs()) != before:
                 failures.append(f"{kind}: a run was left behind by a refusal: {message}")
         except Exception as error:
             _guard.on = False
@@ -393,11 +397,11 @@ def _feed(
         else:
             _guard.on = False
             counts["taken"] += 1
-            if isinstance(made, runs.Run):
+            if isinstance(made, runs_state.Run):
                 if made.damage or made.path.parent != paths.runs():
                     failures.append(f"{kind}: taken, but {made.damage or made.path}")
-                runs.samples(made.path), runs.validation_curve(made.path), runs.log_tail(made.path)
-                runs.delete(made)
+                records.samples(made.path), records.validation_curve(made.path), records.log_tail(made.path)
+                editing.delete(made)
         finally:
             _guard.on = False
         if left := _left_over():

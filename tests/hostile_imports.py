@@ -26,9 +26,12 @@ import pytest
 import torch
 from safetensors.torch import save as save_tensors
 
-from core import paths, runs, worker
-from core.metrics import MetricsWriter
-from core.runs import State
+from core import paths
+from core.jobs import work
+from core.runs import editing, reading
+from core.runs import state as runs_state
+from core.runs.folder import State
+from core.runs.metrics import MetricsWriter
 
 MB = 1024**2
 Files = dict[str, bytes]
@@ -269,14 +272,14 @@ def a_stopped_run() -> Files:
     """The files of a tiny run that can be resumed."""
     from tests.conftest import make_run
 
-    run = worker.work(make_run("transformer").path)
-    runs.write_status(run.path, run.status.model_copy(update={"state": State.STOPPED}))
+    run = work.work(make_run("transformer").path)
+    runs_state.write_status(run.path, run.status.model_copy(update={"state": State.STOPPED}))
     found = {
         str(file.relative_to(run.path).as_posix()): file.read_bytes()
         for file in run.path.rglob("*")
         if file.is_file() and file.name not in ("lock", ".reserve") and "export" not in file.parts
     }
-    runs.delete(runs.read(run.path))
+    editing.delete(reading.read(run.path))
     return found
 
 
@@ -343,8 +346,8 @@ def main() -> None:
                 f"{name} | {ended} | {memory:.0f} MB | {seconds:.1f} s{' | LEFT ' + str(left) if left else ''}",
                 flush=True,
             )
-            for run in runs.list_runs():
-                runs.delete(run)
+            for run in reading.list_runs():
+                editing.delete(run)
     print(dict(counts), "canary" if Path("/tmp/hostile-canary").exists() else "nothing ran")
 
 

@@ -8,22 +8,29 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from core import checkpoints, export, launch, runs, speed, worker
-from core.cli import main
-from core.config import Settings, setting
-from core.corpus import Corpus
+from core.cli.main import main
 from core.evaluation import evaluate
-from core.inspect.ablation import evaluation_set, rank
+from core.exchange import export
+from core.inspect.ablation import rank
 from core.inspect.activations import health
 from core.inspect.embeddings import tables
+from core.inspect.evaluation_set import evaluation_set
 from core.inspect.receptive import measured_field
-from core.metrics import TRAIN_LOSS, VAL_LOSS, MetricsReader
+from core.jobs import work
+from core.ladder import cost
+from core.ladder.registry import RUNGS
+from core.ladder.rung import Experiment, Preset, Rung
 from core.models.answers import Nonlinearity, Part, VectorTable, embedding_table, unembedding_table, whole
 from core.models.contract import LanguageModel, Tap
-from core.runs import Run, State
+from core.runs import checkpoints, editing, requests
+from core.runs import plan as runs_plan
+from core.runs.folder import State
+from core.runs.metrics import TRAIN_LOSS, VAL_LOSS, MetricsReader
+from core.runs.state import Run
 from core.sampling import SamplingConfig, generate
-from core.stages import STAGES, Experiment, Preset, Stage
-from pages.ui.page_table import addresses
+from core.settings import Settings, setting
+from core.texts.corpus import Corpus
+from pages.ui.navigation import addresses
 from tests.conftest import SHORT
 from tests.pages.test_pages import draw, words
 
@@ -74,7 +81,7 @@ class Pair(LanguageModel):
         return [embedding_table(self.token_embedding), unembedding_table(self.head)]
 
 
-PAIR = Stage(
+PAIR = Rung(
     key="pair",
     title="Pair",
     idea="Two characters say more than one.",
@@ -92,20 +99,20 @@ PAIR = Stage(
 
 
 @pytest.fixture(autouse=True)
-def pair(monkeypatch: pytest.MonkeyPatch) -> Iterator[Stage]:
+def pair(monkeypatch: pytest.MonkeyPatch) -> Iterator[Rung]:
     """Register the rung for one test."""
-    monkeypatch.setitem(STAGES, PAIR.key, PAIR)
+    monkeypatch.setitem(RUNGS, PAIR.key, PAIR)
     yield PAIR
 
 
 def plan(**train: object) -> Run:
-    return runs.create(launch.plan("pair", preset="seconds", train=train, device="cpu"))
+    return editing.create(runs_plan.plan("pair", preset="seconds", train=train, device="cpu"))
 
 
 @pytest.fixture
 def done() -> Run:
     """A finished run of the toy."""
-    run = worker.work(plan().path)
+    run = work.work(plan().path)
     assert run.state is State.FINISHED, run.status.message
     return run
 
@@ -125,7 +132,7 @@ def test_its_run_is_drawn_with_every_view_that_fits_it(done: Run):
 
     assert not app.warning and not app.error
     shown = words(app) + "\n".join(heading.value for heading in app.subheader)
-    assert f"{speed.cost(PAIR, done.need().model_config_, done.need().train, 65).parameters:,}" in shown
+    assert f"{cost.cost(PAIR, done.need().model_config_, done.need().train, 65).parameters:,}" in shown
     assert "Which characters are alike" in shown
 
 
@@ -140,10 +147,10 @@ def test_the_pages_that_look_inside_take_it(page: str, done: Run):
 def test_curves_stop_and_resume(done: Run):
     reader = MetricsReader(done.path).refresh()
     run = plan(steps=6)
-    runs.request_stop(run)
-    stopped = worker.work(run.path)
-    runs.queue_again(stopped)
-    again = worker.work(stopped.path)
+    requests.request_stop(run)
+    stopped = work.work(run.path)
+    editing.queue_again(stopped)
+    again = work.work(stopped.path)
 
     assert len(reader.curve(TRAIN_LOSS)[0]) and len(reader.curve(VAL_LOSS)[0]) == 2
     assert stopped.state is State.STOPPED

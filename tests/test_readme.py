@@ -12,10 +12,10 @@ import click
 import pytest
 
 import tasks
-from core import speed
-from core.cli import cli
-from core.corpus import load
-from core.stages import STAGES
+from core.cli.main import cli
+from core.ladder import cost
+from core.ladder.registry import RUNGS
+from core.texts.corpus import load
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -64,16 +64,16 @@ def test_an_old_python_can_say_that_it_is_old():
 
 
 def test_it_has_a_table_row_for_every_rung():
-    for stage in STAGES.values():
-        row = f"| {stage.title} | {stage.idea} | {stage.paper} | {', '.join(stage.presets)} |"
+    for rung in RUNGS.values():
+        row = f"| {rung.title} | {rung.idea} | {rung.paper} | {', '.join(rung.presets)} |"
         assert row in README
 
 
 def test_the_reference_has_the_parameters_it_names():
-    stage = STAGES["transformer"]
-    model, train = stage.settings("reference", {}, {})
+    rung = RUNGS["transformer"]
+    model, train = rung.settings("reference", {}, {})
 
-    assert f"{speed.cost(stage, model, train, load().tokenizer.size).parameters:,} parameters" in README
+    assert f"{cost.cost(rung, model, train, load().tokenizer.size).parameters:,} parameters" in README
 
 
 @pytest.mark.parametrize("command", COMMANDS)

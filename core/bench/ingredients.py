@@ -4,11 +4,12 @@ import statistics
 from collections.abc import Mapping
 from typing import Any
 
-from core import devices, launch
 from core.bench.train import PRESETS, trainer_of
-from core.corpus import load as load_corpus
 from core.evaluation import evaluate
-from core.stages import STAGES
+from core.ladder.registry import RUNGS
+from core.runs import plan
+from core.texts.corpus import load as load_corpus
+from core.training import devices
 
 WITHOUT: Mapping[str, Mapping[str, Any]] = {
     "optimizer": {"train.optimizer": "adamw", "train.learning_rate": 0.005},
@@ -53,7 +54,7 @@ def ingredients(seeds: int) -> list[dict[str, Any]]:
 
 def _loss(changes: Mapping[str, Any], seed: int) -> float:
     """Train the preset with some settings changed and return its loss over the whole validation split."""
-    model_config, train_config = STAGES["transformer"].settings(PRESETS["cpu"], *launch.split_settings(changes))
+    model_config, train_config = RUNGS["transformer"].settings(PRESETS["cpu"], *plan.split_settings(changes))
     trainer = trainer_of(train_config.model_copy(update={"seed": train_config.seed + seed}), model_config)
     trainer.model.train()
     for _ in range(train_config.steps):

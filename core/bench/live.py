@@ -11,12 +11,15 @@ from typing import Any
 
 import torch
 
-from core import checkpoints, devices, launch, paths, runs
-from core.corpus import load as load_corpus
+from core import paths
 from core.errors import BardlabError
-from core.runs import State
-from core.training import Progress, Trainer, train
-from core.worker import Recorder
+from core.jobs.recorder import Recorder
+from core.runs import checkpoints, editing, folder, plan, reading
+from core.runs.folder import State
+from core.texts.corpus import load as load_corpus
+from core.training import devices
+from core.training.loop import Progress, train
+from core.training.trainer import Trainer
 
 LIVE_SETTINGS: dict[str, Any] = {"steps": 100_000, "eval_every": 10_000}
 
@@ -29,16 +32,16 @@ def live(*, blocks: int, seconds: float) -> dict[str, Any]:
     preset. Raises BardlabError if Playwright or Chromium is missing.
     """
     devices.limit_threads()
-    config = launch.plan("transformer", preset="minutes", train=LIVE_SETTINGS, device="cpu")
+    config = plan.plan("transformer", preset="minutes", train=LIVE_SETTINGS, device="cpu")
     corpus = load_corpus(config.corpus)
-    run = runs.create(config)
+    run = editing.create(config)
     checkpoints.seed_everything(config.train.seed)
     model = config.rung.build(config.model_config_, corpus.tokenizer.size)
     trainer = Trainer(model, config.train, corpus.train_ids, torch.device("cpu"))
     times: dict[str, list[float]] = {"bare": [], "recorded": [], "watched": []}
     try:
         with ExitStack() as stack:
-            stack.enter_context(runs.hold(run.path))
+            stack.enter_context(folder.hold(run.path))
             status = run.status.model_copy(update={"state": State.RUNNING, "device": "cpu", "of": config.train.steps})
             recorder = Recorder(run.path, config, status, trainer, corpus)
             stack.callback(recorder.close)
@@ -57,7 +60,7 @@ def live(*, blocks: int, seconds: float) -> dict[str, Any]:
                         page.goto("about:blank")
     finally:
         with suppress(BardlabError):
-            runs.delete(runs.read(run.path))
+            editing.delete(reading.read(run.path))
     bare = statistics.median(times["bare"])
     return {
         "what": "ms a training step, Transformer minutes preset, medians of interleaved blocks",

@@ -15,12 +15,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from core.devices import precision
 from core.errors import BardlabError
 from core.evaluation import Evaluation
 from core.evaluation import evaluate as measure
 from core.models.contract import LanguageModel
 from core.models.transformer import TransformerConfig
+from core.training.devices import precision
 
 WARMUP, FALLS_TO = 100, 0.1  # of its Shakespeare configuration
 

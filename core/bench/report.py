@@ -7,9 +7,10 @@ from typing import Any
 import psutil
 import torch
 
-from core import devices, paths, runs
+from core import files, paths
 from core.bench import sample, train
 from core.bench.ingredients import ingredients
+from core.training import devices
 
 FILE = Path("docs") / "benchmarks.md"
 TARGET = 1.916  # where nanoGPT's CPU recipe ends
@@ -72,7 +73,7 @@ def write(*, seeds: int, rounds: int, beside: Path | None) -> dict[str, Any]:
         error = row["standard_error"]
         told = f"{row['worth']:.3f}" + (f" ± {error:.3f}" if error is not None else "")
         lines.append(f"| `{row['ingredient']}` | {row['without']} | {row['val_loss']:.3f} | {told} |")
-    runs.replace(paths.ROOT / FILE, ("\n".join(lines) + "\n").encode())
+    files.replace(paths.ROOT / FILE, ("\n".join(lines) + "\n").encode())
     return found | {"ingredients": worth}
 
 

@@ -10,18 +10,19 @@ from typing import Any, cast
 
 import torch
 
-from core import checkpoints, devices
 from core.bench.peer import Peer
+from core.ladder.registry import get
 from core.models.contract import LanguageModel
 from core.models.transformer import TransformerConfig
+from core.runs import checkpoints
 from core.sampling import SamplingConfig, next_distribution, streams
-from core.stages import get
+from core.training import devices
 
 SPANS = 4  # places in the context at which a few characters each are timed
 EACH = 6
 
 
-def sample(stage_key: str, preset: str, *, texts: tuple[int, ...], rounds: int, beside: Path | None) -> dict[str, Any]:
+def sample(rung_key: str, preset: str, *, texts: tuple[int, ...], rounds: int, beside: Path | None) -> dict[str, Any]:
     """Time writing with fresh weights of a preset; ratios are of medians of rounds in turn.
 
     The other side is the naive loop, which reads the last `context` characters anew for each one, or, with a nanoGPT
@@ -29,12 +30,12 @@ def sample(stage_key: str, preset: str, *, texts: tuple[int, ...], rounds: int, 
     mean over places spread over it (of a model that slides: at its full reach); reading the prompt is not counted.
     """
     devices.limit_threads()
-    stage = get(stage_key)
-    config, _ = stage.settings(preset, {}, {})
+    rung = get(rung_key)
+    config, _ = rung.settings(preset, {}, {})
     checkpoints.seed_everything(1337)
-    model = stage.build(config, 65).eval()
+    model = rung.build(config, 65).eval()
     peer = Peer(beside, cast(TransformerConfig, config), 65) if beside is not None else None
-    answer: dict[str, Any] = {"stage": stage_key, "preset": preset, "threads": torch.get_num_threads()}
+    answer: dict[str, Any] = {"stage": rung_key, "preset": preset, "threads": torch.get_num_threads()}
     answer |= {"device": devices.processor(), "computed_in": "float32"}
     for batch in texts:
         spans = [model.context] if model.slides else [round((i + 0.5) * model.context / SPANS) for i in range(SPANS)]

@@ -9,16 +9,17 @@ from typing import Any, TypeVar, cast
 
 import torch
 
-from core import checkpoints, devices
 from core.bench.peer import Peer
-from core.config import TrainConfig
-from core.corpus import load as load_corpus
 from core.errors import BardlabError
 from core.evaluation import evaluate
+from core.ladder.registry import RUNGS
 from core.models.contract import parameter_count
 from core.models.transformer import TransformerConfig
-from core.stages import STAGES
-from core.training import Trainer
+from core.runs import checkpoints
+from core.texts.corpus import load as load_corpus
+from core.training import devices
+from core.training.config import TrainConfig
+from core.training.trainer import Trainer
 
 T = TypeVar("T")
 PRESETS = {"cpu": "seconds", "reference": "reference"}
@@ -48,8 +49,8 @@ def train(
     reference's sizes.
     """
     devices.limit_threads()
-    corpus, stage = load_corpus(), STAGES["transformer"]
-    model_config, train_config = stage.settings(preset, {}, {"batch_size": batch} if batch else {})
+    corpus, rung = load_corpus(), RUNGS["transformer"]
+    model_config, train_config = rung.settings(preset, {}, {"batch_size": batch} if batch else {})
     answer: dict[str, Any] = {"preset": preset, "threads": torch.get_num_threads()}
     trainer, answer["startup_seconds"] = _timed(lambda: trainer_of(train_config, model_config))
     answer["compile_seconds"] = trainer.prepare()
@@ -113,9 +114,9 @@ def in_time(beside: Path, *, seeds: int, rounds: int) -> dict[str, Any]:
     holds each seed's loss over the whole validation split, and the mean.
     """
     devices.limit_threads()
-    corpus, stage = load_corpus(), STAGES["transformer"]
-    model_config, train_config = stage.settings("minutes", {}, {})
-    _, its_training = stage.settings(PRESETS["cpu"], {}, {})
+    corpus, rung = load_corpus(), RUNGS["transformer"]
+    model_config, train_config = rung.settings("minutes", {}, {})
+    _, its_training = rung.settings(PRESETS["cpu"], {}, {})
     peer = Peer(beside, PEER_SIZES, corpus.tokenizer.size, device=devices.resolve("auto"))
     batch = its_training.batch_size
     full = trainer_of(train_config.model_copy(update={"short_first": 0.0}), model_config)
@@ -143,9 +144,9 @@ def peer_recipe(beside: Path, *, peak: float, steps: int, seed: int) -> dict[str
     """Train nanoGPT's CPU recipe to its end, or the same with another learning rate, and measure it as ours."""
     devices.limit_threads()
     corpus = load_corpus()
-    _, train_config = STAGES["transformer"].settings(PRESETS["cpu"], {}, {})
+    _, train_config = RUNGS["transformer"].settings(PRESETS["cpu"], {}, {})
     peer = Peer(beside, PEER_SIZES, corpus.tokenizer.size, seed, devices.resolve("auto"))
-    like = STAGES["transformer"].build(PEER_SIZES, corpus.tokenizer.size)
+    like = RUNGS["transformer"].build(PEER_SIZES, corpus.tokenizer.size)
     torch.manual_seed(seed)
     began = time.perf_counter()
     for step in range(steps):
@@ -172,7 +173,7 @@ def trainer_of(config: TrainConfig, model_config: Any) -> Trainer:
     """Build the Transformer and whatever trains it, as its seed wants it."""
     corpus = load_corpus()
     checkpoints.seed_everything(config.seed)
-    model = STAGES["transformer"].build(model_config, corpus.tokenizer.size)
+    model = RUNGS["transformer"].build(model_config, corpus.tokenizer.size)
     return Trainer(model, config, corpus.train_ids, devices.resolve("auto"))
 
 

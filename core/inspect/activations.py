@@ -11,8 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from core.inspect.hooks import hooked, noting
-from core.inspect.trace import taps
+from core.inspect.trace import hooked, noting, taps
 from core.models.answers import Kind
 from core.models.contract import LanguageModel, Tap
 

@@ -7,8 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from core import stages
-from core.inspect.hooks import Hook, hooked
+from core.inspect.trace import Hook, hooked
+from core.ladder import registry
 from core.models.contract import LanguageModel, parameter_count
 
 Shape = tuple[int, ...]
@@ -31,14 +31,14 @@ class Anatomy:
 
 
 @lru_cache(maxsize=64)
-def anatomy(stage_key: str, model_json: str, vocab_size: int, batch: int, window: int = 0) -> Anatomy:
+def anatomy(rung_key: str, model_json: str, vocab_size: int, batch: int, window: int = 0) -> Anatomy:
     """Build a rung's model on torch's `meta` device, run ids (B, T) through it, and note every shape.
 
     `window` 0 takes the model's own context. Nothing is allocated, however large the model.
     """
-    stage = stages.get(stage_key)
+    rung = registry.get(rung_key)
     with torch.device("meta"):
-        model = stage.build(stage.config.model_validate_json(model_json), vocab_size)
+        model = rung.build(rung.config.model_validate_json(model_json), vocab_size)
         return anatomy_of(model, batch, window or model.context)
 
 

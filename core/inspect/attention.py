@@ -20,9 +20,9 @@ from torch import Tensor
 
 from core.errors import BardlabError
 from core.inspect.trace import trace
+from core.ladder.registry import rungs_whose
 from core.models.contract import LanguageModel
 from core.models.transformer import Attention
-from core.stages import rungs_whose
 
 Floats = NDArray[np.float32]
 LARGEST = 8_000_000

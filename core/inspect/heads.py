@@ -15,10 +15,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from core.corpus import CharTokenizer
 from core.inspect.attention import attention_layers
 from core.inspect.trace import trace
 from core.models.contract import LanguageModel
+from core.texts.tokenizer import CharTokenizer
 
 STANDS_OUT = 0.2
 LONGEST = 256

@@ -19,7 +19,7 @@ from core.inspect.heads import HeadScores, Probe, head_scores
 from core.inspect.projection import classes_of
 from core.inspect.trace import trace
 from core.models.contract import LanguageModel
-from core.runs import Sample
+from core.runs.state import Sample
 
 NEAR = 5
 """How many neighbours of a character are compared from one snapshot to the next."""

@@ -18,8 +18,8 @@ from torch import Tensor
 
 from core.errors import BardlabError
 from core.inspect.trace import Trace, trace
+from core.ladder.registry import rungs_whose
 from core.models.contract import LanguageModel
-from core.stages import rungs_whose
 
 Array = NDArray[np.float64]
 

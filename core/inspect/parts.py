@@ -4,8 +4,8 @@ from collections.abc import Iterable, Sequence
 from functools import cache
 
 from core.errors import BardlabError
+from core.ladder.registry import rungs_whose
 from core.models.answers import Part
-from core.stages import rungs_whose
 
 
 @cache

@@ -13,9 +13,9 @@ from typing import Any, Literal
 
 import numpy as np
 
-from core.corpus import CLASSES, character_class
 from core.errors import BardlabError
 from core.inspect.embeddings import Array, Map, cosines, embedding_map
+from core.texts.character_classes import CLASSES, character_class
 
 Method = Literal["pca", "tsne", "umap"]
 METHODS: dict[Method, str] = {"pca": "PCA", "tsne": "t-SNE", "umap": "UMAP"}

@@ -1,5 +1,6 @@
 """How far back a model can look, and how far it does look."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,7 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from core.errors import BardlabError
-from core.inspect.hooks import hooked
+from core.inspect.trace import hooked, trace
 from core.models.contract import LanguageModel
 
 
@@ -94,3 +95,13 @@ def receptive_tree(dilations: tuple[int, ...]) -> Tree:
         edges.append(tuple((lower, upper) for upper in levels[-1] for lower in (upper, upper + dilation)))
         levels.append(tuple(sorted({lower for lower, _ in edges[-1]})))
     return Tree(tuple(levels[::-1]), tuple(edges[::-1]))
+
+
+def gates(model: LanguageModel, ids: Sequence[int]) -> NDArray[np.float64]:
+    """Return the gates (n_layer, C, T) of a gated WaveNet on T ids, each from 0 (shut) to 1 (open).
+
+    An empty array (0, 0, T) if the model has none.
+    """
+    found = trace(model, torch.tensor([list(ids)]), "layers.*.gate").activations
+    rows = [gate[0].T.double().cpu().numpy() for gate in found.values()]  # (C, T) each
+    return np.stack(rows) if rows else np.zeros((0, 0, len(ids)))

@@ -7,16 +7,17 @@ had there) replaces what passes through a tap, in the same run.
 Names are the taps' paths in the model: `embed`, `blocks.3.resid_pre`, `blocks.3.attention.pattern`, `logits`.
 """
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from threading import get_ident
+from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from core.errors import BardlabError
-from core.inspect.hooks import hooked, noting
 from core.models.contract import LanguageModel, Tap
 
 Intervention = Callable[[Tensor], Tensor]
@@ -83,3 +84,37 @@ def _tap(known: Mapping[str, Tap], name: str) -> Tap:
     if name not in known:
         raise BardlabError(f"this model has no activation {name!r}; it has {', '.join(known) or 'none'}")
     return known[name]
+
+
+Hook = Callable[[Any], Any]
+"""Takes what a module gives; returns what it shall give instead, or None to leave it as it is."""
+
+
+@contextmanager
+def hooked(hooks: Iterable[tuple[nn.Module, Hook]]) -> Iterator[None]:
+    """Let each hook see every output of its module inside the `with` block, in the order given.
+
+    Pages share models between their visitors, so runs of the model in other threads pass as if nobody listened.
+    """
+    with ExitStack() as stack:
+        for module, hook in hooks:
+            stack.callback(module.register_forward_hook(_mine(hook)).remove)
+        yield
+
+
+def noting(found: dict[str, Any], name: str) -> Hook:
+    """Make a hook that notes the latest output under a name."""
+
+    def note(output: Any) -> None:
+        found[name] = output
+
+    return note
+
+
+def _mine(hook: Hook) -> Callable[[nn.Module, tuple[Any, ...], Any], Any]:
+    mine = get_ident()
+
+    def call(_: nn.Module, __: tuple[Any, ...], output: Any) -> Any:
+        return hook(output) if get_ident() == mine else None
+
+    return call

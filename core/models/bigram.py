@@ -17,10 +17,10 @@ from pydantic import model_validator
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from core.config import Settings, setting
 from core.models.answers import VectorTable
 from core.models.contract import LanguageModel
 from core.models.ngram import NGram, NGramConfig
+from core.settings import Settings, setting
 
 
 class BigramConfig(Settings):

@@ -12,8 +12,8 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from core.config import Settings
 from core.models.answers import Activations, Nonlinearity, Part, VectorTable, Written
+from core.settings import Settings
 
 
 class Tap(nn.Module):

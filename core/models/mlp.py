@@ -18,7 +18,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from core.config import Settings, setting
 from core.models.answers import (
     Nonlinearity,
     Part,
@@ -29,6 +28,7 @@ from core.models.answers import (
     whole,
 )
 from core.models.contract import LanguageModel, Tap
+from core.settings import Settings, setting
 
 TANH_GAIN = 5 / 3
 """What makes up for tanh's squashing, so that activations keep their size from layer to layer."""

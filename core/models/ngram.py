@@ -23,9 +23,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from core.config import Settings, setting
 from core.errors import BardlabError
 from core.models.contract import LanguageModel
+from core.settings import Settings, setting
 
 LEAST_DISCOUNT = 0.1  # something must be left over for what was never seen
 

@@ -17,7 +17,6 @@ from collections.abc import Iterator
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from core.config import Settings, setting
 from core.models.answers import (
     Activations,
     Nonlinearity,
@@ -31,6 +30,7 @@ from core.models.answers import (
 )
 from core.models.contract import LanguageModel, Tap
 from core.models.mlp import Recent, side_by_side
+from core.settings import Settings, setting
 
 
 class ResidualConfig(Settings):

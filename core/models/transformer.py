@@ -22,7 +22,6 @@ from pydantic import model_validator
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from core.config import Settings, setting, worth
 from core.models.answers import (
     Activations,
     Kind,
@@ -35,6 +34,7 @@ from core.models.answers import (
     whole,
 )
 from core.models.contract import LanguageModel, Tap, normal_init
+from core.settings import Settings, setting, worth
 
 
 class TransformerConfig(Settings):

@@ -20,10 +20,10 @@ from pydantic import model_validator
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from core.config import Settings, setting
 from core.models.answers import Nonlinearity, Part, VectorTable, embedding_table, unembedding_table, whole
 from core.models.contract import LanguageModel, Tap
 from core.models.mlp import TANH_GAIN
+from core.settings import Settings, setting
 
 
 class WaveNetConfig(Settings):

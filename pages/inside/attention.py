@@ -2,21 +2,22 @@
 
 import streamlit as st
 
-from core import runs
 from core.errors import BardlabError
-from core.inspect import prices
+from core.inspect import price_list, ranking
 from core.inspect.ablation import METHODS
 from core.inspect.attention import rungs_with_attention, weights_csv, window
-from core.runs import Run, State
-from core.stages import STAGES
-from pages.ui import cached, state, tell
+from core.ladder.registry import RUNGS
+from core.runs import layout, reading
+from core.runs.folder import State
+from core.runs.state import Run
+from pages.ui import loaders, state, tell
 from pages.ui.address import number_from_url
-from pages.ui.components.attention_board import URL_NAMES, BoardView, attention_board, board_page
-from pages.ui.inside import inside_links
-from pages.ui.page_table import rung_page
-from pages.ui.prompt import Prompt, prompt_box
-from pages.ui.run_picker import run_picker
-from pages.ui.words import GONE, plain
+from pages.ui.choosers.prompt import Prompt, prompt_box
+from pages.ui.choosers.run import run_picker
+from pages.ui.components.grids.attention_board import URL_NAMES, BoardView, attention_board, board_page
+from pages.ui.inside_views.links import inside_links
+from pages.ui.navigation import rung_page
+from pages.ui.wording import GONE, plain
 
 NEWEST = -1  # the newest weights, among the steps of snapshots
 
@@ -24,17 +25,17 @@ NEWEST = -1  # the newest weights, among the steps of snapshots
 def rungs() -> None:
     """Link to the rungs whose models attend."""
     for key in rungs_with_attention():
-        st.page_link(rung_page(key), label=f"{STAGES[key].title}: train one", icon=":material/play_arrow:")
+        st.page_link(rung_page(key), label=f"{RUNGS[key].title}: train one", icon=":material/play_arrow:")
 
 
 def choose() -> Run | None:
     """Draw the run picker; None, with the reason, if the run has no attention to show."""
-    everything = {run.slug: run for run in runs.list_runs(shipped=True) if not run.damage}
-    attending = [slug for slug, run in everything.items() if run.stage in rungs_with_attention()]
+    everything = {run.slug: run for run in reading.list_runs(shipped=True) if not run.damage}
+    attending = [slug for slug, run in everything.items() if run.rung_key in rungs_with_attention()]
     asked = everything.get(st.query_params.get(state.RUN, ""))
-    if asked is not None and asked.stage not in rungs_with_attention():
-        title = STAGES[asked.stage].title
-        with_it = ", ".join(STAGES[key].title for key in rungs_with_attention())
+    if asked is not None and asked.rung_key not in rungs_with_attention():
+        title = RUNGS[asked.rung_key].title
+        with_it = ", ".join(RUNGS[key].title for key in rungs_with_attention())
         tell.info(
             f"{asked.name} is a {title}: its layers have no attention to show. With attention: {with_it}.",
             icon=":material/visibility_off:",
@@ -58,7 +59,7 @@ def choose() -> Run | None:
 
 def choose_step(run: Run) -> int | None:
     """Draw the choice of weights: the newest, or those of a snapshot. Returns its step, None for the newest."""
-    kept = runs.snapshot_steps(run.path)
+    kept = layout.snapshot_steps(run.path)
     at = NEWEST if (asked := number_from_url("step")) is None else asked
     if at not in (NEWEST, *kept):
         tell.warning(
@@ -105,7 +106,7 @@ def look() -> None:
         )
         return
     try:
-        model, tokenizer = cached.model(run, step)
+        model, tokenizer = loaders.model(run, step)
         with right:
             prompt = prompt_box(run, tokenizer, window(model))
         if prompt is not None:
@@ -125,7 +126,7 @@ def again(run: Run) -> None:
 
 def offer_prices(run: Run, step: int | None, known: bool) -> None:
     """Say that each head's price stands on the board, or offer to measure it; show a measurement under way."""
-    job = prices.under_way(run, step, METHODS[0])
+    job = ranking.under_way(run, step, METHODS[0])
     if job is not None and not job.ended:
         st.fragment(_progress, run_every=1.0)(run, step)
         return
@@ -142,7 +143,7 @@ def offer_prices(run: Run, step: int | None, known: bool) -> None:
             "Rank all heads",
             icon=":material/leaderboard:",
             key="attention.rank",
-            on_click=prices.start,
+            on_click=ranking.start,
             args=(run, step, METHODS[0]),
             help="Switches off every part alone and measures the validation loss. A head that catches the eye may be "
             "worth nothing: attention is not explanation (Jain and Wallace 2019).",
@@ -152,7 +153,7 @@ def offer_prices(run: Run, step: int | None, known: bool) -> None:
 
 
 def _progress(run: Run, step: int | None) -> None:
-    job = prices.under_way(run, step, METHODS[0])
+    job = ranking.under_way(run, step, METHODS[0])
     if job is None or job.ended:
         st.rerun()
     st.progress(min(1.0, job.share), f"Ranking heads: {job.share:.0%}")
@@ -161,9 +162,9 @@ def _progress(run: Run, step: int | None) -> None:
 def show(run: Run, step: int | None, prompt: Prompt) -> None:
     """Draw the board and what can be saved of it."""
     shown = run.status.checkpoint_step or 0 if step is None else step
-    maps, packed = cached.attention(run, step, prompt.ids)
-    scores = cached.head_scores(run, step)
-    worth = prices.prices(run, step)
+    maps, packed = loaders.attention(run, step, prompt.ids)
+    scores = loaders.head_scores(run, step)
+    worth = price_list.prices(run, step)
     offer_prices(run, step, worth is not None)
     if scores is None:
         st.caption(f"What each head looks for is measured on the run’s text: {GONE}")
@@ -196,7 +197,7 @@ def show(run: Run, step: int | None, prompt: Prompt) -> None:
                 prices=worth,
                 view=view,
                 title=f"Attention of {run.name}",
-                about=f"{STAGES[run.stage].title}, step {shown:,}.",
+                about=f"{RUNGS[run.rung_key].title}, step {shown:,}.",
             ),
             f"{name}.html",
             "text/html",

@@ -8,8 +8,6 @@ from collections.abc import Sequence
 import numpy as np
 import streamlit as st
 
-from core.characters import code_point
-from core.characters import labels as labels_of
 from core.errors import BardlabError
 from core.inspect.embeddings import (
     Map,
@@ -23,13 +21,17 @@ from core.inspect.embeddings import (
     tables,
 )
 from core.inspect.projection import METHODS, class_order, classes_of, cluster_order, project, umap_installed
-from core.runs import Run
-from core.stages import STAGES
-from pages.ui import cached, state, tell
-from pages.ui.inside import inside_links
-from pages.ui.looking import choose_run, choose_weights, price_tag
-from pages.ui.page_table import rung_page
-from pages.ui.vector_charts import by_distance, resemblance, vector_map
+from core.ladder.registry import RUNGS
+from core.runs.state import Run
+from core.texts.labels import code_point
+from core.texts.labels import labels as labels_of
+from pages.ui import loaders, state, tell
+from pages.ui.choosers.runs import choose_run
+from pages.ui.choosers.weights import choose_weights
+from pages.ui.inside_views.links import inside_links
+from pages.ui.inside_views.price_tag import price_tag
+from pages.ui.navigation import rung_page
+from pages.ui.plots.vectors import by_distance, resemblance, vector_map
 
 MOST = 256  # positions in a heat map: a browser draws a million cells slowly
 SHOWN = 8  # neighbours listed
@@ -124,7 +126,7 @@ def spread(found: Map, table: Table, method: str, dimensions: int) -> str:
 
 def the_map(run: Run, table: Table, characters: str) -> None:
     """The map and who is near the chosen one."""
-    corpus = cached.text_of(run)
+    corpus = loaders.text_of(run)
     method, dimensions, near, metric, colour = controls(table, corpus is not None)
     labels = [str(i) for i in range(len(table.vectors))] if table.positions else labels_of(characters)
     kinds = ["position"] * len(labels) if table.positions else classes_of(characters)
@@ -291,7 +293,7 @@ def page() -> None:
     with right:
         step = choose_weights(run)
     try:
-        model, tokenizer = cached.model(run, step)
+        model, tokenizer = loaders.model(run, step)
     except (BardlabError, OSError) as error:
         tell.error(f"{error}. Choose another run, or other weights, above.", icon=":material/folder_off:")
         return
@@ -310,10 +312,10 @@ def page() -> None:
         who_resembles_whom(table, tokenizer.chars)
     if model.position_scheme == "order":
         with st.container(horizontal=True, vertical_alignment="center"):
-            title = STAGES[run.stage].title
+            title = RUNGS[run.rung_key].title
             st.caption(f"A {title} has no position vectors: it knows places by their order. With:", width="content")
             for key in rungs_with_positions():
-                st.page_link(rung_page(key), label=STAGES[key].title)
+                st.page_link(rung_page(key), label=RUNGS[key].title)
     elif model.position_scheme == "none":
         st.caption("This model was trained without positions: it has no vectors for them.")
     inside_links(run)

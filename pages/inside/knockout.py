@@ -2,18 +2,18 @@
 
 import streamlit as st
 
-from core import runs
 from core.inspect.parts import rungs
-from core.runs import Run
-from core.stages import STAGES
+from core.ladder.registry import RUNGS
+from core.runs import layout, reading
+from core.runs.state import Run
 from pages.ui import state, tell
 from pages.ui.address import number_from_url
-from pages.ui.knock_view import knock_view
-from pages.ui.looking import named
-from pages.ui.page_table import rung_page
-from pages.ui.patch_view import patch_view
-from pages.ui.run_picker import run_picker
-from pages.ui.words import plain
+from pages.ui.choosers.run import run_picker
+from pages.ui.choosers.runs import named
+from pages.ui.inside_views.knockout import knock_view
+from pages.ui.inside_views.patching import patch_view
+from pages.ui.navigation import rung_page
+from pages.ui.wording import plain
 
 NEWEST = -1  # among the steps of snapshots: the newest weights
 TOOLS = ("knock-out", "patching")
@@ -21,13 +21,13 @@ TOOLS = ("knock-out", "patching")
 
 def choose() -> Run | None:
     """Draw the run picker; None, with the reason, if there is nothing to look into."""
-    everything = {run.slug: run for run in runs.list_runs(shipped=True) if not run.damage}
-    fits = {slug: run for slug, run in everything.items() if run.stage in rungs()}
+    everything = {run.slug: run for run in reading.list_runs(shipped=True) if not run.damage}
+    fits = {slug: run for slug, run in everything.items() if run.rung_key in rungs()}
     asked = everything.get(st.query_params.get(state.RUN, ""))
     if asked is not None and asked.slug not in fits:
-        names = ", ".join(STAGES[key].title for key in rungs())
+        names = ", ".join(RUNGS[key].title for key in rungs())
         tell.info(
-            f"{asked.name} is a {STAGES[asked.stage].title}: one table, no parts to switch off. With parts: {names}.",
+            f"{asked.name} is a {RUNGS[asked.rung_key].title}: one table, no parts to switch off. With parts: {names}.",
             icon=":material/toggle_off:",
         )
         links({**fits})
@@ -39,7 +39,7 @@ def choose() -> Run | None:
         links({})
         return None
     ready = [slug for slug, run in fits.items() if run.usable]
-    first = next((slug for slug in ready if fits[slug].stage == "transformer"), next(iter(ready or fits)))
+    first = next((slug for slug in ready if fits[slug].rung_key == "transformer"), next(iter(ready or fits)))
     return run_picker(
         "Run",
         fits,
@@ -59,12 +59,12 @@ def links(fits: dict[str, Run]) -> None:
             icon=":material/arrow_forward:",
         )
     for key in () if fits else rungs():
-        st.page_link(rung_page(key), label=f"Train a {STAGES[key].title}", icon=":material/play_arrow:")
+        st.page_link(rung_page(key), label=f"Train a {RUNGS[key].title}", icon=":material/play_arrow:")
 
 
 def choose_step(run: Run) -> int | None:
     """Draw the choice of weights. Returns the step of a snapshot, None for the newest weights."""
-    kept = runs.snapshot_steps(run.path)
+    kept = layout.snapshot_steps(run.path)
     at = NEWEST if (asked := number_from_url("step")) is None else asked
     if at not in (NEWEST, *kept):
         st.warning(f"The weights of step {at:,} are not kept; these are the newest.", icon=":material/history:")

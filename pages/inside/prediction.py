@@ -7,17 +7,19 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from core.characters import spelled
 from core.inspect.lens import has_stream, next_logits
-from core.openings import openings
-from core.runs import Run
-from pages.ui import cached, looking, predictions, state, words
+from core.runs.openings import openings
+from core.runs.state import Run
+from core.texts.labels import spelled, visible
+from pages.ui import loaders, predictions, state, wording
 from pages.ui.address import number_from_url
-from pages.ui.charts import contributions, visible
-from pages.ui.components.lens_grid import lens_grid
-from pages.ui.components.next_character import Branch, next_character
-from pages.ui.prompt import begin, known
-from pages.ui.words import plain
+from pages.ui.choosers import runs, weights
+from pages.ui.choosers.prompt import begin, known
+from pages.ui.components.grids.lens_grid import lens_grid
+from pages.ui.components.texts.next_character import Branch, next_character
+from pages.ui.inside_views import price_tag
+from pages.ui.plots.figures import contributions
+from pages.ui.wording import plain
 
 LONGEST = 2000
 SHOWN = 64  # positions of the lens
@@ -28,7 +30,7 @@ VIEWS = {"next": "Next character", "lens": "Logit lens"}
 def set_prompt(text: str, default: str) -> None:
     """Change the prompt from a callback."""
     st.session_state[PROMPT] = text
-    looking.into_url("prompt", text, default)
+    weights.into_url("prompt", text, default)
 
 
 def start_from(text: str) -> None:
@@ -51,7 +53,7 @@ def prompt_box(default: str) -> str:
         max_chars=LONGEST,
         help="What the model reads. It knows the characters of its own text only.",
     )
-    looking.into_url("prompt", text, default)
+    weights.into_url("prompt", text, default)
     st.session_state[f"{PROMPT}.asked"] = st.query_params.get("prompt")
     return text
 
@@ -59,7 +61,7 @@ def prompt_box(default: str) -> str:
 def reach_note(run: Run, model: Any, text: str) -> None:
     """Say which part of a prompt longer than the context the prediction can see."""
     if len(text) > model.context:
-        seen = words.inline(spelled(text[-model.context :][:16]) + "…")
+        seen = wording.inline(spelled(text[-model.context :][:16]) + "…")
         here = f"the last {model.context:,} of these {len(text)} characters"
         st.caption(f"{plain(run.name)} sees {here}, from {seen} on.")
 
@@ -84,7 +86,7 @@ def act(default: str, done: dict[str, Any]) -> None:
     elif done["kind"] == "go":
         set_prompt(root + done["to"], default)
     for name, value in done["settings"].items():
-        looking.into_url(name, value)
+        weights.into_url(name, value)
 
 
 def next_view(run: Run, step: int | None, model: Any, tokenizer: Any, text: str) -> None:
@@ -123,11 +125,11 @@ def lens_view(run: Run, step: int | None, model: Any, tokenizer: Any, text: str)
     """The lens, and below it the parts of the prediction at the chosen position."""
     if not has_stream(model):
         st.info(
-            f"A {plain(run.stage)} has no residual stream: each of its layers replaces what came before, so there is "
+            f"A {plain(run.rung_key)} has no residual stream: each of its layers replaces what came before, so there is "
             "nothing to read in between. The runs of these rungs have one:",
             icon=":material/layers_clear:",
         )
-        looking.link_rungs_with_a_stream()
+        runs.link_rungs_with_a_stream()
         return
     readable = len(text) if model.slides else min(len(text), model.context)
     shown = min(readable, SHOWN)
@@ -141,8 +143,8 @@ def lens_view(run: Run, step: int | None, model: Any, tokenizer: Any, text: str)
     asked = (_number("row", len(found.rows) - 1), _number("position", len(text)) - 1)
     row, position = st.session_state.get(CELL, asked)
     row, position = min(row, len(found.rows) - 1), min(max(position, first), len(text) - 1)
-    looking.into_url("row", row, len(found.rows) - 1)
-    looking.into_url("position", position + 1, len(text))
+    weights.into_url("row", row, len(found.rows) - 1)
+    weights.into_url("position", position + 1, len(text))
     lens_grid(found, tokenizer.chars, text[first:], first, (row, position), chosen=chosen_cell, key="lens")
     if model.skip_scale == 0:
         st.caption("This network has no skip connections (skip 0): its layers replace the stream instead of adding.")
@@ -155,7 +157,7 @@ def parts_view(run: Run, step: int | None, tokenizer: Any, text: str, position: 
     values, characters = found.centred, tokenizer.chars
     order = np.argsort(-found.logits, kind="stable")
     st.subheader("Who says so")
-    here = f"character {position + 1:,}, {words.inline(visible(text[position]))}"
+    here = f"character {position + 1:,}, {wording.inline(visible(text[position]))}"
     st.markdown(
         f"The prediction after {here}, as a sum: every head and every feed-forward layer wrote "
         "into the residual stream, and each one's writing goes straight to the logits."
@@ -212,9 +214,9 @@ def parts_view(run: Run, step: int | None, tokenizer: Any, text: str, position: 
 state.notices()
 left, right = st.columns([2, 3], gap="large")
 with left:
-    run = looking.choose_run()
-    step = looking.choose_weights(run)
-model, tokenizer = cached.model(run, step)
+    run = runs.choose_run()
+    step = weights.choose_weights(run)
+model, tokenizer = loaders.model(run, step)
 with right:
     default = openings(run).sentence
     text = known(prompt_box(default), tokenizer, PROMPT, default)
@@ -224,7 +226,7 @@ root = tokenizer.drop_unknown(st.session_state[ROOT])
 if not text.startswith(root):
     root, st.session_state[LEAVES] = text, []
 st.session_state[ROOT] = root
-looking.price_tag(run, step)
-view = looking.choose_view(VIEWS, "The bars of the next character, or what the layers and heads make of each position.")
+price_tag.price_tag(run, step)
+view = weights.choose_view(VIEWS, "The bars of the next character, or what the layers and heads make of each position.")
 if text:
     (next_view if view == "next" else lens_view)(run, step, model, tokenizer, text)

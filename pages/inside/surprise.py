@@ -5,14 +5,16 @@ import math
 import pandas as pd
 import streamlit as st
 
-from core import openings
-from core.corpus import Corpus
 from core.errors import BardlabError
-from core.runs import Run
-from core.stages import STAGES
-from pages.ui import cached, looking, predictions, state, tell, words
-from pages.ui.components.passage import passage
-from pages.ui.prompt import begin, known
+from core.ladder.registry import RUNGS
+from core.runs import openings
+from core.runs.state import Run
+from core.texts.corpus import Corpus
+from pages.ui import loaders, predictions, state, tell, wording
+from pages.ui.choosers import runs, weights
+from pages.ui.choosers.prompt import begin, known
+from pages.ui.components.texts.passage import passage
+from pages.ui.inside_views import price_tag
 
 LONGEST = 2000
 TEXT, TURN = "surprise.text", "surprise.turn"
@@ -42,7 +44,7 @@ def passage_box(run: Run, corpus: Corpus | None) -> str:
         max_chars=LONGEST,
         help="Paste any text of up to 2,000 characters; at first, a piece of the validation split.",
     )
-    looking.into_url("text", text, default if not st.session_state.get(TURN) else None)
+    weights.into_url("text", text, default if not st.session_state.get(TURN) else None)
     st.session_state[f"{TEXT}.asked"] = st.query_params.get("text")
     st.button(
         "Another passage of the validation split",
@@ -59,9 +61,9 @@ def passage_box(run: Run, corpus: Corpus | None) -> str:
 def others(run: Run) -> list[Run]:
     """Draw the chooser of runs to compare with: at first the best of every other rung."""
     text = run.need().corpus_sha256  # losses on different texts are not to be compared
-    alike = {slug: r for slug, r in looking.usable_runs().items() if r.need().corpus_sha256 == text}
-    default = [slug for slug in looking.best_of_each_rung(alike) if alike[slug].stage != run.stage]
-    return looking.choose_runs(
+    alike = {slug: r for slug, r in runs.usable_runs().items() if r.need().corpus_sha256 == text}
+    default = [slug for slug in runs.best_of_each_rung(alike) if alike[slug].rung_key != run.rung_key]
+    return runs.choose_runs(
         "Compare with",
         {slug: r for slug, r in alike.items() if slug != run.slug},
         default,
@@ -84,11 +86,11 @@ def where_from(corpus: Corpus | None, text: str) -> str:
 state.notices()
 left, right = st.columns([2, 3], gap="large")
 with left:
-    run = looking.choose_run()
-    looking.price_tag(run)
+    run = runs.choose_run()
+    price_tag.price_tag(run)
 with right:
-    model, tokenizer = cached.model(run)
-    corpus = cached.text_of(run)
+    model, tokenizer = loaders.model(run)
+    corpus = loaders.text_of(run)
     text = known(passage_box(run, corpus), tokenizer, TEXT, usual(run, corpus))
 compared = others(run)
 if len(text) < 2:
@@ -97,7 +99,7 @@ if len(text) < 2:
     st.stop()
 
 read = {}
-for each in sorted([run, *compared], key=looking.ladder_order):
+for each in sorted([run, *compared], key=runs.ladder_order):
     try:
         read[each.slug] = (each, predictions.surprise_of(each, text))
     except BardlabError as error:  # one that cannot be read leaves the others alone
@@ -115,12 +117,12 @@ rows = []
 before = math.log2(tokenizer.size) * (len(text) - 1)
 for each, found in read.values():
     total = float(found.bits.sum())
-    loss = looking.val_loss(each)
+    loss = price_tag.val_loss(each)
     rows.append(
         {
             "run": each.name,
-            "rung": STAGES[each.stage].title,
-            "val": words.loss(loss),
+            "rung": RUNGS[each.rung_key].title,
+            "val": wording.loss(loss),
             "val_bits": "–" if loss is None else f"{loss / math.log(2):.3f}",
             "nats": found.loss,
             "bits": found.loss / math.log(2),

@@ -4,35 +4,35 @@ import math
 
 import streamlit as st
 
-from core import runs
 from core.errors import BardlabError
 from core.inspect.attention import rungs_with_attention
 from core.inspect.embeddings import aligned_maps
 from core.inspect.history import Answer, Portrait, careers, film_csv, milestones
-from core.metrics import TRAIN_LOSS, VAL_LOSS
-from core.runs import Run
-from core.stages import STAGES
-from pages.ui import cached, state, tell
+from core.ladder.registry import RUNGS
+from core.runs import layout, reading, records
+from core.runs.metrics import TRAIN_LOSS, VAL_LOSS
+from core.runs.state import Run
+from pages.ui import loaders, state, tell
 from pages.ui.address import number_from_url
-from pages.ui.components.time_machine import Film, Frame, film_id, time_machine
-from pages.ui.inside import inside_links
-from pages.ui.looking import choose_run
-from pages.ui.page_table import rung_page
-from pages.ui.prompt import Prompt, prompt_box
-from pages.ui.words import GONE, plain
+from pages.ui.choosers.prompt import Prompt, prompt_box
+from pages.ui.choosers.runs import choose_run
+from pages.ui.components.charts.time_machine import Film, Frame, film_id, time_machine
+from pages.ui.inside_views.links import inside_links
+from pages.ui.navigation import rung_page
+from pages.ui.wording import GONE, plain
 
 BOARD = 64  # characters of the prompt whose attention travels with every snapshot
 
 
 def snapshots(run: Run, prompt: Prompt) -> tuple[list[Portrait], list[Answer]]:
     """Look at every snapshot of a run; one that has gone or cannot be read is named and left out."""
-    steps = runs.snapshot_steps(run.path)
-    shown = min(BOARD, len(prompt.ids)) if run.stage in rungs_with_attention() else 0
+    steps = layout.snapshot_steps(run.path)
+    shown = min(BOARD, len(prompt.ids)) if run.rung_key in rungs_with_attention() else 0
     portraits, answers, lost = [], [], []
     progress = st.empty()
     for done, step in enumerate(steps):
         try:
-            portrait, answer = cached.portrait(run, step), cached.answer(run, step, prompt.ids, shown)
+            portrait, answer = loaders.portrait(run, step), loaders.answer(run, step, prompt.ids, shown)
         except (BardlabError, OSError):
             lost.append(step)
             continue
@@ -48,10 +48,10 @@ def snapshots(run: Run, prompt: Prompt) -> tuple[list[Portrait], list[Answer]]:
 
 def film(run: Run, prompt: Prompt, portraits: list[Portrait], answers: list[Answer]) -> Film:
     """Put together what the snapshots show."""
-    config, read = run.need(), cached.reader(run)
+    config, read = run.need(), loaders.reader(run)
     train, val = read.curve(TRAIN_LOSS), read.curve(VAL_LOSS)
     losses = dict(zip(val[0].tolist(), val[1].tolist(), strict=True))
-    samples = runs.samples(run.path)
+    samples = records.samples(run.path)
     tables = [portrait.vectors for portrait in portraits if portrait.vectors is not None]
     places = aligned_maps(tables) if len(tables) == len(portraits) else [None] * len(portraits)
     frames = [
@@ -64,8 +64,8 @@ def film(run: Run, prompt: Prompt, portraits: list[Portrait], answers: list[Answ
         )
         for portrait, place, answer in zip(portraits, places, answers, strict=True)
     ]
-    corpus = cached.text_of(run)
-    marks = cached.corpus_landmarks(corpus.sha256, corpus.name) if corpus else []
+    corpus = loaders.text_of(run)
+    marks = loaders.corpus_landmarks(corpus.sha256, corpus.name) if corpus else []
     bigram = next((mark.value for mark in marks if mark.key == "bigram"), math.nan)
     followed = careers(portraits, config.characters)
     steps = [portrait.step for portrait in portraits]
@@ -87,9 +87,9 @@ def film(run: Run, prompt: Prompt, portraits: list[Portrait], answers: list[Answ
 def machine(slug: str) -> None:
     """Prompt and machine; a new prompt, or a look at a running run, draws only this anew."""
     try:
-        run = runs.find(slug)
-        kept = runs.snapshot_steps(run.path)
-        model, tokenizer = cached.model(run, kept[-1] if kept else None)
+        run = reading.find(slug)
+        kept = layout.snapshot_steps(run.path)
+        model, tokenizer = loaders.model(run, kept[-1] if kept else None)
     except (BardlabError, OSError) as error:
         tell.error(f"{error}. Choose another run above.", icon=":material/folder_off:")
         return
@@ -108,13 +108,13 @@ def machine(slug: str) -> None:
     time_machine(shown, live=run.state.active, start=start, key="time-machine")
     if start is not None and start not in steps:
         st.caption(f"The address asks for step {start:,}; its weights were not kept, so the nearest snapshot is shown.")
-    if cached.text_of(run) is None:
+    if loaders.text_of(run) is None:
         st.caption(f"What heads look for, and the counted bigram’s loss, are measured on the run’s text: {GONE}")
-    if run.stage not in rungs_with_attention():
+    if run.rung_key not in rungs_with_attention():
         with st.container(horizontal=True, vertical_alignment="center"):
-            st.caption(f"A {STAGES[run.stage].title} has no attention to show. With attention:", width="content")
+            st.caption(f"A {RUNGS[run.rung_key].title} has no attention to show. With attention:", width="content")
             for key in rungs_with_attention():
-                st.page_link(rung_page(key), label=STAGES[key].title)
+                st.page_link(rung_page(key), label=RUNGS[key].title)
     st.download_button(
         "Numbers (.csv)",
         lambda: film_csv(portraits, answers, shown.careers, tokenizer.chars),
@@ -129,7 +129,7 @@ def machine(slug: str) -> None:
 @st.fragment(run_every=2.0)
 def waiting(slug: str) -> None:
     """Look whether a run has its first snapshot by now."""
-    if runs.snapshot_steps(runs.find(slug).path):
+    if layout.snapshot_steps(reading.find(slug).path):
         st.rerun()
 
 
@@ -139,7 +139,7 @@ st.caption(
     "next character after your prompt, what the model writes and what its heads look for all move together."
 )
 run = choose_run()
-if runs.snapshot_steps(run.path):
+if layout.snapshot_steps(run.path):
     machine(run.slug)
     inside_links(run)
 elif run.state.active:
@@ -151,4 +151,4 @@ else:
         "again with `train.snapshots` at 20, under More settings, to look back through it here.",
         icon=":material/history_toggle_off:",
     )
-    st.page_link(rung_page(run.stage), label=f"{STAGES[run.stage].title}: train one", icon=":material/play_arrow:")
+    st.page_link(rung_page(run.rung_key), label=f"{RUNGS[run.rung_key].title}: train one", icon=":material/play_arrow:")

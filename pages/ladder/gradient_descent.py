@@ -5,16 +5,17 @@ import inspect
 import streamlit as st
 
 from core.errors import BardlabError
-from core.inspect.computation_graph import trace
-from core.inspect.descents import fitted, heights, lowest, walk
-from core.inspect.expression import LONGEST, evaluate, names
-from core.models.autograd import Value
-from core.models.descent import OPTIMIZERS, SURFACES
-from core.models.net import TASKS
-from pages.ui import state, words
-from pages.ui.charts import colours, diverging_stops
-from pages.ui.components.descent import Dot, Walker, descent
-from pages.ui.components.graph_steps import graph_steps
+from core.scalars.autograd import Value
+from core.scalars.expression import LONGEST, evaluate, names
+from core.scalars.graph import trace
+from core.scalars.landscapes import SURFACES
+from core.scalars.net import TASKS
+from core.scalars.optimizers import OPTIMIZERS
+from core.scalars.pictures import fitted, heights, lowest, walk
+from pages.ui import state, wording
+from pages.ui.components.charts.descent import Dot, Walker, descent
+from pages.ui.components.pictures.graph_steps import graph_steps
+from pages.ui.plots.colours import colours, diverging_stops
 
 EXPRESSION = "tanh(w1*x1 + w2*x2 + b)"
 VALUES = {"w1": -3.0, "x1": 2.0, "w2": 1.0, "x2": 0.5, "b": 6.5}
@@ -62,7 +63,7 @@ def graph() -> None:
         with st.container(horizontal=True):
             values = {
                 name: st.number_input(
-                    words.plain(name),
+                    wording.plain(name),
                     value=VALUES.get(name, 1.0),
                     step=0.5,
                     key=f"value.{name}",
@@ -77,7 +78,7 @@ def graph() -> None:
         result.backward()
         graph_steps(trace(result), key="graph")
     except BardlabError as error:
-        st.error(words.plain(str(error)), icon=":material/error:")
+        st.error(wording.plain(str(error)), icon=":material/error:")
 
 
 @st.fragment
@@ -147,7 +148,7 @@ def race() -> None:
         st.rerun(scope="fragment")
     if lost := [walker.label for walker in walkers if walker.end]:
         st.markdown(
-            f"**{words.plain(', '.join(lost))}** left the map: at a rate of {rate:g} each step overshoots by more than "
+            f"**{wording.plain(', '.join(lost))}** left the map: at a rate of {rate:g} each step overshoots by more than "
             "it gains."
         )
 
@@ -211,8 +212,8 @@ for number, (column, (title, look_for, surface, rate, chosen)) in enumerate(
     zip(st.columns(3), EXPERIMENTS, strict=True)
 ):
     with column.container(border=True, height="stretch"):
-        st.markdown(f"**{words.plain(title)}**")
-        st.caption(words.plain(look_for))
+        st.markdown(f"**{wording.plain(title)}**")
+        st.caption(wording.plain(look_for))
         st.button(
             "Set the controls",
             key=f"try.{number}",
@@ -222,5 +223,5 @@ for number, (column, (title, look_for, surface, rate, chosen)) in enumerate(
         )
 net()
 st.subheader("The new lines")
-st.caption("From `core/models/autograd.py`, as they run here.")
+st.caption("From `core/scalars/autograd.py`, as they run here.")
 st.code(inspect.getsource(Value.backward), language="python", wrap_lines=True)

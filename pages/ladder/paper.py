@@ -2,30 +2,30 @@
 
 import streamlit as st
 
-from core.inspect.departures import departures
-from core.stages import STAGES
-from pages.ui import cached, state
-from pages.ui.block_diagram import block_diagram
-from pages.ui.components.picture import picture
-from pages.ui.page_table import rung_page
+from core.inspect.paper import departures
+from core.ladder.registry import RUNGS
+from pages.ui import loaders, state
+from pages.ui.components.pictures.picture import picture
+from pages.ui.drawings.block_diagram import block_diagram
+from pages.ui.navigation import rung_page
 
-stage = STAGES["transformer"]
+rung = RUNGS["transformer"]
 state.notices()
 st.markdown(
-    f"The last rung stands on [{stage.paper}]({stage.paper_url}), but it is not that model. Here are the points at "
+    f"The last rung stands on [{rung.paper}]({rung.paper_url}), but it is not that model. Here are the points at "
     "which the two differ, and those at which they agree. The paper's side says what its sections say; the model's "
     "side is read off the live model, its settings and its optimiser, so it changes with them."
 )
 preset = st.segmented_control(
     "Model",
-    list(stage.presets),
+    list(rung.presets),
     default="reference",
     required=True,
     key="paper.preset",
     help="Whose settings stand on the model's side. The reference is the GPT that the ladder ends with.",
 )
-model, train = stage.settings(preset, {}, {})
-points, shapes = departures(model, train, cached.corpus().tokenizer.size)
+model, train = rung.settings(preset, {}, {})
+points, shapes = departures(model, train, loaders.corpus().tokenizer.size)
 kept = sum(point.kept for point in points)
 with st.container(horizontal=True, gap="medium"):
     st.metric("Parameters", f"{shapes.parameters:,}", help="Counted on the live module.")

@@ -11,15 +11,15 @@ from numpy.typing import NDArray
 
 from core.inspect.lens import Attribution, Lens, attribution, lens, log_softmax
 from core.inspect.surprise import Surprise, surprise, written_log_probs
-from core.runs import Run
+from core.runs.state import Run
 from core.sampling import SamplingConfig, generate
-from pages.ui import cached
+from pages.ui import loaders
 
 
 def _version(run: Run, step: int | None) -> tuple[str, int | None, float]:
-    from core import runs
+    from core.runs import layout
 
-    file = run.path / runs.WEIGHTS
+    file = run.path / layout.WEIGHTS
     return run.slug, step, file.stat().st_mtime if file.exists() else 0.0
 
 
@@ -30,7 +30,7 @@ def _lens(_model: Any, version: object, ids: list[int], last: int) -> Lens:
 
 def lens_of(run: Run, step: int | None, text: str, last: int) -> Lens:
     """The logit lens over the last characters of a text."""
-    model, tokenizer = cached.model(run, step)
+    model, tokenizer = loaders.model(run, step)
     return _lens(model, _version(run, step), tokenizer.encode(text), last)
 
 
@@ -41,7 +41,7 @@ def _parts(_model: Any, version: object, ids: list[int], position: int) -> Attri
 
 def parts_of(run: Run, step: int | None, text: str, position: int) -> Attribution:
     """The parts of one prediction; `position` counts from the end of the text, which has -1."""
-    model, tokenizer = cached.model(run, step)
+    model, tokenizer = loaders.model(run, step)
     return _parts(model, _version(run, step), tokenizer.encode(text), position)
 
 
@@ -52,7 +52,7 @@ def _written(_model: Any, version: object, ids: list[int], start: int) -> float:
 
 def log_prob(run: Run, step: int | None, start: str, added: str) -> float:
     """The log-probability, in nats, with which the model itself goes on from `start` by `added`."""
-    model, tokenizer = cached.model(run, step)
+    model, tokenizer = loaders.model(run, step)
     return _written(model, _version(run, step), tokenizer.encode(start + added), len(start))
 
 
@@ -79,7 +79,7 @@ def _continued(_model: Any, _tokenizer: Any, version: object, ids: list[int], co
 
 def continued(run: Run, prompt: str, config: SamplingConfig) -> Written:
     """Let a run's newest weights go on from a prompt; the same seed gives the same text."""
-    model, tokenizer = cached.model(run)
+    model, tokenizer = loaders.model(run)
     return _continued(model, tokenizer, _version(run, None), tokenizer.encode(prompt), config.model_dump_json())
 
 
@@ -90,5 +90,5 @@ def _surprise(_model: Any, version: object, ids: list[int]) -> Surprise:
 
 def surprise_of(run: Run, text: str) -> Surprise:
     """How surprising a text is to a run's newest weights."""
-    model, tokenizer = cached.model(run)
+    model, tokenizer = loaders.model(run)
     return _surprise(model, _version(run, None), tokenizer.encode(text))

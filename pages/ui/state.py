@@ -3,7 +3,7 @@
 import streamlit as st
 
 from core.errors import BardlabError
-from pages.ui.words import plain
+from pages.ui.wording import plain
 
 RUN = "run"
 """The chosen run's slug; also the name of the URL's query parameter."""
@@ -18,14 +18,14 @@ LOST = "lost"
 """Name of the URL's parameter for an address that no page has."""
 
 
-def setting_key(stage: str, group: str, name: str) -> str:
+def setting_key(rung: str, group: str, name: str) -> str:
     """Key of one slider of a rung's form."""
-    return f"{stage}.{group}.{name}"
+    return f"{rung}.{group}.{name}"
 
 
-def preset_key(stage: str) -> str:
+def preset_key(rung: str) -> str:
     """Key of a rung's preset chooser."""
-    return f"{stage}.preset"
+    return f"{rung}.preset"
 
 
 def show_run(slug: str) -> None:

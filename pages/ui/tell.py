@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from pages.ui.words import plain
+from pages.ui.wording import plain
 
 
 def error(text: object, icon: str | None = ":material/error:") -> None:

@@ -7,17 +7,19 @@ from dataclasses import replace
 import pandas as pd
 import streamlit as st
 
-from core import compare, jobs, report, runs
 from core.errors import BardlabError
-from core.metrics import CHARACTERS, SECONDS, TRAIN_LOSS, VAL_LOSS
-from core.runs import Run
-from pages.ui import cached, state, words
-from pages.ui.comparison import band, seed_bands
-from pages.ui.components.curves import Curve, curves
-from pages.ui.fork_form import MOST
-from pages.ui.live_run import flags_of, loss_curves, marks_of
-from pages.ui.page_table import link_to_first_rung
-from pages.ui.text_picker import text_picker
+from core.jobs import control
+from core.runs import reading
+from core.runs.metrics import CHARACTERS, SECONDS, TRAIN_LOSS, VAL_LOSS
+from core.runs.state import Run
+from core.studies import differences, findings, report
+from pages.ui import loaders, state, wording
+from pages.ui.choosers.text import text_picker
+from pages.ui.components.charts.curves import Curve, curves
+from pages.ui.navigation import link_to_first_rung
+from pages.ui.plots.studies import band, seed_bands
+from pages.ui.run.fork_form import MOST
+from pages.ui.run.run_curves import flags_of, loss_curves, marks_of
 
 SECOND = "train/grad_norm"
 NAMES = {
@@ -35,7 +37,7 @@ def choose(everything: Sequence[Run]) -> list[Run]:
     texts = list(dict.fromkeys(run.need().corpus for run in everything))
     of_asked = {by_slug[slug].need().corpus for slug in asked if slug in by_slug}
     if missing:
-        st.warning(f"Not here: {words.plain(', '.join(missing[:5]))}.", icon=":material/search_off:")
+        st.warning(f"Not here: {wording.plain(', '.join(missing[:5]))}.", icon=":material/search_off:")
     if len(of_asked) > 1:
         st.warning("These runs read different texts, so their losses are not compared.", icon=":material/rule:")
     if of_asked and st.query_params.get(state.TEXT) not in of_asked:
@@ -52,7 +54,7 @@ def choose(everything: Sequence[Run]) -> list[Run]:
     chosen = st.multiselect(
         "Runs",
         list(fitting),
-        format_func=lambda slug: f"{fitting[slug].name} ({fitting[slug].stage})" if slug in fitting else slug,
+        format_func=lambda slug: f"{fitting[slug].name} ({fitting[slug].rung_key})" if slug in fitting else slug,
         key="compare.runs",
         max_selections=MOST,
         placeholder="Choose runs",
@@ -69,7 +71,7 @@ def present(slugs: Sequence[str]) -> list[Run]:
     found = []
     for slug in slugs:
         with contextlib.suppress(BardlabError):
-            found.append(jobs.look_after(runs.find(slug)))
+            found.append(control.look_after(reading.find(slug)))
     return [run for run in found if not run.damage]
 
 
@@ -89,7 +91,7 @@ def charts(slugs: Sequence[str], labels: dict[str, str]) -> None:
     losses = [replace(curve, label=labels[run.slug]) for run in shown for curve in loss_curves(run)]
     curves(losses, marks_of(shown[0]), flags_of(shown), live=bool(live), key="compare-loss", interval=interval)
     known = {TRAIN_LOSS, VAL_LOSS, SECONDS, CHARACTERS}
-    tags = sorted({tag for run in shown for tag in cached.reader(run).tags()} - known)
+    tags = sorted({tag for run in shown for tag in loaders.reader(run).tags()} - known)
     if not tags:
         return
     tag = st.selectbox(
@@ -107,41 +109,41 @@ def charts(slugs: Sequence[str], labels: dict[str, str]) -> None:
 
 def quantity(run: Run, tag: str, label: str) -> Curve | None:
     """One of a run's other curves; None if it has no points."""
-    read = cached.reader(run)
+    read = loaders.reader(run)
     step, value = read.curve(tag)
     if not len(step):
         return None
     seconds, characters = read.at(SECONDS, step), read.at(CHARACTERS, step)
-    name, cost = f"{run.slug}:{tag}:{read.generation}", cached.flops_per_step(run)
+    name, cost = f"{run.slug}:{tag}:{read.generation}", loaders.flops_per_step(run)
     return Curve(name, label, "train", run.slug, step, seconds, characters, value, cost)
 
 
 def changed(chosen: Sequence[Run]) -> None:
     """The settings that differ, as a table and in sentences."""
     st.subheader("What changed")
-    rows = compare.differences(chosen)
+    rows = differences.differences(chosen)
     if rows:
-        frame = pd.DataFrame([[name, *(compare.shown(v) for v in values)] for name, values in rows.items()])
+        frame = pd.DataFrame([[name, *(differences.shown(v) for v in values)] for name, values in rows.items()])
         headings = {str(i + 1): st.column_config.TextColumn(run.name) for i, run in enumerate(chosen)}
         frame.columns = [str(i) for i in range(len(frame.columns))]
         st.dataframe(frame, hide_index=True, column_config={"0": st.column_config.TextColumn("Setting"), **headings})
     else:
         st.caption("Nothing: the same settings and the same seed.")
-    for slug, sentence in compare.lineage(chosen).items():
+    for slug, sentence in differences.lineage(chosen).items():
         name = next(run.name for run in chosen if run.slug == slug)
-        st.markdown(f"- **{words.plain(name)}**: {words.plain(sentence)}")
+        st.markdown(f"- **{wording.plain(name)}**: {wording.plain(sentence)}")
 
 
 def worth(chosen: Sequence[Run]) -> None:
     """What the differences are worth, over seeds."""
-    families = compare.families(chosen)
+    families = differences.families(chosen)
     if len(families) < 2 and all(len(family) < 2 for family in families):
         return
     st.subheader("What it is worth")
-    found = compare.findings(chosen)
+    found = findings.findings(chosen)
     for finding in found:
         icon = ":material/check_circle:" if finding.trusted else ":material/help:"
-        st.markdown(f"{icon} {words.plain(finding.sentence)}")
+        st.markdown(f"{icon} {wording.plain(finding.sentence)}")
     if found:
         st.caption(
             "Differences in the last validation loss, new minus old, paired by seed; ± is half the 95 % t interval of "
@@ -153,7 +155,7 @@ def worth(chosen: Sequence[Run]) -> None:
         )
     if any(len(family) > 1 and band(family) for family in families):
         base = families[0][0]
-        named = {compare.changes(base, f[0]) or base.name: f for f in families}
+        named = {differences.changes(base, f[0]) or base.name: f for f in families}
         st.plotly_chart(seed_bands(named), key="compare-bands")
         st.caption("Lines: mean over the seeds. Bands: from the lowest to the highest of them.")
 
@@ -172,7 +174,7 @@ def relatives(chosen: Sequence[Run], everything: Sequence[Run]) -> None:
 
 
 state.notices()
-everything = [run for run in runs.list_runs(shipped=True) if not run.damage]
+everything = [run for run in reading.list_runs(shipped=True) if not run.damage]
 if not everything:
     st.info("Nothing to compare yet. Train a model or two first.", icon=":material/compare_arrows:")
     link_to_first_rung()
@@ -181,7 +183,7 @@ chosen = choose(everything)
 if not chosen:
     st.caption("Choose runs above.")
     st.stop()
-charts([run.slug for run in chosen], compare.labels(chosen))
+charts([run.slug for run in chosen], differences.labels(chosen))
 if len(chosen) > 1:
     changed(chosen)
     worth(chosen)

@@ -6,17 +6,22 @@ from collections.abc import Sequence
 import pandas as pd
 import streamlit as st
 
-from core import archive, export, import_process, jobs, report, runs
-from core.compare import against_parent
-from core.corpus import available
-from core.interchange import export_pth, unlike_reference
-from core.runs import Run, State
-from core.stages import STAGES
-from pages.ui import cached, state, tell, words
-from pages.ui.fork_form import MOST, fork_form
-from pages.ui.page_table import link_to_first_rung, rung_page
-from pages.ui.queue import queue_panel
-from pages.ui.text_picker import text_picker
+from core.exchange import archive, export, import_process
+from core.exchange.reference_gpt import unlike_reference
+from core.exchange.weights import export_pth
+from core.jobs import control
+from core.ladder.registry import RUNGS
+from core.runs import editing, layout, reading
+from core.runs.folder import State
+from core.runs.state import Run
+from core.studies import report
+from core.studies.differences import against_parent
+from core.texts.corpus import available
+from pages.ui import loaders, state, tell, wording
+from pages.ui.choosers.text import text_picker
+from pages.ui.navigation import link_to_first_rung, rung_page
+from pages.ui.run.fork_form import MOST, fork_form
+from pages.ui.run.queue import queue_panel
 
 COLUMNS = {
     "pinned": st.column_config.TextColumn("Pin", width=46, help="Pinned runs come first."),
@@ -54,12 +59,12 @@ def row(run: Run) -> dict[str, object]:
         "pinned": "★" if run.pinned else "",
         "name": run.name,
         "state": state_in_words(run),
-        "stage": STAGES[run.stage].title if run.stage in STAGES else "–",
+        "stage": RUNGS[run.rung_key].title if run.rung_key in RUNGS else "–",
         "validation": s.val_loss,
-        "curve": cached.sparkline(run),
+        "curve": loaders.sparkline(run),
         "parameters": s.parameters,
         "minutes": s.seconds / 60,
-        "device": words.device(s.device),
+        "device": wording.device(s.device),
         "started": pd.to_datetime(run.config.created, errors="coerce", utc=True) if run.config else None,
         "note": " ".join(run.note.split()),
     }
@@ -68,19 +73,19 @@ def row(run: Run) -> dict[str, object]:
 def act(action: str, slug: str) -> None:
     """Do what a button says, and say what came of it."""
     try:
-        run = runs.find(slug)
+        run = reading.find(slug)
         if action == "stop":
-            jobs.stop(run)
+            control.stop(run)
         elif action == "resume":
-            jobs.start(run)
+            control.start(run)
         elif action == "delete":
-            runs.delete(run)
+            editing.delete(run)
         elif action == "rename":
-            runs.rename(run, st.session_state["runs.name"])
+            editing.rename(run, st.session_state["runs.name"])
         elif action == "note":
-            runs.annotate(run, st.session_state[f"runs.note.{slug}"])
+            editing.annotate(run, st.session_state[f"runs.note.{slug}"])
         elif action == "pin":
-            runs.pin(run, not run.pinned)
+            editing.pin(run, not run.pinned)
         done = {"stop": "Stopping after the step", "resume": "Resumed", "note": "Noted"}
         done["pin"] = "No longer pinned" if run.pinned else "Pinned"
         state.say_next(done.get(action, f"{action.capitalize()}d") + f": {run.name}")
@@ -93,7 +98,7 @@ def delete_all(slugs: Sequence[str]) -> None:
     gone, problems = 0, []
     for slug in slugs:
         try:
-            runs.delete(runs.find(slug))
+            editing.delete(reading.find(slug))
             gone += 1
         except state.PROBLEMS as error:
             problems.append(state.told(error))
@@ -111,14 +116,14 @@ def count(number: int) -> str:
 @st.fragment(run_every=2.0)
 def watch(busy: Sequence[Run]) -> None:
     """Show how far the runs under way are and who waits; draw the page again when one is in another state or gone."""
-    now = [jobs.look_after(runs.read(run.path)) for run in busy]
+    now = [control.look_after(reading.read(run.path)) for run in busy]
     if [state_in_words(run) for run in now] != [state_in_words(run) for run in busy]:
         st.rerun()
     for run in now:
         if run.state is not State.QUEUED:
             s = run.status
-            done = f"**{words.plain(run.name)}** {words.plain(str(run.state))}, step {s.step:,} of {s.of:,}"
-            left = f", {words.duration(s.eta_seconds)} left" if s.eta_seconds is not None else ""
+            done = f"**{wording.plain(run.name)}** {wording.plain(str(run.state))}, step {s.step:,} of {s.of:,}"
+            left = f", {wording.duration(s.eta_seconds)} left" if s.eta_seconds is not None else ""
             st.progress(min(1.0, s.step / max(1, s.of)), done + left)
     queue_panel("runs.queue")
 
@@ -156,7 +161,7 @@ def bring_in() -> None:
                 if warned:
                     state.say_error(f"Imported as {run.name}, but {warning}")
                 else:
-                    state.say_next(f"Imported as {run.name}: validation loss {words.loss(run.status.val_loss)}")
+                    state.say_next(f"Imported as {run.name}: validation loss {wording.loss(run.status.val_loss)}")
                 st.rerun()
 
 
@@ -188,11 +193,11 @@ def downloads(run: Run) -> None:
     with st.popover("Export", icon=":material/download:", help="Files for other programs, or other people."):
         for label, help, suffix, write, mime in kinds:
             st.download_button(
-                words.plain(label),
+                wording.plain(label),
                 lambda write=write: write(run).read_bytes(),
                 "microGPT_model.pth" if suffix == "pth" else name + suffix,
                 mime,
-                help=words.plain(help),
+                help=wording.plain(help),
                 key=f"runs.export.{label}",
                 width="stretch",
             )
@@ -211,12 +216,12 @@ def filtered(everything: Sequence[Run]) -> list[Run]:
             width=180,
             help="Shows the runs whose name, address or note holds this.",
         )
-        present = [key for key in STAGES if any(run.stage == key for run in everything)]
+        present = [key for key in RUNGS if any(run.rung_key == key for run in everything)]
         rungs = st.multiselect(
             "Rungs",
             present,
             key="rungs",
-            format_func=lambda key: STAGES[key].title,
+            format_func=lambda key: RUNGS[key].title,
             width=190,
             placeholder="all",
             help="Shows these rungs only.",
@@ -232,7 +237,7 @@ def filtered(everything: Sequence[Run]) -> list[Run]:
         run
         for run in everything
         if (text is None or run.config is None or run.config.corpus == text)
-        and (not rungs or run.stage in rungs)
+        and (not rungs or run.rung_key in rungs)
         and (not states or state_in_words(run) in states)
         and (not needle or any(needle in part.casefold() for part in (run.name, run.slug, run.note)))
     ]
@@ -241,22 +246,22 @@ def filtered(everything: Sequence[Run]) -> list[Run]:
 
 def one(run: Run) -> None:
     """What can be done with one run."""
-    st.markdown(f"**{words.plain(run.name)}**" + (f" · {words.inline(run.slug)}" if run.slug != run.name else ""))
+    st.markdown(f"**{wording.plain(run.name)}**" + (f" · {wording.inline(run.slug)}" if run.slug != run.name else ""))
     if run.damage:
         st.error(
-            f"Damaged: {words.plain(run.damage)}. It cannot be opened; the others are not affected.",
+            f"Damaged: {wording.plain(run.damage)}. It cannot be opened; the others are not affected.",
             icon=":material/broken_image:",
         )
     elif sentence := against_parent(run):
-        st.caption(words.plain(sentence))
+        st.caption(wording.plain(sentence))
     if not run.damage and run.status.message:
-        st.caption(words.plain(run.status.message))
-    if not run.damage and cached.text_of(run) is None:
+        st.caption(wording.plain(run.status.message))
+    if not run.damage and loaders.text_of(run) is None:
         st.caption("Its text is no longer here: it can be looked at and written with, but not trained further.")
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        if run.stage in STAGES and not run.damage:
+        if run.rung_key in RUNGS and not run.damage:
             st.page_link(
-                rung_page(run.stage), label="Open", icon=":material/open_in_new:", query_params={"run": run.slug}
+                rung_page(run.rung_key), label="Open", icon=":material/open_in_new:", query_params={"run": run.slug}
             )
         if run.usable:
             st.page_link(
@@ -274,7 +279,7 @@ def one(run: Run) -> None:
             )
         if not run.shipped and not run.state.active:
             st.checkbox(
-                f"Yes, delete {words.plain(run.name)} for good",
+                f"Yes, delete {wording.plain(run.name)} for good",
                 key=f"runs.sure.{run.slug}",
                 help="Deletes its folder with weights, curves and text.",
             )
@@ -298,7 +303,7 @@ def one(run: Run) -> None:
                 "Note",
                 run.note,
                 key=f"runs.note.{run.slug}",
-                max_chars=runs.LONGEST_NOTE,
+                max_chars=layout.LONGEST_NOTE,
                 height=68,
                 help="What you want to remember of this run; it goes into its report.",
             )
@@ -349,7 +354,7 @@ def several(chosen: Sequence[Run]) -> None:
 
 
 state.notices()
-found = runs.list_runs(shipped=True)
+found = reading.list_runs(shipped=True)
 if not found:
     st.info("No runs yet. Every training you start is kept here.", icon=":material/inbox:")
     link_to_first_rung()

@@ -5,38 +5,44 @@ from collections.abc import Sequence
 
 import streamlit as st
 
-from core import compare, jobs, runs, sweeps
-from core.config import LONGEST_TEXT, TrainConfig
 from core.errors import BardlabError
-from core.runs import Run, State
-from core.stages import STAGES, Stage
-from pages.ui import cached, state, words
-from pages.ui.comparison import loss_against, parallel
-from pages.ui.text_picker import text_picker
+from core.jobs import control
+from core.ladder.registry import RUNGS
+from core.ladder.rung import Rung
+from core.runs import reading
+from core.runs.folder import State
+from core.runs.state import Run
+from core.settings import LONGEST_TEXT
+from core.studies import differences, sweeps
+from core.studies import scaling as studies_scaling
+from core.training.config import TrainConfig
+from pages.ui import loaders, state, wording
+from pages.ui.choosers.text import text_picker
+from pages.ui.plots.studies import loss_against, parallel
 
 NONE = "none"
 AXES = {"parameters": "parameters", "flops": "floating-point operations", "seconds": "seconds of training"}
 
 
-def settings_of(stage: Stage) -> list[str]:
+def settings_of(rung: Rung) -> list[str]:
     """The settings that a sweep can go over."""
-    names = [f"model.{field.name}" for field in stage.config.fields()]
+    names = [f"model.{field.name}" for field in rung.config.fields()]
     return names + ["train.seed"] + [f"train.{f.name}" for f in TrainConfig.fields() if f.name != "seed"]
 
 
-def values_of(stage: Stage, name: str, column: object, number: int) -> str:
+def values_of(rung: Rung, name: str, column: object, number: int) -> str:
     """Ask for the values to try; suggests the setting's own stops."""
-    field = sweeps.field(stage, name)
+    field = sweeps.field(rung, name)
     stops = field.choices or field.ticks or ((True, False) if field.kind == "bool" else None)
     low = field.low if field.low is not None else 0
     stops = stops or (low, low + (field.step or 1), low + 2 * (field.step or 1))
-    suggested = ", ".join(compare.shown(v) if not isinstance(v, bool) else str(v).lower() for v in stops[:4])
+    suggested = ", ".join(differences.shown(v) if not isinstance(v, bool) else str(v).lower() for v in stops[:4])
     return column.text_input(
         "Values",
         suggested,
-        key=f"sweep.{stage.key}.{name}.{number}",
+        key=f"sweep.{rung.key}.{name}.{number}",
         max_chars=LONGEST_TEXT,
-        help=f"With commas between; {words.plain(field.range)}. {words.plain(field.help)}",
+        help=f"With commas between; {wording.plain(field.range)}. {wording.plain(field.help)}",
     )
 
 
@@ -45,20 +51,20 @@ def new_sweep(text: str) -> None:
     """Choose a rung, a start, one or two settings and their values; then queue the runs."""
     left, right = st.columns(2, gap="large")
     key = left.selectbox(
-        "Rung", list(STAGES), format_func=lambda k: STAGES[k].title, key="sweep.rung", help="What to train."
+        "Rung", list(RUNGS), format_func=lambda k: RUNGS[k].title, key="sweep.rung", help="What to train."
     )
-    stage = STAGES[key]
+    rung = RUNGS[key]
     preset = right.selectbox(
-        "Start from", list(stage.presets), key=f"sweep.{key}.preset", help="Every other setting is this preset's."
+        "Start from", list(rung.presets), key=f"sweep.{key}.preset", help="Every other setting is this preset's."
     )
-    names = settings_of(stage)
+    names = settings_of(rung)
     first_name = left.selectbox("First setting", names, key=f"sweep.{key}.first", help="What to vary.")
-    first = values_of(stage, first_name, right, 1)
+    first = values_of(rung, first_name, right, 1)
     rest = [NONE, *(n for n in names if n != first_name)]
     second_name = left.selectbox("Second setting", rest, key=f"sweep.{key}.second", help="Every combination is tried.")
     axes = [f"{first_name}={first}"]
     if second_name != NONE:
-        axes.append(f"{second_name}={values_of(stage, second_name, right, 2)}")
+        axes.append(f"{second_name}={values_of(rung, second_name, right, 2)}")
     method = left.segmented_control(
         "How",
         ["grid", "search"],
@@ -74,14 +80,14 @@ def new_sweep(text: str) -> None:
     try:
         plans = sweeps.sweep(
             key,
-            [sweeps.axis(stage, each) for each in axes],
+            [sweeps.axis(rung, each) for each in axes],
             method=method or "grid",
             trials=int(trials),
             preset=preset,
             corpus_name=text,
         )
     except BardlabError as error:
-        st.error(words.plain(str(error)), icon=":material/error:")
+        st.error(wording.plain(str(error)), icon=":material/error:")
         return
     if st.button(
         f"Queue {len(plans)} runs",
@@ -93,7 +99,7 @@ def new_sweep(text: str) -> None:
         try:
             made = sweeps.start(plans)
         except state.PROBLEMS as error:
-            st.error(words.plain(state.told(error)), icon=":material/error:")
+            st.error(wording.plain(state.told(error)), icon=":material/error:")
             return
         st.query_params["sweep"] = plans[0].group or ""
         state.say_next(f"Queued {len(made)} runs")
@@ -104,7 +110,7 @@ def title(members: Sequence[Run]) -> str:
     """A sweep in words."""
     over = ", ".join(name.split(".")[-1] for name in sweeps.swept(members)) or "one point"
     made = members[0].need().created[:16].replace("T", " ")
-    return f"{STAGES[members[0].stage].title} over {over}, {len(members)} runs, {made}"
+    return f"{RUNGS[members[0].rung_key].title} over {over}, {len(members)} runs, {made}"
 
 
 @st.fragment(run_every=3.0)
@@ -113,7 +119,7 @@ def progress(slugs: Sequence[str]) -> None:
     active = []
     for slug in slugs:
         with contextlib.suppress(BardlabError):  # another tab may have deleted it
-            active += [slug] if jobs.look_after(runs.find(slug)).state.active else []
+            active += [slug] if control.look_after(reading.find(slug)).state.active else []
     done = len(slugs) - len(active)
     st.progress(done / len(slugs), f"{done} of {len(slugs)} runs have ended")
     before = st.session_state.get("sweep.done")
@@ -131,12 +137,12 @@ def result(members: Sequence[Run]) -> None:
         st.caption("The picture needs two runs that have been evaluated.")
         return
     names = sweeps.swept(done)
-    each = [compare.settings(run) for run in done]
+    each = [differences.settings(run) for run in done]
     losses = [run.status.val_loss for run in done]
     st.plotly_chart(parallel({n: [one.get(n) for one in each] for n in names}, losses), key="sweep-parallel")
     best = min(done, key=lambda run: run.status.val_loss)
-    told = ", ".join(f"{n.split('.')[-1]} {compare.shown(compare.settings(best).get(n))}" for n in names)
-    st.markdown(words.plain(f"Lowest: {words.loss(best.status.val_loss)} with {told} ({best.name})."))
+    told = ", ".join(f"{n.split('.')[-1]} {differences.shown(differences.settings(best).get(n))}" for n in names)
+    st.markdown(wording.plain(f"Lowest: {wording.loss(best.status.val_loss)} with {told} ({best.name})."))
     st.caption("One run a point: before you trust a small difference, repeat it over several seeds on the page Runs.")
     slugs = ",".join(run.slug for run in members[:20])
     st.page_link(
@@ -169,35 +175,35 @@ def scaling(everything: Sequence[Run], members: Sequence[Run]) -> None:
         else "all"
     )
     pool = [r for r in (members if scope == "this sweep" else everything) if r.state is State.FINISHED]
-    present = [key for key in STAGES if any(run.stage == key for run in pool)]
+    present = [key for key in RUNGS if any(run.rung_key == key for run in pool)]
     chosen = row.multiselect(
         "Rungs",
         present,
         key="scaling.rungs",
-        format_func=lambda key: STAGES[key].title,
+        format_func=lambda key: RUNGS[key].title,
         placeholder="all",
         width=260,
         help="The power law is fitted to what is shown: choose runs that share a recipe.",
     )
     points: dict[str, list[tuple[float, float, str]]] = {}
     for run in pool:
-        if run.status.val_loss is None or (chosen and run.stage not in chosen):
+        if run.status.val_loss is None or (chosen and run.rung_key not in chosen):
             continue
         spent = {"parameters": run.status.parameters, "seconds": run.status.seconds}.get(cost or "")
         if cost == "flops":
-            spent = cached.flops_per_step(run) * run.status.step
+            spent = loaders.flops_per_step(run) * run.status.step
         if spent and run.status.val_loss > 0:
-            points.setdefault(STAGES[run.stage].title, []).append((float(spent), run.status.val_loss, run.name))
+            points.setdefault(RUNGS[run.rung_key].title, []).append((float(spent), run.status.val_loss, run.name))
     flat = [point for group in points.values() for point in group]
     if len(flat) < 2:
         st.caption("The plot needs two finished runs.")
         return
-    fit = compare.power_law([x for x, _, _ in flat], [y for _, y, _ in flat])
+    fit = studies_scaling.power_law([x for x, _, _ in flat], [y for _, y, _ in flat])
     st.plotly_chart(loss_against(points, AXES[cost or "parameters"], fit), key="scaling-plot")
     if fit is None:
         st.caption("A power law needs runs of three different costs.")
         return
-    st.markdown(words.plain(f"Power law: {fit.sentence}."))
+    st.markdown(wording.plain(f"Power law: {fit.sentence}."))
     st.caption(
         "Loss = a · cost⁻ᵇ, fitted by least squares on the logarithms; ± is half the 95 % interval of b, the band "
         "that of the fitted line. It holds for these runs, not beyond them."
@@ -205,7 +211,7 @@ def scaling(everything: Sequence[Run], members: Sequence[Run]) -> None:
 
 
 state.notices()
-everything = [run for run in runs.list_runs(shipped=True) if not run.damage]
+everything = [run for run in reading.list_runs(shipped=True) if not run.damage]
 text = text_picker("Text", "Sweeps train on it, and only runs on it are shown.")
 with st.expander("New sweep", icon=":material/grid_view:", expanded=not any(r.need().group for r in everything)):
     new_sweep(text)

@@ -3,17 +3,21 @@
 import pandas as pd
 import streamlit as st
 
-from core import decoding, runs, texts
-from core.characters import code_point, listed, visible
-from core.config import LONGEST_TEXT
-from core.corpus import TRAIN_SHARE, CharTokenizer, Corpus, character_class, only_judged
 from core.errors import BardlabError
-from core.stages import STAGES
-from pages.ui import cached, state
-from pages.ui.charts import character_bars
-from pages.ui.page_table import rung_page
-from pages.ui.text_picker import text_picker
-from pages.ui.words import inline, plain, size
+from core.ladder.registry import RUNGS
+from core.runs import reading
+from core.settings import LONGEST_TEXT
+from core.texts import decoding
+from core.texts import own as texts_own
+from core.texts.character_classes import character_class
+from core.texts.corpus import TRAIN_SHARE, Corpus, only_judged
+from core.texts.labels import code_point, listed, visible
+from core.texts.tokenizer import CharTokenizer
+from pages.ui import loaders, state
+from pages.ui.choosers.text import text_picker
+from pages.ui.navigation import rung_page
+from pages.ui.plots.figures import character_bars
+from pages.ui.wording import inline, plain, size
 
 COMMONEST = 100  # more bars than these cannot be told apart
 TYPED = 200  # characters of the box whose numbers are shown
@@ -22,7 +26,7 @@ TYPED = 200  # characters of the box whose numbers are shown
 def keep(content: bytes, title: str, encoding: str | None, commonest: int | None) -> None:
     """Add the text and show it."""
     try:
-        own = texts.add(content, title, encoding=encoding, commonest=commonest)
+        own = texts_own.add(content, title, encoding=encoding, commonest=commonest)
     except state.PROBLEMS as error:
         state.say_error(error)
         return
@@ -34,7 +38,7 @@ def keep(content: bytes, title: str, encoding: str | None, commonest: int | None
 def drop(name: str, title: str) -> None:
     """Delete a text of one's own."""
     try:
-        texts.delete(name)
+        texts_own.delete(name)
         st.query_params.pop(state.TEXT, None)
         state.say_next(f"Deleted {title}")
     except state.PROBLEMS as error:
@@ -49,15 +53,15 @@ def add_text() -> None:
         left, right = st.columns(2, gap="large")
         file = left.file_uploader(
             "A text file",
-            max_upload_size=texts.LARGEST // 1_000_000,
+            max_upload_size=texts_own.LARGEST // 1_000_000,
             key=f"texts.file.{number}",
-            help=f"Plain text of 1,000 characters or more, at most {size(texts.LARGEST)}, best in UTF-8. It stays on "
+            help=f"Plain text of 1,000 characters or more, at most {size(texts_own.LARGEST)}, best in UTF-8. It stays on "
             "this machine, in data/own.",
         )
         pasted = right.text_area(
             "Or paste it",
             height=150,
-            max_chars=texts.LARGEST,
+            max_chars=texts_own.LARGEST,
             key=f"texts.paste.{number}",
             help="Used if no file is chosen.",
         )
@@ -83,9 +87,9 @@ def add_text() -> None:
         suggested = file.name.rsplit(".", 1)[0] if file is not None else "My text"
         title = st.text_input(
             "What to call it",
-            texts.clean_title(suggested),
-            max_chars=texts.TITLE,
-            key=f"texts.title.{number}.{texts.clean_title(suggested)}",
+            texts_own.clean_title(suggested),
+            max_chars=texts_own.TITLE,
+            key=f"texts.title.{number}.{texts_own.clean_title(suggested)}",
             help="Letters, digits and simple signs.",
         )
         if st.button("Keep this text", type="primary", key="texts.keep", help="Then any rung can train on it."):
@@ -120,22 +124,22 @@ def read(content: bytes, number: int) -> tuple[str, str | None, int | None]:
             help="How its bytes stand for characters. The file itself does not say, so look at the text below.",
         )
     try:
-        return texts.check(content, encoding), encoding, None
-    except texts.TooManyCharacters as error:
+        return texts_own.check(content, encoding), encoding, None
+    except texts_own.TooManyCharacters as error:
         st.warning(
-            f"The text has {error.distinct:,} different characters, more than the {texts.MOST_CHARACTERS:,} accepted.",
+            f"The text has {error.distinct:,} different characters, more than the {texts_own.MOST_CHARACTERS:,} accepted.",
             icon=":material/compress:",
         )
         commonest = st.slider(
             "Keep the commonest",
             2,
-            texts.MOST_CHARACTERS,
-            texts.MOST_CHARACTERS,
+            texts_own.MOST_CHARACTERS,
+            texts_own.MOST_CHARACTERS,
             key=f"texts.commonest.{number}",
             help="So many different characters stay; every rarer one becomes □.",
         )
-    text = texts.check(content, encoding, commonest)
-    replaced = text.count(texts.STAND_IN) - decoding.decode(content, encoding).text.count(texts.STAND_IN)
+    text = texts_own.check(content, encoding, commonest)
+    replaced = text.count(texts_own.STAND_IN) - decoding.decode(content, encoding).text.count(texts_own.STAND_IN)
     share = replaced / len(text)
     st.caption(f"{replaced:,} of {len(text):,} characters ({share:.2%}) are rarer ones and become □.")
     return text, encoding, commonest
@@ -161,19 +165,19 @@ def figures(characters: int, alphabet: int, train: int, val: int) -> None:
 
 def about(corpus: Corpus) -> None:
     """Where the text comes from, and what can be done with it."""
-    if not texts.is_own(corpus.name):
+    if not texts_own.is_own(corpus.name):
         st.markdown(
             f"**{plain(corpus.title)}**: nine plays, rebuilt on this machine from a public-domain edition and checked "
             "to be the very file that every published result uses."
         )
         return
-    trained = sum(1 for run in runs.list_runs() if run.config and run.config.corpus == corpus.name)
+    trained = sum(1 for run in reading.list_runs() if run.config and run.config.corpus == corpus.name)
     made = {0: "No run", 1: "One run"}.get(trained, f"{trained} runs")
     st.markdown(f"**{plain(corpus.title)}**: a text of your own, {inline(corpus.name)}. {plain(made)} learned from it.")
     with st.container(horizontal=True, vertical_alignment="center"):
         st.caption("Train on it:", width="content")
-        for key, stage in STAGES.items():
-            st.page_link(rung_page(key), label=stage.title, icon=stage.icon, query_params={state.TEXT: corpus.name})
+        for key, rung in RUNGS.items():
+            st.page_link(rung_page(key), label=rung.title, icon=rung.icon, query_params={state.TEXT: corpus.name})
         sure = st.checkbox(
             "Yes, delete this text for good",
             key=f"texts.sure.{corpus.name}",
@@ -192,7 +196,7 @@ def about(corpus: Corpus) -> None:
 
 def to_numbers(corpus: Corpus, tokenizer: CharTokenizer) -> None:
     """Characters to numbers and back."""
-    suffix = f".{corpus.name}" if texts.is_own(corpus.name) else ""
+    suffix = f".{corpus.name}" if texts_own.is_own(corpus.name) else ""
     start = corpus.text[:14].strip() or corpus.text[:1]
     st.subheader("From characters to numbers")
     key = f"corpus.typed{suffix}"
@@ -261,7 +265,7 @@ def reader(corpus: Corpus) -> None:
             1,
             pages,
             1,
-            key=f"corpus.page.{corpus.name}" if texts.is_own(corpus.name) else "corpus.page",
+            key=f"corpus.page.{corpus.name}" if texts_own.is_own(corpus.name) else "corpus.page",
             bind="query-params",
             help=f"{page_size:,} characters a page.",
         )
@@ -275,7 +279,7 @@ def reader(corpus: Corpus) -> None:
 state.notices()
 name = text_picker("Text", "Every rung can learn from any of these; what is shown below is of this one.")
 try:
-    corpus = cached.corpus(name)
+    corpus = loaders.corpus(name)
 except BardlabError as error:
     st.error(plain(str(error)), icon=":material/error:")
     st.button("Delete", icon=":material/delete:", on_click=drop, args=(name, name), help="Makes room to add it again.")

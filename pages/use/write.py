@@ -5,34 +5,35 @@ import time
 import streamlit as st
 
 from core.errors import BardlabError
-from core.openings import openings
+from core.runs.openings import openings
 from core.sampling import SamplingConfig, generate
 from pages.turns import DRAWING
-from pages.ui import cached, looking, state, tell
-from pages.ui.config_form import settings_widgets
-from pages.ui.page_table import link_to_first_rung
-from pages.ui.prompt import LONGEST, begin, known
-from pages.ui.run_picker import run_picker
-from pages.ui.words import plain
+from pages.ui import loaders, state, tell
+from pages.ui.choosers import runs
+from pages.ui.choosers.prompt import LONGEST, begin, known
+from pages.ui.choosers.run import run_picker
+from pages.ui.navigation import link_to_first_rung
+from pages.ui.run.config_form import settings_widgets
+from pages.ui.wording import plain
 
 PROMPT = "write.prompt"
 REDRAW = 0.08  # seconds between two redraws of the growing text
 SENT = 100_000  # characters of it a second at most, as each redraw sends all of it
 
 state.notices()
-usable = looking.usable_runs()
+usable = runs.usable_runs()
 if not usable:
     st.info("No model has been trained yet. Train one first: the bigram takes seconds.", icon=":material/edit_off:")
     link_to_first_rung()
     st.stop()
-best = looking.best(list(looking.of_one_text(usable).values()))  # losses on different texts are not comparable
+best = runs.best(list(runs.of_one_text(usable).values()))  # losses on different texts are not comparable
 left, right = st.columns([2, 3], gap="large")
 with left:
     run = run_picker(
         "Model",
         usable,
         best.slug,
-        looking.named,
+        runs.named,
         "Any run with saved weights, finished or not.",
     )
     default = openings(run).line
@@ -62,7 +63,7 @@ def end() -> None:
 with right:
     try:
         config = SamplingConfig.parse(config_values)
-        model, tokenizer = cached.model(run)
+        model, tokenizer = loaders.model(run)
     except BardlabError as error:
         tell.error(str(error), icon=":material/error:")
         st.stop()

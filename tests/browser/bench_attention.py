@@ -26,21 +26,22 @@ CHANGE = """async (node) => {
 
 def untrained() -> str:
     """Make the run, with weights as they are drawn. Returns its address."""
-    from core import checkpoints, launch, runs
-    from core.stages import STAGES
+    from core import files
+    from core.ladder.registry import RUNGS
+    from core.runs import checkpoints, editing, folder, layout, plan, state
 
-    run = runs.create(launch.plan("transformer", preset="reference", model={"d_model": 192}, train={}, device="cpu"))
+    run = editing.create(plan.plan("transformer", preset="reference", model={"d_model": 192}, train={}, device="cpu"))
     config = run.need()
-    model = STAGES["transformer"].build(config.model_config_, len(config.characters))
-    runs.replace(run.path / runs.WEIGHTS, checkpoints.weights(model, 0))
-    update = {"state": runs.State.FINISHED, "checkpoint_step": 0}
-    runs.write_status(run.path, run.status.model_copy(update=update))
+    model = RUNGS["transformer"].build(config.model_config_, len(config.characters))
+    files.replace(run.path / layout.WEIGHTS, checkpoints.weights(model, 0))
+    update = {"state": folder.State.FINISHED, "checkpoint_step": 0}
+    state.write_status(run.path, run.status.model_copy(update=update))
     return run.slug
 
 
 def measure(page: Page, length: int, repeats: int) -> dict[str, float]:
     """Medians at one length of prompt."""
-    from core.corpus import load
+    from core.texts.corpus import load
 
     text = load().text
     board = page.locator(".attention")

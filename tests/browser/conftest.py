@@ -24,7 +24,9 @@ import pytest
 from filelock import FileLock
 from playwright.sync_api import Browser, expect, sync_playwright
 
-from core import jobs, paths, runs
+from core import paths
+from core.jobs import control
+from core.runs import layout, reading
 
 ROOT = Path(__file__).parents[2]
 CHROMIUM = "/usr/bin/chromium"
@@ -59,7 +61,7 @@ def speeds(tmp_path_factory: pytest.TempPathFactory) -> Path:
     base = tmp_path_factory.getbasetemp()
     base = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
     home = base / "speeds"
-    measured = home / "checkpoints" / "runs" / runs.SPEED
+    measured = home / "checkpoints" / "runs" / layout.SPEED
     with FileLock(base / "speeds.lock"):
         if not measured.exists():
             env = {**os.environ, "PYTHONPATH": str(ROOT), "BARDLAB_HOME": str(home)}
@@ -89,11 +91,11 @@ def home(place: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.setenv("BARDLAB_HOME", str(place))
     monkeypatch.setenv("BARDLAB_PRETRAINED", str(place / "pretrained"))
     yield place
-    active = [run for run in runs.list_runs() if run.state.active]
+    active = [run for run in reading.list_runs() if run.state.active]
     for run in active:
-        jobs.stop(run)
+        control.stop(run)
     for run in active:
-        jobs.wait(run, 120)
+        control.wait(run, 120)
     for left in paths.runs().iterdir():
         if left.is_dir():
             shutil.rmtree(left)

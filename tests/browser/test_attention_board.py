@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
-from core import checkpoints
 from core.inspect.attention import attention_maps
 from core.inspect.heads import head_scores, probe
-from core.runs import Run
-from pages.ui.components.attention_board import BoardView, board_page, pack_maps
+from core.runs import checkpoints
+from core.runs.state import Run
+from pages.ui.components.grids.attention_board import BoardView, board_page, pack_maps
 
 pytestmark = pytest.mark.browser
 PROMPT = "ab <img>:\nab ab"  # 15 of the tiny model's 16 characters once < and > are left out

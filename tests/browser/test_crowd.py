@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser
 
-from core.runs import Run
+from core.runs.state import Run
 from tests.browser.conftest import Serve, know_speed
 from tests.faults import rush, serving
 

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
-from pages.ui.components.curves import LONGEST, Curve, pack
+from pages.ui.components.charts.curves import LONGEST, Curve, pack
 from tests import message
 from tests.browser.conftest import Serve
 

@@ -9,8 +9,8 @@ from urllib.parse import quote
 import pytest
 from playwright.sync_api import Browser, BrowserContext, expect
 
-from core.runs import Run
-from pages.ui.page_table import addresses
+from core.runs.state import Run
+from pages.ui.navigation import addresses
 from tests.browser.conftest import Serve
 
 pytestmark = pytest.mark.browser

@@ -19,11 +19,14 @@ import pytest
 import torch
 from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect
 
-from core import checkpoints, launch, paths, runs, texts, worker
+from core import paths
 from core.inspect.lens import next_logits
-from core.runs import Run
+from core.jobs import work
+from core.runs import checkpoints, editing, layout, plan, reading, records
+from core.runs.state import Run
 from core.sampling import SamplingConfig, next_distribution
-from pages.ui.charts import visible
+from core.texts import own as texts_own
+from core.texts.labels import visible
 from tests.browser.conftest import know_speed, start_app, stop_app, wait_until_up
 from tests.conftest import TINY
 
@@ -56,15 +59,15 @@ def house(tmp_path_factory: pytest.TempPathFactory, trained: Path, speeds: Path)
         for name, value in env.items():
             patch.setenv(name, value)
         shutil.copytree(trained, paths.runs() / "tiny")
-        own = texts.add((f"{MARKUP}\n" * 400).encode(), "Markup")
+        own = texts_own.add((f"{MARKUP}\n" * 400).encode(), "Markup")
         model, train = {**TINY["transformer"]["model"], "context": 32}, TINY["transformer"]["train"]
-        planned = launch.plan("transformer", model=model, train=train, device="cpu", corpus_name=own.name)
-        marked = worker.work(runs.create(planned).path)
+        planned = plan.plan("transformer", model=model, train=train, device="cpu", corpus_name=own.name)
+        marked = work.work(editing.create(planned).path)
         log = home / "app.log"
         process, url = start_app("app.py", log, env)
         try:
             wait_until_up(process, url, log)
-            yield House(url, runs.find(SHIPPED), runs.find("tiny"), marked)
+            yield House(url, reading.find(SHIPPED), reading.find("tiny"), marked)
         finally:
             stop_app(process)
 
@@ -348,7 +351,7 @@ def marker(machine: Locator, chart: str) -> float:
 
 
 def test_the_slider_moves_everything_together(page: Page, house: House, browser: Browser) -> None:
-    steps = runs.snapshot_steps(house.shipped.path)
+    steps = layout.snapshot_steps(house.shipped.path)
     of = house.shipped.status.of
     open_page(page, house, "time", run=SHIPPED)
     machine = machine_of(page)
@@ -366,7 +369,7 @@ def test_the_slider_moves_everything_together(page: Page, house: House, browser:
     for part in seen[0]:
         assert len({shown[part] for shown in seen.values()}) == len(steps), f"{part} stands still"
     assert sent == []
-    samples = {sample.step: sample for sample in runs.samples(house.shipped.path)}
+    samples = {sample.step: sample for sample in records.samples(house.shipped.path)}
     assert seen[0]["text"].endswith(samples[0].text.rstrip("\n")[-40:])
 
     for chart in ("loss", "careers"):
@@ -403,7 +406,7 @@ def test_charts_of_the_time_machine_are_saved(page: Page, house: House) -> None:
     with page.expect_download() as download:
         page.get_by_role("button", name="Numbers (.csv)").click()
     rows = list(csv.DictReader(Path(download.value.path()).read_text("utf-8").splitlines()))
-    assert {int(row["step"]) for row in rows} == set(runs.snapshot_steps(house.tiny.path))
+    assert {int(row["step"]) for row in rows} == set(layout.snapshot_steps(house.tiny.path))
 
 
 # ---- what may go wrong ----------------------------------------------------------------------------------------------
@@ -412,9 +415,9 @@ def test_charts_of_the_time_machine_are_saved(page: Page, house: House) -> None:
 @pytest.mark.parametrize("path", ["time", "attention", "prediction", "embeddings", "knockout"])
 def test_a_snapshot_deleted_while_it_is_looked_at(page: Page, house: House, path: str) -> None:
     """One line says so; the page goes on with other weights, in the open page and for who comes by the old link."""
-    step = runs.snapshot_steps(house.tiny.path)[1]
+    step = layout.snapshot_steps(house.tiny.path)[1]
     open_page(page, house, path, run="tiny", step=str(step))
-    there = runs.snapshot_path(house.tiny.path, step)
+    there = layout.snapshot_path(house.tiny.path, step)
     away = there.rename(house.tiny.path / "away")
     try:
         page.keyboard.press("r")

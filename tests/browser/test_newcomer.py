@@ -8,9 +8,9 @@ from urllib.parse import urlsplit
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from core import runs
-from core.runs import State
-from pages.ui.page_table import page_table
+from core.runs import reading
+from core.runs.folder import State
+from pages.ui.navigation import page_table
 from tests.browser.conftest import Serve
 from tests.conftest import copied
 
@@ -86,7 +86,7 @@ def test_a_newcomer_trains_watches_refreshes_and_stops(page: Page, lab: str):
     settled(page, "Bigram")
     wait_for_points(page, before)
     slug = re.search(r"run=([\w-]+)", page.url)[1]
-    assert runs.find(slug).state is State.RUNNING
+    assert reading.find(slug).state is State.RUNNING
 
     other = page.context.new_page()
     other.goto(page.url)
@@ -96,7 +96,7 @@ def test_a_newcomer_trains_watches_refreshes_and_stops(page: Page, lab: str):
 
     for tab in (page, other):
         expect(tab.get_by_role("button", name="Resume")).to_be_visible()
-    run = runs.find(slug)
+    run = reading.find(slug)
     assert run.state is State.STOPPED
     assert run.usable
 

@@ -4,20 +4,21 @@ import re
 
 import pytest
 
-from core import launch
-from core.config import FieldInfo, Settings, TrainConfig
-from core.corpus import Corpus
 from core.errors import BardlabError
+from core.ladder.registry import RUNGS
 from core.models.transformer import TransformerConfig
+from core.runs import plan
 from core.sampling import SamplingConfig
-from core.stages import STAGES
+from core.settings import FieldInfo, Settings
+from core.texts.corpus import Corpus
+from core.training.config import TrainConfig
 
-CONFIGS = list(dict.fromkeys([*(stage.config for stage in STAGES.values()), TrainConfig, SamplingConfig]))
+CONFIGS = list(dict.fromkeys([*(rung.config for rung in RUNGS.values()), TrainConfig, SamplingConfig]))
 FIELDS = [
     pytest.param(config, field, id=f"{config.__name__}.{field.name}") for config in CONFIGS for field in config.fields()
 ]
 NUMBERS = [p for p in FIELDS if p.values[1].kind in ("int", "float")]  # type: ignore[union-attr]
-PRESETS = [(key, name) for key, stage in STAGES.items() for name in stage.presets]
+PRESETS = [(key, name) for key, rung in RUNGS.items() for name in rung.presets]
 
 
 def refusal(config: type[Settings], values: dict[str, object], prefix: str = "") -> str:
@@ -98,12 +99,12 @@ def test_whole_numbers_come_from_text_and_are_whole(config: type[Settings], fiel
 @pytest.mark.parametrize(("key", "preset"), PRESETS)
 def test_every_preset_validates(key: str, preset: str, corpus: Corpus):
     """A preset is accepted as a whole, fits the text and says what it is."""
-    stage = STAGES[key]
-    model, train = stage.settings(preset, {}, {})
-    launch.check(stage, model, train, corpus)
+    rung = RUNGS[key]
+    model, train = rung.settings(preset, {}, {})
+    plan.check(rung, model, train, corpus)
 
-    assert stage.presets[preset].help
-    assert set(stage.presets[preset].model) <= {f.name for f in stage.config.fields()}
+    assert rung.presets[preset].help
+    assert set(rung.presets[preset].model) <= {f.name for f in rung.config.fields()}
 
 
 @pytest.mark.parametrize(("width", "heads"), [(64, 6), (100, 16), (7, 2)])
@@ -131,15 +132,15 @@ def test_the_command_line_gives_back_the_settings(key: str, preset: str):
     """The command that a page shows, parsed again, is the same settings; so is one with changes."""
     import shlex
 
-    stage = STAGES[key]
-    model, train = stage.settings(preset, {}, {"steps": 123, "prompt": "O, my lord's", "seed": 4})
-    words = shlex.split(launch.command(stage, preset, model, train, "cpu"))
+    rung = RUNGS[key]
+    model, train = rung.settings(preset, {}, {"steps": 123, "prompt": "O, my lord's", "seed": 4})
+    words = shlex.split(plan.command(rung, preset, model, train, "cpu"))
     values = dict(words[i + 1].split("=", 1) for i, word in enumerate(words) if word == "--set")
     values["train.seed"] = words[words.index("--seed") + 1]
 
     assert words[:5] == ["python", "-m", "core", "train", key]
     assert words[words.index("--preset") + 1] == preset and words[-2:] == ["--device", "cpu"]
-    assert stage.settings(preset, *launch.split_settings(values)) == (model, train)
+    assert rung.settings(preset, *plan.split_settings(values)) == (model, train)
 
 
 @pytest.mark.parametrize(("config", "field"), [p for p in FIELDS if p.values[1].kind == "text"])  # type: ignore[union-attr]

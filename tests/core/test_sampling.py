@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch import Tensor
 
+from core.ladder.registry import RUNGS
 from core.models.contract import LanguageModel
 from core.sampling import SamplingConfig, generate, next_distribution, streams
-from core.stages import STAGES
 from tests.conftest import TINY
 
 VOCAB = 11
@@ -19,8 +19,8 @@ P = (0.4, 0.3, 0.2, 0.1)
 def build(key: str) -> LanguageModel:
     """A model whose predictions differ from place to place, so that any mistake changes the text."""
     torch.manual_seed(3)
-    stage = STAGES[key]
-    model = stage.build(stage.config.parse(TINY[key]["model"]), VOCAB).eval()
+    rung = RUNGS[key]
+    model = rung.build(rung.config.parse(TINY[key]["model"]), VOCAB).eval()
     for parameter in model.parameters():
         parameter.data.normal_(std=0.3)
     return model
@@ -105,8 +105,8 @@ def test_impossible_stays_impossible(settings: dict[str, float]):
 
 def test_draws_follow_the_distribution():
     """A bigram that says 0.4, 0.3, 0.2, 0.1 writes them that often: within five standard deviations."""
-    stage = STAGES["bigram"]
-    model = stage.build(stage.config.parse({}), 4)
+    rung = RUNGS["bigram"]
+    model = rung.build(rung.config.parse({}), 4)
     model.logits.data = torch.tensor(P).log().repeat(4, 1)  # type: ignore[union-attr]
     drawn = ids(model, [0], tokens=2000, seed=11)
 
@@ -128,7 +128,7 @@ def naive(model: LanguageModel, prompt: list[int], config: SamplingConfig) -> li
     return text[len(prompt) :]
 
 
-@pytest.mark.parametrize("key", STAGES)
+@pytest.mark.parametrize("key", RUNGS)
 @pytest.mark.parametrize("prompt", [1, 5, CONTEXT - 1, CONTEXT, CONTEXT + 1, 3 * CONTEXT])
 def test_the_text_is_that_of_the_naive_loop(key: str, prompt: int):
     """From prompts shorter than, as long as and longer than the context, and well past where the window rolls."""
@@ -139,7 +139,7 @@ def test_the_text_is_that_of_the_naive_loop(key: str, prompt: int):
     assert [choice.id for choice in generate(model, begin, config)] == naive(model, begin, config)
 
 
-@pytest.mark.parametrize("key", STAGES)
+@pytest.mark.parametrize("key", RUNGS)
 def test_with_and_without_the_cache_the_text_is_the_same(key: str):
     """Before the window rolls and after."""
     model = build(key)
@@ -149,7 +149,7 @@ def test_with_and_without_the_cache_the_text_is_the_same(key: str):
     assert ids(model, [1, 2, 3], tokens=3 * CONTEXT, seed=9) == with_cache
 
 
-@pytest.mark.parametrize("key", STAGES)
+@pytest.mark.parametrize("key", RUNGS)
 def test_temperature_zero_needs_no_seed(key: str):
     """Nothing is drawn: every seed gives the text that always takes the likeliest."""
     model = build(key)
@@ -160,7 +160,7 @@ def test_temperature_zero_needs_no_seed(key: str):
         assert taken == int(choice.logits.argmax()) and choice.probability == 1
 
 
-@pytest.mark.parametrize("key", STAGES)
+@pytest.mark.parametrize("key", RUNGS)
 def test_a_longer_text_begins_with_the_shorter(key: str):
     """How much is asked for does not change what is written; nor does what else draws random numbers meanwhile."""
     model = build(key)
@@ -182,7 +182,7 @@ def test_each_choice_reports_the_chance_it_had():
 # --- several texts at once, and beyond the context -------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("key", sorted(STAGES))
+@pytest.mark.parametrize("key", sorted(RUNGS))
 @pytest.mark.parametrize("cuts", [{}, {"top_k": 3, "top_p": 0.8, "temperature": 0.7}])
 def test_each_of_several_texts_is_the_one_it_would_be_alone(key: str, cuts: dict[str, float]):
     """Text number i draws with seed + i, and the others do not disturb it, before and after the window rolls."""
@@ -220,7 +220,7 @@ def test_a_prompt_longer_than_the_context_starts_from_its_last_half():
 # --- long prompts ----------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("key", STAGES)
+@pytest.mark.parametrize("key", RUNGS)
 @pytest.mark.parametrize("beyond", ["roll", "half"])
 def test_of_a_huge_prompt_only_the_context_is_read(key: str, beyond: str):
     """However long the prompt, the model is never given more than can matter; the text is the same."""

@@ -61,7 +61,7 @@ def test_nothing_is_fetched_from_elsewhere(path: Path):
 
 @pytest.mark.parametrize("path", [path for path in CORE if path.name != "processes.py"], ids=name)
 def test_one_module_asks_which_system_it_runs_on(path: Path):
-    """What only POSIX or only Windows has is called in core/processes.py alone."""
+    """What only POSIX or only Windows has is called in core/system.py alone."""
     assert not SYSTEM.findall(path.read_text(encoding="utf-8"))
 
 

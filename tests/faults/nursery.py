@@ -14,10 +14,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from core import paths, runs
-from core.runs import Run
+from core import paths
+from core.runs import editing, layout, reading
+from core.runs.state import Run
 
-WATCHED = (runs.TRAINER, runs.PREVIOUS, runs.WEIGHTS, runs.BEST, "step-")
+WATCHED = (layout.TRAINER, layout.PREVIOUS, layout.WEIGHTS, layout.BEST, "step-")
 """A checkpoint's files."""
 COUNT = "boundaries"
 
@@ -58,11 +59,11 @@ class Nursery:
     def work(self, run: Run, **options: Any) -> Run:
         """Let a worker do a run to its end."""
         await_end(self.begin(run, **options))
-        return runs.read(run.path)
+        return reading.read(run.path)
 
     def resume(self, run: Run, **options: Any) -> Run:
         """Go on with a run to its end."""
-        runs.queue_again(runs.read(run.path))
+        editing.queue_again(reading.read(run.path))
         return self.work(run, **options)
 
 
@@ -150,18 +151,21 @@ class _Halting:
 
 
 def _child(order: dict[str, Any]) -> None:
-    from core import folder, processes, waiting, worker
+    from core import system
+    from core.jobs import recorder, waiting
+    from core.jobs import work as jobs_work
+    from core.runs import folder
 
     path = Path(order["path"])
     os.setsid()
-    processes.redirect_output(path / runs.LOG)
-    worker.CHECKPOINT_SECONDS = order["checkpoint_seconds"]
+    system.redirect_output(path / folder.LOG)
+    recorder.CHECKPOINT_SECONDS = order["checkpoint_seconds"]
     boundaries = Boundaries(order["die_at"])
     boundaries.install()
     if order["deaf"]:
         folder.stop_requested = lambda path: False
         waiting.Interrupt._ask = lambda self, number, frame: None  # type: ignore[method-assign]
-    worker.work(path)
+    jobs_work.work(path)
     (path / COUNT).write_text(str(boundaries.count))
 
 
@@ -169,17 +173,17 @@ def serve() -> None:
     """Load everything, then make a worker for every line."""
     import torch
 
-    from core.corpus import load
-    from core.stages import STAGES
-    from core.training import Trainer
+    from core.ladder.registry import RUNGS
+    from core.texts.corpus import load
+    from core.training.trainer import Trainer
     from tests.conftest import TINY
 
     torch.set_num_threads(1)
     corpus = load()
-    for key, stage in STAGES.items():
+    for key, rung in RUNGS.items():
         if key in TINY:
-            model, train = stage.settings(None, TINY[key]["model"], TINY[key]["train"])
-            Trainer(stage.build(model, corpus.tokenizer.size), train, corpus.train_ids, torch.device("cpu")).step()
+            model, train = rung.settings(None, TINY[key]["model"], TINY[key]["train"])
+            Trainer(rung.build(model, corpus.tokenizer.size), train, corpus.train_ids, torch.device("cpu")).step()
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the kernel collects them
     print("ready", flush=True)
     for line in sys.stdin:

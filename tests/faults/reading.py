@@ -10,10 +10,14 @@ from typing import Any
 
 from streamlit.testing.v1 import AppTest
 
-from core import checkpoints, paths, runs, worker
+from core import paths
 from core.errors import BardlabError
-from core.metrics import CHARACTERS, SECONDS, TRAIN_LOSS, VAL_LOSS, MetricsReader, MetricsWriter
-from core.runs import Run, State
+from core.jobs import work
+from core.runs import checkpoints, layout, reading, records, state
+from core.runs import folder as runs_folder
+from core.runs.folder import State
+from core.runs.metrics import CHARACTERS, SECONDS, TRAIN_LOSS, VAL_LOSS, MetricsReader, MetricsWriter
+from core.runs.state import Run
 from tests.conftest import make_run
 from tests.pages.test_pages import draw
 
@@ -44,24 +48,24 @@ def said_of(run: Run) -> str | None:
 
 def damaged_files(pages: bool = True) -> dict[str, Any]:
     """Damage each file of a finished run in turn: the run says so, the one beside it is not affected."""
-    source = worker.work(make_run("transformer").path)
-    good = runs.read(shutil.copytree(source.path, paths.runs() / "transformer-good-run"))
+    source = work.work(make_run("transformer").path)
+    good = reading.read(shutil.copytree(source.path, paths.runs() / "transformer-good-run"))
     events = next(source.path.glob("events.out.tfevents.*")).name
     said: dict[str, str | None] = {}
     unaffected = drawn = 0
-    for name in (events, runs.STATUS, runs.CONFIG, runs.WEIGHTS):
+    for name in (events, runs_folder.STATUS, runs_folder.CONFIG, layout.WEIGHTS):
         content = (source.path / name).read_bytes()
         for how, harm in HARMS.items():
             (source.path / name).write_bytes(harm(content))
-            bad = runs.read(source.path)
+            bad = reading.read(source.path)
             said[f"{name.split('.')[0]} {how}"] = said_of(bad)
-            unaffected += said_of(good) is None and runs.read(good.path) == good and good in runs.list_runs()
+            unaffected += said_of(good) is None and reading.read(good.path) == good and good in reading.list_runs()
             if pages:
                 draw("use/runs.py")
                 app = draw("ladder/transformer.py", run=bad.slug)
                 drawn += any("amaged" in said.value for said in (*app.error, *app.warning))
             (source.path / name).write_bytes(content)
-    assert said_of(runs.read(source.path)) is None
+    assert said_of(reading.read(source.path)) is None
     silent = [where for where, text in said.items() if not text]
     return {
         "damaged": len(said),
@@ -88,23 +92,23 @@ def many_runs(count: int = 100, points: int = 100_000, updates: int = 10) -> dic
     writer.close()
     events = next(first.path.glob("events.out.tfevents.*"))
     update = {"state": State.FINISHED, "step": points, "of": points, "seconds": 100.0, "val_loss": 2.5}
-    runs.write_status(first.path, first.status.model_copy(update=update))
+    state.write_status(first.path, first.status.model_copy(update=update))
     for number in range(1, count):
         folder = paths.runs() / f"bigram-many-{number:03d}"
         folder.mkdir()
-        for name in (runs.CONFIG, runs.STATUS):
+        for name in (runs_folder.CONFIG, runs_folder.STATUS):
             shutil.copy(first.path / name, folder / name)
         os.link(events, folder / events.name)
-    listed = len(runs.list_runs())
-    listing = _median(lambda: runs.list_runs(), 5)
+    listed = len(reading.list_runs())
+    listing = _median(lambda: reading.list_runs(), 5)
     draw("use/runs.py")  # loads the libraries
     page = _median(lambda: draw("use/runs.py"), 3)
     began = time.perf_counter()
     reader = MetricsReader(first.path).refresh()
     opening = time.perf_counter() - began
-    with runs.hold(first.path):
+    with runs_folder.hold(first.path):
         running = first.status.model_copy(update={**update, "state": State.RUNNING, "of": 2 * points})
-        runs.write_status(first.path, running)
+        state.write_status(first.path, running)
         app = draw("ladder/bigram.py", run=first.slug)
         times, sizes = [], []
         more = MetricsWriter(first.path)
@@ -139,16 +143,16 @@ def _event(step: int, values: dict[str, float]) -> Any:
 
 def _fragment(app: AppTest) -> tuple[float, int]:
     """Do what an update of the live view does on the server, read what is new and make the message: seconds, bytes."""
-    from pages.ui.components.curves import pack
-    from pages.ui.live_run import loss_curves
+    from pages.ui.components.charts.curves import pack
+    from pages.ui.run.run_curves import loss_curves
 
-    run = runs.find(json.loads(json.dumps(app.selectbox(key="run").value)))
+    run = reading.find(json.loads(json.dumps(app.selectbox(key="run").value)))
     have = {curve.id: len(curve.value) - 1 for curve in loss_curves(run)}
     began = time.perf_counter()
-    run = runs.find(run.slug)
-    others = runs.list_runs(shipped=True)
+    run = reading.find(run.slug)
+    others = reading.list_runs(shipped=True)
     message = pack({}, loss_curves(run), have)
-    runs.samples(run.path)
+    records.samples(run.path)
     assert len(message) and others
     return time.perf_counter() - began, len(message)
 

@@ -13,7 +13,8 @@ import time
 from collections import Counter
 from typing import Any
 
-from core import paths, runs
+from core import paths
+from core.runs import layout
 from tests.faults.pulse import pulse
 from tests.faults.serving import serving
 from tests.faults.wire import Session
@@ -57,8 +58,8 @@ async def rush(url: str, count: int) -> dict[str, Any]:
 
 def classes(sessions: int = 60) -> dict[str, Any]:
     """A class opens Write, then Attention, with the runs that ship; health has to answer within a second throughout."""
-    (paths.runs() / runs.SPEED).parent.mkdir(parents=True, exist_ok=True)
-    (paths.runs() / runs.SPEED).write_text("{}")
+    (paths.runs() / layout.SPEED).parent.mkdir(parents=True, exist_ok=True)
+    (paths.runs() / layout.SPEED).write_text("{}")
     found = {}
     with serving() as (_, url):
         for page in ("write", "attention"):

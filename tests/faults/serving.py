@@ -17,11 +17,16 @@ import psutil
 import torch
 from playwright.sync_api import Browser, expect, sync_playwright
 
-from core import checkpoints, devices, jobs, launch, paths, runs
-from core.corpus import load as load_corpus
-from core.runs import State
-from core.training import Progress, Trainer, train
-from core.worker import Recorder
+from core import paths
+from core.jobs import control
+from core.jobs.recorder import Recorder
+from core.runs import checkpoints, editing, layout, plan, reading
+from core.runs import folder as runs_folder
+from core.runs.folder import State
+from core.texts.corpus import load as load_corpus
+from core.training import devices
+from core.training.loop import Progress, train
+from core.training.trainer import Trainer
 from tests.browser.conftest import CHROMIUM, CHROMIUM_ARGS, start_app, wait_until_up
 
 
@@ -42,8 +47,8 @@ def serving(env: dict[str, str] | None = None) -> Iterator[tuple[subprocess.Pope
 
 def killed_server() -> dict[str, Any]:
     """Start a run of some minutes from the page, SIGKILL the server, and look at the run from the next one."""
-    (paths.runs() / runs.SPEED).parent.mkdir(parents=True, exist_ok=True)
-    (paths.runs() / runs.SPEED).write_text("{}")
+    (paths.runs() / layout.SPEED).parent.mkdir(parents=True, exist_ok=True)
+    (paths.runs() / layout.SPEED).write_text("{}")
     with chromium() as browser:
         page = browser.new_page()
         page.set_default_timeout(180_000)  # a busy machine draws slowly; nothing here is about time
@@ -53,16 +58,16 @@ def killed_server() -> dict[str, Any]:
             page.get_by_role("radio", name="minutes").click()
             page.get_by_role("button", name="Train", exact=True).click()
             run = _await(
-                lambda: next((r for r in runs.list_runs() if r.state is State.RUNNING and r.status.step), None)
+                lambda: next((r for r in reading.list_runs() if r.state is State.RUNNING and r.status.step), None)
             )
             os.kill(server.pid, signal.SIGKILL)
             server.wait()
-        at_death = runs.read(run.path).status.step
-        after = _await(lambda: r if (r := runs.read(run.path)).status.step > at_death + 20 else None)
+        at_death = reading.read(run.path).status.step
+        after = _await(lambda: r if (r := reading.read(run.path)).status.step > at_death + 20 else None)
         with serving() as (_, url):
             page.goto(f"{url}/mlp?run={run.slug}")
             page.get_by_role("button", name="Stop").click()
-            ended = jobs.wait(run, 60)
+            ended = control.wait(run, 60)
     return {
         "step when the server died": at_death,
         "step later": after.status.step,
@@ -97,17 +102,17 @@ def crowd(sessions: int = 20, blocks: int = 4, seconds: float = 8.0, browser: Br
     browser has a machine of its own. A real tab in the end shows that the page is whole.
     """
     devices.limit_threads()
-    if not (paths.runs() / runs.SPEED).exists():  # a server would measure it beside the crowd
+    if not (paths.runs() / layout.SPEED).exists():  # a server would measure it beside the crowd
         subprocess.run([sys.executable, "-m", "core.worker", "--probe"], check=True, timeout=240)
-    config = launch.plan("transformer", preset="minutes", train={"steps": 100_000, "eval_every": 10_000}, device="cpu")
+    config = plan.plan("transformer", preset="minutes", train={"steps": 100_000, "eval_every": 10_000}, device="cpu")
     corpus = load_corpus(config.corpus)
-    run = runs.create(config)
+    run = editing.create(config)
     checkpoints.seed_everything(config.train.seed)
     model = config.rung.build(config.model_config_, corpus.tokenizer.size)
     trainer = Trainer(model, config.train, corpus.train_ids, torch.device("cpu"))
     times: dict[str, list[float]] = {"rest": [], "watch": []}
     shares: dict[str, list[float]] = {"server": [], "clients": []}
-    with runs.hold(run.path), serving() as (server, url):
+    with runs_folder.hold(run.path), serving() as (server, url):
         status = run.status.model_copy(update={"state": State.RUNNING, "device": "cpu", "of": config.train.steps})
         recorder = _Young(run.path, config, status, trainer, corpus)
         events = train(trainer, corpus.val_ids, corpus.tokenizer.encode("\n"))
@@ -145,7 +150,7 @@ def crowd(sessions: int = 20, blocks: int = 4, seconds: float = 8.0, browser: Br
             shown = _whole(tabs, page)
         recorder.close()
     ratio = statistics.median(w / a for w, a in zip(times["watch"], times["rest"], strict=True))
-    runs.delete(runs.read(run.path))
+    editing.delete(reading.read(run.path))
     answered = found["fewest updates"] >= blocks
     errors = sum(n for name, n in found.items() if name.startswith("exception") or "FAILURE" in name or "lost" in name)
     return {

@@ -14,20 +14,24 @@ from typing import Any
 import torch
 from safetensors.torch import load_file
 
-from core import alerts, checkpoints, jobs, overdue, paths, runs
-from core.metrics import VAL_LOSS, MetricsReader
-from core.runs import Run, State
-from core.stages import STAGES
+from core import paths
+from core.jobs import control, overdue
+from core.ladder.registry import RUNGS
+from core.runs import checkpoints, editing, layout, reading, records
+from core.runs import state as runs_state
+from core.runs.folder import State
+from core.runs.metrics import VAL_LOSS, MetricsReader
+from core.runs.state import Run
 from tests.conftest import TINY, make_run
 from tests.faults.nursery import COUNT, Nursery, alive, await_end
 
-RUNGS = [key for key in STAGES if key in TINY]
+RUNG_PAGES = [key for key in RUNGS if key in TINY]
 
 
-def outcome(run: Run) -> tuple[dict[str, torch.Tensor], list[float], list[runs.Sample]]:
+def outcome(run: Run) -> tuple[dict[str, torch.Tensor], list[float], list[runs_state.Sample]]:
     """What must not depend on whether a run was interrupted: weights, validation curve, samples."""
     steps, losses = MetricsReader(run.path).refresh().curve(VAL_LOSS)
-    return load_file(run.path / runs.WEIGHTS), [*steps.tolist(), *losses.tolist()], runs.samples(run.path)
+    return load_file(run.path / layout.WEIGHTS), [*steps.tolist(), *losses.tolist()], records.samples(run.path)
 
 
 def same(a: Run, b: Run) -> bool:
@@ -40,7 +44,7 @@ def same(a: Run, b: Run) -> bool:
 def random_kills(kills: int = 50, seed: int = 1, rungs: list[str] | None = None) -> dict[str, Any]:
     """SIGKILL workers of all rungs at random moments, resume each, and compare with a run that nobody disturbed."""
     chance = random.Random(seed)
-    rungs = rungs or RUNGS
+    rungs = rungs or RUNG_PAGES
     settings = {"steps": 40, "eval_every": 20, "sample_chars": 5, "seed": 5}
     identical = fresh = late = done = 0
     detection = []
@@ -56,15 +60,15 @@ def random_kills(kills: int = 50, seed: int = 1, rungs: list[str] | None = None)
             run = make_run(key, **settings)
             pid = nursery.begin(run, checkpoint_seconds=0.02)
             time.sleep(chance.uniform(0, took[key]))
-            if not alive(pid) or runs.read(run.path).state is State.FINISHED:
+            if not alive(pid) or reading.read(run.path).state is State.FINISHED:
                 late += 1  # it had ended: not a kill
                 await_end(pid)
                 continue
             os.kill(pid, signal.SIGKILL)
             killed = time.monotonic()
-            if runs.read_status(run.path).pid:
-                while runs.read(run.path).state is not State.LOST:
-                    assert time.monotonic() - killed < 120, runs.read(run.path)
+            if runs_state.read_status(run.path).pid:
+                while reading.read(run.path).state is not State.LOST:
+                    assert time.monotonic() - killed < 120, reading.read(run.path)
                     time.sleep(0.005)
                 detection.append(time.monotonic() - killed)
             await_end(pid)
@@ -72,7 +76,7 @@ def random_kills(kills: int = 50, seed: int = 1, rungs: list[str] | None = None)
             fresh += checkpoints.load_trainer_state(run.path) is None
             ended = nursery.resume(run)
             identical += ended.state is State.FINISHED and same(ended, whole[key])
-            runs.delete(runs.read(run.path))
+            editing.delete(reading.read(run.path))
     return {
         "kills": done,
         "identical": identical,
@@ -97,15 +101,15 @@ def write_boundaries(every: int = 1) -> dict[str, Any]:
             await_end(nursery.begin(run, die_at=at))
             tried += 1
             found = checkpoints.load_trainer_state(run.path)
-            if (run.path / runs.WEIGHTS).exists():
-                checkpoints.load_model(runs.read(run.path))
+            if (run.path / layout.WEIGHTS).exists():
+                checkpoints.load_model(reading.read(run.path))
             step = found[0]["done"] if found else -1
             backwards |= step < newest
             newest = max(newest, step)
             loaded += not (found and found[1])  # the newest one, without falling back
             ended = nursery.resume(run)
             identical += same(ended, whole) and not list(run.path.glob(".*.part"))
-            runs.delete(runs.read(run.path))
+            editing.delete(reading.read(run.path))
     return {
         "boundaries": boundaries,
         "tried": tried,
@@ -124,8 +128,8 @@ def damaged_trainer_state(flips: int = 40, seed: int = 2) -> dict[str, Any]:
         run = make_run("mlp", steps=6, eval_every=2, sample_chars=5)
         half = int((whole.path / COUNT).read_text()) * 4 // 5
         await_end(nursery.begin(run, die_at=half))
-        newest = run.path / runs.TRAINER
-        content, previous = newest.read_bytes(), (run.path / runs.PREVIOUS).read_bytes()
+        newest = run.path / layout.TRAINER
+        content, previous = newest.read_bytes(), (run.path / layout.PREVIOUS).read_bytes()
         good = torch.load(newest, weights_only=True)
         harms = [content[: len(content) // 2], b"", content[:-1]]
         for at in (chance.randrange(len(content)) for _ in range(flips)):
@@ -140,8 +144,8 @@ def damaged_trainer_state(flips: int = 40, seed: int = 2) -> dict[str, Any]:
         newest.write_bytes(harms[0])
         ended = nursery.resume(run)
         identical = same(ended, whole)
-        said = [a.text for a in alerts.alerts(run.path) if a.kind == "checkpoint"]
-        assert (run.path / runs.PREVIOUS).read_bytes() != previous if (run.path / runs.PREVIOUS).exists() else True
+        said = [a.text for a in records.alerts(run.path) if a.kind == "checkpoint"]
+        assert (run.path / layout.PREVIOUS).read_bytes() != previous if (run.path / layout.PREVIOUS).exists() else True
     return {
         "damaged": len(harms),
         "fell back": noticed,
@@ -160,12 +164,12 @@ def ignored_stop(grace: float = 1.0, kill_grace: float = 0.5) -> dict[str, Any]:
         with Nursery() as nursery:
             run = make_run("bigram", steps=100_000, eval_every=10_000, sample_chars=1)
             pid = nursery.begin(run, deaf=True)
-            while runs.read(run.path).status.step < 1:
-                assert alive(pid), runs.log_tail(run.path)
+            while reading.read(run.path).status.step < 1:
+                assert alive(pid), records.log_tail(run.path)
                 time.sleep(0.02)
             asked = time.monotonic()
-            jobs.stop(runs.read(run.path))
-            ended = jobs.wait(run, 120)
+            control.stop(reading.read(run.path))
+            ended = control.wait(run, 120)
             took = time.monotonic() - asked
             after = nursery.work(make_run("bigram"))
             resumable = ended.state is State.STOPPED and ended.damage is None
@@ -205,7 +209,7 @@ def full_disk(fills: int = 12) -> dict[str, Any]:
             for number in range(fills):
                 run = make_run("transformer", steps=400, eval_every=5, sample_chars=5, snapshots=0)
                 pid = nursery.begin(run, checkpoint_seconds=0.05)
-                while not runs.read_status(run.path).checkpoint_step and alive(pid):
+                while not runs_state.read_status(run.path).checkpoint_step and alive(pid):
                     time.sleep(0.005)
                 leave = number * 8192
                 filler = paths.runs() / ".filler"
@@ -213,20 +217,20 @@ def full_disk(fills: int = 12) -> dict[str, Any]:
                 filler.write_bytes(bytes(max(0, disk.f_bavail * disk.f_frsize - leave)))
                 await_end(pid)
                 tried += 1
-                ended = runs.read(run.path)
+                ended = reading.read(run.path)
                 named += ended.state is State.FAILED and "the disk is full" in ended.status.message
                 found = checkpoints.load_trainer_state(run.path)
                 checkpoints.load_model(ended)
                 intact += found is not None and found[1] is None and ended.damage is None
                 filler.unlink()
-                runs.queue_again(ended)
+                editing.queue_again(ended)
                 pid = nursery.begin(ended)
-                while alive(pid) and runs.read(run.path).status.step <= (found[0]["done"] if found else 0):
+                while alive(pid) and reading.read(run.path).status.step <= (found[0]["done"] if found else 0):
                     time.sleep(0.01)
-                jobs.stop(runs.read(run.path))
+                control.stop(reading.read(run.path))
                 await_end(pid)
-                resumed += runs.read(run.path).state is State.STOPPED
-                runs.delete(runs.read(run.path))
+                resumed += reading.read(run.path).state is State.STOPPED
+                editing.delete(reading.read(run.path))
     return {
         "disks filled": tried,
         "failed by name": named,

@@ -6,10 +6,11 @@ from typing import Any
 
 import torch
 
-from core import checkpoints, paths, runs
-from core.corpus import load
+from core import paths
 from core.evaluation import evaluate
 from core.inspect import attention, embeddings, surprise
+from core.runs import checkpoints, reading
+from core.texts.corpus import load
 from tests.gpu.setting import Setting
 
 WAYS: dict[str, dict[str, Any]] = {
@@ -116,7 +117,7 @@ def same_as_cpu(s: Setting) -> dict[str, Any]:
     limits = {"logits float32": 1e-4, "logits bfloat16": 2e-2, "evaluation": 1e-4}
     slug = s.found.get("D1", {}).get("run")
     if slug is not None:
-        model, _ = checkpoints.load_model(runs.find(slug))
+        model, _ = checkpoints.load_model(reading.find(slug))
     looks, text = {}, tuple(ids[0, : min(64, ids.shape[1])].tolist())
     for name, look in {
         "attention": lambda: attention.attention_maps(model, text),

@@ -6,12 +6,15 @@ from typing import Any
 
 import torch
 
-from core import jobs, launch, memory, runs, speed, worker
-from core.corpus import load
 from core.evaluation import evaluate
-from core.runs import State
-from core.speed import synchronise
-from core.stages import STAGES
+from core.jobs import control, processes, work
+from core.jobs.timing import synchronise
+from core.ladder import cost
+from core.ladder.registry import RUNGS
+from core.models import memory
+from core.runs import editing, plan, reading, state
+from core.runs.folder import State
+from core.texts.corpus import load
 from tests.gpu.setting import Setting, used_by_process
 
 CASES: tuple[tuple[str, str, dict[str, Any]], ...] = (
@@ -25,14 +28,14 @@ CASES: tuple[tuple[str, str, dict[str, Any]], ...] = (
 def estimate(s: Setting) -> dict[str, Any]:
     """E1: the memory shown against what the allocator counted, training and evaluation apart."""
     corpus, table, held = load(), {}, True
-    for stage, preset, sizes in CASES:
-        model, train = s.settings(stage, preset, {} if s.rehearse else sizes, short_first=0.0, compile="off")
-        shown = speed.cost(STAGES[stage], model, train, 65, s.device.type, len(corpus.text)).memory_bytes
+    for rung, preset, sizes in CASES:
+        model, train = s.settings(rung, preset, {} if s.rehearse else sizes, short_first=0.0, compile="off")
+        shown = cost.cost(RUNGS[rung], model, train, 65, s.device.type, len(corpus.text)).memory_bytes
         row: dict[str, float] = {"shown MB": shown / 1e6}
         if s.device.type == "cuda":
             torch.cuda.empty_cache()
             torch.cuda.reset_peak_memory_stats()
-        trainer = s.trainer(stage, preset, {} if s.rehearse else sizes, short_first=0.0, compile="off")
+        trainer = s.trainer(rung, preset, {} if s.rehearse else sizes, short_first=0.0, compile="off")
         for _ in range(3):
             trainer.step()
         synchronise(s.device)
@@ -46,15 +49,15 @@ def estimate(s: Setting) -> dict[str, Any]:
             row["of the process MB"] = used_by_process(os.getpid()).get(os.getpid(), float("nan"))
             row["ratio"] = row["shown MB"] / max(row["training MB"], row["evaluation MB"])
             held &= 0.8 <= row["ratio"] <= 1.2
-        table[f"{stage}/{preset}"] = row
+        table[f"{rung}/{preset}"] = row
         del trainer
     return {"ok": held, "memory": table}
 
 
-def _run(s: Setting, batch: int, **train: Any) -> runs.Run:
+def _run(s: Setting, batch: int, **train: Any) -> state.Run:
     model, settings = s.settings("transformer", "reference", batch_size=batch, eval_every=10_000, **train)
     changes = settings.model_dump()
-    return runs.create(launch.plan("transformer", model=model.model_dump(), train=changes, device=s.device.type))
+    return editing.create(plan.plan("transformer", model=model.model_dump(), train=changes, device=s.device.type))
 
 
 def _ballast(s: Setting, left: float) -> torch.Tensor | None:
@@ -85,7 +88,7 @@ def out_of_memory(s: Setting) -> dict[str, Any]:
     """E2: a batch too large on a full GPU, the batch that its message names, and an evaluation without room."""
     left = 3e9
     ballast = _ballast(s, left)
-    run = worker.work(_run(s, s.count(1024, 4), steps=s.count(5, 2), compile="off").path)
+    run = work.work(_run(s, s.count(1024, 4), steps=s.count(5, 2), compile="off").path)
     message = run.status.message
     named = message.partition("about ")[2].partition(" ")[0]
     fits = int(named) if named.isdigit() else 0
@@ -109,29 +112,29 @@ def out_of_memory(s: Setting) -> dict[str, Any]:
 
 def waiters(s: Setting) -> dict[str, Any]:
     """E3: one run, four that wait, one paused, one spare: who holds GPU memory?"""
-    jobs.warm()
+    processes.warm()
     time.sleep(s.count(6, 1))
     made = [_run(s, s.count(16, 4), steps=s.count(100_000, 60_000), compile="off") for _ in range(s.count(5, 2))]
     try:
-        first = jobs.start(made[0])
-        jobs.wait_for_state(first, State.RUNNING, 60)
-        jobs.pause(first)
-        jobs.wait_for_state(first, State.PAUSED, 60)
-        started = [jobs.start(run) for run in made[1:]]
-        jobs.wait_for_state(started[0], State.RUNNING, 60)
+        first = control.start(made[0])
+        control.wait_for_state(first, State.RUNNING, 60)
+        control.pause(first)
+        control.wait_for_state(first, State.PAUSED, 60)
+        started = [control.start(run) for run in made[1:]]
+        control.wait_for_state(started[0], State.RUNNING, 60)
         time.sleep(s.count(3, 1))
         used = used_by_process()
-        now = [runs.read(run.path) for run in made]
+        now = [reading.read(run.path) for run in made]
         rows = {str(run.state) + f" {i}": used.get(run.status.pid or 0, 0.0) for i, run in enumerate(now)}
-        spare = jobs.spare_pid()
+        spare = processes.spare_pid()
         rows["spare"] = used.get(spare, 0.0) if spare else 0.0
         rows["this"] = used.get(os.getpid(), 0.0)
     finally:
         for run in made:
-            if runs.read(run.path).state.active:
-                jobs.stop(runs.read(run.path))
+            if reading.read(run.path).state.active:
+                control.stop(reading.read(run.path))
         for run in made:
-            jobs.wait(run, 30)
+            control.wait(run, 30)
     hungry = [who for who, mb in rows.items() if who.startswith("queued") and mb > 50]
     return {"ok": not hungry, "MB": rows, "states": [str(run.state) for run in now]}
 

@@ -9,12 +9,16 @@ from typing import Any
 
 import torch
 
-from core import jobs, launch, paths, runs
-from core.corpus import load
+from core import paths
 from core.evaluation import evaluate
-from core.metrics import TRAIN_LOSS, MetricsReader
-from core.runs import Run, State
-from core.speed import synchronise
+from core.jobs import control
+from core.jobs.timing import synchronise
+from core.runs import editing, reading
+from core.runs import plan as runs_plan
+from core.runs.folder import State
+from core.runs.metrics import TRAIN_LOSS, MetricsReader
+from core.runs.state import Run
+from core.texts.corpus import load
 from tests.gpu.setting import Setting, used_by_process
 
 TARGET = 1.4697
@@ -47,10 +51,10 @@ def tests(s: Setting) -> dict[str, Any]:
 def start(s: Setting, preset: str, **changes: Any) -> Run:
     """Start a run of the Transformer as a page does."""
     model, train = s.settings("transformer", preset, **changes)
-    plan = launch.plan(
+    plan = runs_plan.plan(
         "transformer", preset=preset, model=model.model_dump(), train=train.model_dump(), device=s.device.type
     )
-    return jobs.start(runs.create(plan))
+    return control.start(editing.create(plan))
 
 
 def reference(s: Setting) -> dict[str, Any]:
@@ -58,12 +62,12 @@ def reference(s: Setting) -> dict[str, Any]:
     began = time.monotonic()
     run = start(s, "reference")
     first = None
-    while runs.read(run.path).state.active:
+    while reading.read(run.path).state.active:
         if first is None and len(MetricsReader(run.path).refresh().curve(TRAIN_LOSS)[0]):
             first = time.monotonic() - began
         time.sleep(0.1)
     wall = time.monotonic() - began
-    done = runs.read(run.path)
+    done = reading.read(run.path)
     status = done.status
     found: dict[str, Any] = {
         "run": run.slug,
@@ -143,37 +147,37 @@ def together(s: Setting) -> dict[str, Any]:
         os.environ["BARDLAB_JOBS_PER_DEVICE"] = "2"
         pair = [start(s, "minutes", compile="off", seed=seed, **long) for seed in (1, 2)]
         made += pair
-        states = [jobs.wait_for_state(run, State.RUNNING, 60).state for run in pair]
+        states = [control.wait_for_state(run, State.RUNNING, 60).state for run in pair]
         found["two at once"] = all(state is State.RUNNING for state in states)
-        victim = runs.read(pair[0].path).status.pid or 0
+        victim = reading.read(pair[0].path).status.pid or 0
         before = used_by_process(victim)
         if victim:
             os.kill(victim, signal.SIGKILL)
         time.sleep(3)
         found["killed worker MB"] = [before.get(victim), used_by_process(victim).get(victim)]
         found["a killed worker leaves nothing"] = victim not in used_by_process(victim)
-        jobs.wait(jobs.stop(runs.read(pair[1].path)), 30)
+        control.wait(control.stop(reading.read(pair[1].path)), 30)
         os.environ.pop("BARDLAB_JOBS_PER_DEVICE")
         if not s.rehearse:
             run = start(s, "reference", compile="on")
             made.append(run)
-            jobs.wait_for_state(run, State.RUNNING, 60)
+            control.wait_for_state(run, State.RUNNING, 60)
             time.sleep(3)
             began = time.monotonic()
-            jobs.wait(jobs.stop(run), 40)
+            control.wait(control.stop(run), 40)
             found["stop while it compiles s"] = time.monotonic() - began
         first = start(s, "minutes", compile="off", **long)
         made.append(first)
-        jobs.wait_for_state(first, State.RUNNING, 60)
-        jobs.pause(first)
-        jobs.wait_for_state(first, State.PAUSED, 60)
+        control.wait_for_state(first, State.RUNNING, 60)
+        control.pause(first)
+        control.wait_for_state(first, State.PAUSED, 60)
         second = start(s, "seconds", compile="off", steps=s.count(100, 8), eval_every=s.count(50, 4))
         made.append(second)
-        found["a pause lends the place"] = jobs.wait(second, 60).state is State.FINISHED
+        found["a pause lends the place"] = control.wait(second, 60).state is State.FINISHED
     finally:
         os.environ.pop("BARDLAB_JOBS_PER_DEVICE", None)
         for run in made:
-            if runs.read(run.path).state.active:
-                jobs.wait(jobs.stop(runs.read(run.path)), 30)
+            if reading.read(run.path).state.active:
+                control.wait(control.stop(reading.read(run.path)), 30)
     good = found["two at once"] and found["a pause lends the place"] and found["a killed worker leaves nothing"]
     return {"ok": bool(good) and found.get("stop while it compiles s", 0.0) <= 20, **found}

@@ -12,12 +12,13 @@ from typing import Any
 
 import torch
 
-from core import checkpoints, paths
+from core import paths
 from core.bench.peer import Peer
-from core.corpus import load
-from core.speed import synchronise
-from core.stages import STAGES
-from core.training import Trainer
+from core.jobs.timing import synchronise
+from core.ladder.registry import RUNGS
+from core.runs import checkpoints
+from core.texts.corpus import load
+from core.training.trainer import Trainer
 
 TINY_MODEL = {"n_layer": 2, "n_head": 2, "d_model": 16, "context": 16, "dropout": 0.1}
 TINY_TRAIN = {"steps": 8, "batch_size": 4, "eval_every": 4, "sample_chars": 20}
@@ -50,17 +51,17 @@ class Setting:
         """How often, or how much: less in a rehearsal."""
         return tiny if self.rehearse else real
 
-    def settings(self, stage: str, preset: str, model: dict[str, Any] | None = None, **train: Any) -> tuple[Any, Any]:
+    def settings(self, rung: str, preset: str, model: dict[str, Any] | None = None, **train: Any) -> tuple[Any, Any]:
         """A rung's settings, tiny in a rehearsal."""
-        small, short = TINY[stage] if self.rehearse else ({}, {})
-        return STAGES[stage].settings(preset, {**small, **(model or {})}, {**short, **train})
+        small, short = TINY[rung] if self.rehearse else ({}, {})
+        return RUNGS[rung].settings(preset, {**small, **(model or {})}, {**short, **train})
 
-    def trainer(self, stage: str, preset: str, model: dict[str, Any] | None = None, **train: Any) -> Trainer:
+    def trainer(self, rung: str, preset: str, model: dict[str, Any] | None = None, **train: Any) -> Trainer:
         """A fresh trainer, seeded as its settings say."""
-        sizes, training = self.settings(stage, preset, model, **train)
+        sizes, training = self.settings(rung, preset, model, **train)
         checkpoints.seed_everything(training.seed)
         corpus = load()
-        built = Trainer(STAGES[stage].build(sizes, corpus.tokenizer.size), training, corpus.train_ids, self.device)
+        built = Trainer(RUNGS[rung].build(sizes, corpus.tokenizer.size), training, corpus.train_ids, self.device)
         built.model.train()
         return built
 

@@ -10,10 +10,12 @@ from typing import Any
 
 import torch
 
-from core import devices, speed
-from core.corpus import load
+from core.jobs import timing
+from core.ladder import cost
+from core.ladder.registry import RUNGS
 from core.sampling import SamplingConfig, generate, streams
-from core.stages import STAGES
+from core.texts.corpus import load
+from core.training import devices
 from tests.gpu.setting import Setting, block
 
 
@@ -24,10 +26,10 @@ def machine(s: Setting) -> dict[str, Any]:
     told = subprocess.run(query, capture_output=True, text=True).stdout.strip() if smi else "no nvidia-smi"
     size, device = s.count(8192, 64), s.device
     a, b = (torch.randn(size, size, device=device, dtype=torch.bfloat16) for _ in range(2))
-    product = speed.timed(lambda: a @ b, device, 0.5 if not s.rehearse else 0.01)
+    product = timing.timed(lambda: a @ b, device, 0.5 if not s.rehearse else 0.01)
     source = torch.empty(s.count(2_000_000_000, 1000), dtype=torch.uint8, device=device)
     target = torch.empty_like(source)
-    copy = speed.timed(lambda: target.copy_(source), device, 0.2 if not s.rehearse else 0.01)
+    copy = timing.timed(lambda: target.copy_(source), device, 0.2 if not s.rehearse else 0.01)
     name = devices.name_of(device)
     commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True).stdout.strip()
     flops, moved = 2 * size**3 / product / 1e12, 2 * source.numel() / copy / 1e12
@@ -148,8 +150,8 @@ PRESETS = (
 def presets(s: Setting) -> dict[str, Any]:
     """C3: each preset as it comes against the same without a compiler, compiling counted over its whole run."""
     table, held = {}, True
-    for stage, preset in PRESETS:
-        default, plain = s.trainer(stage, preset), s.trainer(stage, preset, compile="off")
+    for rung, preset in PRESETS:
+        default, plain = s.trainer(rung, preset), s.trainer(rung, preset, compile="off")
         prepared = default.prepare()
         times: dict[str, list[float]] = {"default": [], "off": []}
         for number in range(4):
@@ -163,28 +165,28 @@ def presets(s: Setting) -> dict[str, Any]:
             "off": middle["off"] * plain.total / 1000,
         }
         held &= whole["default"] <= 1.05 * whole["off"]
-        table[f"{stage}/{preset}"] = {"ms": middle, "compile s": prepared, "whole run s": whole}
+        table[f"{rung}/{preset}"] = {"ms": middle, "compile s": prepared, "whole run s": whole}
     return {"ok": held or s.rehearse, "presets": table}
 
 
 def estimate(s: Setting) -> dict[str, Any]:
     """I: what the page would show for a step, against what one takes."""
     corpus, table, held = load(), {}, True
-    for stage in dict.fromkeys(stage for stage, _ in PRESETS):
+    for rung in dict.fromkeys(rung for rung, _ in PRESETS):
         if not s.rehearse:
-            speed.probe(STAGES[stage], s.device, corpus.train_ids, corpus.tokenizer.size)
-    for stage, preset in (*PRESETS, ("transformer", "reference")):
-        model, train = s.settings(stage, preset, short_first=0.0, compile="off")
+            timing.probe(RUNGS[rung], s.device, corpus.train_ids, corpus.tokenizer.size)
+    for rung, preset in (*PRESETS, ("transformer", "reference")):
+        model, train = s.settings(rung, preset, short_first=0.0, compile="off")
         if s.rehearse:
-            speed._probe_preset(STAGES[stage], model, train, s.device, devices.processor(), corpus.train_ids, 65)
-        built = speed.cost(STAGES[stage], model, train, corpus.tokenizer.size, s.device.type)
-        shown = speed.seconds_per_step(STAGES[stage], s.device.type, built, train)
-        trainer = s.trainer(stage, preset, short_first=0.0, compile="off")
+            timing._probe_preset(RUNGS[rung], model, train, s.device, devices.processor(), corpus.train_ids, 65)
+        built = cost.cost(RUNGS[rung], model, train, corpus.tokenizer.size, s.device.type)
+        shown = timing.seconds_per_step(RUNGS[rung], s.device.type, built, train)
+        trainer = s.trainer(rung, preset, short_first=0.0, compile="off")
         block(s, trainer.step, 3)
         real = block(s, trainer.step, s.count(30, 2))
         ratio = 1000 * (shown or float("nan")) / real
         held &= 1 / 1.5 <= ratio <= 1.5
-        table[f"{stage}/{preset}"] = {"shown ms": 1000 * (shown or 0), "real ms": real, "ratio": ratio}
+        table[f"{rung}/{preset}"] = {"shown ms": 1000 * (shown or 0), "real ms": real, "ratio": ratio}
     reference = next((r for r in s.found.get("D1", {}).items() if r[0] == "wall s"), None)
     return {"ok": held or s.rehearse, "steps": table, "reference run s": reference and reference[1]}
 

@@ -5,13 +5,17 @@ from collections.abc import Iterator
 import pytest
 import torch
 
-from core import checkpoints, controls, devices, launch, memory, runs, speed, worker
-from core.config import TrainConfig
 from core.evaluation import evaluate
-from core.meters import Meter
-from core.runs import State
-from core.stages import STAGES
-from core.training import Trainer
+from core.jobs import timing, work
+from core.jobs.usage import Meter
+from core.ladder import cost
+from core.ladder.registry import RUNGS
+from core.models import memory
+from core.runs import checkpoints, editing, layout, plan, records, requests
+from core.runs.folder import State
+from core.training import devices
+from core.training.config import TrainConfig
+from core.training.trainer import Trainer
 from tests.conftest import TINY
 
 pytestmark = [
@@ -31,30 +35,30 @@ def given_back() -> Iterator[None]:
 
 
 def trainer(
-    device: torch.device = CUDA, stage: str = "transformer", sizes: dict | None = None, **train: object
+    device: torch.device = CUDA, rung: str = "transformer", sizes: dict | None = None, **train: object
 ) -> Trainer:
-    tiny = TINY[stage]
-    model = STAGES[stage].config.parse({**tiny["model"], "dropout": 0.0, **(sizes or {})} if stage != "bigram" else {})
+    tiny = TINY[rung]
+    model = RUNGS[rung].config.parse({**tiny["model"], "dropout": 0.0, **(sizes or {})} if rung != "bigram" else {})
     checkpoints.seed_everything(0)
-    built = STAGES[stage].build(model, 11)
+    built = RUNGS[rung].build(model, 11)
     config = TrainConfig.parse({"steps": 20, "batch_size": 4, "window": 16, "compile": "off", **train})
     return Trainer(built, config, torch.arange(4000) * 7 % 11, device)
 
 
-@pytest.mark.parametrize("stage", STAGES)
-def test_every_rung_trains_to_its_end(stage: str):
-    tiny = TINY[stage]
-    run = worker.work(runs.create(launch.plan(stage, model=tiny["model"], train=tiny["train"], device="cuda")).path)
+@pytest.mark.parametrize("rung", RUNGS)
+def test_every_rung_trains_to_its_end(rung: str):
+    tiny = TINY[rung]
+    run = work.work(editing.create(plan.plan(rung, model=tiny["model"], train=tiny["train"], device="cuda")).path)
 
     assert run.state is State.FINISHED, run.status.message
     assert run.status.device == "cuda" and run.status.device_name == torch.cuda.get_device_name()
-    assert runs.samples(run.path) and runs.snapshot_steps(run.path) and run.status.val_loss
+    assert records.samples(run.path) and layout.snapshot_steps(run.path) and run.status.val_loss
 
 
-@pytest.mark.parametrize("stage", STAGES)
+@pytest.mark.parametrize("rung", RUNGS)
 @pytest.mark.parametrize("optimizer", ["adamw", "muon"])
-def test_losses_in_float32_are_those_of_the_cpu(stage: str, optimizer: str):
-    pair = [trainer(device, stage, precision="float32", optimizer=optimizer) for device in (CPU, CUDA)]
+def test_losses_in_float32_are_those_of_the_cpu(rung: str, optimizer: str):
+    pair = [trainer(device, rung, precision="float32", optimizer=optimizer) for device in (CPU, CUDA)]
     limit = 1e-4 if optimizer == "adamw" else 2e-2  # Muon multiplies in bfloat16 where the hardware does
     for _ in range(5):
         here, there = (float(each.step()) for each in pair)
@@ -115,8 +119,8 @@ def test_out_of_memory_is_recognised_and_the_batch_named_fits():
     assert memory.is_out_of_memory(caught.value)
     memory.let_go(caught.value)
     ballast = torch.empty(max(1, torch.cuda.mem_get_info()[0] - 2_000_000_000), dtype=torch.uint8, device=CUDA)
-    config = launch.plan("transformer", preset="reference", train={"batch_size": 1024, "compile": "off"})
-    fits = speed.fitting_batch(config, CUDA)
+    config = plan.plan("transformer", preset="reference", train={"batch_size": 1024, "compile": "off"})
+    fits = timing.fitting_batch(config, CUDA)
     assert 1 < fits < 512
     smaller = config.train.model_copy(update={"batch_size": fits})
     made = Trainer(config.rung.build(config.model_config_, 65), smaller, torch.arange(4000) % 65, CUDA)
@@ -126,16 +130,16 @@ def test_out_of_memory_is_recognised_and_the_batch_named_fits():
 
 
 def test_the_memory_shown_is_what_is_allocated():
-    model, train = STAGES["transformer"].settings("best", {}, {"short_first": 0.0, "compile": "off"})
+    model, train = RUNGS["transformer"].settings("best", {}, {"short_first": 0.0, "compile": "off"})
     torch.cuda.empty_cache()
     torch.cuda.reset_peak_memory_stats()
     before = torch.cuda.memory_allocated()
-    made = Trainer(STAGES["transformer"].build(model, 65), train, torch.arange(4000) % 65, CUDA)
+    made = Trainer(RUNGS["transformer"].build(model, 65), train, torch.arange(4000) % 65, CUDA)
     for _ in range(2):
         made.step()
     evaluate(made.model, made.train_ids)
     peak = torch.cuda.max_memory_allocated() - before
-    shown = speed.cost(STAGES["transformer"], model, train, 65, "cuda").memory_bytes
+    shown = cost.cost(RUNGS["transformer"], model, train, 65, "cuda").memory_bytes
     assert 0.75 <= shown / peak <= 1.25
 
 
@@ -159,7 +163,7 @@ def test_unusual_contexts_and_heads_have_a_backward_pass(sizes: dict):
 
 def test_pausing_and_going_on_leaves_a_run_that_finishes():
     tiny = TINY["transformer"]
-    run = runs.create(launch.plan("transformer", model=tiny["model"], train=tiny["train"], device="cuda"))
-    controls.hold(run, 2)
-    controls.release(run)
-    assert worker.work(run.path).state is State.FINISHED
+    run = editing.create(plan.plan("transformer", model=tiny["model"], train=tiny["train"], device="cuda"))
+    requests.hold(run, 2)
+    requests.release(run)
+    assert work.work(run.path).state is State.FINISHED

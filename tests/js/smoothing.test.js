@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { merge, smoothAll } from "../../pages/ui/components/curves_state.js";
+import { merge, smoothAll } from "../../pages/ui/components/charts/curves_state.js";
 import { smoothed, stepUnit } from "../../pages/ui/components/shared/smoothing.js";
 
 // One run of 900 steps, its loss falling with noise that any seed would repeat.

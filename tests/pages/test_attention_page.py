@@ -5,13 +5,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from core import checkpoints, runs
-from core.inspect import prices
+from core.inspect import price_list
 from core.inspect.attention import AttentionMaps, attention_maps
-from core.inspect.prices import Ranking
-from core.runs import Run
-from pages.ui.components import attention_board as component
-from pages.ui.components.attention_board import BoardView, board_page, pack_maps
+from core.inspect.ranking import Ranking
+from core.runs import checkpoints, layout, reading
+from core.runs.state import Run
+from pages.ui.components.grids import attention_board
+from pages.ui.components.grids.attention_board import BoardView, board_page, pack_maps
 from tests.conftest import copied, make_run
 from tests.message import unpack
 from tests.pages.test_pages import draw, words
@@ -22,14 +22,14 @@ MARKUP = "<img src=x onerror=alert(1)>"
 
 @pytest.fixture(scope="module")
 def maps(trained: Path) -> AttentionMaps:
-    model, tokenizer = checkpoints.load_model(runs.read(trained))
+    model, tokenizer = checkpoints.load_model(reading.read(trained))
     return attention_maps(model, tokenizer.encode("To be or not"))
 
 
 def test_the_browser_gets_the_traced_numbers(maps: AttentionMaps):
     """The board to half a step of 1/65535 in float32, an opened head exactly; what it holds is not sent again."""
     packed = pack_maps(maps)
-    blocks = unpack(component._message({}, packed, maps, [(1, 0)], []))["blocks"]
+    blocks = unpack(attention_board._message({}, packed, maps, [(1, 0)], []))["blocks"]
 
     T = packed.shape[2]
     triangle = blocks["pattern"].reshape(2, 2, -1) / 65_535
@@ -37,7 +37,7 @@ def test_the_browser_gets_the_traced_numbers(maps: AttentionMaps):
     np.testing.assert_array_equal(blocks["1.0:attn_scores"], maps.open(1, 0).attn_scores.ravel())
     np.testing.assert_array_equal(blocks["1.0:k"], maps.open(1, 0).k.ravel())
     held = [packed.id, f"{packed.id}:1.0"]
-    again = unpack(component._message({}, packed, maps, [(1, 0), (0, 1)], held))["blocks"]
+    again = unpack(attention_board._message({}, packed, maps, [(1, 0), (0, 1)], held))["blocks"]
     assert {name.split(":")[0] for name in again} == {"0.1"}
 
 
@@ -106,12 +106,12 @@ def test_a_rung_without_attention_names_those_that_have_it(finished: Run):
 def test_a_snapshot_deleted_while_the_page_is_open(trained: Path):
     """The next touch says so in one line, and the newest weights are shown."""
     run = copied(trained, trained.name)
-    step = runs.snapshot_steps(run.path)[0]
+    step = layout.snapshot_steps(run.path)[0]
     app = draw(PAGE, run=run.slug, step=str(step))
 
     assert app.selectbox(key=f"attention.step.{run.slug}").value == step
 
-    runs.snapshot_path(run.path, step).unlink()
+    layout.snapshot_path(run.path, step).unlink()
     app.text_area(key="prompt").set_value("To be").run()
 
     assert f"step {step} are not kept" in app.warning[0].value
@@ -123,7 +123,7 @@ def test_the_board_holds_what_each_head_was_measured_to_be_worth(finished: Run):
     app = draw(PAGE, run=finished.slug)
     before = unpack(app.get("bidi_component")[0].proto.bytes)
     Ranking(finished, None, "mean").work()
-    listed = prices.read(finished, None, "mean")
+    listed = price_list.read(finished, None, "mean")
     worth = unpack(draw(PAGE, run=finished.slug).get("bidi_component")[0].proto.bytes)
 
     assert "prices" not in before and app.button(key="attention.rank").label == "Rank all heads"

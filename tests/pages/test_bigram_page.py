@@ -1,8 +1,10 @@
 """The bigram's page: its maps, and what it becomes when longer pieces are counted."""
 
-from core import landmarks, launch, runs, worker
-from core.corpus import Corpus
-from core.runs import Run
+from core.jobs import work
+from core.runs import editing, plan
+from core.runs.state import Run
+from core.studies import landmarks
+from core.texts.corpus import Corpus
 from tests.conftest import SHORT
 from tests.pages.test_pages import draw, words
 
@@ -10,7 +12,7 @@ from tests.pages.test_pages import draw, words
 def counted(order: int) -> Run:
     """A finished counted run."""
     model = {"order": order, "fit": "count"}
-    return worker.work(runs.create(launch.plan("bigram", model=model, train=SHORT)).path)
+    return work.work(editing.create(plan.plan("bigram", model=model, train=SHORT)).path)
 
 
 def test_the_map_offers_counts_probabilities_and_logits():

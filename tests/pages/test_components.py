@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pages.ui.charts import Step, loss_ladder
-from pages.ui.components import toolkit
+from pages.ui.components.shared import toolkit
+from pages.ui.plots.figures import Step, loss_ladder
 from tests.message import unpack
 
 ROOT = Path(__file__).parents[2]

@@ -3,15 +3,16 @@
 import pytest
 import torch
 
-from core import jobs, memory
-from core.runs import Run
+from core.jobs import processes
+from core.models import memory
+from core.runs.state import Run
 from tests.pages.test_pages import draw
 
 
 @pytest.fixture(autouse=True)
 def cold(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing stands by."""
-    monkeypatch.setattr(jobs, "warm", lambda: None)
+    monkeypatch.setattr(processes, "warm", lambda: None)
 
 
 def test_a_run_too_large_for_the_memory_asks_for_a_tick(monkeypatch: pytest.MonkeyPatch, taken: list[Run]):

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from pages.ui.words import JOINER, plain
+from pages.ui.wording import JOINER, plain
 
 PAGES = Path(__file__).parents[2] / "pages"
 SHOWS = frozenset(

@@ -7,12 +7,13 @@ import pytest
 import streamlit as st
 from streamlit.testing.v1 import AppTest
 
-from core import runs
-from core.config import LONGEST_TEXT
-from core.runs import Run
-from pages.ui import state, view_table
+from core.runs import reading
+from core.runs.state import Run
+from core.settings import LONGEST_TEXT
+from pages.ui import state
 from pages.ui.address import whole_number
-from pages.ui.prompt import LONGEST
+from pages.ui.choosers.prompt import LONGEST
+from pages.ui.rung_views import table
 from tests.pages.test_pages import FOLDER, draw, words
 
 SOURCES = {str(path.relative_to(FOLDER)): path.read_text() for path in sorted(FOLDER.rglob("*.py"))}
@@ -116,16 +117,16 @@ def test_a_long_text_in_an_address_is_cut(script: str, name: str, most: int, fin
 @pytest.mark.parametrize("action", ["delete", "rename", "annotate", "pin"])
 def test_a_run_that_another_tab_has_just_deleted(action: str, finished: Run, monkeypatch: pytest.MonkeyPatch):
     """Found, and gone before it is acted on: one line, and the page goes on."""
-    monkeypatch.setattr(runs, "find", lambda _: finished)
+    monkeypatch.setattr(reading, "find", lambda _: finished)
     shutil.rmtree(finished.path)
 
     def script(action: str, slug: str) -> None:
-        from core import runs
+        from core.runs import reading
         from pages.ui import state
-        from pages.ui.live_run import _do
+        from pages.ui.run.buttons import _do
 
         more = {"rename": ["new"], "annotate": ["new"], "pin": [True]}.get(action, [])
-        _do(lambda run: getattr(runs, action)(run, *more), slug)
+        _do(lambda run: getattr(reading, action)(run, *more), slug)
         state.notices()
 
     app = AppTest.from_function(script, args=(action, finished.slug)).run(timeout=60)
@@ -163,14 +164,14 @@ def test_a_view_that_fails_leaves_the_others_alone(
         raise ValueError("secret detail")
 
     def script(slug: str) -> None:
-        from core import runs
-        from pages.ui.rung import _view
+        from core.runs import reading
+        from pages.ui.run.rung_page import _view
 
-        run = runs.find(slug)
+        run = reading.find(slug)
         _view("fails", run)
         _view("whole", run)
 
-    monkeypatch.setattr(view_table, "VIEWS", {"fails": fails, "whole": lambda run: st.text(f"whole {run.slug}")})
+    monkeypatch.setattr(table, "VIEWS", {"fails": fails, "whole": lambda run: st.text(f"whole {run.slug}")})
     app = AppTest.from_function(script, args=(finished.slug,)).run(timeout=60)
     assert not app.exception
     assert [text.value for text in app.text] == ["half of it", f"whole {finished.slug}"]

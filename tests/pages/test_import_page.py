@@ -5,8 +5,9 @@ import math
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from core import runs, texts
-from tests.core.test_interchange import content, reference
+from core.runs import reading
+from core.texts import own
+from tests.core.exchange.test_interchange import content, reference
 from tests.pages.test_pages import draw
 
 ALPHABET = "".join(chr(97 + i) for i in range(20))
@@ -24,9 +25,9 @@ def upload(file: tuple[str, bytes, str], text: str | None = None) -> AppTest:
 
 
 def test_weights_of_an_own_text_come_in_and_are_called_after_their_file():
-    name = texts.add((ALPHABET * 60).encode(), "Twenty").name
+    name = own.add((ALPHABET * 60).encode(), "Twenty").name
     upload(("lecture.pth", content(reference(vocab=20).state_dict()), "application/octet-stream"), name)
-    (run,) = runs.list_runs()
+    (run,) = reading.list_runs()
 
     assert (run.name, run.need().corpus) == ("lecture", name)
     assert run.status.val_loss and math.isfinite(run.status.val_loss)

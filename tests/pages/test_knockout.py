@@ -7,12 +7,12 @@ from types import SimpleNamespace
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from core import checkpoints, runs
-from core.corpus import load
-from core.inspect import prices
+from core.inspect import price_list, ranking
 from core.inspect.ablation import Bench
-from core.runs import Run
-from pages.ui import charts
+from core.runs import checkpoints, layout
+from core.runs.state import Run
+from core.texts.corpus import load
+from pages.ui.plots import colours
 from tests.conftest import make_run
 from tests.message import unpack
 from tests.pages.test_pages import draw, words
@@ -54,7 +54,7 @@ def test_what_is_switched_off_by_the_link_is_measured(finished: Run):
 def test_ranking_fills_the_board_and_is_there_when_the_page_is_opened_again(finished: Run):
     app = draw(PAGE, run=finished.slug)
     app.button(key="knockout.rank").click().run()
-    job = prices.under_way(finished, None, "mean")
+    job = ranking.under_way(finished, None, "mean")
     assert job is not None
     until = time.monotonic() + 60
     while not job.ended and time.monotonic() < until:
@@ -64,16 +64,16 @@ def test_ranking_fills_the_board_and_is_there_when_the_page_is_opened_again(fini
     assert app.button(key="knockout.rank").disabled
     table = app.dataframe[0].value
     assert list(table["delta"]) == sorted(table["delta"], reverse=True)
-    listed = prices.read(finished, None, "mean")
+    listed = price_list.read(finished, None, "mean")
     assert listed and set(table["part"]) == set(listed.parts)
 
 
 def test_weights_of_a_step_and_of_one_that_is_gone(finished: Run):
-    step = runs.snapshot_steps(finished.path)[0]
+    step = layout.snapshot_steps(finished.path)[0]
     app = draw(PAGE, run=finished.slug, step=str(step))
     assert app.selectbox(key=f"knockout.step.{finished.slug}").value == step and not app.warning
 
-    runs.snapshot_path(finished.path, step).unlink()
+    layout.snapshot_path(finished.path, step).unlink()
     app.run()
     assert f"step {step} are not kept" in app.warning[0].value
     assert not app.error and not app.exception
@@ -97,12 +97,12 @@ def test_a_run_without_weights_says_so():
     assert "no weights yet" in draw(PAGE, run=run.slug).info[0].value
 
 
-@pytest.mark.parametrize("stage", ["mlp", "wavenet", "residual"])
-def test_other_rungs_have_boards_and_patches_too(stage: str, home: Path):
-    from core import worker
+@pytest.mark.parametrize("rung", ["mlp", "wavenet", "residual"])
+def test_other_rungs_have_boards_and_patches_too(rung: str, home: Path):
+    from core.jobs import work
 
-    run = worker.work(make_run(stage).path)
-    off = {"mlp": "0.layer,back.2", "wavenet": "1.skip_out", "residual": "3.skip"}[stage]
+    run = work.work(make_run(rung).path)
+    off = {"mlp": "0.layer,back.2", "wavenet": "1.skip_out", "residual": "3.skip"}[rung]
     app = draw(PAGE, run=run.slug, off=off)
     assert not app.error and not app.warning
     assert metric(app, "Loss without")
@@ -147,8 +147,8 @@ def test_a_long_prompt_is_cut_to_what_is_named(finished: Run):
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_numbers_can_be_read_on_every_tint(theme: str, monkeypatch: pytest.MonkeyPatch):
     """On the page's own paper, a cell's ink stands out from any strength of either colour."""
-    monkeypatch.setattr(charts.st, "context", SimpleNamespace(theme=SimpleNamespace(type=theme)))
-    options = charts.st.get_option
+    monkeypatch.setattr(colours.st, "context", SimpleNamespace(theme=SimpleNamespace(type=theme)))
+    options = colours.st.get_option
     paper, ink = (options(f"theme.{theme}.{name}") for name in ("backgroundColor", "textColor"))
 
     def luminance(colour: list[float]) -> float:
@@ -158,7 +158,7 @@ def test_numbers_can_be_read_on_every_tint(theme: str, monkeypatch: pytest.Monke
         return [int(digits[i : i + 2], 16) for i in (1, 3, 5)]
 
     for value in range(-20, 21):
-        fill, own = charts.tint(value / 20, 1.0)
+        fill, own = colours.tint(value / 20, 1.0)
         *colour, alpha = (float(part) for part in fill.removeprefix("rgba(").removesuffix(")").split(","))
         seen = [alpha * c + (1 - alpha) * p for c, p in zip(colour, rgb(paper), strict=True)]
         low, high = sorted((luminance(seen), luminance(rgb(own or ink))))

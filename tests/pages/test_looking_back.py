@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from core import runs, worker
-from core.runs import Run
+from core.jobs import work
+from core.runs import editing, layout
+from core.runs.state import Run
 from tests.conftest import copied, make_run
 from tests.pages.test_pages import draw, under_way, words
 
@@ -19,15 +20,15 @@ def test_an_empty_house_leads_to_a_first_run():
 
 
 def test_a_run_without_snapshots_says_how_to_get_them(finished: Run):
-    shutil.rmtree(finished.path / runs.SNAPSHOTS)
+    shutil.rmtree(finished.path / layout.SNAPSHOTS)
     app = draw(TIME, run=finished.slug)
 
     assert "`train.snapshots`" in app.info[0].value
 
 
 def test_snapshots_that_are_gone_or_damaged_are_named_and_the_rest_works(finished: Run):
-    runs.snapshot_path(finished.path, 0).unlink()
-    file = runs.snapshot_path(finished.path, 2)
+    layout.snapshot_path(finished.path, 0).unlink()
+    file = layout.snapshot_path(finished.path, 2)
     content = file.read_bytes()
     file.unlink()  # it may be a second name of other weights
     file.write_bytes(content[: len(content) // 2])
@@ -58,7 +59,7 @@ def test_an_empty_prompt_is_explained(finished: Run):
 
 
 def test_a_rung_without_attention_says_who_has_it():
-    run = worker.work(make_run("mlp").path)
+    run = work.work(make_run("mlp").path)
     app = draw(TIME, run=run.slug)
 
     assert "has no attention to show" in words(app)
@@ -72,11 +73,11 @@ def test_both_pages_while_the_run_goes_on(finished: Run):
 
 
 def test_one_number_a_character_is_drawn_on_a_line():
-    from core import launch
+    from core.runs import plan
 
     train = {"steps": 2, "batch_size": 2, "window": 8, "eval_every": 2, "sample_chars": 5}
     model = {"context": 2, "d_embed": 1, "d_hidden": 8}
-    run = worker.work(runs.create(launch.plan("mlp", model=model, train=train, device="cpu")).path)
+    run = work.work(editing.create(plan.plan("mlp", model=model, train=train, device="cpu")).path)
     app = draw(EMBEDDINGS, run=run.slug)
 
     assert "they lie on a line" in words(app)

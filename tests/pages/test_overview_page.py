@@ -5,10 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from core import landmarks, paths, runs
-from core.corpus import Corpus
-from core.runs import Run, State
-from core.stages import STAGES
+from core import paths
+from core.ladder.registry import RUNGS
+from core.runs import reading, state
+from core.runs.folder import State
+from core.runs.state import Run
+from core.studies import landmarks
+from core.texts.corpus import Corpus
 from tests.conftest import make_run
 from tests.pages.test_pages import draw, words
 
@@ -23,16 +26,16 @@ def nothing_ships(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[N
 
 
 def ended(run: Run, **status: object) -> Run:
-    runs.write_status(run.path, run.status.model_copy(update={"state": State.FINISHED, "of": 4, **status}))
-    return runs.read(run.path)
+    state.write_status(run.path, run.status.model_copy(update={"state": State.FINISHED, "of": 4, **status}))
+    return reading.read(run.path)
 
 
 def test_an_empty_ladder_says_what_it_is_about_and_counts_one_order_at_a_time(corpus: Corpus):
     app = draw(PAGE)
     said = words(app)
 
-    assert "The loss is the surprise" in said and f"{len(STAGES)} of them" in said
-    assert said.count("Not trained yet") == len(STAGES)
+    assert "The loss is the surprise" in said and f"{len(RUNGS)} of them" in said
+    assert said.count("Not trained yet") == len(RUNGS)
     assert "Being counted" in said and "Order 3 is being counted" in said
     assert list(landmarks.counted_ngrams(corpus)) == [2]
 
@@ -63,6 +66,6 @@ def test_what_ships_is_said_to_ship(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(paths, "pretrained", lambda: paths.ROOT / "checkpoints" / "pretrained")
     app = draw(PAGE)
 
-    shipped = [run for run in runs.list_runs(shipped=True) if run.shipped]
+    shipped = [run for run in reading.list_runs(shipped=True) if run.shipped]
     assert shipped
-    assert words(app).count("ships with Bardlab") == len({run.stage for run in shipped})
+    assert words(app).count("ships with Bardlab") == len({run.rung_key for run in shipped})

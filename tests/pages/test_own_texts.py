@@ -9,10 +9,13 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from core import launch, runs, texts, worker
-from core.corpus import load
-from core.openings import openings
-from core.runs import Run
+from core.jobs import work
+from core.runs import editing, reading
+from core.runs import plan as runs_plan
+from core.runs.openings import openings
+from core.runs.state import Run
+from core.texts import own as texts_own
+from core.texts.corpus import load
 from tests.conftest import TINY
 from tests.pages.test_pages import PAGES, draw, words
 
@@ -39,12 +42,12 @@ def own_home(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
     home = tmp_path_factory.mktemp(request.param)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("BARDLAB_HOME", str(home))
-        own = texts.add(written(request.param).encode(), request.param)
-        for stage, tiny in TINY.items():
-            plan = launch.plan(
-                stage, model=tiny["model"], train={**tiny["train"], "snapshots": 2}, device="cpu", corpus_name=own.name
+        own = texts_own.add(written(request.param).encode(), request.param)
+        for rung, tiny in TINY.items():
+            plan = runs_plan.plan(
+                rung, model=tiny["model"], train={**tiny["train"], "snapshots": 2}, device="cpu", corpus_name=own.name
             )
-            worker.work(runs.create(plan).path)
+            work.work(editing.create(plan).path)
     return home
 
 
@@ -52,13 +55,13 @@ def own_home(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
 def own(own_home: Path, home: Path) -> dict[str, Run]:
     """The runs of one own text in this test's home, by rung."""
     shutil.copytree(own_home, home, dirs_exist_ok=True)
-    return {run.stage: run for run in runs.list_runs()}
+    return {run.rung_key: run for run in reading.list_runs()}
 
 
 @pytest.fixture
 def without_text(own: dict[str, Run]) -> Iterator[dict[str, Run]]:
     """The same after the text was deleted."""
-    texts.delete(own["bigram"].need().corpus)
+    texts_own.delete(own["bigram"].need().corpus)
     yield own
 
 
@@ -170,7 +173,7 @@ def test_a_file_in_another_encoding_is_read_as_what_it_probably_is(home: Path):
     assert "probably KOI8-R" in app.warning[0].value
     assert any(code.value == russian[:600] for code in app.code)
     app.button(key="texts.keep").click().run()
-    assert [load(text.name).text for text in texts.listing()] == [russian]
+    assert [load(text.name).text for text in texts_own.listing()] == [russian]
 
 
 def test_a_text_of_too_many_characters_keeps_the_commonest(home: Path):
@@ -180,5 +183,5 @@ def test_a_text_of_too_many_characters_keeps_the_commonest(home: Path):
     assert "1,501 different characters" in app.warning[0].value
     app.slider(key="texts.commonest.0").set_value(100).run()
     app.button(key="texts.keep").click().run()
-    kept = load(texts.listing()[0].name)
+    kept = load(texts_own.listing()[0].name)
     assert kept.tokenizer.size == 100 and len(kept.text) == len(many) and "□" in kept.text

@@ -10,18 +10,19 @@ import pytest
 from streamlit.testing.v1 import AppTest
 from streamlit.util import calc_hash
 
-from core import runs
-from core.runs import Run, State
-from core.stages import STAGES
-from pages.ui.page_table import addresses, page_table
+from core.ladder.registry import RUNGS
+from core.runs import folder, layout, reading, state
+from core.runs.folder import State
+from core.runs.state import Run
+from pages.ui.navigation import addresses, page_table
 from tests.conftest import copied, make_run
 
-RUNGS = [f"ladder/{key}.py" for key in STAGES]
+RUNG_PAGES = [f"ladder/{key}.py" for key in RUNGS]
 
 
 FOLDER = Path(__file__).parents[2] / "pages"
 FILES = sorted(f"{file.parent.name}/{file.name}" for file in FOLDER.glob("*/*.py") if file.parent.name != "ui")
-PAGES = [*FILES, *RUNGS]
+PAGES = [*FILES, *RUNG_PAGES]
 
 
 def draw(script: str, **query: str) -> AppTest:
@@ -29,7 +30,7 @@ def draw(script: str, **query: str) -> AppTest:
     app = AppTest.from_file(FOLDER / "frame.py", default_timeout=60)
     for name, value in query.items():
         app.query_params[name] = value
-    if script.startswith("ladder/") and (key := Path(script).stem) in STAGES:
+    if script.startswith("ladder/") and (key := Path(script).stem) in RUNGS:
         app._page_hash = calc_hash(key)  # drawn by a function, which has an address but no file
     elif script != "ladder/overview.py":
         app.switch_page(script)
@@ -48,15 +49,15 @@ def words(app: AppTest) -> str:
 @contextmanager
 def under_way(run: Run, step: int = 2) -> Iterator[Run]:
     """Make a run look as it does while a worker is busy with it: this process holds its lock."""
-    with runs.hold(run.path):
+    with folder.hold(run.path):
         update = {"state": State.RUNNING, "step": step, "device": "cpu", "train_loss": 3.0, "steps_per_second": 50.0}
-        runs.write_status(run.path, run.status.model_copy(update=update))
-        yield runs.read(run.path)
+        state.write_status(run.path, run.status.model_copy(update=update))
+        yield reading.read(run.path)
 
 
 def damage(run: Run, how: str) -> None:
     """Spoil one file of a run."""
-    file = run.path / {"config": runs.CONFIG, "status": runs.STATUS, "weights": runs.WEIGHTS}[how]
+    file = run.path / {"config": folder.CONFIG, "status": folder.STATUS, "weights": layout.WEIGHTS}[how]
     content = file.read_bytes()
     file.write_bytes(content[: len(content) // 2])
 
@@ -65,7 +66,7 @@ def test_every_rung_has_a_page_and_every_page_is_in_the_navigation():
     app = draw("ladder/overview.py")
     listed = [page for section in page_table().values() for page in section]
 
-    assert addresses() >= set(STAGES)
+    assert addresses() >= set(RUNGS)
     assert len(listed) == len(PAGES)
     assert app.title[0].value == "The ladder"
 
@@ -109,10 +110,10 @@ def test_with_a_damaged_run_beside_a_good_one(script: str, how: str, trained: Pa
         assert any(finished.name in option for option in app.selectbox(key="run").options)
 
 
-@pytest.mark.parametrize(("message", "shown"), [(runs.COMPILING, True), (runs.TRAINING, False)])
+@pytest.mark.parametrize(("message", "shown"), [(state.COMPILING, True), (state.TRAINING, False)])
 def test_the_headline_says_what_a_running_run_waits_for(message: str, shown: bool):
     with under_way(make_run("transformer")) as running:
-        runs.write_status(running.path, running.status.model_copy(update={"message": message}))
+        state.write_status(running.path, running.status.model_copy(update={"message": message}))
         app = draw("ladder/transformer.py", run=running.slug)
 
         headline = next(m.value for m in app.markdown if m.value.startswith(f"**{running.name}**"))
@@ -125,10 +126,10 @@ def test_a_live_page_offers_stop_and_a_stopped_one_resume():
         app = draw("ladder/transformer.py", run=running.slug)
         assert app.button(key="stop")
         app.button(key="stop").click().run()
-        assert runs.stop_requested(run.path)
-    status = runs.read(run.path).status
-    runs.clear_requests(run.path)
-    runs.write_status(run.path, status.model_copy(update={"state": State.STOPPED}))
+        assert folder.stop_requested(run.path)
+    status = reading.read(run.path).status
+    folder.clear_requests(run.path)
+    state.write_status(run.path, status.model_copy(update={"state": State.STOPPED}))
     app = draw("ladder/transformer.py", run=run.slug)
 
     assert app.button(key="resume")
@@ -136,7 +137,7 @@ def test_a_live_page_offers_stop_and_a_stopped_one_resume():
 
 def test_a_run_that_died_says_so_and_offers_resume():
     run = make_run("transformer")
-    runs.write_status(run.path, run.status.model_copy(update={"state": State.RUNNING, "step": 3}))
+    state.write_status(run.path, run.status.model_copy(update={"state": State.RUNNING, "step": 3}))
     app = draw("ladder/transformer.py", run=run.slug)
 
     assert "the worker died" in words(app)
@@ -183,13 +184,13 @@ def test_a_preset_moves_the_sliders_and_the_command():
     assert app.code[0].value == "python -m core train transformer --preset reference --set model.n_layer=3"
 
 
-@pytest.mark.parametrize("script", RUNGS)
+@pytest.mark.parametrize("script", RUNG_PAGES)
 def test_an_experiment_sets_the_sliders(script: str):
     """Each button leads to a command line that names exactly its change."""
-    stage = STAGES[Path(script).stem]
-    for number, experiment in enumerate(stage.experiments):
+    rung = RUNGS[Path(script).stem]
+    for number, experiment in enumerate(rung.experiments):
         app = draw(script)
-        app.button(key=f"{stage.key}.try.{number}").click().run()
+        app.button(key=f"{rung.key}.try.{number}").click().run()
         shown = next(code.value for code in app.code if code.value.startswith("python -m core"))
 
         assert f"--preset {experiment.preset}" in shown
@@ -199,16 +200,16 @@ def test_an_experiment_sets_the_sliders(script: str):
 
 def test_train_starts_a_job_and_the_page_shows_it(home: Path):
     """The button makes a run folder, and the page moves to that run."""
-    from core import jobs
+    from core.jobs import control
 
     app = draw("ladder/bigram.py")
     app.segmented_control(key="bigram.preset").set_value("counted").run()
     app.button(key="bigram.train").click().run()
-    run = runs.list_runs()[0]
+    run = reading.list_runs()[0]
 
     assert app.selectbox(key="run").value == run.slug
     assert run.config and run.config.model["fit"] == "count"
-    assert jobs.wait(run, 60).state is State.FINISHED
+    assert control.wait(run, 60).state is State.FINISHED
 
 
 def test_the_parameter_table_is_read_off_the_model(finished: Run):
@@ -220,7 +221,7 @@ def test_the_parameter_table_is_read_off_the_model(finished: Run):
 
 
 def test_writing_is_the_same_for_the_same_seed(finished: Run):
-    from core import checkpoints
+    from core.runs import checkpoints
     from core.sampling import SamplingConfig, generate
 
     app = draw("use/write.py", run=finished.slug)
@@ -248,13 +249,13 @@ def test_the_runs_page_renames_and_deletes_only_after_asking(finished: Run):
     app.text_input(key="runs.name").set_value("my first")
     next(b for b in app.button if b.label == "Rename").click().run()
 
-    assert runs.read(finished.path).name == "my first"
+    assert reading.read(finished.path).name == "my first"
     assert app.button(key="runs.delete").disabled
 
     app.checkbox(key=f"runs.sure.{finished.slug}").check().run()
     app.button(key="runs.delete").click().run()
 
-    assert runs.list_runs() == []
+    assert reading.list_runs() == []
 
 
 def test_the_runs_page_offers_the_reference_weights_of_a_model_that_fits_them(finished: Run):
@@ -283,5 +284,5 @@ def test_twenty_runs_are_listed_with_their_figures(finished: Run):
     app = draw("use/runs.py")
 
     assert len(app.dataframe[0].value) == 20
-    status = json.loads((finished.path / runs.STATUS).read_text())
+    status = json.loads((finished.path / folder.STATUS).read_text())
     assert status["val_loss"] in list(app.dataframe[0].value["validation"])

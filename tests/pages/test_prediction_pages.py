@@ -8,10 +8,10 @@ import pytest
 import torch
 from streamlit.testing.v1 import AppTest
 
-from core import checkpoints, runs
 from core.evaluation import evaluate
 from core.inspect.lens import attribution
-from core.runs import Run
+from core.runs import checkpoints, layout
+from core.runs.state import Run
 from tests.conftest import make_run
 from tests.pages.test_pages import damage, draw, words
 
@@ -34,7 +34,7 @@ def test_the_price_stands_beside_the_picture(finished: Run):
 
 
 def test_a_link_brings_back_prompt_view_and_weights(finished: Run):
-    step = runs.snapshot_steps(finished.path)[0]
+    step = layout.snapshot_steps(finished.path)[0]
     app = draw("inside/prediction.py", run=finished.slug, prompt="To be", view="lens", step=str(step), position="2")
 
     assert app.text_area(key="prediction.prompt").value == "To be"
@@ -55,9 +55,9 @@ def test_the_parts_are_those_of_the_model(finished: Run):
 
 
 def test_a_snapshot_that_is_gone_is_named_and_the_newest_shown(finished: Run):
-    step = runs.snapshot_steps(finished.path)[0]
+    step = layout.snapshot_steps(finished.path)[0]
     app = draw("inside/prediction.py", run=finished.slug, step=str(step))
-    runs.snapshot_path(finished.path, step).unlink()
+    layout.snapshot_path(finished.path, step).unlink()
     app.run()
 
     assert not app.exception and not app.error
@@ -100,9 +100,9 @@ def test_a_model_without_a_stream_leads_to_those_that_have_one(trained_bigram: R
 @pytest.fixture
 def trained_bigram(home: Path) -> Run:
     """A bigram with weights."""
-    from core import worker
+    from core.jobs import work
 
-    return worker.work(make_run("bigram").path)
+    return work.work(make_run("bigram").path)
 
 
 @pytest.mark.parametrize(

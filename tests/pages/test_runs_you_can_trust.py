@@ -11,12 +11,16 @@ from collections.abc import Sequence
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from core import alerts, devices, overdue, processes, runs, texts
-from core.alerts import Alert
+from core import files, system
 from core.errors import BardlabError
-from core.runs import Run, State
+from core.jobs import overdue, queue
+from core.runs import editing, folder, reading, records, requests, state
+from core.runs.folder import State
+from core.runs.state import Run
+from core.texts import own as texts_own
+from core.training.watch import Alert
 from tests.conftest import make_run
-from tests.core.test_compare import ended
+from tests.core.studies.test_compare import ended
 from tests.pages.test_live_run import queued
 from tests.pages.test_pages import draw, under_way, words
 
@@ -37,7 +41,7 @@ def choose(app: AppTest, listed: Sequence[Run], *rows: int) -> AppTest:
 
 def test_the_runs_page_shows_how_far_runs_are_and_who_waits():
     waiting = make_run("mlp")
-    with under_way(make_run("bigram", steps=1000), step=250) as run, runs.hold(waiting.path):
+    with under_way(make_run("bigram", steps=1000), step=250) as run, folder.hold(waiting.path):
         queued(waiting, 1.0)
         app = draw("use/runs.py")
         (bar,) = app.get("progress")
@@ -45,16 +49,16 @@ def test_the_runs_page_shows_how_far_runs_are_and_who_waits():
         assert "**Waiting for a device:** 1 run" in words(app)
         app.button(key=f"runs.queue.cancel.{waiting.slug}").click().run()
 
-        assert runs.stop_requested(waiting.path) and not runs.stop_requested(run.path)
+        assert folder.stop_requested(waiting.path) and not folder.stop_requested(run.path)
 
 
 def test_a_paused_run_is_stopped_from_the_runs_page():
     with under_way(make_run("bigram")) as run:
-        runs.write_status(run.path, run.status.model_copy(update={"state": State.PAUSED}))
+        state.write_status(run.path, run.status.model_copy(update={"state": State.PAUSED}))
         app = choose(draw("use/runs.py"), [run], 0)
         app.button(key="runs.stop").click().run()
 
-        assert runs.stop_requested(run.path)
+        assert folder.stop_requested(run.path)
 
 
 @pytest.mark.parametrize("script", ["use/runs.py", "use/compare.py", "use/sweeps.py"])
@@ -62,16 +66,16 @@ def test_a_stop_that_is_ignored_is_enforced_by_every_page_that_shows_the_run(scr
     """The worker here is a process that looks at nothing; this test holds the run's lock in its place."""
     made = make_run("bigram")
     config = made.need().model_copy(update={"group": "sweep-abc"})
-    runs.replace(made.path / runs.CONFIG, config.model_dump_json().encode())
+    files.replace(made.path / folder.CONFIG, config.model_dump_json().encode())
     with (
         subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"], start_new_session=True) as worker,
         under_way(made) as run,
     ):
-        born = processes.born(worker.pid)
-        runs.write_status(run.path, run.status.model_copy(update={"pid": worker.pid, "born": born}))
-        runs.request_stop(run)
+        born = system.born(worker.pid)
+        state.write_status(run.path, run.status.model_copy(update={"pid": worker.pid, "born": born}))
+        requests.request_stop(run)
         long_ago = time.time() - overdue.STOP_GRACE - 1
-        os.utime(run.path / runs.STOP, (long_ago, long_ago))
+        os.utime(run.path / folder.STOP, (long_ago, long_ago))
         draw(script)
         try:
             assert worker.wait(10) == -signal.SIGTERM
@@ -82,14 +86,14 @@ def test_a_stop_that_is_ignored_is_enforced_by_every_page_that_shows_the_run(scr
 def test_deleting_several_runs_asks_first_and_counts_them():
     first, second = make_run("bigram"), make_run("mlp")
     ended(first, 2.5), ended(second, 2.0)
-    listed = runs.list_runs()
+    listed = reading.list_runs()
     app = choose(draw("use/runs.py"), listed, 0, 1)
     assert app.button(key="runs.delete-all").disabled
     (sure,) = [box for box in app.checkbox if "2 runs" in box.label]
     sure.check().run()
     app.button(key="runs.delete-all").click().run()
 
-    assert runs.list_runs() == [] and app.toast[0].value == "Deleted 2 runs"
+    assert reading.list_runs() == [] and app.toast[0].value == "Deleted 2 runs"
 
 
 def test_a_fork_is_queued_with_its_twins_from_the_runs_page(finished: Run, taken: list[Run]):
@@ -111,7 +115,7 @@ def test_a_fork_is_queued_with_its_twins_from_the_runs_page(finished: Run, taken
 def test_a_finding_is_told_with_its_uncertainty_and_alerts_are_flags():
     base = [ended(make_run("bigram", seed=seed), 2.5 + seed / 1000) for seed in (1, 2, 3)]
     other = [ended(make_run("bigram", seed=seed, batch_size=8), 2.4 + seed / 1000) for seed in (1, 2, 3)]
-    alerts.append(base[0].path, Alert(2, "plateau", "it has not improved"))
+    records.append(base[0].path, Alert(2, "plateau", "it has not improved"))
     app = draw("use/compare.py", runs=",".join(run.slug for run in [*base, *other]))
 
     assert "batch_size 4 → 8: −0.100 ± 0.000 nats over 3 seeds" in words(app)
@@ -121,14 +125,14 @@ def test_a_finding_is_told_with_its_uncertainty_and_alerts_are_flags():
 
 def test_a_run_deleted_in_another_tab_leaves_the_others_on_the_chart(monkeypatch: pytest.MonkeyPatch):
     kept, gone = ended(make_run("bigram"), 2.5), ended(make_run("mlp"), 2.0)
-    find = runs.find
+    find = reading.find
 
     def no_longer(slug: str) -> Run:
         if slug == gone.slug:
             raise BardlabError("no such run")
         return find(slug)
 
-    monkeypatch.setattr(runs, "find", no_longer)
+    monkeypatch.setattr(reading, "find", no_longer)
     draw("use/compare.py", runs=f"{kept.slug},{gone.slug}")
 
 
@@ -148,8 +152,8 @@ def test_a_sweep_is_queued_and_its_result_is_shown(taken: list[Run]):
 
     for run, parameters in zip(taken, (1000, 2000, 4000), strict=True):
         ended(run, 2.1 * (parameters / 4000) ** -0.1)
-        status = runs.read_status(run.path)
-        runs.write_status(run.path, status.model_copy(update={"parameters": parameters}))
+        status = state.read_status(run.path)
+        state.write_status(run.path, status.model_copy(update={"parameters": parameters}))
     app = draw("use/sweeps.py")
 
     assert "Lowest: 2.1000 with d_hidden 128" in words(app)
@@ -171,7 +175,7 @@ def test_a_pasted_text_is_previewed_kept_offered_and_deleted():
     assert f"{len(OWN):,}" in [metric.value for metric in app.metric]
     app.text_input(key="texts.title.0.My text").set_value("The question").run()
     app.button(key="texts.keep").click().run()
-    (own,) = texts.listing()
+    (own,) = texts_own.listing()
     assert own.title == "The question" and app.selectbox(key="text").value == own.name
     assert draw("ladder/bigram.py", text=own.name).selectbox(key="text").value == own.name
 
@@ -179,13 +183,13 @@ def test_a_pasted_text_is_previewed_kept_offered_and_deleted():
     assert app.button(key="texts.delete").disabled
     app.checkbox(key=f"texts.sure.{own.name}").check().run()
     app.button(key="texts.delete").click().run()
-    assert texts.listing() == [] and not app.error
+    assert texts_own.listing() == [] and not app.error
 
 
 def test_runs_on_different_texts_are_never_listed_together(finished: Run):
-    own = texts.add(OWN.encode(), "The question")
+    own = texts_own.add(OWN.encode(), "The question")
     config = make_run("bigram").need().model_copy(update={"corpus": own.name, "corpus_sha256": "0" * 64})
-    other = ended(runs.create(config), 0.5)
+    other = ended(editing.create(config), 0.5)
     app = draw("use/runs.py", text=own.name)
 
     assert list(app.dataframe[0].value["validation"]) == [other.status.val_loss]
@@ -193,4 +197,4 @@ def test_runs_on_different_texts_are_never_listed_together(finished: Run):
     app = draw("use/compare.py", runs=f"{finished.slug},{other.slug}")
     assert "so their losses are not compared" in words(app)
     assert len(app.multiselect(key="compare.runs").value) == 1
-    assert devices.queue() == []
+    assert queue.queue() == []

@@ -2,11 +2,12 @@
 
 import pytest
 
-from core import checkpoints, paths, runs
-from core.corpus import Corpus
+from core import paths
 from core.evaluation import evaluate
-from core.stages import STAGES
-from tests.pages.test_pages import PAGES, RUNGS, draw
+from core.ladder.registry import RUNGS
+from core.runs import checkpoints, reading, records
+from core.texts.corpus import Corpus
+from tests.pages.test_pages import PAGES, RUNG_PAGES, draw
 
 INSIDE = [script for script in PAGES if script.startswith("inside/")]
 
@@ -18,17 +19,17 @@ def shipped(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_every_rung_ships_a_whole_run_and_all_are_small():
-    found = {run.stage: run for run in runs.list_runs(shipped=True)}
+    found = {run.rung_key: run for run in reading.list_runs(shipped=True)}
     size = sum(file.stat().st_size for file in paths.pretrained().rglob("*") if file.is_file())
 
-    assert found.keys() == STAGES.keys()
-    assert all(run.damage is None and run.usable and runs.samples(run.path) for run in found.values())
+    assert found.keys() == RUNGS.keys()
+    assert all(run.damage is None and run.usable and records.samples(run.path) for run in found.values())
     assert size <= 40e6
 
 
 @pytest.mark.parametrize("key", ["bigram", "mlp"])
 def test_the_loss_it_claims_is_that_of_its_weights(key: str, corpus: Corpus):
-    run = runs.find(f"pretrained/{key}")
+    run = reading.find(f"pretrained/{key}")
     model, _ = checkpoints.load_model(run)
 
     assert evaluate(model, corpus.val_ids).loss == pytest.approx(run.status.val_loss, abs=1e-4)
@@ -41,9 +42,9 @@ def test_every_page_opens(script: str):
     assert not app.exception and not app.error
 
 
-@pytest.mark.parametrize("script", RUNGS)
+@pytest.mark.parametrize("script", RUNG_PAGES)
 def test_a_rung_shows_its_shipped_run(script: str):
-    run = runs.find(f"pretrained/{script.removeprefix('ladder/').removesuffix('.py')}")
+    run = reading.find(f"pretrained/{script.removeprefix('ladder/').removesuffix('.py')}")
     app = draw(script, run=run.slug)
 
     assert not app.exception and not app.error
@@ -51,7 +52,7 @@ def test_a_rung_shows_its_shipped_run(script: str):
 
 
 @pytest.mark.parametrize("script", INSIDE)
-@pytest.mark.parametrize("key", sorted(STAGES))
+@pytest.mark.parametrize("key", sorted(RUNGS))
 def test_looking_inside_any_of_them(script: str, key: str):
     app = draw(script, run=f"pretrained/{key}")
 

@@ -12,8 +12,12 @@ import psutil
 import torch
 from safetensors.torch import load_file
 
-from core import controls, folder, jobs, overdue, paths, processes, runs, waiting
-from core.runs import Run, State
+from core import paths, system
+from core.jobs import control, overdue, processes, waiting
+from core.runs import editing, layout, reading, records, requests, state
+from core.runs import folder as runs_folder
+from core.runs.folder import State
+from core.runs.state import Run
 from tests.conftest import make_run
 
 LONG = {"steps": 4000, "eval_every": 20, "sample_chars": 1}
@@ -21,8 +25,8 @@ LONG = {"steps": 4000, "eval_every": 20, "sample_chars": 1}
 
 def until(run: Run, reached: Callable[[Run], bool]) -> Run:
     patience = time.monotonic() + 120
-    while not reached(found := runs.read(run.path)):
-        assert time.monotonic() < patience, f"{found.state}: {found.status.message}\n{runs.log_tail(run.path)}"
+    while not reached(found := reading.read(run.path)):
+        assert time.monotonic() < patience, f"{found.state}: {found.status.message}\n{records.log_tail(run.path)}"
         time.sleep(0.02)
     return found
 
@@ -35,25 +39,27 @@ def kill(run: Run) -> None:
 
 
 def same(a: Run, b: Run) -> bool:
-    ours, theirs = load_file(a.path / runs.WEIGHTS), load_file(b.path / runs.WEIGHTS)
-    return all(torch.equal(ours[name], theirs[name]) for name in ours) and runs.samples(a.path) == runs.samples(b.path)
+    ours, theirs = load_file(a.path / layout.WEIGHTS), load_file(b.path / layout.WEIGHTS)
+    return all(torch.equal(ours[name], theirs[name]) for name in ours) and records.samples(a.path) == records.samples(
+        b.path
+    )
 
 
 def queue_stop_resume() -> dict[str, Any]:
     """One runs, one waits and is told to stop, one waits and gets the device when the first is stopped; then resume."""
-    first = until(jobs.start(make_run("bigram", **LONG)), lambda r: (r.status.checkpoint_step or 0) >= 20)
-    waits, leaves = jobs.start(make_run("bigram")), jobs.start(make_run("bigram"))
+    first = until(control.start(make_run("bigram", **LONG)), lambda r: (r.status.checkpoint_step or 0) >= 20)
+    waits, leaves = control.start(make_run("bigram")), control.start(make_run("bigram"))
     for run in (waits, leaves):
         until(run, lambda r: r.status.message == f"waiting for the cpu, behind {first.name}")
-    waiter = psutil.Process(runs.read(waits.path).status.pid or 0).memory_info().rss
-    jobs.stop(runs.read(leaves.path))
-    left = jobs.wait(leaves, 60)
-    jobs.stop(runs.read(first.path))
-    stopped, done = jobs.wait(first, 60), jobs.wait(waits, 90)
-    again = until(jobs.start(stopped), lambda r: r.state is State.RUNNING and r.status.step > stopped.status.step)
-    jobs.stop(again)
-    again = jobs.wait(again, 60)
-    runs.delete(again)
+    waiter = psutil.Process(reading.read(waits.path).status.pid or 0).memory_info().rss
+    control.stop(reading.read(leaves.path))
+    left = control.wait(leaves, 60)
+    control.stop(reading.read(first.path))
+    stopped, done = control.wait(first, 60), control.wait(waits, 90)
+    again = until(control.start(stopped), lambda r: r.state is State.RUNNING and r.status.step > stopped.status.step)
+    control.stop(again)
+    again = control.wait(again, 60)
+    editing.delete(again)
     return {
         "left": left.status.message,
         "stopped": stopped.state,
@@ -66,31 +72,31 @@ def queue_stop_resume() -> dict[str, Any]:
 
 def spare_and_pause() -> dict[str, Any]:
     """The spare takes a run; it pauses, steps, takes another rate and goes on."""
-    jobs.warm()
-    spare = jobs.spare_pid()
-    run = jobs.start(make_run("bigram", **LONG))
+    processes.warm()
+    spare = processes.spare_pid()
+    run = control.start(make_run("bigram", **LONG))
     until(run, lambda r: r.state is State.RUNNING and r.status.step > 0)
-    held = until(jobs.pause(runs.read(run.path)), lambda r: r.state is State.PAUSED)
-    jobs.single_step(held, 2)
+    held = until(control.pause(reading.read(run.path)), lambda r: r.state is State.PAUSED)
+    control.single_step(held, 2)
     stepped = until(run, lambda r: r.state is State.PAUSED and r.status.step == held.status.step + 2)
-    jobs.change(stepped, {"learning_rate": 0.01})
-    until(run, lambda r: bool(controls.changes(r.path)))
-    jobs.proceed(stepped)
+    control.change(stepped, {"learning_rate": 0.01})
+    until(run, lambda r: bool(requests.changes(r.path)))
+    control.proceed(stepped)
     until(run, lambda r: r.status.step > stepped.status.step)
-    jobs.stop(runs.read(run.path))
-    ended = jobs.wait(run, 60)
+    control.stop(reading.read(run.path))
+    ended = control.wait(run, 60)
     return {"spare took it": ended.status.pid == spare, "ended": ended.state}
 
 
 def killed_and_exact() -> dict[str, Any]:
     """A worker is killed on the way, twice; resumed it ends as if it never was."""
     settings = {"steps": 60, "eval_every": 10, "sample_chars": 5}
-    whole = jobs.wait(jobs.start(make_run("transformer", **settings)), 90)
-    run = jobs.start(make_run("transformer", **settings))
+    whole = control.wait(control.start(make_run("transformer", **settings)), 90)
+    run = control.start(make_run("transformer", **settings))
     for step in (10, 30):
         kill(until(run, lambda r: (r.status.checkpoint_step or 0) >= step or not r.state.active))  # noqa: B023
-        run = jobs.start(runs.read(run.path))
-    ended = jobs.wait(run, 90)
+        run = control.start(reading.read(run.path))
+    ended = control.wait(run, 90)
     return {"ended": ended.state, "exact": same(ended, whole)}
 
 
@@ -98,14 +104,14 @@ def ignored_stop() -> dict[str, Any]:
     """A worker that hears nothing is not asked, but killed when its time is over; one that hears ends itself."""
     made = make_run("bigram")
     deaf = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
-    with runs.hold(made.path):
-        update = {"pid": deaf.pid, "born": processes.born(deaf.pid), "state": State.RUNNING}
-        runs.write_status(made.path, made.status.model_copy(update=update))
-        runs.request_stop(made)
+    with runs_folder.hold(made.path):
+        update = {"pid": deaf.pid, "born": system.born(deaf.pid), "state": State.RUNNING}
+        state.write_status(made.path, made.status.model_copy(update=update))
+        requests.request_stop(made)
         asked = []
         for age in (overdue.STOP_GRACE + 1, overdue.STOP_GRACE + overdue.KILL_GRACE + 1):
-            os.utime(made.path / folder.STOP, (time.time() - age,) * 2)
-            jobs.look_after(runs.read(made.path))
+            os.utime(made.path / runs_folder.STOP, (time.time() - age,) * 2)
+            control.look_after(reading.read(made.path))
             time.sleep(0.2)
             asked.append(deaf.poll() is None)
         interrupt = waiting.Interrupt(made.path)
@@ -127,24 +133,26 @@ def replaced_while_read() -> dict[str, Any]:
     run = make_run("bigram")
     code = "import sys; from pathlib import Path\nwhile True: Path(sys.argv[1]).read_bytes()"
     readers = [
-        subprocess.Popen([sys.executable, "-I", "-c", code, str(run.path / runs.STATUS)], stderr=subprocess.DEVNULL)
+        subprocess.Popen(
+            [sys.executable, "-I", "-c", code, str(run.path / runs_folder.STATUS)], stderr=subprocess.DEVNULL
+        )
         for _ in range(2)
     ]
     time.sleep(0.5)
     for step in range(100):
-        runs.write_status(run.path, run.status.model_copy(update={"step": step}))
-    step = runs.read(run.path).status.step
-    with (run.path / runs.LOG).open("a"):
+        state.write_status(run.path, run.status.model_copy(update={"step": step}))
+    step = reading.read(run.path).status.step
+    with (run.path / runs_folder.LOG).open("a"):
         try:
             refused = ""
-            processes.persist.__defaults__ = (0.2,)
-            runs.delete(run)
+            system.persist.__defaults__ = (0.2,)
+            editing.delete(run)
         except Exception as error:
             refused = type(error).__name__
     for reader in readers:
         reader.kill()
         reader.wait()
-    runs.delete(run)
+    editing.delete(run)
     return {"step": step, "delete while open": refused, "deleted": not run.path.exists()}
 
 
@@ -164,13 +172,13 @@ def names() -> dict[str, Any]:
 
 def main() -> None:
     paths.runs().mkdir(parents=True)
-    (paths.runs() / runs.SPEED).write_text("{}")
+    (paths.runs() / layout.SPEED).write_text("{}")
     rows = (queue_stop_resume, spare_and_pause, killed_and_exact, ignored_stop, replaced_while_read, names)
-    found: dict[str, Any] = {"posix": processes.POSIX}
+    found: dict[str, Any] = {"posix": system.POSIX}
     for row in rows:
         found[row.__name__] = row()
-    jobs._dismiss_spare()
-    for child in jobs._children:
+    processes._dismiss_spare()
+    for child in processes.children:
         child.wait(60)
     print(json.dumps(found))
 

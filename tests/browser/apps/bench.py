@@ -3,7 +3,7 @@
 import numpy as np
 import streamlit as st
 
-from pages.ui.components.curves import Curve, Landmark, curves
+from pages.ui.components.charts.curves import Curve, Landmark, curves
 
 CURVES, POINTS, MORE = 10, 10_000, 10
 

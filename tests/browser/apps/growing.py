@@ -3,7 +3,7 @@
 import numpy as np
 import streamlit as st
 
-from pages.ui.components.curves import Curve, Landmark, Mark, curves
+from pages.ui.components.charts.curves import Curve, Landmark, Mark, curves
 
 FIRST, EACH = 40, 5
 GROUPS = ("first", "second")

@@ -3,7 +3,7 @@
 import numpy as np
 import streamlit as st
 
-from pages.ui.components.curves import Curve, Landmark, Mark, curves
+from pages.ui.components.charts.curves import Curve, Landmark, Mark, curves
 
 LANDMARKS = [
     Landmark("uniform: ln 65 = 4.174", 4.174, "Every one of the 65 characters equally likely."),

@@ -1,0 +1,119 @@
+"""Commands about texts, and about several runs: compare, fork, sweep."""
+
+from collections.abc import Sequence
+
+import click
+
+from core.cli.output import JSON, assigned, line, say, summary
+from core.cli.texts import text, texts_
+from core.ladder import registry
+from core.runs import editing, reading
+
+
+@click.command()
+@click.argument("run")
+@click.argument("text")
+@JSON
+def note(run: str, text: str, as_json: bool) -> None:
+    """Keep a note with a run; an empty one takes it away."""
+    found = editing.annotate(reading.find(run), text)
+    say(summary(found), as_json, f"{found.name}: {found.note or 'no note'}")
+
+
+@click.command()
+@click.argument("run")
+@click.option("--off", is_flag=True, help="Take the pin away.")
+@JSON
+def pin(run: str, off: bool, as_json: bool) -> None:
+    """Put a run at the head of the table."""
+    found = editing.pin(reading.find(run), not off)
+    say(summary(found), as_json, f"{found.name} is {'pinned' if found.pinned else 'no longer pinned'}")
+
+
+@click.command("compare")
+@click.argument("run", nargs=-1, required=True)
+@JSON
+def compare_(run: Sequence[str], as_json: bool) -> None:
+    """Show in which settings runs differ, and what the difference is worth, seed by seed."""
+    from core.studies import differences, findings
+
+    found = [reading.find(each) for each in run]
+    result = findings.table(found)
+    lines = [line(each) for each in found] if result["val_loss"] else [f"{each.slug}" for each in found]
+    if not result["val_loss"]:
+        lines.append("these runs read different texts, so their losses are not compared")
+    lines += [f"  {name}: {' | '.join(differences.shown(v) for v in vs)}" for name, vs in result["differences"].items()]
+    names = {each.slug: each.name for each in found}
+    lines += [f"{names[slug]}: {sentence}" for slug, sentence in result["sentences"].items()]
+    lines += [finding["sentence"] for finding in result["findings"]]
+    say(result, as_json, "\n".join(lines))
+
+
+SET = click.option("--set", "assignments", multiple=True, metavar="NAME=VALUE", help="Change a setting.")
+
+
+@click.command()
+@click.argument("run")
+@SET
+@click.option("--seeds", default=1, help="Seeds to try; each changed run gets an unchanged twin of the same seed.")
+@JSON
+def fork(run: str, assignments: Sequence[str], seeds: int, as_json: bool) -> None:
+    """Queue a run again with something changed, all else and the seed as they were."""
+    from core.studies import sweeps
+
+    plans = sweeps.fork(reading.find(run), assigned(assignments), seeds)
+    made = sweeps.start(plans)
+    say([summary(each) for each in made], as_json, "\n".join(line(each) for each in made))
+
+
+@click.command()
+@click.argument("rung")
+@click.option("--over", multiple=True, metavar="NAME=V,V,...", help="A setting and the values to try; at most two.")
+@click.option("--search", type=int, help="Try this many points between the values instead of every combination.")
+@click.option("--preset", help="A named choice of settings to start from; the first by default.")
+@SET
+@click.option("--text", default="tinyshakespeare", help="The text to learn from: a name or title (see: texts).")
+@click.option("--device", default="auto", help="auto, cpu, cuda or mps.")
+@click.option("--dry-run", is_flag=True, help="Only show what would be trained.")
+@JSON
+def sweep(
+    rung: str,
+    over: Sequence[str],
+    search: int | None,
+    preset: str | None,
+    assignments: Sequence[str],
+    text: str,
+    device: str,
+    dry_run: bool,
+    as_json: bool,
+) -> None:
+    """Queue a run for each of several values of one or two settings."""
+    from core.runs import plan as runs_plan
+    from core.studies import sweeps
+    from core.texts import own as texts_own
+
+    declared = registry.get(rung)
+    model, train = runs_plan.split_settings(assigned(assignments))
+    plans = sweeps.sweep(
+        rung,
+        [sweeps.axis(declared, each) for each in over],
+        method="grid" if search is None else "search",
+        trials=search or 0,
+        preset=preset or declared.default_preset,
+        model=model,
+        train=train,
+        device=device,
+        corpus_name=texts_own.find(text),
+    )
+    if dry_run:
+        commands = [
+            runs_plan.command(declared, None, plan.model_config_, plan.train, plan.device, plan.corpus)
+            for plan in plans
+        ]
+        say(commands, as_json, "\n".join(commands))
+        return
+    made = sweeps.start(plans)
+    say([summary(each) for each in made], as_json, "\n".join(line(each) for each in made))
+
+
+COMMANDS = (texts_, text, note, pin, compare_, fork, sweep)

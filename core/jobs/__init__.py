@@ -1,0 +1,1 @@
+"""Jobs: worker processes, their queue, what they write down."""

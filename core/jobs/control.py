@@ -1,0 +1,160 @@
+"""Start, stop, pause and resume a job. A job is a process of its own that lives on when page or server are gone.
+
+Nothing here watches over the jobs. A stop that a worker ignores is enforced by whoever looks next (`look_after`): the
+page or command that asked, any other page that shows the run, or a run that waits for the device.
+"""
+
+import contextlib
+import os
+import time
+from collections.abc import Callable
+from dataclasses import replace
+
+import psutil
+
+from core import files, system
+from core import files as core_files
+from core.errors import BardlabError
+from core.jobs import overdue, turns
+from core.jobs.processes import children, hand_to_spare, lock, reap, spawn
+from core.models import memory
+from core.runs import editing, folder, reading, requests
+from core.runs import state as runs_state
+from core.runs.folder import State
+from core.runs.state import Run
+from core.training import devices
+
+MEMORY_LEFT = 300e6
+"""Bytes of memory without which no further run is taken in: about what one needs before its model."""
+
+
+def start(run: Run) -> Run:
+    """Begin or resume a run in a worker process. Returns the run as queued.
+
+    The spare worker takes it, if one is warm and there is a place free; a run that has to wait gets a process of its
+    own, which is small until its turn comes. Raises BardlabError as `claim` does.
+    """
+    run = claim(run)
+    device = str(devices.resolve(run.need().device))
+    with lock:
+        reap()
+        try:
+            if not (turns.free(device) and hand_to_spare(run)):
+                children.append(spawn([str(run.path), device], run))
+            folder.announce(run.path, children[-1].pid)
+        except psutil.Error:
+            pass  # it has ended already, which its status tells
+        except OSError as error:
+            with contextlib.suppress(OSError):
+                files.remove(run.path / folder.LAUNCHED)
+            raise BardlabError(f"cannot start {run.slug}: {core_files.explain(error)}") from None
+    return reading.read(run.path)
+
+
+def claim(run: Run) -> Run:
+    """Put a run into the queue for this process to start, which nobody else can do then. Returns it as queued.
+
+    Raises BardlabError as `check_startable` does, if there is no memory for another process, or the run's folder
+    cannot be written.
+    """
+    check_startable(run)
+    free = memory.available()
+    if free < MEMORY_LEFT:
+        raise BardlabError(f"only {free / 1e6:.0f} MB of memory are free; start {run.slug} when other runs have ended")
+    device = devices.resolve(run.need().device)
+    try:
+        with folder.hold(run.path):
+            now = runs_state.read_status(run.path)
+            if now.state is State.FINISHED or (now.state is State.QUEUED and folder.worker_comes(run.path)):
+                raise BardlabError(f"run {run.slug} was started meanwhile; there is nothing to start")
+            editing.queue_again(replace(run, status=now), device.type)
+            folder.announce(run.path, os.getpid())
+    except FileNotFoundError:
+        raise BardlabError(f"run {run.slug} was deleted; there is nothing to start") from None
+    except OSError as error:
+        raise BardlabError(f"cannot start {run.slug}: {core_files.explain(error)}") from None
+    except system.Taken:
+        raise BardlabError(f"a worker is busy with run {run.slug}; there is nothing to start") from None
+    return reading.read(run.path)
+
+
+def check_startable(run: Run) -> None:
+    """Raise BardlabError if a run is damaged, shipped, busy, or has nothing left to do."""
+    run.need()
+    if run.shipped:
+        raise BardlabError(f"{run.slug} ships with the product and cannot be trained further; start a run of your own")
+    if reading.is_busy(run):
+        raise BardlabError(f"run {run.slug} is {run.state}; there is nothing to start")
+    if run.state is State.FINISHED:
+        raise BardlabError(f"run {run.slug} has finished its {run.status.step} steps; start a new run for more")
+
+
+def stop(run: Run) -> Run:
+    """Ask a run to finish its step, save its weights and end. Raises BardlabError if it is not under way."""
+    if not run.state.active:
+        raise BardlabError(f"run {run.slug} is {run.state}; there is nothing to stop")
+    return _asked(run, lambda: requests.request_stop(run), "stop")
+
+
+def _asked(run: Run, ask: Callable[[], None], what: str) -> Run:
+    """Ask something of a run and return it as it then is. Raises BardlabError if its folder takes no request."""
+    try:
+        ask()
+    except FileNotFoundError:
+        raise BardlabError(f"run {run.slug} was deleted; there is nothing to {what}") from None
+    except OSError as error:
+        raise BardlabError(f"cannot {what} {run.slug}: {core_files.explain(error)}") from None
+    return reading.read(run.path)
+
+
+def pause(run: Run, step: int = 0) -> Run:
+    """Ask a run to hold still in memory, now or once it has taken `step` steps. Raises BardlabError if it has ended."""
+    _under_way(run, "pause")
+    return _asked(run, lambda: requests.hold(run, step), "pause")
+
+
+def proceed(run: Run) -> Run:
+    """Let a paused run go on. Raises BardlabError if it has ended."""
+    _under_way(run, "continue")
+    return _asked(run, lambda: requests.release(run), "continue")
+
+
+def single_step(run: Run, steps: int = 1) -> Run:
+    """Let a paused run take so many steps and pause again. Raises BardlabError if it is not paused."""
+    if run.state is not State.PAUSED:
+        raise BardlabError(f"run {run.slug} is {run.state}; pause it first, then step")
+    return _asked(run, lambda: requests.hold(run, run.status.step + steps), "step")
+
+
+def change(run: Run, values: dict[str, object]) -> Run:
+    """Change training settings of a run under way, such as `learning_rate`. Raises BardlabError if that cannot be."""
+    _under_way(run, "change")
+    return _asked(run, lambda: requests.order(run, values), "change")
+
+
+def _under_way(run: Run, what: str) -> None:
+    if not run.state.active or run.state is State.STOPPING:
+        raise BardlabError(f"run {run.slug} is {run.state}; there is nothing to {what}")
+
+
+def wait(run: Run, seconds: float) -> Run:
+    """Wait until a run has ended, at most `seconds`, and return it as it then is. A stop it ignores is enforced."""
+    until = time.monotonic() + seconds
+    while (run := look_after(reading.read(run.path))).state.active and time.monotonic() < until:
+        time.sleep(0.1)
+    return run
+
+
+def wait_for_state(run: Run, state: State, seconds: float) -> Run:
+    """Wait until a run is in a state, or has ended, at most `seconds`, and return it as it then is."""
+    until = time.monotonic() + seconds
+    while (run := reading.read(run.path)).state is not state and run.state.active and time.monotonic() < until:
+        time.sleep(0.05)
+    return run
+
+
+def look_after(run: Run) -> Run:
+    """Enforce a stop that has been ignored (`core.jobs.overdue`). Returns the run. Cheap when there is nothing to do."""
+    if run.state in (State.STOPPING, State.LOST) and overdue.look_after(run.path):
+        return reading.read(run.path)
+    return run

@@ -1,0 +1,44 @@
+"""Takes what a paused run has in a GPU's memory out of it, and puts it back as it was."""
+
+import gc
+
+import torch
+from torch import Tensor
+
+from core.training.trainer import Trainer
+
+MAIN = torch.device("cpu")
+
+
+class Parked:
+    """The parameters, gradients, buffers and optimiser state of a trainer, in main memory for a while."""
+
+    def __init__(self, trainer: Trainer) -> None:
+        self._trainer = trainer
+        parts = trainer.optimizers.parts if "optimizers" in vars(trainer) else []
+        states = [state for part in parts for state in part.state.values()]
+        self._homes = [
+            (state, name, value.device)
+            for state in states
+            for name, value in state.items()
+            if isinstance(value, Tensor) and value.device != MAIN
+        ]
+        trainer.model.to(MAIN)
+        for state, name, _ in self._homes:
+            state[name] = state[name].to(MAIN)
+        free_memory()
+
+    def bring_back(self) -> None:
+        """Put everything where it was, the same to the last bit."""
+        self._trainer.model.to(self._trainer.device)
+        for state, name, home in self._homes:
+            state[name] = state[name].to(home)
+
+
+def free_memory() -> None:
+    """Give back to the GPU what nothing in this process uses any more."""
+    gc.collect()
+    if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
+        torch.cuda.empty_cache()
+    elif torch.backends.mps.is_available():
+        torch.mps.empty_cache()

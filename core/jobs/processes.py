@@ -1,0 +1,88 @@
+"""Starts worker processes and keeps one warm."""
+
+import atexit
+import contextlib
+import subprocess
+import sys
+import time
+from threading import Lock
+
+from core import paths, system
+from core.runs import folder
+from core.runs.state import Run
+
+BACK_OFF = 60.0
+"""Seconds without a spare worker after one that died before it was used: the next would die of the same."""
+
+lock = Lock()
+_not_before = 0.0
+_spare: subprocess.Popen[bytes] | None = None
+_probed = False
+children: list[subprocess.Popen[bytes]] = []
+
+
+def warm() -> None:
+    """Keep one worker standing by, so that the next job starts at once. Cheap to call again and again.
+
+    If this machine's speed on a rung is not known yet, another process times a few training steps, for the estimates.
+    """
+    from core.jobs import timing
+
+    global _spare, _probed
+    with lock:
+        reap()
+        if _spare is None and time.monotonic() >= _not_before:
+            _spare = spawn(["--spare"], None)
+        if not _probed and not timing.all_known():
+            _probed = True
+            children.append(spawn(["--probe"], None))
+
+
+def spare_pid() -> int | None:
+    """Return the process id of the worker standing by, if there is one."""
+    with lock:
+        reap()
+        return _spare.pid if _spare else None
+
+
+def hand_to_spare(run: Run) -> bool:
+    global _spare
+    if _spare is None or _spare.stdin is None:
+        return False
+    spare, inlet, _spare = _spare, _spare.stdin, None
+    try:
+        inlet.write(f"{run.path}\n".encode())
+        inlet.close()
+    except OSError:
+        return False
+    children.append(spare)
+    return True
+
+
+def spawn(arguments: list[str], run: Run | None) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-m", "core.worker", *arguments]
+    with contextlib.ExitStack() as stack:
+        log = stack.enter_context((run.path / folder.LOG).open("ab")) if run else None
+        return system.spawn(command, paths.ROOT, log, inlet=arguments == ["--spare"])
+
+
+def reap() -> None:
+    """Collect children that have ended, so that none stays behind as a zombie."""
+    global _spare, _not_before
+    children[:] = [child for child in children if child.poll() is None]
+    if _spare is not None and _spare.poll() is not None:
+        _close_inlet(_spare)
+        _spare = None
+        _not_before = time.monotonic() + BACK_OFF
+
+
+@atexit.register
+def _dismiss_spare() -> None:
+    if _spare is not None:
+        _close_inlet(_spare)  # it reads the end of its input and leaves
+
+
+def _close_inlet(spare: subprocess.Popen[bytes]) -> None:
+    if spare.stdin is not None:
+        with contextlib.suppress(OSError):
+            spare.stdin.close()

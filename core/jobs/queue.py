@@ -1,0 +1,29 @@
+"""The runs that wait for a device, in the order in which they will get it."""
+
+from core.errors import BardlabError
+from core.jobs import turns
+from core.runs import reading
+from core.runs.state import Run
+
+
+def queue(kind: str | None = None) -> list[Run]:
+    """List the runs that wait for a kind of device, or for any, in the order in which they will get it."""
+    return [reading.read(path) for path in turns.queue(kind)]
+
+
+def move(run: Run, places: int) -> list[Run]:
+    """Move a waiting run forward by so many places, or back if negative, among those for the same kind of device.
+
+    Returns the queue as it is now. Raises BardlabError if the run is not waiting.
+    """
+    line = queue(run.status.device)
+    at = next((i for i, other in enumerate(line) if other.path == run.path), None)
+    if at is None:
+        raise BardlabError(f"run {run.slug} is {run.state} and does not wait for a device; there is nothing to move")
+    others = [turns.turn(r.path, r.status.queued) for r in line if r.path != run.path]
+    to = max(0, min(len(others), at - places))
+    if others and to != at:
+        before = others[to - 1] if to else others[0] - 2.0
+        after = others[to] if to < len(others) else others[-1] + 2.0
+        turns.set_turn(run.path, (before + after) / 2)
+    return queue(run.status.device)

@@ -1,0 +1,176 @@
+"""Whose turn it is on a device: places, the queue, and the wait for both. Loads no torch."""
+
+import contextlib
+import itertools
+import os
+import re
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from core import files, paths
+from core.runs import folder
+from core.runs.folder import State
+from core.system import Lock, is_locked
+from core.training import gpus
+
+LOOK = 2.0  # seconds between two looks at who is in front, or fifty times what a look takes
+
+
+@dataclass(frozen=True)
+class Slot:
+    """A place for one run on one device."""
+
+    device: str
+    """As torch calls it: `cpu`, `mps`, `cuda:1`."""
+    name: str
+    """What the device is called in every process: a GPU's number may differ from one to the next."""
+    number: int = 0
+
+    @property
+    def lock_path(self) -> Path:
+        """The file whose lock means that the place is taken."""
+        base = re.sub(r"[^\w-]+", "-", self.name)
+        return paths.runs() / (f".device-{base}-{self.number}.lock" if self.number else f".device-{base}.lock")
+
+
+def kind_of(device: str) -> str:
+    """Return `cuda` for `cuda:1`."""
+    return device.partition(":")[0]
+
+
+def per_device() -> int:
+    """Return how many runs share a device: 1, or what the environment variable BARDLAB_JOBS_PER_DEVICE says.
+
+    Each worker goes by the value it was started with.
+    """
+    try:
+        return max(1, int(os.environ.get("BARDLAB_JOBS_PER_DEVICE", "1")))
+    except ValueError:
+        return 1
+
+
+def slots(device: str) -> list[Slot]:
+    """List the places of a kind of device, or of a single one such as `cuda:1`: first one on each, then the second."""
+    kind = kind_of(device)
+    there = [(kind, kind)]
+    if kind == "cuda":
+        there = [(f"cuda:{number}", f"cuda-{name}") for number, name in enumerate(gpus.names())]
+    return [
+        Slot(torch_name, name, number)
+        for number in range(per_device())
+        for torch_name, name in there
+        if device in (kind, torch_name)
+    ]
+
+
+def wait_for(
+    device: str,
+    me: Path,
+    should_stop: Callable[[], bool],
+    say: Callable[[str], None],
+    look_after: Callable[[Path], object] = lambda path: None,
+) -> tuple[Lock, Slot] | None:
+    """Wait until it is this run's turn on a device, or on any of its kind. Return the lock of its place, held, and it.
+
+    First come, first served, unless somebody moved a run in the queue. Every waiting worker looks at the queue by
+    itself, so there is no scheduler that could die; `look_after` is called with each run in front. Returns None if
+    `should_stop` said yes first.
+    """
+    kind = kind_of(device)
+    places = slots(device)
+    told, pause, look = "", 0.05, 0.0
+    while not should_stop():
+        for place in places:
+            if is_locked(place.lock_path) or not _first(me, place):
+                continue
+            lock = Lock(place.lock_path)
+            if lock.take():
+                if _first(me, place):  # nobody was moved in front meanwhile
+                    return lock, place
+                lock.release()
+        if pause >= 0.4 and time.monotonic() > look:  # it is not just changing hands: say who is in front
+            began = time.monotonic()
+            ahead = _ahead_of(me, kind)
+            for path in ahead:
+                look_after(path)
+            waiting = f"waiting for the {kind}" + (f", behind {folder.name(ahead[0])}" if ahead else "")
+            if waiting != told:
+                say(waiting)
+                told = waiting
+            look = time.monotonic() + max(LOOK, 50 * (time.monotonic() - began))
+        time.sleep(pause)
+        pause = min(0.5, pause * 2)
+    return None
+
+
+def free(device: str) -> bool:
+    """True if a run that came now would find a place at once: one is free, and nobody waits for it."""
+    return not queue(kind_of(device)) and any(not is_locked(place.lock_path) for place in slots(device))
+
+
+@dataclass(frozen=True)
+class _Entry:
+    """A run that says it waits."""
+
+    turn: float
+    slug: str
+    path: Path
+    only: str
+    """The name of the device that it waits for, if not any of its kind will do."""
+
+    def takes(self, place: Slot) -> bool:
+        """True if it waits for this place, among others or alone."""
+        return self.only in ("", place.name)
+
+
+def queue(kind: str | None = None) -> list[Path]:
+    """List the folders of the runs that wait for a kind of device, or for any, in the order in which they get it."""
+    return [entry.path for entry in _entries(kind)]
+
+
+def _entries(kind: str | None = None) -> list[_Entry]:
+    found = [entry for path in folder.folders() if (entry := _entry(path, kind)) and folder.is_alive(path)]
+    return sorted(found, key=lambda entry: (entry.turn, entry.slug))
+
+
+def _entry(path: Path, kind: str | None) -> _Entry | None:
+    try:
+        status = folder.read_status(path)
+        if status["state"] != State.QUEUED or not status["device"] or kind not in (None, status["device"]):
+            return None
+        return _Entry(turn(path, status.get("queued")), path.name, path, status.get("only") or "")
+    except (OSError, ValueError, LookupError):
+        return None
+
+
+def turn(path: Path, queued: object) -> float:
+    """Return the number that orders the queue: when the run came, or what `set_turn` wrote instead."""
+    try:
+        return float((path / folder.TURN).read_text())
+    except (OSError, ValueError):
+        return float(queued) if isinstance(queued, float | int) else 0.0
+
+
+def set_turn(path: Path, number: float) -> None:
+    """Move a run to another place in the queue."""
+    files.replace(path / folder.TURN, repr(number).encode())
+
+
+def _first(me: Path, place: Slot) -> bool:
+    """True if of those who wait for a place this run comes first; also if it has only just put itself there."""
+    return all(entry.path == me for entry in [e for e in _entries(kind_of(place.device)) if e.takes(place)][:1])
+
+
+def _ahead_of(me: Path, kind: str) -> list[Path]:
+    """List the runs that come before `me` on the device: those that have it, then those whose turn is earlier."""
+    line = queue(kind)
+    busy = []
+    for path in folder.folders():
+        with contextlib.suppress(OSError, ValueError, LookupError):
+            status = folder.read_status(path)
+            state = State(status["state"])
+            if state.active and state is not State.QUEUED and status["device"] == kind and folder.is_alive(path):
+                busy.append((state is State.PAUSED, path))
+    return [path for _, path in sorted(busy) if path != me] + list(itertools.takewhile(lambda p: p != me, line))

@@ -1,0 +1,207 @@
+"""A job until its turn comes: it takes its run folder's lock, hears requests, and waits for a place on the device.
+
+A run that waits is a process, and there may be many, so nothing is loaded here that takes memory: torch and the
+training come with `core.worker`, when the place is taken.
+"""
+
+import os
+import signal
+import sys
+import time
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from core import files, system
+from core.errors import BardlabError
+from core.jobs import overdue, turns
+from core.runs import folder
+from core.runs.folder import State
+
+
+class StopNow(BaseException):
+    """A stop that cannot wait for the end of what the worker is doing; what was not saved is taken again on resume."""
+
+
+class Interrupt:
+    """Turns the first SIGTERM or Ctrl-C into a request to stop after the step.
+
+    If a stop was asked for already, it has been waited for long enough: the worker ends where it is, its folder in
+    order. A third one ends it without a word.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.asked = self.ending = False
+        self._before = {number: signal.signal(number, self._ask) for number in system.ENDING}
+        self._impatience = system.Impatience(lambda: (folder.stop_age(path) or 0.0) >= overdue.STOP_GRACE)
+
+    def restore(self) -> None:
+        """Give the signals back to whoever had them."""
+        self._impatience.end()
+        for number, handler in self._before.items():
+            signal.signal(number, handler or signal.SIG_DFL)
+
+    def end(self) -> None:
+        """From here on the worker is busy writing how it ended, and not to be disturbed."""
+        self.ending = True
+
+    def _ask(self, number: int, frame: FrameType | None) -> None:
+        if self.ending:
+            return
+        if self.asked or folder.stop_requested(self.path):
+            self.ending = True
+            raise StopNow
+        self.asked = True
+
+
+class Place:
+    """A run's place on a device: a lock that may be given up for a while."""
+
+    def __init__(
+        self, device: str, path: Path, should_stop: Callable[[], bool], tell: Callable[[dict[str, Any]], None]
+    ) -> None:
+        self.device, self.path, self.should_stop, self.tell = device, path, should_stop, tell
+        self._lock: system.Lock | None = None
+
+    @property
+    def kind(self) -> str:
+        """The kind of device: cpu, cuda or mps."""
+        return turns.kind_of(self.device)
+
+    def take(self) -> bool:
+        """Wait for the place, if it is not held. False if the run was stopped meanwhile."""
+        if self._lock is None:
+            only = turns.slots(self.device)[0].name if self.device != self.kind else ""
+            self.tell({"state": State.QUEUED, "device": self.kind, "only": only})
+            found = turns.wait_for(
+                self.device, self.path, self.should_stop, lambda line: self.tell({"message": line}), overdue.look_after
+            )
+            if found:
+                self._lock, slot = found
+                self.device = slot.device  # once it has been there, no other will do
+        return self._lock is not None
+
+    def give_up(self) -> None:
+        """Let others have it."""
+        if self._lock is not None:
+            self._lock.release()
+            self._lock = None
+
+    def change(self, device: str) -> bool:
+        """Leave the place for one on another device, and wait for that. False if the run was stopped meanwhile."""
+        self.give_up()
+        self.device = device
+        return self.take()
+
+    def wanted(self) -> bool:
+        """True if another run waits for this device."""
+        return bool(turns.queue(self.kind))
+
+
+class Job:
+    """One run at work, from its folder's lock to the state that it ends in."""
+
+    def __init__(self, path: Path, device: str, interrupt: Interrupt, say: Callable[[str], None]) -> None:
+        self.path, self.say, self._interrupt = path, say, interrupt
+        self.status = folder.read_status(path) | {"pid": os.getpid(), "born": system.born(os.getpid())}
+        self.status |= {"state": State.QUEUED, "message": "starting"}
+        self.place = Place(device, path, self.should_stop, self.tell)
+        self.newest: Callable[[], dict[str, Any]] = lambda: self.status
+        """What the status is by now; the training knows more than was written last."""
+
+    def should_stop(self) -> bool:
+        """True if somebody asked the run to stop."""
+        return self._interrupt.asked or folder.stop_requested(self.path)
+
+    def tell(self, news: dict[str, Any]) -> None:
+        """Write into the run's status what has changed."""
+        self.status |= news
+        folder.write_status(self.path, self.status)
+
+    def end(self, state: State, message: str) -> None:
+        """Write how the run ended."""
+        self._interrupt.end()
+        self.say(f"{state}{': ' + message if message else ''}")
+        folder.clear_requests(self.path)
+        update = {"state": state, "message": message, "ended": time.time(), "eta_seconds": None, "meters": None}
+        folder.write_status(self.path, self.newest() | update)
+
+
+def work(path: Path, device: str = "", say: Callable[[str], None] | None = None) -> None:
+    """Run one job to its end. Never raises for what goes wrong in training.
+
+    `device` is what the run's own setting comes to on this machine; without it, torch is asked.
+    """
+    say = say or (lambda line: folder.note(path, line))
+    try:
+        with folder.hold(path):
+            _attend(path, device, say)
+    except system.Taken:
+        say("another worker holds this run; nothing done")
+    except FileNotFoundError:
+        say("the run was deleted; nothing done")
+    except ValueError as error:
+        say(f"{folder.STATUS} cannot be read: {error}; nothing done")
+
+
+def _attend(path: Path, device: str, say: Callable[[str], None]) -> None:
+    state = State(folder.read_status(path)["state"])
+    if not state.active:
+        say(f"the run is {state}; nothing done")
+        return
+    interrupt = Interrupt(path)
+    job = Job(path, device, interrupt, say)
+    try:
+        try:
+            _wait_and_train(job)
+        except StopNow:
+            job.end(State.STOPPED, f"stopped at once; Resume goes on from {folder.resumes_from(job.newest())}")
+        except BardlabError as error:
+            job.end(State.FAILED, str(error))
+        except OSError as error:
+            job.end(State.FAILED, f"could not write: {files.explain(error)}")
+        except Exception as error:
+            say(traceback.format_exc())
+            reason = (str(error).splitlines() or [""])[0]
+            job.end(State.FAILED, f"{type(error).__name__}: {reason}; see the log")
+    finally:
+        interrupt.restore()
+
+
+def _wait_and_train(job: Job) -> None:
+    if not job.place.device:
+        from core.jobs import work as jobs_work
+
+        job.place.device = jobs_work.device_of(job.path)
+    try:
+        if job.place.take():
+            from core.jobs import work as jobs_work
+
+            jobs_work.train_run(job)
+        else:
+            job.end(State.STOPPED, "stopped while it waited")
+    finally:
+        job.place.give_up()
+
+
+def main(arguments: list[str]) -> None:
+    """Run the job of the folder named on the command line (and on the device named after it), or stand by for one."""
+    system.be_first_to_go()
+    name, device = [*arguments, ""][:2]
+    if name.startswith("--"):
+        from core.jobs import work as jobs_work
+
+        if name == "--probe":
+            return jobs_work.time_rungs()
+        if not (name := jobs_work.stand_by()):
+            return
+    path = Path(name)
+    try:
+        system.redirect_output(path / folder.LOG)
+    except OSError:
+        sys.exit(f"{path} is gone; nothing done")
+    work(path, device)
+    system.redirect_output(Path(os.devnull))  # on Windows nobody could delete the run before this process is gone

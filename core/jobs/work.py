@@ -1,0 +1,168 @@
+"""One job from its start to its end, in the worker process."""
+
+import contextlib
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from core import system
+from core.errors import BardlabError
+from core.jobs import parking, trial, waiting
+from core.jobs.interruptions import Desk
+from core.jobs.recorder import Recorder
+from core.jobs.timing import known, probe
+from core.jobs.timing import record as record_speed
+from core.jobs.waiting import Job
+from core.ladder.registry import RUNGS
+from core.models.contract import parameter_count
+from core.models.memory import is_out_of_memory, let_go
+from core.runs import checkpoints, layout, reading, requests, state
+from core.runs.folder import State
+from core.runs.state import Run, RunConfig, Status
+from core.texts.corpus import load as load_corpus
+from core.training import devices
+from core.training.loop import Progress, train
+from core.training.trainer import Diverged, Trainer
+from core.training.watch import Alert
+
+
+def work(path: Path, *, log: Callable[[str], None] | None = None) -> Run:
+    """Run one job to its end and return the run as it then is. Never raises for what goes wrong in training."""
+    waiting.work(path, say=log)
+    return reading.read(path)
+
+
+def device_of(path: Path) -> str:
+    """Return what a run's device setting comes to on this machine. Raises BardlabError if it is not there."""
+    return str(devices.resolve(reading.read(path).need().device))
+
+
+def train_run(job: Job) -> None:
+    """Train a run whose turn on its device has come. Raises BardlabError with the reason if it fails."""
+    devices.limit_threads()
+    config = reading.read(job.path).need()
+    status = Status.model_validate(job.status)
+    job.newest = lambda: json.loads(status.model_dump_json())
+
+    def tell(news: dict[str, Any]) -> None:
+        for name, value in news.items():
+            setattr(status, name, value)
+        state.write_status(job.path, status)
+
+    job.place.tell = tell
+    try:
+        device, left = trial.settle(config.device, torch.device(job.place.device))
+        if left and not job.place.change(str(device)):
+            return job.end(State.STOPPED, "stopped while it waited")
+        if device.type == "cuda":
+            torch.cuda.set_device(device)
+        _train(job, config, status, device, left)
+    except Exception as error:
+        if not is_out_of_memory(error):
+            raise
+        let_go(error)
+        raise BardlabError(trial.out_of_memory(config, status.device)) from error
+
+
+def _train(job: Job, config: RunConfig, status: Status, device: torch.device, left: str) -> None:
+    """Train; `left` says why the run is on another device than `auto` takes first, if it is."""
+    path, say, should_stop = job.path, job.say, job.should_stop
+    corpus = load_corpus(config.corpus)
+    if corpus.sha256 != config.corpus_sha256:
+        raise BardlabError(f"the text {config.corpus!r} is no longer the one this run was made for; start a new run")
+    checkpoints.tidy(path)
+    checkpoints.seed_everything(config.train.seed)
+    model = config.rung.build(config.model_config_, corpus.tokenizer.size)
+    trainer = Trainer(model, config.train, corpus.train_ids, device)
+    saved = checkpoints.restore(path, trainer)
+    trainer.rates = requests.rates(path)
+    status.state, status.message = State.RUNNING, state.COMPILING if trainer.compiles else state.TRAINING
+    status.of, status.step, status.parameters = trainer.total, trainer.done, parameter_count(model)
+    status.started, status.checkpoint_step = time.time(), trainer.done if saved else None
+    trial.note(status, trainer, config)
+    recorder = Recorder(path, config, status, trainer, corpus, saved)
+    desk = Desk(path, trainer, status, job.place, should_stop, recorder.tell, recorder.save, recorder.write_status)
+    say(
+        f"{config.rung_key} on {device.type}, {status.parameters:,} parameters, steps {trainer.done} to {trainer.total}"
+    )
+    if left:
+        recorder.tell(Alert(trainer.done, "device", left))
+    if trainer.compiles:
+        say(state.COMPILING)
+    try:
+        recorder.write_status()
+        events = train(trainer, corpus.val_ids, corpus.tokenizer.encode(config.train.prompt), should_stop)
+        while not recorder.enough and (event := next(events, None)):
+            if isinstance(event, Progress):
+                recorder.progress(event)
+            else:
+                recorder.evaluated(event)
+            desk.attend()
+        done = trainer.done >= trainer.total or recorder.enough
+        if not done:
+            recorder.save()
+        ended, message = (State.FINISHED, "") if done else (State.STOPPED, f"stopped at step {trainer.done}")
+        if recorder.enough and trainer.done < trainer.total:
+            message = f"stopped early: no better validation loss in {recorder.watch.since} evaluations"
+            recorder.tell(Alert(trainer.done, "early stop", f"{message}; the best was at step {status.best_step}"))
+        if done:
+            (path / layout.PREVIOUS).unlink(missing_ok=True)
+            if config.preset == "reference":
+                _leave_reference_files(path, say)
+        job.end(ended, message)
+        if trainer.compiled is None:
+            record_speed(config, device.type, recorder.speed.steps, status.device_name)
+    except Diverged as error:
+        recorder.tell(Alert(trainer.done, "nan", str(error)))
+        raise
+    finally:
+        recorder.close()
+
+
+def _leave_reference_files(path: Path, say: Callable[[str], None]) -> None:
+    """Write what the reference leaves behind: its plot and its weights file. A run does not fail for it."""
+    from core.exchange.export import training_plot
+    from core.exchange.weights import export_pth
+
+    for write in (training_plot, export_pth):
+        try:
+            say(f"wrote {write(reading.read(path)).name}")
+        except BardlabError as error:
+            say(str(error))
+
+
+def stand_by() -> str:
+    """Get everything slow done, then wait for a run folder on standard input. Empty if the parent went away.
+
+    Libraries finish loading at the first step of a model (torch's optimisers alone take over a second), so one step
+    of each rung's first preset is taken here, unless there is a job already. What the steps took of a GPU is given
+    back, and one that fails leaves its rung slower, not the spare dead.
+    """
+    inlet = system.Inlet()
+    devices.limit_threads()
+    corpus = load_corpus()
+    for rung in RUNGS.values():
+        if inlet.came:
+            break
+        with contextlib.suppress(Exception):
+            model, train_config = rung.settings(rung.default_preset, {}, {})
+            built = rung.build(model, corpus.tokenizer.size)
+            Trainer(built, train_config, corpus.train_ids, devices.resolve("auto")).step()
+    if not inlet.came:
+        parking.free_memory()
+    return inlet.line()
+
+
+def time_rungs() -> None:
+    """Time a few steps of every rung whose speed on this machine is not known."""
+    devices.limit_threads()
+    corpus = load_corpus()
+    device = devices.resolve("auto")
+    system.step_back()
+    for rung in RUNGS.values():
+        if not known(rung, device.type):
+            probe(rung, device, corpus.train_ids, corpus.tokenizer.size)

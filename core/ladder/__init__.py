@@ -1,0 +1,1 @@
+"""The ladder: one declaration a rung, and the registry of them all."""

@@ -1,0 +1,68 @@
+"""The MLP's declaration."""
+
+from core.ladder.recipes import DROPOUT_TWINS, QUICK
+from core.ladder.rung import Experiment, Preset, Rung
+from core.models.mlp import MLP, MLPConfig
+
+PERCEPTRON = Rung(
+    key="mlp",
+    title="MLP",
+    idea="The next character depends on the last few, each described by a learned vector.",
+    new=(
+        "The bigram's table would need a row for every possible pair, triple, ... of characters. Instead each "
+        "character gets a short vector, its embedding; the vectors of the last few are laid side by side, and a hidden "
+        "layer learns what combinations of them mean. Characters that behave alike end up with vectors alike."
+    ),
+    paper="Bengio et al. (2003), A neural probabilistic language model",
+    paper_url="https://www.jmlr.org/papers/v3/bengio03a.html",
+    config=MLPConfig,
+    model=MLP,
+    presets={
+        "seconds": Preset(
+            "Eight characters back, in about ten seconds.",
+            model=dict(),
+            train=dict(steps=1000, batch_size=16, window=64, eval_every=100, **QUICK),
+        ),
+        "minutes": Preset(
+            "Twice as wide, with dropout, within three minutes on two CPU cores.",
+            model=dict(d_embed=32, d_hidden=512, dropout=0.1),
+            train=dict(steps=4000, batch_size=16, window=64, eval_every=500, **QUICK),
+        ),
+        "best": Preset(
+            "The best that this rung reached here: wide, with more dropout, a quarter of an hour.",
+            model=dict(d_embed=32, d_hidden=1024, dropout=0.2),
+            train=dict(steps=6000, batch_size=16, window=64, eval_every=1000, **QUICK),
+        ),
+    },
+    equation=(
+        r"h = \tanh\big(W\,[\,\underbrace{e_{x_{t-$context+1}};\ \ldots\ ;\ e_{x_t}}_{$context\ \text{characters}}\,]"
+        r" + b\big), \qquad e \in \mathbb{R}^{$d_embed},\quad h \in \mathbb{R}^{$d_hidden}"
+    ),
+    code=MLP.forward,
+    experiments=(
+        Experiment(
+            "Two numbers a character",
+            "The map below then shows all there is: vowels find each other.",
+            "seconds",
+            {"model.d_embed": 2},
+        ),
+        Experiment(
+            "See one character only",
+            "With no more to go on than the bigram, it cannot get below the bigram's loss.",
+            "seconds",
+            {"model.context": 1},
+        ),
+        Experiment(
+            "Start with weights five times too large",
+            "tanh saturates, little gradient comes through, and the loss starts high.",
+            "seconds",
+            {"model.init_gain": 5.0},
+        ),
+    ),
+    twins=DROPOUT_TWINS,
+    icon=":material/scatter_plot:",
+    picture="mlp",
+    views=("embeddings", "layers", "updates", "gap", "receptive_field", "parameters"),
+    tiny=dict(context=4, d_embed=4, d_hidden=16),
+    snapshot_bytes=4e6,
+)

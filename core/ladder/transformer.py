@@ -1,0 +1,110 @@
+"""The Transformer's declaration."""
+
+from core.ladder.recipes import DROPOUT_TWINS, FAST, MODERN, PATIENT
+from core.ladder.rung import Experiment, Preset, Rung
+from core.models.transformer import Attention, Transformer, TransformerConfig
+
+TRANSFORMER = Rung(
+    key="transformer",
+    title="Transformer",
+    idea="Every character looks back at every earlier one and decides for itself what matters.",
+    new=(
+        "Self-attention: each position asks a question (its query), every earlier position offers an answer (its key) "
+        "and what it has to say (its value), and the match decides who is heard. Several heads ask in parallel, a "
+        "feed-forward layer then thinks about each position alone, and both only ever add to a residual stream."
+    ),
+    paper="Vaswani et al. (2017), Attention is all you need",
+    paper_url="https://arxiv.org/abs/1706.03762",
+    config=TransformerConfig,
+    model=Transformer,
+    presets={
+        "seconds": Preset(
+            "As many parameters as nanoGPT's CPU recipe, and better after 140 steps than that after its 2,000.",
+            model=dict(n_layer=3, n_head=4, d_model=128, context=64, dropout=0.0, trigrams=1536, **MODERN),
+            train=dict(
+                steps=140,
+                batch_size=12,
+                eval_every=20,
+                optimizer="muon",
+                learning_rate=0.02,
+                muon_learning_rate=0.03,
+                muon_momentum=0.85,
+                beta2=0.99,
+                weight_decay=0.0,
+                short_first=0.7,
+                cooldown=0.6,
+                warmup=6,
+            ),
+        ),
+        "minutes": Preset(
+            "The same model with twice the context and ten times the steps: legible Shakespeare in some three minutes "
+            "on two CPU cores.",
+            model=dict(n_layer=3, n_head=4, d_model=128, context=128, dropout=0.0, trigrams=1536, **MODERN),
+            train=dict(
+                steps=1400,
+                batch_size=8,
+                eval_every=140,
+                short_first=0.6,
+                weight_decay=0.1,
+                **{**FAST, "muon_learning_rate": 0.02},
+            ),
+        ),
+        "long": Preset(
+            "4 blocks, context 256 and some dropout: nearly as good as best in a third of its time, about 20 minutes.",
+            model=dict(n_layer=4, n_head=4, d_model=128, context=256, dropout=0.1, trigrams=1536, **MODERN),
+            train=dict(steps=3400, batch_size=8, eval_every=340, weight_decay=0.1, **PATIENT),
+        ),
+        "best": Preset(
+            "The best that this rung reached here: 6 blocks of 6 heads, context 256, about an hour on two CPU cores.",
+            model=dict(n_layer=6, n_head=6, d_model=144, context=256, dropout=0.1, **MODERN),
+            train=dict(steps=2400, batch_size=16, eval_every=120, **PATIENT),
+        ),
+        "reference": Preset(
+            "The reference GPT to the letter: 10.8 million parameters. Minutes on a GPU, about a day on two CPU cores.",
+            model={},
+            train=dict(steps=5000, batch_size=64, learning_rate=3e-4, weight_decay=0.01, eval_every=500),
+        ),
+    },
+    equation=(
+        r"\begin{gathered} \operatorname{softmax}\!\left(\frac{Q K^\top}{\sqrt{$d_model / $n_head}}\right) V, \\"
+        r"Q, K, V \in \mathbb{R}^{$context \times ($d_model / $n_head)}, \\"
+        r"$n_head\ \text{heads in each of}\ $n_layer\ \text{blocks} \end{gathered}"
+    ),
+    code=Attention.forward,
+    experiments=(
+        Experiment(
+            "No positions",
+            "Attention alone cannot tell what came first: how much does the loss rise?",
+            "seconds",
+            {"model.positions": "none"},
+        ),
+        Experiment("One head", "A single head must do everything by itself.", "seconds", {"model.n_head": 1}),
+        Experiment(
+            "No table of three characters",
+            "The blocks must learn to spell by attention: how much later does the loss get there?",
+            "seconds",
+            {"model.trigrams": 0},
+        ),
+        Experiment(
+            "AdamW instead of Muon",
+            "The same model, the same batches, another way of taking a step, at the best rate found for it.",
+            "seconds",
+            {"train.optimizer": "adamw", "train.learning_rate": 0.005},
+        ),
+    ),
+    twins=DROPOUT_TWINS,
+    icon=":material/hub:",
+    picture="transformer",
+    views=(
+        "gap",
+        "positions",
+        "receptive_field",
+        "layers",
+        "gradients",
+        "updates",
+        "embeddings",
+        "parameters",
+    ),
+    tiny=dict(n_layer=2, n_head=2, d_model=16, context=16, dropout=0.1),
+    snapshot_bytes=23e6,
+)

@@ -1,0 +1,151 @@
+"""Create, rename, annotate, pin, delete a run."""
+
+import contextlib
+import json
+import os
+import secrets
+import shutil
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from core import paths, system
+from core.errors import BardlabError
+from core.files import explain, replace
+from core.runs.folder import (
+    CONFIG,
+    LABEL,
+    LAUNCHED,
+    RESERVE,
+    State,
+    clear_requests,
+)
+from core.runs.layout import LONGEST_NOTE
+from core.runs.names import check_name, fresh_path
+from core.runs.reading import is_busy, label_of, list_runs, printable, read
+from core.runs.state import Run, RunConfig, Status, sealed, write_status
+
+STAGING = ".importing-"  # beside the runs: what is being prepared to become one
+
+
+def create(config: RunConfig, name: str | None = None) -> Run:
+    """Make a run folder in state queued, with a fresh name such as `bigram-merry-puck`, or the one given.
+
+    Raises BardlabError, leaving nothing behind, if it cannot be written.
+    """
+    root = paths.runs()
+    for path in [root / name] if name else fresh_path(config.rung_key):
+        try:
+            root.mkdir(parents=True, exist_ok=True)
+            path.mkdir()
+        except FileExistsError:
+            continue
+        except OSError as error:
+            raise BardlabError(f"cannot make a run in {root}: {explain(error)}") from None
+        break
+    try:
+        replace(path / CONFIG, sealed(config))
+        replace(path / RESERVE, bytes(65_536))
+        write_status(path, Status(queued=time.time(), of=config.train.steps, message="waiting for a worker"))
+    except OSError as error:
+        shutil.rmtree(path, ignore_errors=True)
+        raise BardlabError(f"cannot make a run in {root}: {explain(error)}") from None
+    return read(path)
+
+
+@contextlib.contextmanager
+def staging() -> Iterator[Path]:
+    """Yield an empty folder beside the runs in which one can be prepared; what is still there afterwards is removed.
+
+    Its name holds the process, so that what a killed one left can be told (`clear_staging`). Raises OSError.
+    """
+    folder = paths.runs() / f"{STAGING}{os.getpid()}-{secrets.token_hex(6)}"
+    folder.mkdir(parents=True)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def clear_staging(pid: int) -> None:
+    """Remove what a process that has died was preparing."""
+    for unfinished in paths.runs().glob(f"{STAGING}{pid}-*"):
+        shutil.rmtree(unfinished, ignore_errors=True)
+
+
+def adopt(folder: Path, rung: str) -> Run:
+    """Give a complete run folder beside the others a fresh name among them. Raises OSError."""
+    names = {run.name for run in list_runs()}
+    path = next(path for path in fresh_path(rung) if not path.exists() and path.name not in names)
+    os.rename(folder, path)
+    return read(path)
+
+
+def queue_again(run: Run, device: str = "") -> None:
+    """Put a run that ended before its last step back into state queued, for a kind of device. Raises OSError."""
+    clear_requests(run.path)
+    (run.path / LAUNCHED).unlink(missing_ok=True)
+    if not (run.path / RESERVE).exists():
+        with contextlib.suppress(OSError):
+            replace(run.path / RESERVE, bytes(65_536))
+    update = {
+        "state": State.QUEUED,
+        "device": device or run.status.device,
+        "queued": time.time(),
+        "message": "waiting for a worker",
+        "ended": None,
+        "pid": None,
+        "born": None,
+        "only": "",
+    }
+    write_status(run.path, run.status.model_copy(update=update))
+
+
+def rename(run: Run, name: str) -> Run:
+    """Give a run another name to be shown by; its folder and address stay. Raises BardlabError on a bad name."""
+    name = check_name(name, run)
+    _own(run, "rename")
+    return _relabel(run, name=name)
+
+
+def annotate(run: Run, note: str) -> Run:
+    """Keep a note with a run; an empty one takes it away. Raises BardlabError if it is over 2,000 characters long."""
+    note = printable(note).strip()
+    if len(note) > LONGEST_NOTE:
+        raise BardlabError(f"the note has {len(note):,} characters; at most {LONGEST_NOTE:,} are kept, shorten it")
+    _own(run, "annotate")
+    return _relabel(run, note=note)
+
+
+def pin(run: Run, pinned: bool) -> Run:
+    """Put a run at the head of every list, or back to its place."""
+    _own(run, "pin")
+    return _relabel(run, pinned=pinned)
+
+
+def _relabel(run: Run, **changes: object) -> Run:
+    try:
+        replace(run.path / LABEL, json.dumps({**label_of(run.path), **changes}, ensure_ascii=False).encode())
+    except OSError as error:
+        raise BardlabError(f"cannot write in {run.path}: {explain(error)}") from None
+    return read(run.path)
+
+
+def delete(run: Run) -> None:
+    """Remove a run and everything in it. Raises BardlabError while a worker is busy with it."""
+    _own(run, "delete")
+    if is_busy(run):
+        raise BardlabError(f"run {run.slug} is {run.state}; stop it first, then delete it")
+    doomed = run.path.with_name(f".deleted-{run.path.name}-{secrets.token_hex(4)}")
+    try:
+        system.persist(lambda: os.rename(run.path, doomed))
+    except FileNotFoundError:
+        raise BardlabError(f"run {run.slug} was deleted already; there is nothing to delete") from None
+    except OSError as error:
+        raise BardlabError(f"cannot delete {run.slug}: {explain(error)}") from None
+    shutil.rmtree(doomed, ignore_errors=True)
+
+
+def _own(run: Run, what: str) -> None:
+    if run.shipped:
+        raise BardlabError(f"{run.slug} ships with the product; only your own runs can be changed ({what})")

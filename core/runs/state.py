@@ -1,0 +1,198 @@
+"""What a run folder says: configuration, status, samples; read and written with a checksum."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from core import files, paths
+from core.errors import BardlabError
+from core.ladder import registry
+from core.ladder.rung import Rung
+from core.runs import folder as runs_folder
+from core.runs.folder import (
+    STATUS,
+    State,
+)
+from core.runs.layout import WEIGHTS
+from core.settings import Settings
+from core.training.config import Device, TrainConfig
+
+
+class Meters(BaseModel):
+    """One reading."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    cpu: float = 0.0
+    """The worker's use of processors since the last reading, in cores."""
+    cores: int = 1
+    """Processors of the machine."""
+    memory: int = 0
+    """Bytes of main memory that the worker holds."""
+    machine_cpu: float = 0.0
+    """Share of all processors in use by anybody, 0 to 1."""
+    machine_memory: float = 0.0
+    """Share of main memory in use, 0 to 1."""
+    machine_memory_total: int = 0
+    gpu: float | None = None
+    """Share of the time in which the GPU was busy, 0 to 1; None if its driver does not say."""
+    gpu_memory: int | None = None
+    """Bytes of GPU memory that the worker holds."""
+    gpu_memory_total: int | None = None
+
+
+TRAINING, COMPILING = "training", "compiling the model before its first step, which may take a minute"
+
+
+class RunConfig(BaseModel):
+    """What was asked for; written once, before the first step."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", populate_by_name=True, serialize_by_alias=True)
+
+    rung_key: str = Field(alias="stage")
+    """The rung's key; `stage` in the file."""
+    preset: str | None = None
+    model: dict[str, Any]
+    train: TrainConfig
+    corpus: str
+    corpus_sha256: str
+    characters: str
+    device: Device = "auto"
+    created: str
+    versions: dict[str, str] = {}
+    parent: str | None = None
+    """The run that this one repeats with something changed."""
+    group: str | None = None
+    """The sweep that this run belongs to."""
+    memory_needed: float | None = None
+    """Bytes that it was estimated to take in all, if whoever started it looked."""
+
+    @property
+    def rung(self) -> Rung:
+        """The rung's entry in the registry."""
+        return registry.get(self.rung_key)
+
+    @property
+    def model_config_(self) -> Settings:
+        """The model's settings, validated."""
+        return self.rung.config.parse(self.model, "model.")
+
+
+class Status(BaseModel):
+    """Where a run is now; written by the worker alone."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    state: State = State.QUEUED
+    step: int = 0
+    of: int = 0
+    message: str = ""
+    device: str = ""
+    pid: int | None = None
+    born: float | None = None
+    """When the process `pid` was made: a later process with the same number is another one."""
+    only: str = ""
+    """The name of the one device that the run waits for, if not any of its kind will do."""
+    queued: float = 0.0
+    started: float | None = None
+    ended: float | None = None
+    seconds: float = 0.0
+    eta_seconds: float | None = None
+    steps_per_second: float | None = None
+    tokens_per_second: float | None = None
+    characters: int = 0
+    parameters: int | None = None
+    train_loss: float | None = None
+    val_loss: float | None = None
+    impossible: int = 0
+    best_val_loss: float | None = None
+    best_step: int | None = None
+    checkpoint_step: int | None = None
+    meters: Meters | None = None
+    device_name: str = ""
+    """What the hardware is called; empty in runs that were made before it was noted, as are the next three."""
+    threads: int | None = None
+    """How many cores computed, if it was a processor."""
+    precision: str = ""
+    """The number format of the matrix products."""
+    compiled: bool | None = None
+    memory_needed: float | None = None
+    """Bytes that the run was estimated to take in all, and that were free when it began."""
+    memory_free: float | None = None
+
+    @field_validator("device")
+    @classmethod
+    def _known(cls, device: str) -> str:
+        """Of a device that no worker could have written, nothing is kept."""
+        return device if device in ("cpu", "cuda", "mps") else ""
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Text written at one evaluation."""
+
+    step: int
+    val_loss: float | None
+    prompt: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run as it was at the moment of reading. `damage` says why it cannot be used, if so."""
+
+    path: Path
+    name: str
+    config: RunConfig | None
+    status: Status
+    damage: str | None = None
+    note: str = ""
+    pinned: bool = False
+
+    @property
+    def slug(self) -> str:
+        """The run's address: its folder's name, or `pretrained/<stage>` for one that ships."""
+        return f"pretrained/{self.path.name}" if self.shipped else self.path.name
+
+    @property
+    def shipped(self) -> bool:
+        """True for a run that came with the product."""
+        return self.path.parent == paths.pretrained()
+
+    @property
+    def state(self) -> State:
+        """The state, corrected by what the folder shows: a stop asked for, a worker that died."""
+        return self.status.state
+
+    @property
+    def rung_key(self) -> str:
+        """The rung's key, or an empty text if the configuration cannot be read."""
+        return self.config.rung_key if self.config else ""
+
+    @property
+    def usable(self) -> bool:
+        """True if there are weights to look at."""
+        return self.damage is None and (self.path / WEIGHTS).exists()
+
+    def need(self) -> RunConfig:
+        """Return the configuration. Raises BardlabError if the run is damaged."""
+        if self.damage or self.config is None:
+            raise BardlabError(f"run {self.slug} is damaged: {self.damage}; delete it, or restore the file")
+        return self.config
+
+
+def read_status(path: Path) -> Status:
+    """Return a run's status as it was written. Raises OSError, or ValueError if it is damaged."""
+    return Status.model_validate_json(runs_folder.checked(files.read(path / STATUS)))
+
+
+def sealed(settings: BaseModel) -> bytes:
+    """Return the file of a configuration or a status: JSON that ends in its own checksum."""
+    return runs_folder.sealed(settings.model_dump_json(indent=2).encode())
+
+
+def write_status(path: Path, status: Status) -> None:
+    """Replace status.json. If the disk is full, the run's small reserve is given up to say how the run ended."""
+    runs_folder.put_status(path, status.model_dump_json(indent=2).encode(), ended=not status.state.active)

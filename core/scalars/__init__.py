@@ -1,0 +1,1 @@
+"""The scalar engine behind the page on gradient descent."""

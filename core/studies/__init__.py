@@ -1,0 +1,1 @@
+"""Several runs together: differences, findings, scaling, sweeps, standings."""

@@ -1,0 +1,152 @@
+"""Losses to compare every curve with: computed from the text itself without training, and a few published ones."""
+
+import contextlib
+import json
+import math
+import time
+import zlib
+from dataclasses import asdict, dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import torch
+
+from core import files, paths
+from core.evaluation import evaluate
+from core.models import ngram
+from core.models.bigram import Bigram, BigramConfig, count_pairs
+from core.models.ngram import NGram, NGramConfig
+from core.texts.corpus import Corpus
+from core.texts.shakespeare import SHA256
+
+ORDERS = range(2, 9)
+"""Lengths of pieces that the n-gram can count."""
+
+
+@dataclass(frozen=True)
+class Landmark:
+    """One loss to compare with, in nats a character."""
+
+    key: str
+    label: str
+    value: float
+    help: str
+
+
+@dataclass(frozen=True)
+class Counted:
+    """How far counting goes with pieces of one length."""
+
+    order: int
+    loss: float
+    """Nats a character over the whole validation split."""
+    numbers: int
+    """Different pieces of all lengths that the training text has: the numbers that the model holds."""
+    seconds: float
+    """Time to count them, on this machine."""
+
+
+PUBLISHED = (
+    Landmark(
+        "nanogpt-cpu",
+        "nanoGPT on a CPU, published: 1.88",
+        1.88,
+        "The loss that nanoGPT's README gives for its small recipe on this text: 4 blocks, 4 heads, width 128, context "
+        "64, 2,000 steps, a few minutes on a laptop's CPU. Not measured here.",
+    ),
+    Landmark(
+        "nanogpt-gpu",
+        "nanoGPT on a GPU, published: 1.4697",
+        1.4697,
+        "The best validation loss that nanoGPT's README gives for this text: 6 blocks, 6 heads, width 384, context "
+        "256, three minutes on an A100 GPU. Not measured here.",
+    ),
+)
+"""Of Tiny Shakespeare with the same split, estimated by their authors on random batches."""
+
+
+def unseen_pairs(corpus: Corpus) -> tuple[int, int]:
+    """Count neighbours in the validation text that the training text never had: (occurrences, distinct pairs)."""
+    size = corpus.tokenizer.size
+    new = (count_pairs(corpus.train_ids, size) == 0) * count_pairs(corpus.val_ids, size)  # (V, V)
+    return int(new.sum()), int((new > 0).sum())
+
+
+def of(corpus: Corpus) -> list[Landmark]:
+    """Compute the landmarks of a text: knowing nothing, knowing the frequencies, knowing the pairs."""
+    size = corpus.tokenizer.size
+    counts = torch.bincount(corpus.train_ids, minlength=size).double() + 1  # (V,)
+    unigram = -(counts / counts.sum()).log()[corpus.val_ids[1:]].mean()  # ()
+    bigram = Bigram(BigramConfig(fit="count"), size)
+    bigram.fit(corpus.train_ids)
+    counted = evaluate(bigram, corpus.val_ids).loss
+    return [
+        Landmark(
+            "uniform", f"uniform: ln {size} = {math.log(size):.3f}", math.log(size), "Every character equally likely."
+        ),
+        Landmark("unigram", f"unigram: {unigram:.3f}", float(unigram), "Each character as likely as it is frequent."),
+        Landmark("bigram", f"counted bigram: {counted:.3f}", counted, "Counted pairs, add-one smoothing."),
+    ]
+
+
+def published(corpus: Corpus) -> list[Landmark]:
+    """Return the losses that others have published for a text."""
+    return list(PUBLISHED) if corpus.sha256 == SHA256 else []
+
+
+# --- counted n-grams: a second of work an order, so what was measured once is kept on disk ---------------------------
+
+
+def count_ngram(corpus: Corpus, order: int) -> Counted:
+    """Count the training text at one order, measure it on the whole validation split, and remember the result.
+
+    Raises BardlabError if the order is too long for the text or its alphabet.
+    """
+    model = NGram(NGramConfig(order=order), corpus.tokenizer.size)
+    began = time.perf_counter()
+    model.fit(corpus.train_ids)
+    seconds = time.perf_counter() - began
+    numbers = sum(len(table.share) for table in model.tables)
+    found = Counted(order, evaluate(model, corpus.val_ids).loss, numbers, seconds)
+    kept = {**_kept(corpus), order: found}
+    with contextlib.suppress(OSError):
+        _file(corpus).parent.mkdir(parents=True, exist_ok=True)
+        files.replace(_file(corpus), json.dumps([asdict(each) for each in kept.values()]).encode())
+    return found
+
+
+def counted_ngrams(corpus: Corpus) -> dict[int, Counted]:
+    """Return what `count_ngram` has found for this text so far, by order; reads a file, computes nothing."""
+    return dict(sorted(_kept(corpus).items()))
+
+
+def best_ngram(corpus: Corpus) -> Landmark | None:
+    """Return the n-gram with the lowest loss once every order was counted, else None."""
+    known = counted_ngrams(corpus)
+    if set(known) != set(ORDERS):
+        return None
+    best = min(known.values(), key=lambda each: each.loss)
+    return Landmark(
+        "ngram",
+        f"counted {best.order}-gram: {best.loss:.3f}",
+        best.loss,
+        f"The best of the counted n-grams: {best.order - 1} characters of context, interpolated Kneser-Ney.",
+    )
+
+
+def _file(corpus: Corpus) -> Path:
+    return paths.data() / f"ngrams-{corpus.sha256[:12]}-{_method()}.json"
+
+
+@lru_cache(maxsize=1)
+def _method() -> str:
+    """A checksum of the n-gram's own source: results of another version of it do not count."""
+    return f"{zlib.crc32(Path(ngram.__file__).read_bytes()):08x}"
+
+
+def _kept(corpus: Corpus) -> dict[int, Counted]:
+    try:
+        rows = [Counted(**row) for row in json.loads(_file(corpus).read_bytes())]
+    except (OSError, ValueError, TypeError):
+        return {}
+    return {row.order: row for row in rows if row.order in ORDERS}

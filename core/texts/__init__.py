@@ -1,0 +1,1 @@
+"""Texts to learn from: Tiny Shakespeare and one's own."""

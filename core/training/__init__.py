@@ -1,0 +1,1 @@
+"""Training a model; knows no rung and no run."""

@@ -1,0 +1,238 @@
+// Pointer and keyboard on a chart of curves: reading values, zooming, walking from point to point.
+import { dot } from "./curves_draw.js";
+import { colour, groups, nearest } from "./curves_state.js";
+import { clamp, element, place } from "../shared/dom.js";
+import { clock, fixed, grouped } from "../shared/format.js";
+import { canvasContext, segment } from "../shared/pens.js";
+
+const MOST_ROWS = 12; // of the table beside the pointer
+const mounted = new Set(); // charts on the page: pointing at one shows the same place in the others
+
+// ---- what is shown at a place ---------------------------------------------------------------------------------------
+
+export function hover(view) {
+  const { frame: f, drag } = view;
+  const p = view.pointer ?? walked(view) ?? followed(view);
+  const ctx = canvasContext(view.over, f.width, f.height);
+  view.tip.hidden = true;
+  if (drag && !drag.pan && p) return drawBox(ctx, view, f, drag, p);
+  if (!p || drag) return;
+  const label = f.labels.find((l) => p.x >= l.left && p.x <= l.right && Math.abs(p.y - l.y) < 8);
+  const flag = f.flags.find((mark) => Math.abs(mark.x + 3 - p.x) < 8 && p.y > f.bottom - 18 && mark.label);
+  if (label) return placeTip(view, f, p, [element("p", {}, [label.label, label.help].filter(Boolean).join(". "))]);
+  if (flag) return placeTip(view, f, p, [element("p", {}, flag.label)]);
+  if (p.x < f.left || p.x > f.right || p.y < f.top || p.y > f.bottom) return;
+  const found = f.shown
+    .map((curve) => ({ curve, i: nearest(curve, view.ui.x, f.x.at(p.x)) }))
+    .filter(({ i }) => i >= 0);
+  if (!found.length) return;
+  for (const each of found) each.y = f.y.px(each.curve.smooth[each.i]);
+  const away = ({ y }) => (Number.isFinite(y) ? Math.abs(y - p.y) : Infinity);
+  const closest = found.reduce((a, b) => (away(b) < away(a) ? b : a));
+  Object.assign(ctx, { strokeStyle: view.theme.text, globalAlpha: 0.35 });
+  segment(ctx, Math.round(p.x) + 0.5, f.top, Math.round(p.x) + 0.5, f.bottom);
+  Object.assign(ctx, { strokeStyle: view.theme.paper, globalAlpha: 1 });
+  for (const { curve, i, y } of found) {
+    const x = f.x.px(curve[view.ui.x][i]);
+    if (x < f.left || x > f.right || y < f.top || y > f.bottom) continue;
+    ctx.fillStyle = colour(view, curve.group);
+    dot(ctx, x, y, curve === view.cursor?.curve ? 6.5 : 4.5);
+  }
+  const limit = found.map(away).sort((a, b) => a - b)[MOST_ROWS - 1] ?? Infinity;
+  const rows = found.filter((each) => away(each) <= limit).slice(0, MOST_ROWS);
+  placeTip(view, f, p, tipTable(view, rows, closest, found.length - rows.length));
+}
+
+// Where another chart on the page is pointed at, if both have the same x axis.
+function followed(view) {
+  if (view.follow == null) return null;
+  const { left, right, top, bottom, x } = view.frame;
+  const at = x.px(view.follow);
+  return at >= left && at <= right ? { x: at, y: (top + bottom) / 2 } : null;
+}
+
+function lead(view) {
+  const p = view.pointer ?? walked(view);
+  const inside = p && !view.drag && p.x >= view.frame.left && p.x <= view.frame.right;
+  for (const other of mounted) {
+    if (other === view || other.ui.x !== view.ui.x) continue;
+    other.follow = inside ? view.frame.x.at(p.x) : null;
+    if (other.frame) hover(other);
+  }
+}
+
+function tipTable(view, rows, closest, left) {
+  const cell = (text, name = "") => element("td", { class: name }, text);
+  const head = element("tr", {}, ...["", "smoothed", "value", "step", "time"].map((text) => element("th", {}, text)));
+  const body = rows.map(({ curve, i }) => {
+    const line = element("i", { style: `--c:${colour(view, curve.group)}`, class: curve.kind });
+    const name = element("td", { class: "who" }, line, `${curve.label} `, element("small", {}, curve.kind));
+    const { smoothed, value, step, time } = pointOf(curve, i);
+    const numbers = [smoothed ?? "–", value, step, time].map((text) => cell(text));
+    return element("tr", { class: curve === closest.curve ? "near" : "" }, name, ...numbers);
+  });
+  const more = left > 0 ? [element("p", {}, `and ${left} more`)] : [];
+  return [element("table", {}, head, ...body), ...more];
+}
+
+function pointOf(curve, i) {
+  const smoothed = curve.raw ? null : curve.smooth[i].toFixed(4);
+  const value = curve.value[i].toFixed(4);
+  return { smoothed, value, step: grouped(curve.step[i]), time: clock(curve.seconds[i]) };
+}
+
+function placeTip({ tip }, f, p, content) {
+  tip.replaceChildren(...content);
+  tip.hidden = false;
+  const [w, h] = [tip.offsetWidth, tip.offsetHeight];
+  const [right, left] = [p.x + 16, p.x - 16 - w];
+  const x = right + w <= f.width ? right : left >= 0 ? left : Math.max(0, (f.width - w) / 2);
+  const under = p.y > (f.top + f.bottom) / 2 ? p.y - h - 24 : p.y + 24; // never under the finger
+  const y = x === right || x === left ? p.y - h / 2 : under;
+  tip.style.transform = `translate(${Math.round(x)}px, ${Math.round(Math.max(-40, Math.min(y, f.height - h)))}px)`;
+}
+
+// ---- keyboard: left and right along a curve, up and down to another -------------------------------------------------
+
+function walked(view) {
+  const { cursor, frame: f } = view;
+  if (!cursor || !f.shown.includes(cursor.curve) || cursor.i >= cursor.curve.n) return null;
+  return { x: f.x.px(cursor.curve[view.ui.x][cursor.i]), y: f.y.px(cursor.curve.smooth[cursor.i]) };
+}
+
+// Where a key leads from a curve's point; `curves` are those with points. Null: away; undefined: not a key of ours.
+export function stepTo(curves, cursor, { key, shiftKey }) {
+  if (key === "Escape") return null;
+  const last = curves.length - 1;
+  const at = Math.max(0, curves.indexOf(cursor?.curve));
+  const curve = curves[at];
+  if (!curve) return undefined;
+  const i = Math.min(cursor?.i ?? curve.n, curve.n);
+  const pace = shiftKey ? 10 : 1;
+  const along = { ArrowLeft: i - pace, ArrowRight: i + pace, Home: 0, End: curve.n - 1 }[key];
+  if (along !== undefined) return { curve, i: clamp(along, 0, curve.n - 1) };
+  const to = { ArrowUp: at - 1, ArrowDown: at + 1 }[key];
+  if (to === undefined) return undefined;
+  const other = curves[clamp(to, 0, last)];
+  return { curve: other, i: nearest(other, "step", curve.step[Math.min(i, curve.n - 1)]) };
+}
+
+function pressed(view, event) {
+  const to = view.frame && stepTo(view.frame.shown, view.cursor, event);
+  if (to === undefined || event.ctrlKey || event.metaKey || event.altKey) return;
+  event.preventDefault();
+  view.cursor = to;
+  view.pointer = null;
+  hover(view);
+  lead(view);
+  view.spoken.textContent = to ? spokenPoint(to) : "";
+}
+
+function spokenPoint({ curve, i }) {
+  const { smoothed, value, step, time } = pointOf(curve, i);
+  const number = Number.isFinite(curve.value[i]) ? value : "no number";
+  return `${curve.label} ${curve.kind}: ${number}${smoothed ? `, smoothed ${smoothed}` : ""}, step ${step}, ${time}`;
+}
+
+// ---- zoom -----------------------------------------------------------------------------------------------------------
+
+function drawBox(ctx, view, f, drag, p) {
+  const [x0, x1, y0, y1] = box(f, drag, p);
+  Object.assign(ctx, { strokeStyle: view.theme.text, fillStyle: view.theme.text, lineWidth: 1, globalAlpha: 0.08 });
+  ctx.fillRect(x0, y0, x1 - x0, y1 - y0);
+  ctx.globalAlpha = 0.5;
+  ctx.strokeRect(Math.round(x0) + 0.5, Math.round(y0) + 0.5, Math.round(x1 - x0), Math.round(y1 - y0));
+  ctx.globalAlpha = 1;
+}
+
+// A box nearly flat zooms x alone.
+function box(f, drag, p) {
+  const flat = Math.abs(p.y - drag.y) < 12;
+  const [xs, ys] = [[p.x, drag.x].sort((a, b) => a - b), [p.y, drag.y].sort((a, b) => a - b)];
+  const within = (values, low, high) => values.map((v) => clamp(v, low, high));
+  return [...within(xs, f.left, f.right), ...(flat ? [f.top, f.bottom] : within(ys, f.top, f.bottom))];
+}
+
+// Zoom to the given pixels of frame `f`: left, right, top, bottom.
+function zoomTo(view, f, [x0, x1, y0, y1]) {
+  const [x, y] = [
+    [f.x.at(x0), f.x.at(x1)],
+    [f.y.at(y1), f.y.at(y0)],
+  ];
+  const wide = ([low, high]) => high - low > 1e-9 * Math.abs(high);
+  if (wide(x) && wide(y)) view.set({ zoom: { x, y, groups: groups(view).map((group) => group.id) } });
+}
+
+export function listen(view) {
+  const { plot, on } = view;
+  mounted.add(view);
+  view.abort.signal.addEventListener("abort", () => mounted.delete(view));
+  const later = () => {
+    view.hoverRequest ??= requestAnimationFrame(() => {
+      view.hoverRequest = null;
+      if (!view.frame) return;
+      hover(view);
+      lead(view);
+    });
+  };
+  const away = () => {
+    view.pointer = null;
+    later();
+  };
+  on(plot, "pointermove", (event) => {
+    view.pointer = place(event, plot);
+    const { drag, pointer: p } = view;
+    if (!drag?.pan) return later();
+    const [dx, dy] = [p.x - drag.x, p.y - drag.y];
+    const { left, right, top, bottom } = drag.frame;
+    zoomTo(view, drag.frame, [left - dx, right - dx, top - dy, bottom - dy]);
+  });
+  on(plot, "pointerdown", (event) => {
+    view.pointer = place(event, plot);
+    view.cursor = null;
+    if (event.pointerType === "touch") return later(); // a finger reads values; zooming stays with mouse and pen
+    if (event.button || !view.frame) return;
+    plot.setPointerCapture(event.pointerId);
+    view.drag = { ...view.pointer, pan: event.shiftKey, frame: view.frame };
+    plot.classList.toggle("panning", event.shiftKey);
+  });
+  const drop = (event) => {
+    const { drag } = view;
+    [view.drag, view.pointer] = [null, place(event, plot)];
+    plot.classList.remove("panning");
+    const boxed = drag && !drag.pan && event.type === "pointerup" && Math.abs(view.pointer.x - drag.x) > 8;
+    if (boxed) zoomTo(view, view.frame, box(view.frame, drag, view.pointer));
+    later();
+  };
+  on(plot, "pointerup", drop);
+  on(plot, "pointercancel", drop);
+  on(plot, "pointerleave", (event) => event.pointerType !== "touch" && away());
+  on(plot, "dblclick", () => view.set({ zoom: null }));
+  on(plot, "wheel", (event) => wheeled(view, event), { passive: false });
+  on(plot, "keydown", (event) => pressed(view, event));
+  on(plot, "blur", () => {
+    view.cursor = null;
+    later();
+  });
+  on(document, "pointerdown", (event) => !event.composedPath().includes(plot) && view.pointer && away());
+}
+
+function wheeled(view, event) {
+  const f = view.frame;
+  if (!(event.ctrlKey || event.altKey) || !f) return; // a plain wheel scrolls the page
+  event.preventDefault();
+  const p = place(event, view.plot);
+  const k = Math.exp(clamp(event.deltaY, -100, 100) * 0.003);
+  const [x, y] = [(edge) => p.x + (edge - p.x) * k, (edge) => p.y + (edge - p.y) * k];
+  zoomTo(view, f, [x(f.left), x(f.right), y(f.top), y(f.bottom)]);
+}
+
+// What a screen reader says of the chart as a whole.
+export function described(view) {
+  const latest = ({ smooth, n }) => fixed(smooth.subarray(0, n).findLast(Number.isFinite));
+  const { shown, xTitle } = view.frame;
+  const parts = shown
+    .slice(0, 8)
+    .map((curve) => `${curve.label} ${curve.kind} ${latest(curve)} at step ${grouped(curve.step[curve.n - 1])}`);
+  return `Chart of ${view.header.y_label} by ${xTitle}. ${parts.join("; ") || "No points yet"}.`;
+}

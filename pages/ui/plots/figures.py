@@ -1,0 +1,259 @@
+"""Figures that do not refresh: data in, figure out. Colour scales are chosen here and nowhere else."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import plotly.graph_objects as go
+from numpy.typing import NDArray
+from plotly.subplots import make_subplots
+
+from core.studies.landmarks import Counted
+from core.texts.labels import code_point, visible
+from core.texts.labels import labels as labels_of
+from pages.ui.plots.colours import DIVERGING, HIGHER, LOWER, SEQUENTIAL, colours
+
+__all__ = ["visible"]  # pages take it from here
+
+
+SAVED = {"toImageButtonOptions": {"format": "svg", "filename": "bardlab"}, "displaylogo": False}
+"""What a figure's camera button saves: a drawing of any size."""
+MOST_CHARACTERS = 150
+"""A table of more characters than these is drawn of a part of them: a browser draws a million cells slowly."""
+FEW = 40
+"""Up to so many characters on an axis there is room for each, in letters large enough for any script."""
+
+
+LEGEND = {"orientation": "h", "y": 1.02, "yanchor": "bottom"}
+"""Above the drawing, never over it, however many lines it takes on a narrow screen."""
+
+
+def _add_landmarks(figure: go.Figure, marks: Sequence[tuple[str, float]]) -> None:
+    """Draw dashed lines in a grey that is seen on light paper and on dark; without a colour they would be black."""
+    look = {"line_dash": "dash", "line_width": 1, "line_color": "rgba(128,128,128,0.9)"}
+    for label, value in marks:
+        figure.add_hline(value, annotation_text=label, annotation_position="top right", **look)
+
+
+def table_heatmaps(
+    tables: Mapping[str, NDArray[np.float64]],
+    characters: str,
+    unit: str,
+    *,
+    values: Mapping[str, NDArray[np.float64]] | None = None,
+    digits: int = 4,
+    diverging: bool = False,
+    often: NDArray[np.float64] | None = None,
+) -> go.Figure:
+    """V × V tables side by side on one colour scale: row = the current character, column = the next one.
+
+    `values`, if given, are read out under the pointer in place of what is drawn. Of a large alphabet only those that
+    occur most `often` (V,) are drawn.
+    """
+    title = "next character"
+    if len(characters) > MOST_CHARACTERS:
+        order = np.arange(len(characters)) if often is None else np.argsort(-often, kind="stable")
+        at = np.ix_(*[np.sort(order[:MOST_CHARACTERS])] * 2)
+        tables = {name: table[at] for name, table in tables.items()}
+        values = None if values is None else {name: table[at] for name, table in values.items()}
+        title += f" ({MOST_CHARACTERS} {'' if often is None else 'commonest '}of {len(characters):,} are drawn)"
+        characters = "".join(characters[i] for i in at[1][0])
+    labels = labels_of(characters)
+    figure = make_subplots(1, len(tables), subplot_titles=list(tables), shared_yaxes=True, horizontal_spacing=0.02)
+    for column, (name, drawn) in enumerate(tables.items(), 1):
+        told = "z" if values is None else "customdata"
+        hover = f"after %{{y}} comes %{{x}}<br>{name}: %{{{told}:,.{digits}f}} {'' if values else unit}<extra></extra>"
+        custom = None if values is None else values[name]
+        figure.add_trace(
+            go.Heatmap(z=drawn, customdata=custom, x=labels, y=labels, coloraxis="coloraxis", hovertemplate=hover),
+            1,
+            column,
+        )
+    few = len(labels) <= FEW
+    small = {"size": 12 if few else 8}
+    figure.update_xaxes(
+        type="category", tickvals=labels if few else labels[::2], tickfont=small, tickangle=0, title=title
+    )
+    figure.update_yaxes(type="category", tickvals=labels, tickfont=small, autorange="reversed")
+    figure.update_yaxes(title="current character", col=1)
+    figure.update_layout(
+        height=640,
+        margin={"l": 10, "r": 10, "t": 40, "b": 10},
+        coloraxis={"colorscale": SEQUENTIAL, "colorbar": {"thickness": 10, "title": {"text": unit}}},
+    )
+    if diverging:
+        figure.update_layout(coloraxis={"colorscale": DIVERGING, "cmid": 0})
+    return figure
+
+
+def character_bars(
+    characters: str,
+    series: Mapping[str, Sequence[float]],
+    x_title: str,
+    y_title: str,
+    height: int = 320,
+    stacked: bool = False,
+    palette: Sequence[str] | None = None,
+) -> go.Figure:
+    """Bars of characters: under the pointer each says its number and name as well."""
+    about, labels = [code_point(c) for c in characters], labels_of(characters)
+    hover = "%{x}: %{y:,.6~g}<br>%{customdata}"
+    figure = go.Figure(
+        [
+            go.Bar(name=name, x=labels, y=list(values), customdata=about, hovertemplate=hover)
+            for name, values in series.items()
+        ]
+    )
+    figure.update_layout(
+        height=height,
+        colorway=palette or colours(),
+        barmode="stack" if stacked else "group",
+        margin={"l": 10, "r": 10, "t": 30, "b": 10},
+        xaxis={"title": x_title, "type": "category", "tickfont": {"size": 12 if len(labels) <= FEW else 9}},
+        yaxis={"title": y_title},
+        legend=LEGEND,
+        showlegend=len(series) > 1,
+    )
+    return figure
+
+
+def counting_chart(known: Mapping[int, Counted], marks: Sequence[tuple[str, float]]) -> go.Figure:
+    """The n-gram's validation loss by order, best order marked, with dashed losses to compare with."""
+    orders = list(known)
+    heights = [*(each.loss for each in known.values()), *(value for _, value in marks)]
+    heights = [height for height in heights if math.isfinite(height)]
+    best = min(known, key=lambda order: known[order].loss)
+    about = [[each.numbers, 1000 * each.seconds] for each in known.values()]
+    figure = go.Figure(
+        go.Scatter(
+            x=orders,
+            y=[known[order].loss for order in orders],
+            customdata=about,
+            mode="lines+markers+text",
+            text=[f"{known[order].loss:.3f}" for order in orders],
+            textposition="top right",
+            marker={"size": [13 if order == best else 8 for order in orders]},
+            hovertemplate="order %{x}: %{y:.4f} nats<br>%{customdata[0]:,} numbers, counted in %{customdata[1]:.0f} ms"
+            "<extra></extra>",
+        )
+    )
+    _add_landmarks(figure, marks)
+    figure.update_layout(
+        colorway=colours(),
+        height=340,
+        margin={"l": 10, "r": 10, "t": 20, "b": 10},
+        yaxis={"title": "validation loss (nats per character)", "range": [0.8 * min(heights), 1.07 * max(heights)]},
+        xaxis={"title": "order (characters in one counted piece)", "dtick": 1, "range": [1.7, 8.5]},
+    )
+    return figure
+
+
+def contributions(values: NDArray[np.float64], parts: Sequence[str], characters: Sequence[str]) -> go.Figure:
+    """What each part (P,) adds to the logit of each character: values (P, V) around zero."""
+    labels = labels_of("".join(characters))
+    hover = "%{y} adds %{z:.4f} to the logit of %{x}<extra></extra>"
+    figure = go.Figure(
+        go.Heatmap(
+            z=values,
+            x=labels,
+            y=list(parts),
+            colorscale=DIVERGING,
+            zmid=0,
+            hovertemplate=hover,
+            colorbar={"thickness": 10},
+        )
+    )
+    small = {"size": 9}
+    figure.update_xaxes(
+        type="category", tickfont={"size": 12 if len(labels) <= FEW else 9}, tickangle=0, title="character"
+    )
+    figure.update_yaxes(type="category", tickfont=small, autorange="reversed", dtick=1 if len(parts) < 50 else None)
+    figure.update_layout(height=max(260, 90 + 17 * len(parts)), margin={"l": 10, "r": 10, "t": 10, "b": 10})
+    return figure
+
+
+def heat(values: NDArray[np.float64], columns: Sequence[str], rows: Sequence[str], unit: str) -> go.Figure:
+    """A grid of values around zero, the first row on top."""
+    figure = go.Figure(
+        go.Heatmap(
+            z=values,
+            x=list(columns),
+            y=list(rows),
+            colorscale=DIVERGING,
+            reversescale=True,
+            zmid=0,
+            colorbar={"thickness": 10, "title": {"text": unit}},
+            hovertemplate=f"%{{y}}, %{{x}}: %{{z:.4f}} {unit}<extra></extra>",
+        )
+    )
+    figure.update_xaxes(type="category", tickfont={"size": 9})
+    figure.update_yaxes(type="category", autorange="reversed")
+    figure.update_layout(height=140 + 26 * len(rows), margin={"l": 10, "r": 10, "t": 10, "b": 10})
+    return figure
+
+
+def changes(values: Mapping[str, tuple[float, float]], y_title: str) -> go.Figure:
+    """Values around zero with their standard errors, one bar each."""
+    colour = [
+        "rgb({}, {}, {})".format(*(round(255 * p) for p in (HIGHER if v > 0 else LOWER))) for v, _ in values.values()
+    ]
+    figure = go.Figure(
+        go.Bar(
+            x=list(values),
+            y=[v for v, _ in values.values()],
+            error_y={"array": [se for _, se in values.values()], "thickness": 1},
+            marker_color=colour,
+            hovertemplate="%{x}: %{y:+.4f} ± %{error_y.array:.4f}<extra></extra>",
+        )
+    )
+    figure.update_layout(
+        height=280,
+        margin={"l": 10, "r": 10, "t": 10, "b": 10},
+        xaxis={"type": "category"},
+        yaxis={"title": y_title, "zeroline": True},
+    )
+    return figure
+
+
+class Step(NamedTuple):
+    """One bar of the ladder."""
+
+    name: str
+    loss: float
+    kind: str
+    """How it came about: one colour and one legend entry each."""
+
+
+def loss_ladder(steps: Sequence[Step], marks: Sequence[tuple[str, float]]) -> go.Figure:
+    """The best validation loss of each rung, with losses to compare them by as dashed lines."""
+    figure = go.Figure()
+    for kind in dict.fromkeys(step.kind for step in steps):
+        chosen = [step for step in steps if step.kind == kind]
+        figure.add_trace(
+            go.Bar(
+                x=[step.name for step in chosen],
+                y=[step.loss for step in chosen],
+                text=[f"{step.loss:.3f}" for step in chosen],
+                textposition="outside",
+                width=0.5,
+                name=kind,
+                hovertemplate="%{x}: %{y:.4f} nats<extra>" + kind + "</extra>",
+            )
+        )
+    _add_landmarks(figure, marks)
+    figure.update_layout(
+        colorway=colours(),
+        height=420,
+        margin={"l": 10, "r": 10, "t": 30, "b": 10},
+        yaxis={"title": "validation loss (nats per character)", "range": [0, 4.6]},
+        xaxis={
+            "type": "category",
+            "categoryorder": "array",
+            "categoryarray": [step.name for step in steps],
+            "range": [-0.5, max(1, len(steps)) + 3.5],  # room for the labels of the dashed lines
+        },
+        legend=LEGEND,
+        showlegend=True,
+    )
+    return figure

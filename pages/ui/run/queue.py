@@ -1,0 +1,77 @@
+"""The queue: which runs wait for a device, in which order; moved and cancelled here. Nothing is drawn if none waits."""
+
+from collections.abc import Callable
+
+import streamlit as st
+
+from core.jobs import control, queue
+from core.runs import reading
+from core.runs import state as runs_state
+from pages.ui import state, wording
+
+
+def queue_panel(key: str = "queue") -> int:
+    """Draw the runs that wait, if any, each with buttons to move it and to cancel it. Returns how many wait.
+
+    Call it in a fragment that reruns by itself, so that it follows what happens in other tabs and terminals.
+    """
+    line = queue.queue()
+    if not line:
+        return 0
+    with st.container(border=True, key=f"{key}.panel"):
+        st.markdown(
+            f"**Waiting for a device:** {len(line)} {'run' if len(line) == 1 else 'runs'}, first come, first served"
+        )
+        place: dict[str, int] = {}
+        for run in line:
+            kind = run.status.device
+            place[kind] = place.get(kind, 0) + 1
+            with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+                _, behind, ahead = run.status.message.partition(", behind ")
+                told = f"{place[kind]:d}. **{wording.plain(run.name)}** for the {wording.device(kind)}"
+                st.markdown(told + wording.plain(behind + ahead), width="stretch")
+                first = place[kind] == 1
+                common = {"type": "tertiary", "disabled": first}
+                st.button(
+                    "First",
+                    icon=":material/vertical_align_top:",
+                    key=f"{key}.first.{run.slug}",
+                    on_click=_do,
+                    args=(_to_front, run.slug),
+                    help="Put it at the head of the queue.",
+                    **common,
+                )
+                st.button(
+                    "Up",
+                    icon=":material/arrow_upward:",
+                    key=f"{key}.up.{run.slug}",
+                    on_click=_do,
+                    args=(_up, run.slug),
+                    help="Let it change places with the run before it.",
+                    **common,
+                )
+                st.button(
+                    "Cancel",
+                    icon=":material/close:",
+                    key=f"{key}.cancel.{run.slug}",
+                    type="tertiary",
+                    on_click=_do,
+                    args=(control.stop, run.slug),
+                    help="Take it out of the queue. It stays among the runs and can be resumed later.",
+                )
+    return len(line)
+
+
+def _to_front(run: runs_state.Run) -> None:
+    queue.move(run, 1_000_000)
+
+
+def _up(run: runs_state.Run) -> None:
+    queue.move(run, 1)
+
+
+def _do(action: Callable[[runs_state.Run], object], slug: str) -> None:
+    try:
+        action(reading.find(slug))
+    except state.PROBLEMS as error:
+        state.say_error(error)

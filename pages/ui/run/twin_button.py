@@ -1,0 +1,46 @@
+"""Trains two runs that differ in one setting."""
+
+import streamlit as st
+
+from core.jobs import control
+from core.ladder.rung import Rung
+from core.runs import editing
+from core.runs import plan as runs_plan
+from core.runs.state import Run
+from pages.ui import state
+
+
+def twin_button(rung: Rung, preset: str, model: dict[str, object], train: dict[str, object], corpus_name: str) -> None:
+    """Offer to train the rung's twins with the settings of the form."""
+    if rung.twins is None:
+        return
+    st.button(
+        rung.twins.title,
+        icon=":material/compare:",
+        key=f"{rung.key}.twins",
+        on_click=_start,
+        args=(rung.key, rung.twins.setting, rung.twins.values, preset, model, train, corpus_name),
+        help=rung.twins.look_for,
+    )
+
+
+def _start(
+    rung_key: str,
+    setting: str,
+    values: tuple[object, object],
+    preset: str,
+    model: dict[str, object],
+    train: dict[str, object],
+    corpus_name: str,
+) -> None:
+    started: list[Run] = []
+    try:
+        for value in values:
+            changed = {**model, setting: value}
+            plan = runs_plan.plan(rung_key, preset=preset, model=changed, train=train, corpus_name=corpus_name)
+            started.append(control.start(editing.create(plan)))
+    except state.PROBLEMS as error:
+        state.say_error(error)
+    if started:
+        state.show_run(started[0].slug)
+        st.session_state["compare"] = [run.slug for run in started[1:]]

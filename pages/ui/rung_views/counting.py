@@ -1,0 +1,49 @@
+"""How far counting alone goes: the n-gram's loss by order, counted while the learner reads."""
+
+import streamlit as st
+
+from core.studies import landmarks
+from core.studies.landmarks import ORDERS, Counted
+from core.texts.corpus import Corpus
+from pages.ui import loaders
+from pages.ui.plots.figures import counting_chart
+
+
+def count_more(corpus: Corpus) -> dict[int, Counted]:
+    """Return what is known of every order, after counting one more if any is missing (a second of work)."""
+    known = landmarks.counted_ngrams(corpus)
+    missing = [order for order in ORDERS if order not in known]
+    if missing:
+        known[missing[0]] = landmarks.count_ngram(corpus, missing[0])
+    return known
+
+
+def complete(corpus: Corpus) -> bool:
+    """True once every order has been counted."""
+    return set(landmarks.counted_ngrams(corpus)) == set(ORDERS)
+
+
+def how_far_counting_goes(corpus: Corpus) -> None:
+    """The loss by order, with what no order can fall below or needs not exceed."""
+    st.subheader("How far counting alone goes")
+    st.fragment(_by_order, run_every=None if complete(corpus) else 0.2)(corpus.name)
+
+
+def _by_order(name: str) -> None:
+    corpus = loaders.corpus(name)
+    already = complete(corpus)
+    known = count_more(corpus)
+    if not already and len(known) == len(ORDERS):
+        st.rerun()  # draw the page once more, now without the clock
+    best = min(known.values(), key=lambda each: each.loss)
+    if len(known) < len(ORDERS):
+        st.caption(f"Counting order {max(known) + 1:d} of {ORDERS[-1]} ...")
+    else:
+        st.caption(
+            f"Every order counted here on the whole training text and measured on the whole validation text. Longer "
+            f"pieces help until order {best.order:d} ({best.loss:.3f} nats); beyond it most contexts of the validation "
+            f"text were never seen, and the shorter orders must answer anyway. Meanwhile the table grows: order "
+            f"{ORDERS[-1]} holds {known[ORDERS[-1]].numbers:,} numbers."
+        )
+    marks = [(m.label, m.value) for m in loaders.computed_landmarks(corpus.sha256, corpus.name)]
+    st.plotly_chart(counting_chart(known, marks), key="loss-by-order")

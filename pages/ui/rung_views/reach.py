@@ -1,0 +1,89 @@
+"""Views of how far back a rung looks: in theory, measured, and through a WaveNet's gates."""
+
+import numpy as np
+import plotly.graph_objects as go
+import streamlit as st
+
+from core.inspect.receptive import Field, measured_field
+from core.runs import layout, reading
+from core.runs.state import Run
+from pages.ui import loaders
+from pages.ui.plots.colours import colours
+
+
+def receptive_field(run: Run) -> None:
+    """How much each past character weighs in the next prediction, measured, over the field that could."""
+    if not run.usable:
+        return
+    st.subheader("How far back it looks")
+    config = run.need()
+    flops = loaders.cost(config.rung_key, config.model_config_, config.train, len(config.characters)).flops_per_step
+    context = getattr(config.model_config_, "context", 64)
+    big = flops / config.train.batch_size > 5e8
+    left, right = st.columns(2)
+    texts = left.select_slider(
+        "Texts",
+        (16, 32, 64, 128, 256, 512),
+        value=16 if big else 128,
+        key="reach.texts",
+        help="Pieces of the validation text over which the gradient's size is averaged.",
+    )
+    scale = right.segmented_control(
+        "Scale",
+        ["linear", "logarithmic"],
+        default="linear" if context <= 32 else "logarithmic",
+        required=True,
+        key="reach.scale",
+        help="Logarithmic shows the faint far end too.",
+    )
+    found = _field(run.slug, (run.path / layout.WEIGHTS).stat().st_mtime, int(texts))
+    half, most = found.within(0.5), found.within(0.9)
+    with st.container(horizontal=True, gap="medium"):
+        st.metric("It can see", f"{found.reach} characters", help="The theoretical field, the current one included.")
+        st.metric("Half of the weight", f"last {half}", help="So many characters hold half of the gradient.")
+        st.metric("Nine tenths", f"last {most}", help="So many hold 90 % of it.")
+    st.plotly_chart(_field_chart(found, scale == "logarithmic"), key="reach")
+    beyond = found.gradient[found.reach :]
+    checked = ""
+    if len(beyond):
+        checked = f" Beyond the field the largest gradient measured is {beyond.max():.0e}."
+    if run.need().model.get("trigrams"):
+        checked += " The table of three characters counts at the last of the three."
+    st.caption(
+        "Size of the gradient of log p(next character) with respect to each embedded character before it, as parts of "
+        f"the whole, mean over {found.texts:,} texts. Shaded: the theoretical field.{checked}"
+    )
+
+
+@st.cache_data(max_entries=64, show_spinner="Measuring how far back it looks")
+def _field(slug: str, version: float, texts: int) -> Field:
+    run = reading.find(slug)
+    model, _ = loaders.model(run)
+    return measured_field(model, loaders.corpus(run.need().corpus).val_ids, texts)
+
+
+def _field_chart(found: Field, logarithmic: bool) -> go.Figure:
+    distance = np.arange(len(found.gradient))
+    share = found.share
+    figure = go.Figure(
+        go.Bar(
+            x=distance,
+            y=share,
+            marker={"color": colours()[0] if colours() else None},
+            hovertemplate="%{x} back: %{y:.2%}<extra></extra>",
+        )
+    )
+    figure.add_vrect(-0.5, found.reach - 0.5, fillcolor="gray", opacity=0.12, line_width=0, layer="below")
+    axis = {"title": "share of the gradient", "tickformat": ".0%"}
+    if logarithmic:
+        seen = share[share > 0]
+        low = np.log10(seen.min()) - 0.2 if len(seen) else -6
+        axis = {"title": "share of the gradient", "type": "log", "range": [max(low, -8), 0], "tickformat": ".0e"}
+    figure.update_layout(
+        height=300,
+        margin={"l": 10, "r": 10, "t": 10, "b": 10},
+        bargap=0.15,
+        xaxis={"title": "characters back", "range": [len(distance) - 0.5, -0.5]},
+        yaxis=axis,
+    )
+    return figure

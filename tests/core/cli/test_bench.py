@@ -1,0 +1,82 @@
+"""The benches measure the real thing: at tiny sizes here, without a clock in any assertion."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from core import paths
+from core.bench import report, sample, train
+from core.bench.ingredients import WITHOUT, ingredients
+from core.bench.peer import Peer
+from core.errors import BardlabError
+from core.ladder.registry import RUNGS
+from core.ladder.rung import Preset
+from core.models.transformer import TransformerConfig
+from core.training.config import TrainConfig
+from tests.conftest import TINY
+
+REAL = RUNGS["transformer"].presets["seconds"]
+
+
+@pytest.fixture(autouse=True)
+def tiny(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Presets of a few thousand parameters."""
+    for key in ("transformer", "wavenet"):
+        for name in RUNGS[key].presets:
+            monkeypatch.setitem(RUNGS[key].presets, name, Preset("", TINY[key]["model"], TINY[key]["train"]))
+
+
+def test_a_loss_is_reached_or_not_and_the_steps_are_those_of_the_preset():
+    """Nobody is at 1.0 after four steps; everybody is at 10."""
+    low, high = (train.train("seconds", to=to, seeds=2, rounds=1, batch=None, beside=None) for to in (1.0, 10.0))
+
+    assert [run["reached"] for run in low["runs"]] == [False, False]
+    assert [run["reached"] for run in high["runs"]] == [True, True]
+    assert low["runs"][0]["seed"] != low["runs"][1]["seed"]
+    assert low["runs"][0]["val_loss"] == high["runs"][0]["val_loss"]
+    assert low["runs"][0]["steps"] == 4
+
+
+def test_both_ways_of_writing_are_timed():
+    found = sample.sample("transformer", "seconds", texts=(1, 2), rounds=1, beside=None)
+
+    assert {"inside_1", "inside_2", "beyond_roll_1", "beyond_half_2"} <= found.keys()
+    assert all(found[name]["ratio"] > 0 for name in ("inside_1", "beyond_half_1"))
+    assert "beyond_roll_1" not in sample.sample("wavenet", "best", texts=(1,), rounds=1, beside=None)
+
+
+def test_an_ingredient_is_worth_the_mean_difference_on_the_same_seeds(monkeypatch: pytest.MonkeyPatch):
+    tiny = RUNGS["transformer"].presets["seconds"]
+    modern = Preset("", {**REAL.model, **tiny.model}, {**REAL.train, **tiny.train, "optimizer": "muon"})
+    monkeypatch.setitem(RUNGS["transformer"].presets, "seconds", modern)
+    rows = ingredients(seeds=2)
+
+    assert [row["ingredient"] for row in rows] == ["all", *WITHOUT]
+    for row in rows[1:]:
+        assert row["worth"] == pytest.approx(row["val_loss"] - rows[0]["val_loss"])
+        assert row["worth"] != 0, f"the preset is the same without {row['ingredient']}"
+
+
+def test_a_folder_without_the_peer_is_refused(tmp_path: Path):
+    with pytest.raises(BardlabError, match=r"no model\.py in"):
+        Peer(tmp_path, TransformerConfig(), 65)
+
+
+def test_the_machine_is_named():
+    assert "cores" in report.machine()
+    assert "torch" in report.machine()
+
+
+def test_what_an_ingredient_is_worth_is_said_in_its_help():
+    """The help of each setting that the bench takes out agrees with docs/benchmarks.md, within what is noise."""
+    page = (paths.ROOT / "docs" / "benchmarks.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `(\w+)` \| .* \| (-?[\d.]+)(?: ± ([\d.]+))? \|$", page, re.MULTILINE)
+    assert {name for name, _, _ in rows} == set(WITHOUT)
+    helps = {f.name: f.help for config in (TransformerConfig, TrainConfig) for f in config.fields()}
+    for name, nats, error in rows:
+        told = re.search(r"(-?\d\.\d{3}) ± (\d\.\d{3}) nats in the Transformer's preset seconds", helps[name])
+        assert told, name
+        noise = 3 * (float(told[2]) + float(error or 0.01)) + 0.01
+        assert abs(float(told[1]) - float(nats)) <= noise, name
+    assert sum("± " in text for text in helps.values()) == len(WITHOUT)
