@@ -35,7 +35,9 @@ async def ready(app: App) -> AsyncIterator[None]:
     from core.jobs import processes
     from core.ladder import registry
     from core.training import devices
-    from pages.ui import loaders  # noqa: F401
+    from pages.ui import loaders
+    from pages.ui.plots import figures  # noqa: F401
+    from pages.ui.run import rung_page  # noqa: F401
 
     devices.limit_threads()
     sys.setswitchinterval(0.001)  # with 5 ms the thread that answers waits too long for its turn among those that draw

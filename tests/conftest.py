@@ -60,7 +60,7 @@ def views_work(request: pytest.FixtureRequest) -> Iterator[None]:
     failed: list[str] = []
     handler = logging.Handler(logging.ERROR)
     handler.emit = lambda record: failed.append(record.getMessage())  # type: ignore[method-assign]
-    log = logging.getLogger("pages.ui.rung")
+    log = logging.getLogger("pages.ui.run.rung_page")
     log.addHandler(handler)
     yield
     log.removeHandler(handler)

@@ -154,7 +154,7 @@ def wait_for_state(run: Run, state: State, seconds: float) -> Run:
 
 
 def look_after(run: Run) -> Run:
-    """Enforce a stop that has been ignored (`core.jobs.overdue`). Returns the run. Cheap when there is nothing to do."""
+    """End a worker that has ignored a stop for too long. Returns the run; cheap when there is nothing to do."""
     if run.state in (State.STOPPING, State.LOST) and overdue.look_after(run.path):
         return reading.read(run.path)
     return run

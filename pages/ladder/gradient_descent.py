@@ -148,8 +148,8 @@ def race() -> None:
         st.rerun(scope="fragment")
     if lost := [walker.label for walker in walkers if walker.end]:
         st.markdown(
-            f"**{wording.plain(', '.join(lost))}** left the map: at a rate of {rate:g} each step overshoots by more than "
-            "it gains."
+            f"**{wording.plain(', '.join(lost))}** left the map: at a rate of {rate:g} each step overshoots by more "
+            "than it gains."
         )
 
 

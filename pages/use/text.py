@@ -55,8 +55,8 @@ def add_text() -> None:
             "A text file",
             max_upload_size=texts_own.LARGEST // 1_000_000,
             key=f"texts.file.{number}",
-            help=f"Plain text of 1,000 characters or more, at most {size(texts_own.LARGEST)}, best in UTF-8. It stays on "
-            "this machine, in data/own.",
+            help=f"Plain text of 1,000 characters or more, at most {size(texts_own.LARGEST)}, best in UTF-8. It stays "
+            "on this machine, in data/own.",
         )
         pasted = right.text_area(
             "Or paste it",
@@ -127,7 +127,8 @@ def read(content: bytes, number: int) -> tuple[str, str | None, int | None]:
         return texts_own.check(content, encoding), encoding, None
     except texts_own.TooManyCharacters as error:
         st.warning(
-            f"The text has {error.distinct:,} different characters, more than the {texts_own.MOST_CHARACTERS:,} accepted.",
+            f"The text has {error.distinct:,} different characters, "
+            f"more than the {texts_own.MOST_CHARACTERS:,} accepted.",
             icon=":material/compress:",
         )
         commonest = st.slider(

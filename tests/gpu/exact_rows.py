@@ -23,8 +23,7 @@ WAYS: dict[str, dict[str, Any]] = {
 GO_ON = """
 import json, sys, torch
 from pathlib import Path
-from core import checkpoints
-from core.checkpoints import load_trainer_state
+from core.runs.checkpoints import load_trainer_state
 from tests.gpu.exact_rows import WAYS, trained
 from tests.gpu.setting import Setting
 s = Setting(Path({out!r}), None, {rehearse})

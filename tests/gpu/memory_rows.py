@@ -141,13 +141,16 @@ def waiters(s: Setting) -> dict[str, Any]:
 
 SERVER = """
 import json, os, torch
-from core import checkpoints, devices, runs, speed
-from core.stages import STAGES
+from core.jobs import timing
+from core.ladder.cost import cost
+from core.ladder.registry import RUNGS
+from core.runs import checkpoints, reading
+from core.training import devices
 device = devices.resolve("auto")
-stage = STAGES["transformer"]
-speed.cost(stage, *stage.settings("seconds", {}, {}), 65, device.type)
-speed.best_device()
-found = [run for run in runs.list_runs(shipped=True) if run.usable]
+rung = RUNGS["transformer"]
+cost(rung, *rung.settings("seconds", {}, {}), 65, device.type)
+timing.best_device()
+found = [run for run in reading.list_runs(shipped=True) if run.usable]
 if found:
     checkpoints.load_model(found[0])
 before = torch.cuda.is_initialized()

@@ -29,7 +29,20 @@ ESCAPES = frozenset({"plain", "inline"})
 NUMBERS = frozenset({"len", "count", "duration", "size", "loss", "rate", "device", "_signed", "_measured"})
 """Functions whose text is made of figures and the product's own words, whatever they are given."""
 OWN = frozenset(
-    {"STAGES", "SURFACES", "stage", "stages", "experiment", "preset", "field", "fields", "site", "point", "page"}
+    {
+        "RUNGS",
+        "SURFACES",
+        "rung",
+        "rungs",
+        "declared",
+        "experiment",
+        "preset",
+        "field",
+        "fields",
+        "site",
+        "point",
+        "page",
+    }
     | {"temperature", "seed", "mark"}
 )
 """Names that stand for what the product says of itself."""

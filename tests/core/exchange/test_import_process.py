@@ -65,7 +65,10 @@ def test_a_process_that_does_not_end_is_ended(monkeypatch: pytest.MonkeyPatch, s
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux keeps to a limit on the address space")
 def test_memory_is_bounded():
-    code = "from core.import_process import limit_memory as go; go(); print(1, flush=True); bytearray(4 * 2**30)"
+    code = "import psutil; from core import system; from core.exchange.import_process import MEMORY\n"
+    code += (
+        "system.limit_memory(psutil.Process().memory_info().vms + MEMORY); print(1, flush=True); bytearray(4 * 2**30)"
+    )
     done = subprocess.run([sys.executable, "-c", code], cwd=paths.ROOT, capture_output=True, text=True)
 
     assert done.stdout == "1\n" and "MemoryError" in done.stderr

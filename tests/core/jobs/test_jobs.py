@@ -81,9 +81,9 @@ def test_a_job_outlives_the_process_that_started_it():
     """The parent is gone before the job has begun; the job still ends as it should."""
     script = "\n".join(
         [
-            "from core import jobs",
+            "from core.jobs import control",
             "from tests.conftest import make_run",
-            "print(jobs.start(make_run('transformer', steps=30)).slug, flush=True)",
+            "print(control.start(make_run('transformer', steps=30)).slug, flush=True)",
         ]
     )
     parent = subprocess.run(

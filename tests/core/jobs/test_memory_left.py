@@ -107,22 +107,22 @@ def in_child(code: str) -> str:
 
 PEAK = """
 import resource, torch
-from core import speed
 from core.evaluation import evaluate
-from core.stages import STAGES
-from core.training import Trainer
+from core.ladder.cost import cost
+from core.ladder.registry import RUNGS
+from core.training.trainer import Trainer
 torch.set_num_threads(1)
-stage = STAGES[{stage!r}]
-model, train = stage.settings({preset!r}, {model!r}, {train!r})
-cost = speed.cost(stage, model, train, 65, "cpu")
+rung = RUNGS[{rung!r}]
+model, train = rung.settings({preset!r}, {model!r}, {train!r})
+cost = cost(rung, model, train, 65, "cpu")
 ids = torch.randint(65, (20_000,))
-warm = Trainer(stage.build(model, 65), train.model_copy(update=dict(batch_size=1)), ids, torch.device("cpu"))
+warm = Trainer(rung.build(model, 65), train.model_copy(update=dict(batch_size=1)), ids, torch.device("cpu"))
 warm.step()
 del warm
 open("/proc/self/clear_refs", "w").write("5")  # the peak counts from here
 row = lambda name: next(int(l.split()[1]) for l in open("/proc/self/status") if l.startswith(name)) * 1024
 before = row("VmRSS")
-trainer = Trainer(stage.build(model, 65), train, ids, torch.device("cpu"))
+trainer = Trainer(rung.build(model, 65), train, ids, torch.device("cpu"))
 trainer.step()
 trainer.step()
 evaluate(trainer.model, ids)
@@ -150,11 +150,12 @@ def test_the_memory_shown_is_what_training_takes(rung: str, preset: str, model: 
 
 FITS = """
 import resource, torch
-from core import launch, memory, speed
-from core.stages import STAGES
-from core.training import Trainer
+from core.jobs import timing
+from core.models import memory
+from core.runs import plan
+from core.training.trainer import Trainer
 torch.set_num_threads(1)
-config = launch.plan("transformer", preset="minutes", model=dict(dropout=0.1),
+config = plan.plan("transformer", preset="minutes", model=dict(dropout=0.1),
                      train=dict(batch_size=1024, precision="float32", short_first=0.0), device="cpu")
 ids = torch.randint(65, (20_000,))
 
@@ -171,7 +172,7 @@ def goes(size):
 goes(1)
 resource.setrlimit(resource.RLIMIT_AS, (memory.psutil.Process().memory_info().vms + 700_000_000,) * 2)
 assert not goes(1024)
-fits = speed.fitting_batch(config, torch.device("cpu"))
+fits = timing.fitting_batch(config, torch.device("cpu"))
 print(fits, goes(fits), goes(2 * fits + 1))
 """
 

@@ -18,7 +18,7 @@ from tests.conftest import make_run
 LOOKERS = """
 import sys
 from pathlib import Path
-from core import folder
+from core.runs import folder
 path, seen = Path(sys.argv[1]), 0
 print("ready", flush=True)
 for _ in range(4000):
@@ -39,7 +39,7 @@ def test_a_lock_is_held_by_one_and_seen_by_all(tmp_path: Path):
 
 
 def test_a_lock_ends_with_its_process(tmp_path: Path):
-    code = "import sys; from pathlib import Path; from core.processes import Lock\n"
+    code = "import sys; from pathlib import Path; from core.system import Lock\n"
     code += "assert Lock(Path(sys.argv[1])).take(); print('held', flush=True); sys.stdin.read()"
     holder = subprocess.Popen(
         [sys.executable, "-c", code, str(tmp_path / "lock")],
@@ -117,8 +117,8 @@ def test_a_process_is_the_same_after_the_clock_was_set(monkeypatch: pytest.Monke
 
 
 def test_a_process_may_bound_its_own_memory():
-    code = "from core import processes; import psutil\n"
-    code += "processes.limit_memory(psutil.Process().memory_info().vms + 50_000_000); bytearray(100_000_000)"
+    code = "from core import system; import psutil\n"
+    code += "system.limit_memory(psutil.Process().memory_info().vms + 50_000_000); bytearray(100_000_000)"
     done = subprocess.run([sys.executable, "-c", code], cwd=paths.ROOT, capture_output=True, text=True)
 
     assert done.returncode == 1 and done.stderr.strip().endswith("MemoryError")
