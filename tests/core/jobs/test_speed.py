@@ -1,5 +1,7 @@
 """What a run will cost: exact where it can be counted, honest where it must be measured."""
 
+from pathlib import Path
+
 import pytest
 import torch
 
@@ -44,9 +46,6 @@ def test_memory_grows_with_the_batch(key: str):
 
     That is so on a GPU; how many holes there are in a processor's heap depends on which sizes come together.
     """
-    here = [cost(key, batch_size=size, window=64).memory_bytes for size in (256, 512, 1024)]
-    assert 0 < here[0] < here[1] < here[2]
-
     bytes_ = [cost(key, device="cuda", batch_size=size, window=64).training_bytes for size in (256, 512, 1024)]
     assert 0 < bytes_[0] < bytes_[1] < bytes_[2]
     assert bytes_[2] - bytes_[1] == pytest.approx(2 * (bytes_[1] - bytes_[0]), rel=0.02)
@@ -157,8 +156,9 @@ def test_a_damaged_table_of_times_is_no_table(content: bytes):
     assert timing.known(RUNGS["bigram"], "cpu")
 
 
-def test_the_time_shown_holds_what_compiling_takes():
+def test_the_time_shown_holds_what_compiling_takes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """As long as a graph takes for each length of sequence, less once it was compiled before, none if it never is."""
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path))
     off, on = (
         plan.plan("transformer", preset="seconds", device="cpu", train={"compile": each, "short_first": 0.5})
         for each in ("off", "on")
