@@ -71,7 +71,7 @@ def resume(s: Setting) -> dict[str, Any]:
         folder, result = s.out / "half", s.out / "half.pt"
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir()
-        checkpoints.save(folder, half)
+        checkpoints.write(folder, checkpoints.take(half))
         code = GO_ON.format(
             out=str(s.out), rehearse=s.rehearse, way=way, steps=60, folder=str(folder), result=str(result)
         )

@@ -89,7 +89,7 @@ def test_a_run_of_the_gpu_goes_on_on_the_cpu(tmp_path):
     first = trainer(precision="float32")
     for _ in range(3):
         first.step()
-    checkpoints.save(tmp_path, first)
+    checkpoints.write(tmp_path, checkpoints.take(first))
     second = trainer(CPU, precision="float32")
     checkpoints.restore(tmp_path, second)
 
@@ -102,7 +102,7 @@ def test_a_resumed_run_takes_the_same_next_step(tmp_path, optimizer: str):
     first = trainer(optimizer=optimizer, short_first=0.5, sizes={"dropout": 0.1})
     for _ in range(9):
         first.step()
-    checkpoints.save(tmp_path, first)
+    checkpoints.write(tmp_path, checkpoints.take(first))
     second = trainer(optimizer=optimizer, short_first=0.5, sizes={"dropout": 0.1})
     checkpoints.restore(tmp_path, second)
     torch.cuda.manual_seed(1)
