@@ -174,7 +174,7 @@ def test_every_tap_tells_what_passed_there(cell: Cell):
     assert set(found.activations) == set(taps(model))
     for name in CELLS[cell].gates:
         gate = found[f"layers.1.{name}_gate"]
-        assert gate.shape == (2, 20, 16) and 0 < gate.min() and gate.max() < 1
+        assert gate.shape == (2, 20, 16) and gate.min() > 0 and gate.max() < 1
     torch.testing.assert_close(model.head(found["layers.1.state"]), model(ids), atol=1e-5, rtol=0)
 
 
@@ -205,8 +205,9 @@ def test_a_resumed_training_is_the_uninterrupted_one_bit_for_bit(cell: Cell, opt
     torch.manual_seed(5)
     for _ in range(3):
         first.step()
+    state = first.state_dict()
     torch.manual_seed(99)
-    second.load_state_dict(first.state_dict())
+    second.load_state_dict(state)
     for _ in range(3):
         second.step()
 
