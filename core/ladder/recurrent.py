@@ -93,7 +93,7 @@ RECURRENT = Rung(
     ),
     ships="minutes",
     icon=":material/replay:",
-    views=("receptive_field", "layers", "updates", "embeddings", "parameters"),
+    views=("units", "memory_span", "cell_gates", "receptive_field", "layers", "updates", "embeddings", "parameters"),
     tiny=dict(d_embed=4, d_hidden=8, bptt=8),
     snapshot_bytes=1.4e6,
 )

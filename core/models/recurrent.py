@@ -272,7 +272,8 @@ class RecurrentNet(LanguageModel):
     def nonlinearities(self) -> list[Nonlinearity]:
         """List the states of the layers."""
         kind = CELLS[self.config.cell].kind
-        return [Nonlinearity(f"layers.{i}", f"layers.{i}.state", kind) for i in range(len(self.layers))]
+        layers = [f"layers.{i}" for i in range(len(self.layers))]
+        return [Nonlinearity(at, f"{at}.state", kind, "head" if at == layers[-1] else "") for at in layers]
 
     def embeddings(self) -> list[VectorTable]:
         """List the vectors of the characters as read and as written."""
