@@ -141,6 +141,7 @@ def _read_off(model: LanguageModel, ids: list[int], column: Tensor) -> Tensor:
     """What a little of a vector (C,) in the stream adds to the logits (V,), for each unit of its length."""
     last = model.stream()[-1]
     stream = trace(model, torch.tensor([ids[-model.readable(len(ids)) :]]), last)[last]  # (1, T, C)
-    slope: Tensor = torch.func.jvp(model.unembed, (stream,), (column.expand_as(stream),))[1]  # (1, T, V)
+    jvp = torch.autograd.functional.jvp(model.unembed, stream, column.expand_as(stream))  # type: ignore[no-untyped-call]
+    slope: Tensor = jvp[1]  # (1, T, V)
     mean: Tensor = slope.mean((0, 1)).detach()  # (V,)
     return mean
