@@ -30,9 +30,9 @@ RECURRENT = Rung(
             train=dict(steps=4000, batch_size=16, window=128, eval_every=500, grad_clip=1.0, **FAST),
         ),
         "best": Preset(
-            "The best that this rung reached here: an LSTM of 448 units, some ten minutes.",
-            model=dict(d_embed=64, d_hidden=448, bptt=128, dropout=0.3),
-            train=dict(steps=4000, batch_size=16, window=128, eval_every=500, grad_clip=1.0, **FAST),
+            "384 units and more dropout, some ten minutes.",
+            model=dict(d_embed=64, d_hidden=384, bptt=128, dropout=0.3),
+            train=dict(steps=3000, batch_size=16, window=128, eval_every=500, grad_clip=1.0, **FAST),
         ),
     },
     equation=(
@@ -93,6 +93,7 @@ RECURRENT = Rung(
     ),
     ships="minutes",
     icon=":material/replay:",
+    picture="recurrent",
     views=("units", "memory_span", "cell_gates", "receptive_field", "layers", "updates", "embeddings", "parameters"),
     tiny=dict(d_embed=4, d_hidden=8, bptt=8),
     snapshot_bytes=1.4e6,
