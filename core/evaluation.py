@@ -31,8 +31,12 @@ class Evaluation:
 
 
 def evaluation_window(model: LanguageModel) -> int:
-    """Characters in one window: the model's own context, or 256 for a model whose shorter reach slides inside it."""
-    return max(model.context, SLIDING_WINDOW) if model.slides else model.context
+    """Characters in one window: the model's own context, or 256 for a model whose shorter reach slides inside it.
+
+    A model that carries a memory along begins each of these windows without one, as it does in training.
+    """
+    context = model.context
+    return SLIDING_WINDOW if context is None else max(context, SLIDING_WINDOW) if model.slides else context
 
 
 def spread_slice(ids: Tensor, count: int, pieces: int = 8) -> Tensor:

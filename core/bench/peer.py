@@ -115,7 +115,7 @@ class _Adapter(LanguageModel):
         self.model, self._context = model, like.context
 
     @property
-    def context(self) -> int:
+    def context(self) -> int | None:
         """Its block size."""
         return self._context
 

@@ -38,15 +38,16 @@ def sample(rung_key: str, preset: str, *, texts: tuple[int, ...], rounds: int, b
     answer: dict[str, Any] = {"stage": rung_key, "preset": preset, "threads": torch.get_num_threads()}
     answer |= {"device": devices.processor(), "computed_in": "float32"}
     for batch in texts:
-        spans = [model.context] if model.slides else [round((i + 0.5) * model.context / SPANS) for i in range(SPANS)]
+        reach = model.usual_window
+        spans = [reach] if model.slides else [round((i + 0.5) * reach / SPANS) for i in range(SPANS)]
         other = partial(_other, model, peer, batch)
         inside = {"ours": partial(_ours, model, batch, SamplingConfig(tokens=EACH + 1)), "other": other}
         answer[f"inside_{batch}"] = _compare(inside, spans, rounds, batch)
         for way in () if model.slides else ("roll", "half"):
-            tokens = EACH + 1 if way == "roll" else model.context  # a whole cycle of the half: read anew once or twice
+            tokens = EACH + 1 if way == "roll" else reach  # a whole cycle of the half: read anew once or twice
             settings = SamplingConfig.parse({"tokens": tokens, "beyond": way})
             outside = {"ours": partial(_ours, model, batch, settings), "other": other}
-            answer[f"beyond_{way}_{batch}"] = _compare(outside, [model.context + 1], rounds, batch)
+            answer[f"beyond_{way}_{batch}"] = _compare(outside, [reach + 1], rounds, batch)
     return answer
 
 
@@ -88,6 +89,6 @@ def _other(model: LanguageModel, peer: Peer | None, batch: int, length: int) -> 
     else:
         config = SamplingConfig()
         for _ in range(steps):
-            logits = model(ids[:, -model.context :])[:, -1]  # (B, V)
+            logits = model(ids[:, -model.readable(ids.shape[1]) :])[:, -1]  # (B, V)
             ids = torch.cat((ids, torch.multinomial(next_distribution(logits, config), 1)), dim=1)  # (B, T+1)
     return (time.perf_counter() - began) / steps

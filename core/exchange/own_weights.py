@@ -17,6 +17,7 @@ from torch import Tensor
 from core.errors import BardlabError
 from core.exchange.weight_files import Family, Reading, WeightFile
 from core.ladder import registry
+from core.models.recurrent import CELLS
 from core.models.transformer import TransformerConfig
 from core.runs.checkpoints import SETTINGS
 from core.settings import Settings
@@ -119,6 +120,11 @@ def _guesses(shapes: dict[str, tuple[int, ...]]) -> Iterator[tuple[str, dict[str
         known = {"context": size("hidden.0.linear.weight", 1) // width, "d_embed": width}
         known |= {"d_hidden": size("hidden.0.linear.weight", 0), "n_hidden": count(r"hidden\.(\d+)\.")}
         yield "mlp", {**known, "batch_norm": any(".norm." in name for name in shapes)}
+    elif units := size("layers.0.cells.weight_hh_l0", 1):
+        known = {"d_embed": width, "d_hidden": units, "n_layer": count(r"layers\.(\d+)\.")}
+        for cell, kernel in CELLS.items():
+            if size("layers.0.cells.weight_hh_l0", 0) == kernel.sums * units:
+                yield "recurrent", {**known, "cell": cell}
     elif layers := count(r"layers\.(\d+)\."):
         fuse = not any("filter_gate" in name for name in shapes)
         known = {"channels": width, "variant": "fuse" if fuse else "dilated"}

@@ -39,7 +39,7 @@ def anatomy(rung_key: str, model_json: str, vocab_size: int, batch: int, window:
     rung = registry.get(rung_key)
     with torch.device("meta"):
         model = rung.build(rung.config.model_validate_json(model_json), vocab_size)
-        return anatomy_of(model, batch, window or model.context)
+        return anatomy_of(model, batch, window or model.usual_window)
 
 
 @torch.no_grad()

@@ -89,7 +89,7 @@ def rungs_with_attention() -> tuple[str, ...]:
 def window(model: LanguageModel) -> int:
     """Return how many characters of a prompt, its last ones, a view shows: the context, or what LARGEST allows."""
     count = sum(layer.n_head for layer in attention_layers(model).values())
-    return min(model.context, max(2, int((2 * LARGEST / max(1, count)) ** 0.5)))
+    return min(model.usual_window, max(2, int((2 * LARGEST / max(1, count)) ** 0.5)))
 
 
 def attention_maps(model: LanguageModel, ids: Sequence[int] | Tensor) -> AttentionMaps:
@@ -100,7 +100,7 @@ def attention_maps(model: LanguageModel, ids: Sequence[int] | Tensor) -> Attenti
     layers = attention_layers(model)
     if not layers:
         raise BardlabError("this model has no attention; choose a Transformer")
-    if not 0 < len(ids) <= model.context:
+    if not 0 < len(ids) <= model.readable(len(ids)):
         raise BardlabError(f"give 1 to {model.context} characters, the model's context, not {len(ids)}")
     names = ("q", "k", "v", "attn_scores", "pattern", "z")
     found = trace(model, torch.as_tensor(ids)[None], tuple(f"{path}.{name}" for path in layers for name in names))

@@ -72,7 +72,7 @@ def log_softmax(logits: Array) -> Array:
 
 def window(model: LanguageModel, ids: list[int]) -> list[int]:
     """Return the end of ids that the model can read at once: all of it if the model slides."""
-    return ids if model.slides else ids[-model.context :]
+    return ids[-model.readable(len(ids)) :]
 
 
 @torch.no_grad()
@@ -142,5 +142,5 @@ def _need_stream(model: LanguageModel) -> None:
 def next_logits(model: LanguageModel, ids: list[int]) -> Tensor:
     """Return the logits (V,) of what comes after ids (at least one), as `generate` computes them."""
     with torch.inference_mode():
-        logits: Tensor = model(torch.tensor([ids[-model.context :]]))[0, -1].float()
+        logits: Tensor = model(torch.tensor([ids[-model.readable(len(ids)) :]]))[0, -1].float()
     return logits

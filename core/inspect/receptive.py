@@ -12,13 +12,16 @@ from core.errors import BardlabError
 from core.inspect.trace import hooked, trace
 from core.models.contract import LanguageModel
 
+UNBOUNDED = 256
+"""Characters that a model is shown of which nothing bounds the reach."""
+
 
 @dataclass(frozen=True)
 class Field:
     """What the past weighs in a prediction, by distance: 0 is the current character, 1 the one before it."""
 
-    reach: int
-    """The theoretical field: the model's context."""
+    reach: int | None
+    """The theoretical field: the model's context; None if it is unbounded."""
     gradient: NDArray[np.float64]
     """(D,) mean size of d log p(target) / d (embedded character) at each distance, D ≥ reach where the text allows."""
     texts: int
@@ -38,13 +41,15 @@ def measured_field(model: LanguageModel, ids: Tensor, texts: int) -> Field:
     """Differentiate the log-probability of what comes next with respect to each embedded character before it.
 
     The mean over `texts` windows spread evenly over ids (N,). A model that slides is shown more than its field, so
-    that the zeros beyond it are measured too. Raises BardlabError if the model embeds no characters or the text is too
-    short.
+    that the zeros beyond it are measured too; one without bounds is shown UNBOUNDED characters. Raises BardlabError if
+    the model embeds no characters or the text is too short.
     """
     embedding = getattr(model, "token_embedding", None)
     if not isinstance(embedding, torch.nn.Module):
         raise BardlabError("this rung embeds no characters, so there is nothing to differentiate by")
-    window = model.context + max(4, model.context // 4) if model.slides else model.context
+    reach = model.context
+    beyond = max(4, reach // 4) if reach is not None and model.slides else 0
+    window = UNBOUNDED if reach is None else reach + beyond
     if len(ids) <= window:
         raise BardlabError(f"the text has {len(ids)} characters, too few to look back {window}; choose a longer text")
     starts = torch.linspace(0, len(ids) - window - 1, texts).long()  # (N,)
@@ -67,7 +72,7 @@ def measured_field(model: LanguageModel, ids: Tensor, texts: int) -> Field:
             total += gradient.double().norm(dim=-1).sum(0)  # (W,)
     finally:
         model.train(was_training)
-    return Field(model.context, (total / texts).flip(0).numpy(), texts)
+    return Field(reach, (total / texts).flip(0).numpy(), texts)
 
 
 @dataclass(frozen=True)

@@ -65,10 +65,11 @@ def written_log_probs(model: LanguageModel, ids: list[int], start: int) -> Tenso
     Unlike evaluation, every character is predicted from the last `context` characters before it.
     """
     text = torch.tensor(ids)  # (N,)
-    if model.slides or len(ids) - 1 <= model.context:
+    reach = model.readable(len(ids) - 1)
+    if reach == len(ids) - 1:
         logits = model(text[None, :-1])[0, start - 1 :]  # (N - start, V)
     else:
         ends = range(start, len(ids))
-        logits = torch.cat([model(text[None, max(0, end - model.context) : end])[:, -1] for end in ends])
+        logits = torch.cat([model(text[None, max(0, end - reach) : end])[:, -1] for end in ends])
     log_probs = F.log_softmax(logits.double(), dim=-1)  # (N - start, V)
     return log_probs.gather(1, text[start:, None])[:, 0]  # (N - start,)

@@ -100,7 +100,7 @@ def _shape_of(rung_key: str, model_json: str, vocab_size: int, window: int) -> _
     return _Shape(
         parameter_count(model),
         tuple(parameter_table(model)),
-        window or model.context,
+        window or model.usual_window,
         model.closed_form,
         model.grows_with_text,
         tuple(matrices),

@@ -62,7 +62,7 @@ PERCEPTRON = Rung(
     twins=DROPOUT_TWINS,
     icon=":material/scatter_plot:",
     picture="mlp",
-    views=("embeddings", "layers", "updates", "gap", "receptive_field", "parameters"),
+    views=("embeddings", "units", "layers", "updates", "gap", "receptive_field", "parameters"),
     tiny=dict(context=4, d_embed=4, d_hidden=16),
     snapshot_bytes=4e6,
 )

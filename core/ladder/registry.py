@@ -7,6 +7,7 @@ import torch
 from core.errors import BardlabError
 from core.ladder.bigram import BIGRAM
 from core.ladder.mlp import PERCEPTRON
+from core.ladder.recurrent import RECURRENT
 from core.ladder.residual import RESIDUAL
 from core.ladder.rung import Rung
 from core.ladder.transformer import TRANSFORMER
@@ -20,7 +21,7 @@ def rungs_whose(holds: Callable[[LanguageModel], object]) -> tuple[str, ...]:
         return tuple(key for key, rung in RUNGS.items() if holds(rung.build(rung.config(), 2)))
 
 
-RUNGS: dict[str, Rung] = {rung.key: rung for rung in (BIGRAM, PERCEPTRON, WAVENET, RESIDUAL, TRANSFORMER)}
+RUNGS: dict[str, Rung] = {rung.key: rung for rung in (BIGRAM, PERCEPTRON, RECURRENT, WAVENET, RESIDUAL, TRANSFORMER)}
 
 
 def get(key: str) -> Rung:

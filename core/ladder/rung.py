@@ -80,6 +80,8 @@ class Rung:
     twins: Twins | None = None
     """What the page offers to train twice with one click."""
     variant: Variant | None = None
+    forms: tuple[Variant, ...] = ()
+    """Forms that it takes under some settings: their title, equation and code are shown, but it is still this rung."""
     icon: str = ":material/school:"
     """Its sign in the menu: the name of a Material symbol."""
     picture: str = ""
@@ -95,19 +97,23 @@ class Rung:
         """Return what the rung turns into under these settings, or None while it is itself."""
         return self.variant if self.variant and self.variant.when(config) else None
 
+    def form_of(self, config: Settings) -> Variant | None:
+        """Return what is shown of the rung under these settings instead of its own, or None while that is its own."""
+        return self.variant_of(config) or next((form for form in self.forms if form.when(config)), None)
+
     def title_of(self, config: Settings) -> str:
         """Return what a model with these settings is called."""
-        variant = self.variant_of(config)
+        variant = self.form_of(config)
         return Template(variant.title).substitute(config.model_dump()) if variant else self.title
 
     def equation_of(self, config: Settings, vocab_size: int) -> str:
         """Return the rung's equation with the numbers of one model in it."""
-        variant = self.variant_of(config)
+        variant = self.form_of(config)
         return Template((variant or self).equation).substitute(config.model_dump(), V=vocab_size)
 
     def code_of(self, config: Settings | None = None) -> Callable[..., Any]:
         """Return the few lines that do the new thing, of a model with these settings."""
-        return ((config and self.variant_of(config)) or self).code
+        return ((config and self.form_of(config)) or self).code
 
     @cached_property
     def source(self) -> str:

@@ -99,6 +99,7 @@ TRANSFORMER = Rung(
         "gap",
         "positions",
         "receptive_field",
+        "units",
         "layers",
         "gradients",
         "updates",
@@ -106,5 +107,5 @@ TRANSFORMER = Rung(
         "parameters",
     ),
     tiny=dict(n_layer=2, n_head=2, d_model=16, context=16, dropout=0.1),
-    snapshot_bytes=23e6,
+    snapshot_bytes=17e6,
 )

@@ -62,6 +62,9 @@ class Nonlinearity:
     """The path of the layer, such as blocks.0.mlp."""
     tap: str
     kind: Kind
+    writes: str = ""
+    """The path of the linear layer that carries each unit into the residual stream, or straight into the logits; empty
+    if what a unit says is worked on further before it is added up."""
 
 
 @dataclass(frozen=True)

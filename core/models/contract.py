@@ -1,7 +1,7 @@
 """The one contract that every language model of the ladder keeps.
 
 ids ``(B, T)`` in, logits ``(B, T, V)`` out, and a `context`: the number of past characters that one prediction can
-see. Training, sampling, evaluation and the pages assume nothing else.
+see, None if nothing bounds it. Training, sampling, evaluation and the pages assume nothing else.
 
 Letters: B batch, T time (positions), V vocabulary.
 """
@@ -37,7 +37,7 @@ class LanguageModel(nn.Module):
     """Base of the rungs."""
 
     slides: ClassVar[bool] = False
-    """True if `forward` takes sequences longer than `context`, each position seeing only the last `context`."""
+    """True if `forward` takes sequences of any length, each position seeing only the last `context`, if any."""
     grows_with_text: ClassVar[bool] = False
     """True if fitting decides how many numbers the model holds."""
 
@@ -52,9 +52,20 @@ class LanguageModel(nn.Module):
         self.vocab_size = vocab_size
 
     @property
-    def context(self) -> int:
-        """How many characters, the current one included, a prediction can depend on."""
+    def context(self) -> int | None:
+        """How many characters, the current one included, a prediction can depend on; None if on all of the past."""
         raise NotImplementedError
+
+    @property
+    def usual_window(self) -> int:
+        """Characters in a training sequence if the settings ask for no other length: the context, if there is one."""
+        if self.context is None:
+            raise NotImplementedError
+        return self.context
+
+    def readable(self, length: int) -> int:
+        """Return how many characters, the last ones, of a text of this length the model can read at once."""
+        return length if self.slides or self.context is None else min(length, self.context)
 
     @property
     def closed_form(self) -> bool:

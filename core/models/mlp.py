@@ -199,7 +199,8 @@ class MLP(LanguageModel):
 
     def nonlinearities(self) -> list[Nonlinearity]:
         """List the hidden layers."""
-        return [Nonlinearity(f"hidden.{i}", f"hidden.{i}.post", "tanh") for i in range(len(self.hidden))]
+        layers = [f"hidden.{i}" for i in range(len(self.hidden))]
+        return [Nonlinearity(at, f"{at}.post", "tanh", "head" if at == layers[-1] else "") for at in layers]
 
     def embeddings(self) -> list[VectorTable]:
         """List the vectors of the characters as read and as written."""

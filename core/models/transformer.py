@@ -446,7 +446,8 @@ class Transformer(LanguageModel):
         """List the feed-forward layers."""
         kind: Kind = "gelu" if self.config.activation == "gelu" else "relu"
         layers = [f"blocks.{i}.mlp" for i in range(self.config.n_layer)]
-        return [Nonlinearity(layer, f"{layer}.post", kind) for layer in layers]
+        pre = self.config.norm == "pre"
+        return [Nonlinearity(layer, f"{layer}.post", kind, f"{layer}.down" if pre else "") for layer in layers]
 
     def embeddings(self) -> list[VectorTable]:
         """List the vectors of the characters as read and as written, and of the positions if these have vectors."""

@@ -14,6 +14,7 @@ import torch
 from core.errors import BardlabError
 from core.ladder import cost, registry
 from core.ladder.rung import Rung
+from core.models.contract import LanguageModel
 from core.runs.state import Run, RunConfig
 from core.settings import DEVICE, Settings
 from core.texts.corpus import Corpus
@@ -81,9 +82,8 @@ def _version() -> str:
 
 def check(rung: Rung, model: Settings, train: TrainConfig, corpus: Corpus) -> None:
     """Check the rules that a model, its training and a text must keep together. Raises BardlabError."""
-    context = getattr(model, "context", None)
-    _try_to_build(rung.key, model, corpus.tokenizer.size)
-    window, there = train.window or context or 1, len(corpus.train_ids)
+    built = _built(rung.key, model, corpus.tokenizer.size)
+    window, there = train.window or built.usual_window, len(corpus.train_ids)
     if window >= there:
         lower = "lower train.window" if train.window else "lower model.context"
         if not train.window and "context" not in type(model).model_fields:
@@ -92,9 +92,9 @@ def check(rung: Rung, model: Settings, train: TrainConfig, corpus: Corpus) -> No
             f"sequences of {window} characters do not fit the training split of {corpus.title!r}, which has {there}; "
             f"{lower}"
         )
-    if context and train.window > context and not rung.model.slides:
+    if (reach := built.readable(train.window)) < train.window:
         raise BardlabError(
-            f"train.window {train.window} is longer than model.context {context}; give at most {context}, or 0"
+            f"train.window {train.window} is longer than model.context {reach}; give at most {reach}, or 0"
         )
     if not train.prompt:
         raise BardlabError("train.prompt is empty; give at least one character, such as a line break")
@@ -102,10 +102,11 @@ def check(rung: Rung, model: Settings, train: TrainConfig, corpus: Corpus) -> No
         corpus.tokenizer.encode(corpus.tokenizer.meant(train.prompt))
 
 
-def remarks(corpus: Corpus, train: TrainConfig, context: int | None) -> list[str]:
+def remarks(rung: Rung, model: Settings, train: TrainConfig, corpus: Corpus) -> list[str]:
     """Say in a sentence each what a text means for a training of this kind; nothing for an ordinary one."""
     told = []
-    window, judged = train.window or context or 1, len(corpus.val_ids)
+    built = _built(rung.key, model, corpus.tokenizer.size)
+    window, judged = train.window or built.usual_window, len(corpus.val_ids)
     if window >= judged:
         told.append(
             f"The validation split has {judged:,} characters, fewer than the {window:,} of a training sequence: it is "
@@ -126,10 +127,10 @@ def remarks(corpus: Corpus, train: TrainConfig, context: int | None) -> list[str
 
 
 @lru_cache(maxsize=256)
-def _try_to_build(rung_key: str, model: Settings, vocab_size: int) -> None:
-    """Raise what only the model itself knows, without allocating it."""
+def _built(rung_key: str, model: Settings, vocab_size: int) -> LanguageModel:
+    """Make the model without allocating it. Raises what only the model itself knows."""
     with torch.device("meta"):
-        registry.get(rung_key).build(model, vocab_size)
+        return registry.get(rung_key).build(model, vocab_size)
 
 
 def overrides(rung: Rung, preset: str | None, model: Settings, train: TrainConfig) -> dict[str, Any]:

@@ -43,13 +43,13 @@ class Trainer:
     def __init__(self, model: LanguageModel, config: TrainConfig, train_ids: Tensor, device: torch.device) -> None:
         self.model, self.config, self.device = model.to(device), config, device
         self.train_ids = train_ids.to(device)
-        self.window = config.window or model.context
+        self.window = config.window or model.usual_window
         if self.window >= len(train_ids):
             raise BardlabError(
                 f"the training text has {len(train_ids)} characters, too few for sequences of {self.window}; "
                 "lower train.window or model.context"
             )
-        if self.window > model.context and not model.slides:
+        if model.readable(self.window) < self.window:
             raise BardlabError(
                 f"train.window {self.window} is longer than the model's context {model.context}; "
                 f"give at most {model.context}, or 0"

@@ -60,9 +60,10 @@ def prompt_box(default: str) -> str:
 
 def reach_note(run: Run, model: Any, text: str) -> None:
     """Say which part of a prompt longer than the context the prediction can see."""
-    if len(text) > model.context:
-        seen = wording.inline(spelled(text[-model.context :][:16]) + "…")
-        here = f"the last {model.context:,} of these {len(text)} characters"
+    reach = model.context
+    if reach is not None and len(text) > reach:
+        seen = wording.inline(spelled(text[-reach:][:16]) + "…")
+        here = f"the last {reach:,} of these {len(text)} characters"
         st.caption(f"{plain(run.name)} sees {here}, from {seen} on.")
 
 
@@ -131,7 +132,7 @@ def lens_view(run: Run, step: int | None, model: Any, tokenizer: Any, text: str)
         )
         runs.link_rungs_with_a_stream()
         return
-    readable = len(text) if model.slides else min(len(text), model.context)
+    readable = model.readable(len(text))
     shown = min(readable, SHOWN)
     first = len(text) - shown
     st.caption(

@@ -26,6 +26,7 @@ SHORT = {"steps": 8, "batch_size": 4, "window": 16, "eval_every": 4, "sample_cha
 TINY = {
     "transformer": (TINY_MODEL, TINY_TRAIN),
     "mlp": ({"context": 4, "d_embed": 4, "d_hidden": 16}, SHORT),
+    "recurrent": ({"d_embed": 4, "d_hidden": 8, "bptt": 8}, SHORT),
     "residual": ({"context": 4, "d_embed": 4, "width": 16, "depth": 4}, SHORT),
     "wavenet": ({"n_layer": 3, "channels": 8, "skip_channels": 8}, SHORT),
     "bigram": ({}, SHORT),

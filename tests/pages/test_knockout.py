@@ -97,12 +97,12 @@ def test_a_run_without_weights_says_so():
     assert "no weights yet" in draw(PAGE, run=run.slug).info[0].value
 
 
-@pytest.mark.parametrize("rung", ["mlp", "wavenet", "residual"])
+@pytest.mark.parametrize("rung", ["mlp", "recurrent", "wavenet", "residual"])
 def test_other_rungs_have_boards_and_patches_too(rung: str, home: Path):
     from core.jobs import work
 
     run = work.work(make_run(rung).path)
-    off = {"mlp": "0.layer,back.2", "wavenet": "1.skip_out", "residual": "3.skip"}[rung]
+    off = {"mlp": "0.layer,back.2", "recurrent": "0.memory", "wavenet": "1.skip_out", "residual": "3.skip"}[rung]
     app = draw(PAGE, run=run.slug, off=off)
     assert not app.error and not app.warning
     assert metric(app, "Loss without")

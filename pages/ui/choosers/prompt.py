@@ -76,10 +76,10 @@ def _put_back(key: str, default: str) -> None:
     st.session_state[key] = st.session_state[f"{key}.given"] = default
 
 
-def prompt_box(run: Run, tokenizer: CharTokenizer, window: int) -> Prompt | None:
+def prompt_box(run: Run, tokenizer: CharTokenizer, window: int | None) -> Prompt | None:
     """Draw the box and return its text, or None, with one line that says why, if there is nothing to show.
 
-    A text longer than `window` is cut to its end, and the part that is shown is named.
+    A text longer than `window` is cut to its end, and the part that is shown is named. None cuts nothing.
     """
     usual = openings(run).passage
     begin(state.PROMPT, usual, st.query_params.get(state.PROMPT))
@@ -95,7 +95,7 @@ def prompt_box(run: Run, tokenizer: CharTokenizer, window: int) -> Prompt | None
     text = known(typed, tokenizer, state.PROMPT, usual)
     if not text:
         return None
-    if len(text) > window:
+    if window is not None and len(text) > window:
         start = inline(spelled(text[-window:][:20]))
         st.caption(
             f"The prompt has {len(text):,} characters; shown are its last {window:,}, what the model can look back "

@@ -5,6 +5,7 @@ from typing import Any
 
 from core.inspect.anatomy import Anatomy
 from core.inspect.receptive import receptive_tree
+from core.models.recurrent import CELLS
 from core.texts.labels import visible
 from pages.ui.drawings.block_diagram import block_diagram
 from pages.ui.drawings.svg import Drawing
@@ -60,6 +61,40 @@ def mlp(config: Any, anatomy: Anatomy, text: str) -> Picture:
     return (
         d.svg(),
         f"The last {K} characters become vectors, which go side by side through {config.n_hidden} hidden layers.",
+    )
+
+
+def recurrent(config: Any, anatomy: Anatomy, text: str) -> Picture:
+    """The same cells at every character, and the memory that goes from one to the next."""
+    shown, cell, left = 8, 84, 70
+    layers = min(config.n_layer, 2)
+    carried = CELLS[config.cell].carried * config.d_hidden
+    d = Drawing(left + shown * cell + 150, 150 + 70 * layers)
+    bottom = 70 * layers + 40
+    for i in range(layers):
+        y = bottom - 70 * (i + 1) + 8
+        d.text(4, y + 15, "nothing yet", "small dim")
+        for t in range(shown):
+            x = left + t * cell
+            d.line([(x - 26 if t else x - 4, y + 15), (x + 6, y + 15)], arrow=True)
+            gates = ", ".join(CELLS[config.cell].gates)
+            tip = f"{config.d_hidden} {config.cell} units" + (f", each with gates: {gates}." if gates else ".")
+            d.labelled(x + 8, y, 50, 30, "h", "new", tip + " The same weights at every character.")
+            d.line([(x + 33, y + 70 if i == 0 else y + 66), (x + 33, y + 32)], arrow=True)
+        d.line([(left + shown * cell - 26, y + 15), (left + shown * cell + 8, y + 15)], arrow=True)
+        name = f"layer {i}" if layers == config.n_layer else f"{config.n_layer} layers"
+        d.text(left + shown * cell + 14, y + 15, f"{carried:,} numbers on" if i == 0 else name, "small dim")
+    for t in range(shown):
+        x = left + t * cell
+        d.labelled(x + 16, bottom + 10, 34, 30, visible(text[t]), "box")
+        d.line([(x + 33, bottom - 70 * layers + 6), (x + 33, bottom - 70 * layers - 14)], arrow=True)
+        d.text(x + 33, bottom - 70 * layers - 24, f"{visible(text[t + 1])}?", "middle small")
+    d.text(left + shown * cell + 14, bottom + 25, f"a vector of {config.d_embed} each", "small dim")
+    d.top, d.height = bottom - 70 * layers - 40, bottom + 50
+    return (
+        d.svg(),
+        f"The same {config.cell} cells read one character after another and hand {carried} numbers on from each to "
+        "the next; nothing else is remembered.",
     )
 
 
@@ -162,6 +197,7 @@ def transformer(config: Any, anatomy: Anatomy, text: str) -> Picture:
 
 PICTURES: dict[str, Callable[[Any, Anatomy, str], Picture]] = {
     "mlp": mlp,
+    "recurrent": recurrent,
     "wavenet": wavenet,
     "residual": residual,
     "transformer": transformer,

@@ -100,7 +100,7 @@ def patch_view(run: Run, step: int | None) -> None:
 # --- what is asked ---------------------------------------------------------------------------------------------------
 
 
-def _prompt(label: str, key: str, usual: str, help: str, tokenizer: CharTokenizer, context: int) -> str | None:
+def _prompt(label: str, key: str, usual: str, help: str, tokenizer: CharTokenizer, context: int | None) -> str | None:
     """Return a prompt as the model reads it; None, with one line that says why, if there is nothing to read."""
     begin(key, usual, st.query_params.get(key), 2000)
     text = st.text_area(label, key=key, height=90, max_chars=2000, persist_state="session", help=help)
@@ -109,7 +109,7 @@ def _prompt(label: str, key: str, usual: str, help: str, tokenizer: CharTokenize
     text = known(text, tokenizer, key, usual)
     if not text:
         return None
-    longest = min(context, patching.LONGEST)
+    longest = patching.LONGEST if context is None else min(context, patching.LONGEST)
     if len(text) > longest:
         why = "what the model can look back on" if longest == context else "what is swept"
         start = inline(spelled(text[-longest:][:12]))

@@ -126,7 +126,7 @@ def _train_box(rung: Rung) -> tuple[tuple[Settings, TrainConfig] | None, Corpus 
         wanted = device_choice(rung)
         device = timing.best_device() if wanted == "auto" else wanted
         needed = _estimate(rung, model, train, device, corpus)
-        for remark in plan.remarks(corpus, train, getattr(model, "context", None)):
+        for remark in plan.remarks(rung, model, train, corpus):
             st.caption(wording.plain(remark))
         short = timing.too_little(needed, device)
         ready = memory_tick(f"{rung.key}.short", short)

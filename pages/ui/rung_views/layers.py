@@ -60,7 +60,7 @@ def _version(run: Run, step: int | None) -> float:
 def _health(slug: str, step: int | None, version: float) -> list[LayerHealth]:
     run = reading.find(slug)
     model, _ = loaders.model(run, step)
-    length = max(64, model.context) if model.slides else model.context
+    length = max(64, model.usual_window) if model.slides else model.usual_window
     inputs, targets = windows(loaders.corpus(run.need().corpus).val_ids, length, max(2, POSITIONS // length))
     return health(model, inputs, targets)
 

@@ -39,13 +39,16 @@ def receptive_field(run: Run) -> None:
     found = _field(run.slug, (run.path / layout.WEIGHTS).stat().st_mtime, int(texts))
     half, most = found.within(0.5), found.within(0.9)
     with st.container(horizontal=True, gap="medium"):
-        st.metric("It can see", f"{found.reach} characters", help="The theoretical field, the current one included.")
+        seen = "all of the past" if found.reach is None else f"{found.reach} characters"
+        st.metric("It can see", seen, help="The theoretical field, the current one included.")
         st.metric("Half of the weight", f"last {half}", help="So many characters hold half of the gradient.")
         st.metric("Nine tenths", f"last {most}", help="So many hold 90 % of it.")
     st.plotly_chart(_field_chart(found, scale == "logarithmic"), key="reach")
     beyond = found.gradient[found.reach :]
     checked = ""
-    if len(beyond):
+    if found.reach is None:
+        checked = f" The field is unbounded; measured are the last {len(found.gradient):,} characters."
+    elif len(beyond):
         checked = f" Beyond the field the largest gradient measured is {beyond.max():.0e}."
     if run.need().model.get("trigrams"):
         checked += " The table of three characters counts at the last of the three."
@@ -73,7 +76,8 @@ def _field_chart(found: Field, logarithmic: bool) -> go.Figure:
             hovertemplate="%{x} back: %{y:.2%}<extra></extra>",
         )
     )
-    figure.add_vrect(-0.5, found.reach - 0.5, fillcolor="gray", opacity=0.12, line_width=0, layer="below")
+    end = len(distance) if found.reach is None else found.reach
+    figure.add_vrect(-0.5, end - 0.5, fillcolor="gray", opacity=0.12, line_width=0, layer="below")
     axis = {"title": "share of the gradient", "tickformat": ".0%"}
     if logarithmic:
         seen = share[share > 0]

@@ -7,11 +7,13 @@ from core.runs.state import Run
 from pages.ui.rung_views.dilations import dilations
 from pages.ui.rung_views.embeddings import embeddings
 from pages.ui.rung_views.layers import layers
+from pages.ui.rung_views.memory import cell_gates, memory_span
 from pages.ui.rung_views.pairs import pairs
 from pages.ui.rung_views.parameters import parameters
 from pages.ui.rung_views.positions import positions
 from pages.ui.rung_views.reach import receptive_field
 from pages.ui.rung_views.twins import by_depth, gap
+from pages.ui.rung_views.units import units
 from pages.ui.rung_views.updates import gradients, updates
 
 
@@ -25,16 +27,19 @@ VIEWS: Mapping[str, Callable[[Run], None]] = {
     drawn.__name__: drawn
     for drawn in (
         by_depth,
+        cell_gates,
         dilations,
         embeddings,
         gap,
         gradients,
         gradients_of_twins,
         layers,
+        memory_span,
         pairs,
         parameters,
         positions,
         receptive_field,
+        units,
         updates,
     )
 }

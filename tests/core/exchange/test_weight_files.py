@@ -19,6 +19,7 @@ from core.exchange import archive, reference_gpt, weights
 from core.exchange.weights import import_pth, read_weights
 from core.jobs import work
 from core.ladder.registry import RUNGS
+from core.models.recurrent import RecurrentConfig, RecurrentNet
 from core.models.transformer import Transformer, TransformerConfig
 from core.runs import checkpoints, editing, layout
 from core.runs import reading as runs_reading
@@ -428,6 +429,18 @@ def test_a_runs_own_weights_file_comes_back_with_its_settings(rung: str):
     assert again.need().model == run.need().model and again.name == "model"
     assert "read as" not in again.status.message
     torch.testing.assert_close(a(IDS), b(IDS), atol=0, rtol=0)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("cell", ["plain", "gru", "lstm"])
+def test_a_recurrent_network_is_told_by_its_shapes(cell: str):
+    """Without settings in the file: cell, layers and widths are what the tensors say."""
+    sizes = {"cell": cell, "n_layer": 2, "d_embed": 6, "d_hidden": 12}
+    model = RecurrentNet(RecurrentConfig.parse(sizes), 65).eval()
+    run = import_pth(save_tensors(dict(model.state_dict())))
+
+    assert run.rung_key == "recurrent" and {name: run.need().model[name] for name in sizes} == sizes
+    torch.testing.assert_close(checkpoints.load_model(run)[0](IDS), model(IDS), atol=0, rtol=0)
 
 
 @torch.no_grad()

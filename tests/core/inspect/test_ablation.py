@@ -25,7 +25,7 @@ from core.texts.character_classes import text_classes
 from core.texts.corpus import Corpus
 from tests.conftest import TINY
 
-LADDER = ["mlp", "wavenet", "residual", "transformer"]
+LADDER = ["mlp", "recurrent", "wavenet", "residual", "transformer"]
 
 
 def build(rung: str, **changes: object) -> LanguageModel:
@@ -160,7 +160,7 @@ def test_ranking_from_a_prefix_equals_full_runs(rung: str, method: ablation.Meth
         whole = effect(base, ablation.by_class(off, data.classes), data.counts())
         assert found.effects[part.key].delta == pytest.approx(whole.delta, abs=1e-5), part
         assert found.effects[part.key].se == pytest.approx(whole.se, abs=1e-5), part
-    assert sum(abs(e.delta) > 1e-4 for e in found.effects.values()) > len(board) / 2
+    assert sum(abs(e.delta) > 1e-4 for e in found.effects.values()) >= len(board) / 2
 
 
 def test_classes_know_where_a_character_stands():

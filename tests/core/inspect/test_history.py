@@ -30,6 +30,7 @@ def build(key: str, **more: object):
     [
         ("bigram", {}, ["token"]),
         ("mlp", {}, ["token", "output"]),
+        ("recurrent", {}, ["token", "output"]),
         ("wavenet", {}, ["token", "output"]),
         ("residual", {}, ["token", "output"]),
         ("transformer", {}, ["token", "output", "position"]),

@@ -53,7 +53,7 @@ def test_a_hook_acts_in_its_own_thread_only():
     assert not model._forward_hooks
 
 
-@pytest.mark.parametrize("key", ["mlp", "wavenet", "residual", "transformer"])
+@pytest.mark.parametrize("key", ["mlp", "recurrent", "wavenet", "residual", "transformer"])
 def test_looking_in_while_another_thread_writes(key: str):
     """What is measured is what is measured alone, and so is what is written."""
     model = build(key)

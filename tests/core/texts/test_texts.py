@@ -202,7 +202,7 @@ def test_the_shortest_text_trains_on_every_rung_with_every_preset_that_its_train
     run = work.work(editing.create(plan).path)
 
     assert run.state is State.FINISHED and run.status.val_loss
-    told = runs_plan.remarks(load(own.name), plan.train, getattr(plan.model_config_, "context", None))
+    told = runs_plan.remarks(plan.rung, plan.model_config_, plan.train, load(own.name))
     assert all(sentence.endswith(".") for sentence in told)
 
 
@@ -217,11 +217,11 @@ def test_a_training_sequence_longer_than_the_text_names_a_setting_that_the_rung_
 def test_a_short_validation_split_and_many_passes_are_told():
     own = texts_own.add((LINES * 2)[: texts_own.SHORTEST].encode(), "Shortest")
     plan = runs_plan.plan("bigram", preset="seconds", corpus_name=own.name)
-    told = " ".join(runs_plan.remarks(load(own.name), plan.train, None))
+    told = " ".join(runs_plan.remarks(plan.rung, plan.model_config_, plan.train, load(own.name)))
 
     assert "The validation split has 100 characters, fewer than the 256" in told
     assert f"read some {800 * 64 * 256 // 900:,} times" in told
-    assert runs_plan.remarks(load(), plan.train, None) == []
+    assert runs_plan.remarks(plan.rung, plan.model_config_, plan.train, load()) == []
 
 
 def test_a_line_break_typed_as_two_signs_is_one():
