@@ -34,8 +34,8 @@ def flags_of(shown: Iterable[Run]) -> list[Mark]:
     ]
 
 
-def loss_curves(run: Run) -> list[Curve]:
-    """A run's training and validation loss against step, seconds and characters."""
+def loss_curves(run: Run, *, ghost: bool = False) -> list[Curve]:
+    """A run's training and validation loss against step, seconds and characters; as a `ghost`, faint."""
     read = loaders.reader(run)
     found = []
     for kind, tag in (("train", TRAIN_LOSS), ("val", VAL_LOSS)):
@@ -43,7 +43,8 @@ def loss_curves(run: Run) -> list[Curve]:
         seconds, characters = read.at(SECONDS, step), read.at(CHARACTERS, step)
         name = f"{run.slug}:{tag}:{read.generation}"
         flops = loaders.flops_per_step(run)
-        found.append(Curve(name, run.name, kind, run.slug, step, seconds, characters, value, flops_per_step=flops))
+        label = f"before: {run.name}" if ghost else run.name
+        found.append(Curve(name, label, kind, run.slug, step, seconds, characters, value, flops, ghost))
     return found
 
 
