@@ -1,4 +1,4 @@
-"""The right half of a rung's page: one run, followed while it is under way. It reads the run folder and nothing else."""
+"""The right half of a rung's page: one run, followed while it is under way. It reads the run folder alone."""
 
 import streamlit as st
 
@@ -9,7 +9,7 @@ from pages.ui import loaders, state, wording
 from pages.ui.choosers.run import missing, run_picker
 from pages.ui.components.charts.curves import Landmark, curves
 from pages.ui.components.texts.sample_strip import sample_strip
-from pages.ui.run.buttons import headline, run_buttons, weights_only
+from pages.ui.run.buttons import headline, run_buttons
 from pages.ui.run.run_curves import flags_of, loss_curves, marks_of
 from pages.ui.run.run_numbers import numbers, told
 from pages.ui.run.starting import WAITING, begun, ghost_of
@@ -88,7 +88,7 @@ def _follow(run: Run) -> None:
     ]
     curves(
         drawn,
-        [*marks, *(own if weights_only(run) else [])],
+        [*marks, *own],
         flags_of((run, *others)),
         live=live,
         key="loss-curves",

@@ -20,6 +20,7 @@ from pages.ui.run.live_run import live_run, log, samples, shown
 from pages.ui.run.starting import SetUp
 from pages.ui.run.train_form import train_form
 from pages.ui.rung_views.table import title_of, view
+from pages.ui.wording import inline
 
 LOG = logging.getLogger(__name__)
 STYLE = Path(__file__).with_suffix(".css")
@@ -60,7 +61,7 @@ def _open_view(rung: Rung, wanted: SetUp | None, corpus: Corpus | None) -> None:
         _idea(rung, wanted, corpus)
     elif chosen == CODE:
         code = rung.code_of(wanted.model if wanted else None)
-        st.caption(f"From `{ladder_rung.file_of(code)}`, as they run here.")
+        st.caption(f"From {inline(ladder_rung.file_of(code))}, as they run here.")
         st.code(ladder_rung.source_of(code), language="python", wrap_lines=True)
     elif (run := shown()) is None:
         st.info("There is no run to look at yet. Press Train.", icon=":material/visibility_off:")
