@@ -40,21 +40,22 @@ def headline(run: Run) -> None:
     note = f": {wording.plain(s.message)}" if notable else ""
     device = f" on the {wording.device(s.device)}" if s.device and not weights_only(run) else ""
     with st.container(key="headline"):
-        st.markdown(f"**{wording.plain(run.name)}** {state_badge(run)}{device}{_progress(run)}{note}")
+        st.markdown(f"**{wording.plain(run.name)}** {state_badge(run)}{device}{_how_far(run)}{note}")
         st.progress(1.0 if weights_only(run) else min(1.0, s.step / max(1, s.of)))
 
 
-def _progress(run: Run) -> str:
+def _how_far(run: Run) -> str:
     s = run.status
     if weights_only(run):
         return f" weights only, val {wording.loss(s.val_loss)}"
     left = f" · {wording.duration(s.eta_seconds)} left" if run.state.active and s.eta_seconds is not None else ""
+    left = left or (f" · {wording.duration(s.seconds)}" if s.seconds else "")
     return f" · step {s.step:,} / {s.of or run.need().train.steps:,}{left}"
 
 
 def weights_only(run: Run) -> bool:
     """Whether a run was brought in as weights, without a training that could be shown."""
-    return run.state is State.FINISHED and not run.status.of
+    return run.state is State.FINISHED and not run.status.step
 
 
 def run_buttons(run: Run) -> None:

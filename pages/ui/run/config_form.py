@@ -47,7 +47,9 @@ def config_form(rung: Rung, times: Mapping[str, str]) -> tuple[str, Settings, Tr
 
 def _labelled(prefix: str, group: str, field: FieldInfo, base: Settings) -> Any:
     """Draw a setting under its word, its own name small beside it."""
-    return _widget(prefix, group, field, base, f"{name_of(field.name)} :small[:gray[{field.name}]]")
+    word = name_of(field.name)
+    told = word.lower() == field.name.replace("_", " ")
+    return _widget(prefix, group, field, base, word if told else f"{word} :small[:gray[{field.name}]]")
 
 
 def device_choice(rung: Rung) -> str:

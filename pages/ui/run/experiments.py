@@ -20,7 +20,6 @@ def experiments(wanted: SetUp | None, rung: Rung, needed: float, *, ready: bool)
             st.button(
                 experiment.title,
                 key=f"{rung.key}.try.{each}",
-                icon=":material/play_arrow:" if is_set else ":material/science:",
                 type="primary" if is_set else "secondary",
                 disabled=is_set and not ready,
                 on_click=start if is_set else _set,
@@ -29,7 +28,7 @@ def experiments(wanted: SetUp | None, rung: Rung, needed: float, *, ready: bool)
             )
     with st.container(key="experiment-told"):
         if number is None:
-            st.caption("An experiment sets the form; pressed again, it trains beside the run shown now.")
+            st.caption("Once sets the form, twice trains.")
         else:
             experiment = rung.experiments[number]
             st.caption(f"{plain(difference(rung, experiment))}. {experiment.look_for}")

@@ -7,10 +7,10 @@ from core.runs import reading, records
 from core.runs.state import Run
 from pages.ui import loaders, state, wording
 from pages.ui.choosers.run import missing, run_picker
-from pages.ui.components.charts.curves import Landmark, curves
+from pages.ui.components.charts.curves import curves
 from pages.ui.components.texts.sample_strip import sample_strip
-from pages.ui.run.buttons import headline, run_buttons
-from pages.ui.run.run_curves import flags_of, loss_curves, marks_of
+from pages.ui.run.buttons import headline, run_buttons, weights_only
+from pages.ui.run.run_curves import flags_of, flat_curve, loss_curves, marks_of
 from pages.ui.run.run_numbers import numbers, told
 from pages.ui.run.starting import WAITING, begun, ghost_of
 from pages.ui.run.two_texts import two_texts
@@ -75,20 +75,20 @@ def _pick(rung_key: str) -> Run | None:
 def _follow(run: Run) -> None:
     """Draw the run: its state, its curves, what it writes; again each second while something moves."""
     headline(run)
-    numbers(run)
-    others, ghost = _others(run), ghost_of(run)
+    with st.container(horizontal=True, vertical_alignment="center", gap="xsmall"):
+        numbers(run)
+        others = _others(run)
+    ghost = ghost_of(run)
     if ghost and ghost.slug in [run.slug, *(each.slug for each in others)]:
         ghost = None
     marks = marks_of(run)
     drawn = [curve for each in (run, *others) for curve in loss_curves(each)]
+    drawn += [flat_curve(run)] if weights_only(run) else []
     drawn += loss_curves(ghost, ghost=True) if ghost else []
     live = any(each.state.active for each in (run, *others)) or bool(st.session_state.get(WAITING))
-    own = [
-        Landmark(f"this model: {wording.loss(run.status.val_loss)}", run.status.val_loss or 0.0, "Its weights only.")
-    ]
     curves(
         drawn,
-        [*marks, *own],
+        marks,
         flags_of((run, *others)),
         live=live,
         key="loss-curves",

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterable
 
+import numpy as np
 import streamlit as st
 
 from core.runs import records
@@ -46,6 +47,12 @@ def loss_curves(run: Run, *, ghost: bool = False) -> list[Curve]:
         label = f"before: {run.name}" if ghost else run.name
         found.append(Curve(name, label, kind, run.slug, step, seconds, characters, value, flops, ghost))
     return found
+
+
+def flat_curve(run: Run) -> Curve:
+    """The loss of a run of which there are only weights, as a line across."""
+    across, loss = np.array([0.0, 1.0]), np.full(2, run.status.val_loss or math.nan)
+    return Curve(f"{run.slug}:flat", f"{run.name}: weights only", "val", run.slug, across, across, across, loss)
 
 
 def curve_damage(run: Run) -> str | None:

@@ -14,25 +14,25 @@ from pages.ui.inside_views.links import inside_links
 from pages.ui.run.queue import queue_panel
 from pages.ui.run.run_curves import curve_damage
 
+MOST = 20.0
+"""Nats of loss beyond which it no longer helps to say between how many characters a model hesitates."""
+
 
 def numbers(run: Run) -> None:
     """Draw the losses and the speed in one line."""
     s = run.status
     size = len(run.need().characters)
-    val = wording.loss(s.val_loss) if not s.impossible else "∞"
-    choices = (
-        f" = {math.exp(s.val_loss):.1f} choices of {size:,}" if s.val_loss is not None and not s.impossible else ""
-    )
+    val = "∞" if s.impossible else wording.loss(s.val_loss)
+    sane = s.val_loss is not None and not s.impossible and s.val_loss < MOST
+    choices = f" = {math.exp(s.val_loss or 0.0):.1f} choices of {size:,}" if sane else ""
     bits = f" In bits: {s.val_loss / math.log(2):.3f} a character." if s.val_loss is not None else ""
     speed = f" · {wording.rate(s.steps_per_second, 'steps/s')}" if s.steps_per_second else ""
-    took = f" · {wording.duration(s.seconds)}" if s.seconds else ""
     characters = f" {s.tokens_per_second:,.0f} characters a second." if s.tokens_per_second else ""
     with st.container(key="numbers"):
         st.markdown(
-            f"train **{wording.loss(s.train_loss)}** · val **{val}**{choices}{speed}{took}",
+            f"train **{wording.loss(s.train_loss)}** · val **{val}**{choices}{speed}",
             help="Loss in nats a character: of the latest training batches, and of the whole validation split at the "
-            f"latest evaluation.{bits} Then the training steps a second, evaluations left out, and the time spent, "
-            f"evaluations included.{characters}",
+            f"latest evaluation.{bits} Then the training steps a second, evaluations left out.{characters}",
         )
 
 

@@ -34,13 +34,13 @@ def draw(rung: Rung) -> None:
     processes.warm()
     st.html(STYLE)
     state.notices()
-    st.markdown(f"*{rung.idea}* [{rung.paper}]({rung.paper_url})")
+    st.markdown(f"*{rung.idea}*")
     st.session_state.pop(state.SHOWN, None)  # this drawing decides which run it is
     with st.container(key="desk"):
         left, right = st.columns([29, 71], gap="medium")
         with left, st.container(border=True, key="form"):
             wanted, corpus = train_form(rung)
-        with right, st.container(key="run"):
+        with right, st.container(key="run-view"):
             live_run(rung.key)
     with st.container(key="views"):
         _open_view(rung, wanted, corpus)
@@ -112,7 +112,7 @@ def _view(name: str, run: Run) -> None:
 
 def _idea(rung: Rung, wanted: SetUp | None, corpus: Corpus | None) -> None:
     """Draw what is new on this rung: in words, as an equation and as a picture with the numbers of the form."""
-    st.markdown(rung.new)
+    st.markdown(f"{rung.new} [{rung.paper}]({rung.paper_url})")
     if wanted is None or corpus is None:
         return
     st.latex(rung.equation_of(wanted.model, corpus.tokenizer.size), help="With the numbers of the form.")

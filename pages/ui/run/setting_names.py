@@ -11,7 +11,7 @@ NAMES: Mapping[str, str] = {
     "compile": "Compiled",
     "context": "Characters back",
     "cooldown": "Cool-down",
-    "d_embed": "Numbers a character",
+    "d_embed": "Embedding",
     "d_hidden": "Hidden units",
     "d_model": "Width",
     "depth": "Layers",
@@ -29,7 +29,7 @@ NAMES: Mapping[str, str] = {
     "n_layer": "Layers",
     "norm": "Normalisation",
     "optimizer": "Optimiser",
-    "order": "Characters in a piece",
+    "order": "Piece length",
     "patience": "Patience",
     "positions": "Positions",
     "precision": "Number format",
@@ -38,7 +38,7 @@ NAMES: Mapping[str, str] = {
     "sample_chars": "Characters in a sample",
     "seed": "Seed",
     "short_first": "Short sequences first",
-    "skip": "Skip connections",
+    "skip": "Skip",
     "skip_channels": "Channels to the output",
     "smear": "Look one character back",
     "smoothing": "Smoothing",
@@ -56,4 +56,5 @@ NAMES: Mapping[str, str] = {
 
 def name_of(setting: str) -> str:
     """Return the word for a setting; of one that has none, its own name in words."""
-    return NAMES.get(setting, setting.replace("_", " ").capitalize())
+    words = setting.replace("_", " ")
+    return NAMES.get(setting, words[:1].upper() + words[1:])

@@ -73,7 +73,7 @@ def start(wanted: SetUp, needed: float) -> None:
         return
     _give_it_a_moment(run)
     before, shown = _shown_before(run), run
-    if before:
+    if before and not before.shipped:
         st.session_state[GHOSTS] = {**st.session_state.get(GHOSTS, {}), run.slug: before.slug}
     if before and before.state is State.RUNNING and reading.read(run.path).state is State.QUEUED:
         st.session_state[WAITING] = [*st.session_state.get(WAITING, []), run.slug]

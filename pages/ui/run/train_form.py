@@ -46,15 +46,16 @@ def train_form(rung: Rung) -> tuple[SetUp | None, Corpus | None]:
     else:
         _train_button(
             rung,
-            f"Train · {_parameters(built)} par. · {_time(seconds)}",
+            f"Train · {_parameters(built)}{_time(seconds)}",
             disabled=not ready,
             help="Starts a job of its own: it goes on when you close this tab.",
             wanted=wanted,
             needed=needed,
         )
+    measuring = "; its speed is being measured" if seconds is None else ""
     st.caption(
-        f"Takes {wording.size(built.memory_bytes)} of memory on the {wording.device(device)}",
-        help="The most held at once: weights, gradients, optimiser, activations. The time is reckoned from steps "
+        f"{wording.size(built.memory_bytes)} on the {wording.device(device)}{measuring}",
+        help="Memory, the most held at once: weights, gradients, optimiser, activations. The time comes from steps "
         "timed on this machine, and gets better with every run.",
     )
     for remark in plan.remarks(corpus, train, getattr(model, "context", None)):
@@ -62,10 +63,10 @@ def train_form(rung: Rung) -> tuple[SetUp | None, Corpus | None]:
     experiments(wanted, rung, needed, ready=ready and not same)
     with st.container(horizontal=True, gap="xsmall", key="beside-train"):
         twin_button(rung, preset, model.model_dump(), train.model_dump(), corpus.name)
-        with st.popover("Terminal", icon=":material/terminal:", help="The same from a terminal."):
+        with st.popover("Terminal", help="The same from a terminal."):
             command = plan.command(rung, preset, model, train, wanted.device, corpus.name)
             st.code(command + (" --force" if short else ""), language="bash", wrap_lines=True)
-        with st.popover("Copy link", icon=":material/link:", help="An address that opens with this set-up."):
+        with st.popover("Copy link", help="An address that opens with this set-up."):
             st.code(link_to(rung, preset, model, train, corpus.name), language=None, wrap_lines=True)
     if seconds is None and not st.session_state.get("probed"):
         _measure(rung.key)
@@ -88,11 +89,11 @@ def _times(rung: Rung, device: str, corpus: Corpus) -> dict[str, str]:
 
 
 def _time(seconds: float | None) -> str:
-    return "measuring" if seconds is None else wording.roughly(seconds)
+    return "" if seconds is None else f" · {wording.roughly(seconds)}"
 
 
 def _parameters(built: Cost) -> str:
-    return "some" if built.grows_with_text else f"{built.parameters:,}"
+    return "as many par. as the text has" if built.grows_with_text else f"{built.parameters:,} par."
 
 
 def _same(wanted: SetUp) -> Run | None:

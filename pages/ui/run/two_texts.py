@@ -6,7 +6,7 @@ import streamlit as st
 
 from core.runs.state import Sample
 
-HEIGHT = 108
+HEIGHT = 96
 """Of each text, px."""
 
 
@@ -35,7 +35,8 @@ def _step(steps: list[int], slug: str) -> int:
         "Text after step",
         options,
         key=key,
-        format_func=lambda step: f"{step:,}",
+        format_func=lambda step: f"after step {step:,}",
+        label_visibility="collapsed",
         disabled=len(steps) < 2,
         help="What it wrote at each evaluation, from the same prompt and seed.",
     )
