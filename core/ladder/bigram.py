@@ -34,6 +34,7 @@ BIGRAM = Rung(
             "Counted pieces of six characters: the n-gram, with interpolated Kneser-Ney smoothing.",
             model=dict(order=6, fit="count"),
             train=dict(steps=1, eval_every=1),
+            title="6-gram",
         ),
         "minutes": Preset(
             "The same by plain SGD, slowly enough to watch every row find its shape.",
@@ -47,6 +48,7 @@ BIGRAM = Rung(
                 weight_decay=0.0,
                 eval_every=500,
             ),
+            title="slowly",
         ),
     },
     equation=r"p(x_{t+1} \mid x_t) = \operatorname{softmax}(W_{x_t}), \qquad W \in \mathbb{R}^{$V \times $V}",

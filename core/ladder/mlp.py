@@ -62,6 +62,7 @@ PERCEPTRON = Rung(
     twins=DROPOUT_TWINS,
     icon=":material/scatter_plot:",
     picture="mlp",
+    basic=("context", "d_embed", "d_hidden", "dropout"),
     views=("embeddings", "units", "layers", "updates", "gap", "receptive_field", "parameters"),
     tiny=dict(context=4, d_embed=4, d_hidden=16),
     snapshot_bytes=4e6,

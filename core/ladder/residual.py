@@ -32,6 +32,7 @@ RESIDUAL = Rung(
             "Its twin without them: same weights at the start, same batches, skip at 0.",
             model=dict(context=8, skip=0.0),
             train=dict(steps=1500, batch_size=8, window=64, eval_every=250, **QUICK),
+            title="no skips",
         ),
     },
     equation=(
@@ -42,7 +43,7 @@ RESIDUAL = Rung(
     experiments=(
         Experiment(
             "Cut the skips",
-            "Same weights at the start, same batches: compare it with the minutes preset.",
+            "Same weights at the start, same batches: compare it with the preset good.",
             "plain",
         ),
         Experiment("Half a skip", "How much of the straight road is needed?", "minutes", {"model.skip": 0.5}),
@@ -58,6 +59,7 @@ RESIDUAL = Rung(
     ),
     icon=":material/layers:",
     picture="residual",
+    basic=("depth", "width", "skip", "context"),
     views=("gradients_of_twins", "by_depth", "layers", "updates", "receptive_field", "embeddings", "parameters"),
     tiny=dict(context=4, d_embed=4, width=16, depth=4),
     snapshot_bytes=4e6,

@@ -13,6 +13,9 @@ from core.models.contract import LanguageModel
 from core.settings import Settings
 from core.training.config import TrainConfig
 
+USUAL_TITLES: Mapping[str, str] = {"seconds": "quick", "minutes": "good"}
+"""What pages call the presets whose names in files and on the command line are an order of magnitude."""
+
 
 @dataclass(frozen=True)
 class Preset:
@@ -21,6 +24,8 @@ class Preset:
     help: str
     model: Mapping[str, Any]
     train: Mapping[str, Any]
+    title: str = ""
+    """What a page calls it, if neither its name nor what is usual for that name says what one gets."""
 
 
 @dataclass(frozen=True)
@@ -75,6 +80,10 @@ class Rung:
     code: Callable[..., Any]
     """The few lines that do the new thing."""
     experiments: tuple[Experiment, ...]
+    basic: tuple[str, ...] = ()
+    """The settings of the model that the form shows at once; by default the first four that are not advanced."""
+    basic_train: tuple[str, ...] = ("steps", "learning_rate")
+    """The same for the settings of training."""
     ships: str = "best"
     """The preset whose trained run comes with the product."""
     twins: Twins | None = None
@@ -131,6 +140,16 @@ class Rung:
     def default_preset(self) -> str:
         """The preset that a form starts from."""
         return next(iter(self.presets))
+
+    def title_of_preset(self, preset: str) -> str:
+        """Return what a page calls a preset."""
+        return self.presets[preset].title or USUAL_TITLES.get(preset, preset)
+
+    def shown_at_once(self, group: str) -> tuple[str, ...]:
+        """Return the names of the settings of a group, model or train, that the form shows at once."""
+        if group == "train":
+            return self.basic_train
+        return self.basic or tuple(field.name for field in self.config.fields() if not field.advanced)[:4]
 
     def settings(
         self, preset: str | None, model: Mapping[str, Any], train: Mapping[str, Any]

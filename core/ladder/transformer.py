@@ -95,6 +95,7 @@ TRANSFORMER = Rung(
     twins=DROPOUT_TWINS,
     icon=":material/hub:",
     picture="transformer",
+    basic=("n_layer", "n_head", "context", "dropout"),
     views=(
         "gap",
         "positions",

@@ -56,6 +56,7 @@ WAVENET = Rung(
     ),
     icon=":material/account_tree:",
     picture="wavenet",
+    basic=("n_layer", "channels", "dropout", "variant"),
     views=("dilations", "receptive_field", "layers", "updates", "embeddings", "parameters"),
     tiny=dict(n_layer=3, channels=8, skip_channels=8),
     snapshot_bytes=6e6,

@@ -7,6 +7,8 @@ from pages.ui.wording import plain
 
 RUN = "run"
 """The chosen run's slug; also the name of the URL's query parameter."""
+SHOWN = "shown"
+"""The slug of the run that a rung's page was last drawn with."""
 PROMPT = "prompt"
 """The text that is looked into; also the name of the URL's query parameter."""
 TEXT = "text"

@@ -24,6 +24,15 @@ def duration(seconds: float | None) -> str:
     return f"{seconds / 86400:.1f} days"
 
 
+def roughly(seconds: float) -> str:
+    """A duration of which only the order matters, as short as it can be said."""
+    if seconds < 90:
+        return f"{max(1, seconds):.0f} s"
+    if seconds < 90 * 60:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.0f} h" if seconds < 36 * 3600 else f"{seconds / 86400:.1f} days"
+
+
 def size(count: float) -> str:
     """Bytes in a readable unit."""
     for unit in ("B", "kB", "MB"):

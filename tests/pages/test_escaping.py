@@ -26,7 +26,7 @@ LABELS = frozenset({"label", "body", "help", "text", "caption", "title"})
 PLACE = {"page_link": None, "progress": 1}
 """Where the text is among the positional arguments, if not first; a page link's is a keyword."""
 ESCAPES = frozenset({"plain", "inline"})
-NUMBERS = frozenset({"len", "count", "duration", "size", "loss", "rate", "device", "_signed", "_measured"})
+NUMBERS = frozenset({"len", "count", "duration", "roughly", "size", "loss", "rate", "device", "_signed", "_measured"})
 """Functions whose text is made of figures and the product's own words, whatever they are given."""
 OWN = frozenset(
     {

@@ -17,7 +17,7 @@ from core.runs.state import Run
 from core.texts import own as texts_own
 from core.texts.corpus import load
 from tests.conftest import TINY
-from tests.pages.test_pages import PAGES, draw, words
+from tests.pages.test_pages import PAGES, VIEWS, draw, words
 
 WORDS = {
     "arabic": ["السلام", "عليكم", "كتاب", "قمر", "شمس", "بيت", "نور", "ماء"],
@@ -71,18 +71,18 @@ def shown(app: AppTest) -> str:
     return "\n".join([words(app), *(str(box.value) for box in boxes)])
 
 
-def opened(script: str, own: dict[str, Run]) -> AppTest:
+def opened(script: str, own: dict[str, Run], tab: str = "") -> AppTest:
     """Open a page with the run that it is about, and its text where it asks for one."""
     run = own.get(Path(script).stem, own["transformer"])
     query = {"run": run.slug, "runs": run.slug}
     if script.startswith("ladder") or script in ("use/text.py", "use/sweeps.py"):
         query["text"] = run.need().corpus
-    return draw(script, **query)
+    return draw(script, **query, **({"tab": tab} if tab else {}))
 
 
-@pytest.mark.parametrize("script", PAGES)
-def test_a_page_with_runs_of_an_own_text(script: str, own: dict[str, Run]):
-    app = opened(script, own)
+@pytest.mark.parametrize(("script", "tab"), [*((page, "") for page in PAGES), *VIEWS])
+def test_a_page_with_runs_of_an_own_text(script: str, tab: str, own: dict[str, Run]):
+    app = opened(script, own, tab)
 
     assert not app.error
     assert not [w.value for w in app.warning]
@@ -90,10 +90,10 @@ def test_a_page_with_runs_of_an_own_text(script: str, own: dict[str, Run]):
         assert not FALSE.search(shown(app))
 
 
-@pytest.mark.parametrize("script", PAGES)
-def test_a_page_with_runs_whose_text_is_gone(script: str, without_text: dict[str, Run]):
+@pytest.mark.parametrize(("script", "tab"), [*((page, "") for page in PAGES), *VIEWS])
+def test_a_page_with_runs_whose_text_is_gone(script: str, tab: str, without_text: dict[str, Run]):
     """What needs no text works, and the rest says why; nothing intact is called damaged."""
-    app = opened(script, without_text)
+    app = opened(script, without_text, tab)
 
     assert not app.error
     assert all("no longer here" in w.value or "There is no text" in w.value for w in app.warning)

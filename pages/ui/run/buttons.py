@@ -1,4 +1,4 @@
-"""A run's headline and its buttons: pause, step, rate, stop, resume."""
+"""A run's headline and its buttons: pause, step, rate, stop, resume. They keep their places."""
 
 import contextlib
 from collections.abc import Callable
@@ -12,6 +12,8 @@ from core.runs.folder import State
 from core.runs.state import Run
 from pages.ui import state, wording
 
+HOLD_WIDTH = 74
+"""Of the button that pauses and continues, px: the longer of its two words."""
 COLOURS = {
     State.QUEUED: "orange",
     State.RUNNING: "blue",
@@ -32,65 +34,88 @@ def state_badge(run: Run) -> str:
 
 
 def headline(run: Run) -> None:
-    note = f": {wording.plain(run.status.message)}" if run.status.message not in ("", runs_state.TRAINING) else ""
-    device = f" on the {wording.device(run.status.device)}" if run.status.device else ""
-    with st.container(horizontal=True, vertical_alignment="center"):
-        st.markdown(f"**{wording.plain(run.name)}** {state_badge(run)}{device}{note}", width="stretch")
-        if run.state in (State.RUNNING, State.PAUSED):
-            _hold_buttons(run)
-        if run.state in (State.QUEUED, State.RUNNING, State.PAUSED):
+    """Draw what the run is called, its state, and how far it is: in the same two lines whatever the state."""
+    s = run.status
+    notable = s.message not in ("", runs_state.TRAINING) and not weights_only(run)
+    note = f": {wording.plain(s.message)}" if notable else ""
+    device = f" on the {wording.device(s.device)}" if s.device and not weights_only(run) else ""
+    with st.container(key="headline"):
+        st.markdown(f"**{wording.plain(run.name)}** {state_badge(run)}{device}{_how_far(run)}{note}")
+        st.progress(1.0 if weights_only(run) else min(1.0, s.step / max(1, s.of)))
+
+
+def _how_far(run: Run) -> str:
+    s = run.status
+    if weights_only(run):
+        return f" weights only, val {wording.loss(s.val_loss)}"
+    left = f" · {wording.duration(s.eta_seconds)} left" if run.state.active and s.eta_seconds is not None else ""
+    left = left or (f" · {wording.duration(s.seconds)}" if s.seconds else "")
+    return f" · step {s.step:,} / {s.of or run.need().train.steps:,}{left}"
+
+
+def weights_only(run: Run) -> bool:
+    """Whether a run was brought in as weights, without a training that could be shown."""
+    return run.state is State.FINISHED and not run.status.step
+
+
+def run_buttons(run: Run) -> None:
+    """Draw all that can be done to a run, each at a place of its own; what cannot be done now is greyed."""
+    running, held = run.state is State.RUNNING, run.state is State.PAUSED
+    with st.container(horizontal=True, gap="xsmall", horizontal_alignment="right", key="run-buttons"):
+        if held:
             st.button(
-                "Stop",
-                icon=":material/stop:",
+                "Continue",
                 on_click=_do,
-                args=(control.stop, run.slug),
-                key="stop",
-                help="Finish the step, save the weights and end. Resume goes on from there.",
+                args=(control.proceed, run.slug),
+                key="continue",
+                width=HOLD_WIDTH,
+                help="Go on from here.",
             )
-        elif run.state in (State.STOPPED, State.FAILED, State.LOST) and not run.shipped:
-            step = run.status.checkpoint_step
+        else:
             st.button(
-                f"Resume from step {step:,}" if step else "Resume from the start",
-                icon=":material/play_arrow:",
-                on_click=_resume,
-                args=(run.slug,),
-                key="resume",
-                help="Go on from the last saved step, with the optimiser and the random numbers as they were.",
+                "Pause",
+                on_click=_do,
+                args=(control.pause, run.slug),
+                key="pause",
+                width=HOLD_WIDTH,
+                disabled=not running or requests.hold_from(run.path) == 0,
+                help="Hold still, in memory. A run that waits for the device may have it meanwhile.",
             )
-    if run.state.active:
-        st.progress(min(1.0, run.status.step / max(1, run.status.of)))
-
-
-def _hold_buttons(run: Run) -> None:
-    """Pause or continue, take one step, change the learning rate."""
-    if run.state is State.PAUSED:
-        st.button(
-            "Continue",
-            icon=":material/play_arrow:",
-            on_click=_do,
-            args=(control.proceed, run.slug),
-            key="continue",
-            help="Go on from here.",
-        )
         st.button(
             "Step",
-            icon=":material/skip_next:",
             on_click=_do,
             args=(control.single_step, run.slug),
             key="step",
-            help="Take one optimiser step, save the weights and pause again: the views below show what it changed.",
+            disabled=not held,
+            help="While paused: take one optimiser step, save the weights and pause again. The views below show what "
+            "it changed.",
         )
-    else:
+        _rate(run, disabled=not (running or held))
         st.button(
-            "Pause",
-            icon=":material/pause:",
+            "Stop",
             on_click=_do,
-            args=(control.pause, run.slug),
-            key="pause",
-            disabled=requests.hold_from(run.path) == 0,
-            help="Hold still, in memory. A run that waits for the device may have it meanwhile.",
+            args=(control.stop, run.slug),
+            key="stop",
+            disabled=run.state not in (State.QUEUED, State.RUNNING, State.PAUSED),
+            help="Finish the step, save the weights and end. Resume goes on from there.",
         )
-    with st.popover("Rate", icon=":material/tune:", help="Change the learning rate while it trains."):
+        step = run.status.checkpoint_step
+        st.button(
+            "Resume",
+            on_click=_resume,
+            args=(run.slug,),
+            key="resume",
+            disabled=run.shipped or run.state not in (State.STOPPED, State.FAILED, State.LOST),
+            help=f"Go on from {f'step {step:,}' if step else 'the start'}, with the optimiser and the random numbers "
+            "as they were.",
+        )
+
+
+def _rate(run: Run, *, disabled: bool) -> None:
+    """Change the learning rate of a run under way."""
+    with st.popover("Rate", disabled=disabled, help="Change the learning rate while it trains."):
+        if disabled:
+            return
         settings = run.need().train
         now = requests.current(run)
         field = next(f for f in settings.fields() if f.name == "learning_rate")

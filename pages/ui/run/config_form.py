@@ -1,40 +1,55 @@
 """Sliders drawn from a configuration class: range, step, help and default all come from its fields."""
 
+from collections.abc import Mapping
 from itertools import cycle
 from typing import Any
 
 import streamlit as st
 
+from core.jobs import timing
 from core.ladder.rung import Rung
 from core.runs import plan
 from core.settings import FieldInfo, Settings
 from core.training import devices
 from core.training.config import TrainConfig
 from pages.ui import state
+from pages.ui.run.setting_names import name_of
 
 
-def config_form(rung: Rung) -> tuple[str, Settings, TrainConfig]:
-    """Draw the preset chooser and the sliders of a rung. Returns (preset, model settings, training settings).
+def config_form(rung: Rung, times: Mapping[str, str]) -> tuple[str, Settings, TrainConfig]:
+    """Draw the presets, each with its time, and the settings: a few at once, the rest behind a button.
 
-    Raises BardlabError, one line, when the sliders contradict each other.
+    Returns (preset, model settings, training settings). Raises BardlabError, one line, when the settings contradict
+    each other.
     """
-    preset = _preset(rung)
-    base_model, base_train = rung.settings(preset, {}, {})
-    left, right = st.columns(2, gap="large")
-    with left:
-        st.markdown("**Model**")
-        model = {f.name: _widget(rung.key, "model", f, base_model) for f in rung.config.fields() if not f.advanced}
-    with right:
-        st.markdown("**Training**")
-        train = {f.name: _widget(rung.key, "train", f, base_train) for f in TrainConfig.fields() if not f.advanced}
-    with st.expander("More settings"):
-        columns = cycle(st.columns(2, gap="large"))
-        for group, config, values in (("model", base_model, model), ("train", base_train, train)):
-            for field in (f for f in config.fields() if f.advanced):
+    preset = _preset(rung, times)
+    bases = dict(zip(("model", "train"), rung.settings(preset, {}, {}), strict=True))
+    chosen: dict[str, dict[str, Any]] = {"model": {}, "train": {}}
+    rest = []
+    for group, base in bases.items():
+        at_once = rung.shown_at_once(group)
+        fields = {field.name: field for field in base.fields()}
+        for name in at_once:
+            chosen[group][name] = _labelled(rung.key, group, fields[name], base)
+        rest += [(group, field) for name, field in fields.items() if name not in at_once]
+    with st.popover("All settings", icon=":material/tune:", width="stretch", help="The other settings of this rung."):
+        for title, group in (("Model", "model"), ("Training", "train")):
+            fields_there = [field for of, field in rest if of == group]
+            if fields_there:
+                st.markdown(f"**{title}**")
+            columns = cycle(st.columns(2, gap="medium"))
+            for field in fields_there:
                 with next(columns):
-                    values[field.name] = _widget(rung.key, group, field, config)
-    model_config, train_config = rung.settings(None, model, train)
-    return preset, model_config, train_config
+                    chosen[group][field.name] = _labelled(rung.key, group, field, bases[group])
+    model, train = rung.settings(None, chosen["model"], chosen["train"])
+    return preset, model, train
+
+
+def _labelled(prefix: str, group: str, field: FieldInfo, base: Settings) -> Any:
+    """Draw a setting under its word, its own name small beside it."""
+    word = name_of(field.name)
+    told = word.lower() == field.name.replace("_", " ")
+    return _widget(prefix, group, field, base, word if told else f"{word} :small[:gray[{field.name}]]")
 
 
 def device_choice(rung: Rung) -> str:
@@ -51,6 +66,12 @@ def device_choice(rung: Rung) -> str:
         persist_state="session",
         help="Where it is computed. auto takes the GPU if it works, else the processor.",
     )
+
+
+def device_chosen(rung: Rung) -> str:
+    """The device on which a run of the form would be computed, before its choice is drawn."""
+    chosen = st.session_state.get(state.setting_key(rung.key, "run", "device")) or "auto"
+    return timing.best_device() if chosen == "auto" else chosen
 
 
 def set_form(rung: Rung, preset: str, changes: dict[str, Any] | None = None) -> None:
@@ -74,7 +95,7 @@ def setting_widget(prefix: str, group: str, field: FieldInfo, base: Settings) ->
     return _widget(prefix, group, field, base)
 
 
-def _preset(rung: Rung) -> str:
+def _preset(rung: Rung, times: Mapping[str, str]) -> str:
     key = state.preset_key(rung.key)
     st.session_state.setdefault(key, rung.default_preset)
 
@@ -84,22 +105,23 @@ def _preset(rung: Rung) -> str:
     chosen = st.segmented_control(
         "Preset",
         list(rung.presets),
+        format_func=lambda name: f"{rung.title_of_preset(name)} :small[:gray[{times.get(name, '')}]]",
         key=key,
         on_change=apply,
         required=True,
         persist_state="session",
-        help="\n".join(f"- **{name}**: {preset.help}" for name, preset in rung.presets.items()),
+        help="\n".join(
+            f"- **{rung.title_of_preset(name)}** (`{name}`): {preset.help}" for name, preset in rung.presets.items()
+        ),
     )
-    preset = chosen or rung.default_preset
-    st.caption(rung.presets[preset].help)
-    return preset
+    return chosen or rung.default_preset
 
 
-def _widget(rung: str, group: str, field: FieldInfo, base: Settings) -> Any:
+def _widget(rung: str, group: str, field: FieldInfo, base: Settings, label: str = "") -> Any:
     key = state.setting_key(rung, group, field.name)
     st.session_state.setdefault(key, getattr(base, field.name))
     value = st.session_state[key]
-    label = field.name
+    label = label or field.name
     common: dict[str, Any] = {
         "key": key,
         "help": field.help,

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterable
 
+import numpy as np
 import streamlit as st
 
 from core.runs import records
@@ -34,8 +35,8 @@ def flags_of(shown: Iterable[Run]) -> list[Mark]:
     ]
 
 
-def loss_curves(run: Run) -> list[Curve]:
-    """A run's training and validation loss against step, seconds and characters."""
+def loss_curves(run: Run, *, ghost: bool = False) -> list[Curve]:
+    """A run's training and validation loss against step, seconds and characters; as a `ghost`, faint."""
     read = loaders.reader(run)
     found = []
     for kind, tag in (("train", TRAIN_LOSS), ("val", VAL_LOSS)):
@@ -43,8 +44,15 @@ def loss_curves(run: Run) -> list[Curve]:
         seconds, characters = read.at(SECONDS, step), read.at(CHARACTERS, step)
         name = f"{run.slug}:{tag}:{read.generation}"
         flops = loaders.flops_per_step(run)
-        found.append(Curve(name, run.name, kind, run.slug, step, seconds, characters, value, flops_per_step=flops))
+        label = f"before: {run.name}" if ghost else run.name
+        found.append(Curve(name, label, kind, run.slug, step, seconds, characters, value, flops, ghost))
     return found
+
+
+def flat_curve(run: Run) -> Curve:
+    """The loss of a run of which there are only weights, as a line across."""
+    across, loss = np.array([0.0, 1.0]), np.full(2, run.status.val_loss or math.nan)
+    return Curve(f"{run.slug}:flat", f"{run.name}: weights only", "val", run.slug, across, across, across, loss)
 
 
 def curve_damage(run: Run) -> str | None:

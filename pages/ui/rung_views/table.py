@@ -45,6 +45,21 @@ VIEWS: Mapping[str, Callable[[Run], None]] = {
 }
 
 
+TITLES: Mapping[str, str] = {
+    "by_depth": "Depth",
+    "gap": "Overfitting",
+    "gradients_of_twins": "Gradients",
+    "pairs": "The table",
+    "receptive_field": "Reach",
+}
+"""What the page calls a view, where its name alone does not say it."""
+
+
+def title_of(name: str) -> str:
+    """Return what the page calls a view."""
+    return TITLES.get(name, name.replace("_", " ").capitalize())
+
+
 def view(name: str) -> Callable[[Run], None]:
     """Return the view of this name. Raises BardlabError if there is none."""
     if name not in VIEWS:

@@ -37,6 +37,8 @@ class Curve:
     """All four (n,)."""
     flops_per_step: float = 0.0
     """What one step of the run costs; 0 if it is not known."""
+    ghost: bool = False
+    """Drawn faint, behind the others: what was there before."""
 
 
 @dataclass(frozen=True)
@@ -104,6 +106,7 @@ def pack(header: Mapping[str, object], curves: Sequence[Curve], have: Mapping[st
         start, rows = _rows(curve.value, stride, max(0, int(have.get(name, 0))))
         columns = [np.asarray(column)[rows] for column in (curve.step, curve.seconds, curve.characters, curve.value)]
         about = {"label": curve.label, "kind": curve.kind, "group": curve.group, "flops": curve.flops_per_step}
+        about["ghost"] = curve.ghost
         entries.append({"id": name, "from": start, "n": len(rows), "columns": floats(columns), **about})
     return message({**header, "curves": entries})
 

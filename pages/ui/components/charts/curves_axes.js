@@ -57,16 +57,18 @@ const timeUnit = (hi) => (hi >= 3 * 3600 ? [3600, "hours"] : hi >= 300 ? [60, "m
 export function frameOf(view, width, height) {
   const { ui, header, theme } = view;
   const shown = shownCurves(view).filter((curve) => curve.n);
+  const present = shown.filter((curve) => !curve.ghost); // what was there before does not stretch the axes
+  const fitted = present.length ? present : shown;
   const { zoom, x, logx, logy } = ui;
   const font = `12px ${theme.font}`;
   const [top, bottom] = [26, height - 40];
-  const y = scale(zoom ? zoom.y : yRange(ui, shown, header.landmarks), bottom, top, logy);
+  const y = scale(zoom ? zoom.y : yRange(ui, fitted, header.landmarks), bottom, top, logy);
   const yTicks = ticks(y, Math.max(2, (bottom - top) / 45));
   const left = Math.max(...yTicks.map((tick) => tick.text.length), 3) * 7 + 12;
   const labels = placeLabels(header.landmarks, y, { top, bottom, width, font });
   const right = width - Math.max(12, ...labels.map((label) => label.width + 16));
   for (const label of labels) Object.assign(label, { left: right + 12, right: right + 12 + label.width });
-  const across = scale(zoom ? zoom.x : xRange(ui, shown), left, right, logx);
+  const across = scale(zoom ? zoom.x : xRange(ui, fitted), left, right, logx);
   const [unit, unitName] = x === "seconds" ? timeUnit(across.hi) : [1, ""];
   const xTicks = ticks(across, Math.max(2, (right - left) / 85), unit);
   const titles = { step: "step", characters: "characters trained on", flops: "floating-point operations" };

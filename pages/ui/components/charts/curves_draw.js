@@ -3,6 +3,7 @@ import { colour, dashed, groups, nearest, shownCurves, slot } from "./curves_sta
 import { faintest, rgb } from "../shared/colours.js";
 import { disc, segment, textWidth, write } from "../shared/pens.js";
 
+const GHOST = 0.4; // opacity of a run that was there before
 const LEGEND = { line: 18, gap: 26 }; // of saved pictures, px
 
 export function draw(ctx, view, f) {
@@ -12,11 +13,14 @@ export function draw(ctx, view, f) {
   ctx.rect(f.left, f.top, f.right - f.left, f.bottom - f.top);
   ctx.clip();
   drawLandmarks(ctx, view, f);
-  const [train, val] = [true, false].map((is) => f.shown.filter((curve) => (curve.kind === "train") === is));
+  const ghosts = f.shown.filter((curve) => curve.ghost);
+  const present = f.shown.filter((curve) => !curve.ghost);
+  const [train, val] = [true, false].map((is) => present.filter((curve) => (curve.kind === "train") === is));
+  for (const curve of ghosts) drawLine(ctx, view, f, curve, "smooth", 1.5, GHOST);
   for (const curve of train) if (!curve.raw) drawLine(ctx, view, f, curve, "value", 1.1, faintness(view, curve));
   for (const curve of train) drawLine(ctx, view, f, curve, "smooth", 1.75, 1);
   for (const curve of val) drawLine(ctx, view, f, curve, "smooth", 1.75, 1, true);
-  for (const curve of f.shown) if (curve.kind !== "train" || curve.n === 1) drawDots(ctx, view, f, curve);
+  for (const curve of present) if (curve.kind !== "train" || curve.n === 1) drawDots(ctx, view, f, curve);
   ctx.restore();
   drawMarks(ctx, view, f);
   drawLabels(ctx, view, f);

@@ -38,9 +38,9 @@ export function keep(key, ui) {
 export function merge(view, listed) {
   const curves = new Map();
   let gap = false;
-  for (const { id, label, kind, group, flops: cost, from, n, columns } of listed) {
+  for (const { id, label, kind, group, flops: cost, ghost, from, n, columns } of listed) {
     const curve = view.curves.get(id) ?? { n: 0, room: 0 };
-    Object.assign(curve, { id, label, kind, group, cost });
+    Object.assign(curve, { id, label, kind, group, cost, ghost });
     if (from > curve.n) gap = true;
     else if (n || from < curve.n || !curve.range) append(curve, from, n, columns);
     curves.set(id, curve);

@@ -1,0 +1,65 @@
+"""A rung's experiments as small buttons beside Train: the first click sets the form, the second trains."""
+
+import streamlit as st
+
+from core.ladder import registry
+from core.ladder.rung import Experiment, Rung
+from core.runs import plan
+from pages.ui.run.config_form import set_form
+from pages.ui.run.setting_names import name_of
+from pages.ui.run.starting import SetUp, start
+from pages.ui.wording import plain
+
+
+def experiments(wanted: SetUp | None, rung: Rung, needed: float, *, ready: bool) -> None:
+    """Draw the buttons. `wanted` is what the form holds, `ready` whether Train may be pressed."""
+    number = _set_up_now(wanted, rung)
+    with st.container(key="experiments", horizontal=True, gap="xsmall"):
+        for each, experiment in enumerate(rung.experiments):
+            is_set = each == number and wanted is not None
+            st.button(
+                experiment.title,
+                key=f"{rung.key}.try.{each}",
+                type="primary" if is_set else "secondary",
+                disabled=is_set and not ready,
+                on_click=start if is_set else _set,
+                args=(wanted, needed) if is_set else (rung.key, each),
+                help=f"{experiment.look_for} {'Press again to train it.' if is_set else 'Sets the form to it.'}",
+            )
+    with st.container(key="experiment-told"):
+        if number is None:
+            st.caption("Once sets the form, twice trains.")
+        else:
+            experiment = rung.experiments[number]
+            st.caption(f"{plain(difference(rung, experiment))}. {experiment.look_for}")
+
+
+def difference(rung: Rung, experiment: Experiment) -> str:
+    """Say in what an experiment differs from its preset."""
+    base = dict(zip(("model", "train"), rung.settings(experiment.preset, {}, {}), strict=True))
+    told = []
+    for name, value in experiment.changes.items():
+        group, _, field = name.partition(".")
+        told.append(f"{name_of(field)} {getattr(base[group], field)} → {value}")
+    return f"{rung.title_of_preset(experiment.preset)}" + (": " if told else "") + ", ".join(told)
+
+
+def _set_up_now(wanted: SetUp | None, rung: Rung) -> int | None:
+    """The number of the experiment that was pressed, while the form still says what it says."""
+    number = st.session_state.get(_key(rung.key))
+    if wanted is None or number is None:
+        return None
+    experiment = rung.experiments[number]
+    model, train = rung.settings(experiment.preset, *plan.split_settings(experiment.changes))
+    return number if (wanted.model, wanted.train) == (model, train) else None
+
+
+def _set(rung_key: str, number: int) -> None:
+    rung = registry.get(rung_key)
+    experiment = rung.experiments[number]
+    set_form(rung, experiment.preset, dict(experiment.changes))
+    st.session_state[_key(rung_key)] = number
+
+
+def _key(rung_key: str) -> str:
+    return f"{rung_key}.tried"

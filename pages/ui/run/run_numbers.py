@@ -1,0 +1,96 @@
+"""What a run is at, in one line each: its losses and speed, what its worker is busy with, what came of it."""
+
+import math
+from collections.abc import Sequence
+
+import streamlit as st
+
+from core.errors import BardlabError
+from core.runs import reading, records
+from core.runs.state import Meters, Run
+from pages.ui import tell, wording
+from pages.ui.components.charts.curves import Landmark
+from pages.ui.inside_views.links import inside_links
+from pages.ui.run.queue import queue_panel
+from pages.ui.run.run_curves import curve_damage
+
+MOST = 20.0
+"""Nats of loss beyond which it no longer helps to say between how many characters a model hesitates."""
+
+
+def numbers(run: Run) -> None:
+    """Draw the losses and the speed in one line."""
+    s = run.status
+    size = len(run.need().characters)
+    val = "∞" if s.impossible else wording.loss(s.val_loss)
+    sane = s.val_loss is not None and not s.impossible and s.val_loss < MOST
+    choices = f" = {math.exp(s.val_loss or 0.0):.1f} choices of {size:,}" if sane else ""
+    bits = f" In bits: {s.val_loss / math.log(2):.3f} a character." if s.val_loss is not None else ""
+    speed = f" · {wording.rate(s.steps_per_second, 'steps/s')}" if s.steps_per_second else ""
+    characters = f" {s.tokens_per_second:,.0f} characters a second." if s.tokens_per_second else ""
+    with st.container(key="numbers"):
+        st.markdown(
+            f"train **{wording.loss(s.train_loss)}** · val **{val}**{choices}{speed}",
+            help="Loss in nats a character: of the latest training batches, and of the whole validation split at the "
+            f"latest evaluation.{bits} Then the training steps a second, evaluations left out.{characters}",
+        )
+
+
+def told(run: Run, marks: Sequence[Landmark]) -> None:
+    """Draw what there is to say of a run below its curves and texts, in a place that keeps its height."""
+    with st.container(key="told"):
+        if flaw := curve_damage(run):
+            tell.error(f"The curves are damaged: {flaw}. The weights are not affected.", icon=":material/broken_image:")
+        if notes := records.alerts(run.path):
+            more = f" (and {len(notes) - 1:,} earlier, as flags on the chart)" if len(notes) > 1 else ""
+            st.caption(f":material/flag: Step {notes[-1].step:,}: {wording.plain(notes[-1].text)}{more}")
+        if run.state.active:
+            if run.status.meters:
+                st.caption(
+                    _meters(run.status.meters), help="Of the worker, measured by itself once a second; of the machine."
+                )
+            queue_panel("live.queue")
+            return
+        if run.status.val_loss is not None and not run.status.impossible:
+            tell.caption(verdict(run.status.val_loss, marks, _shipped_loss(run)))
+        inside_links(run)
+
+
+def verdict(loss: float, marks: Sequence[Landmark], shipped: float | None) -> str:
+    """Say where a loss stands among the landmarks, and how far it is from the shipped run's."""
+    beaten = [mark for mark in marks if loss < mark.value]
+    ahead = [mark for mark in marks if loss >= mark.value]
+    said = []
+    if beaten:
+        said.append(f"better than {min(beaten, key=lambda mark: mark.value).label}")
+    if ahead:
+        said.append(f"not as good as {max(ahead, key=lambda mark: mark.value).label}")
+    if shipped is not None:
+        away = loss - shipped
+        said.append(f"{abs(away):.3f} {'above' if away > 0 else 'below'} the shipped run of this rung")
+    line = "; ".join(said)
+    return f"At {loss:.3f}: {line}." if line else f"At {loss:.3f}."
+
+
+def _shipped_loss(run: Run) -> float | None:
+    """The validation loss of the rung's shipped run on the same text; None for that run itself."""
+    if run.shipped:
+        return None
+    try:
+        shipped = reading.find(f"pretrained/{run.rung_key}")
+    except BardlabError:
+        return None
+    if shipped.damage or not shipped.shipped or shipped.need().corpus_sha256 != run.need().corpus_sha256:
+        return None
+    return shipped.status.val_loss
+
+
+def _meters(m: Meters) -> str:
+    """What the worker and its machine are busy with, in one line."""
+    parts = [f"Worker: {m.cpu:.0%} of a core, {wording.size(m.memory)} of memory"]
+    if m.gpu_memory is not None:
+        busy = f"{m.gpu:.0%} busy, " if m.gpu is not None else ""
+        parts.append(f"GPU: {busy}{wording.size(m.gpu_memory)} of {wording.size(m.gpu_memory_total or 0)}")
+    machine = f"Machine: {m.machine_cpu:.0%} of {m.cores} cores"
+    parts.append(f"{machine}, {m.machine_memory:.0%} of {wording.size(m.machine_memory_total)}")
+    return " · ".join(parts)

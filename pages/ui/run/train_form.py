@@ -1,0 +1,150 @@
+"""The left half of a rung's page: what to train, what it takes, and Train."""
+
+import streamlit as st
+
+from core.errors import BardlabError
+from core.jobs import timing
+from core.ladder import registry
+from core.ladder.cost import Cost
+from core.ladder.rung import Rung
+from core.runs import plan, reading
+from core.runs.state import Run
+from core.settings import Settings
+from core.texts.corpus import Corpus
+from core.training.config import TrainConfig
+from pages.ui import loaders, tell, wording
+from pages.ui.choosers.text import text_picker
+from pages.ui.run.config_form import config_form, device_choice, device_chosen
+from pages.ui.run.experiments import experiments
+from pages.ui.run.memory_tick import memory_tick
+from pages.ui.run.set_up import link_to, take_from_address
+from pages.ui.run.starting import SetUp, start, under_way
+from pages.ui.run.twin_button import twin_button
+
+
+def train_form(rung: Rung) -> tuple[SetUp | None, Corpus | None]:
+    """Draw the form. Returns what it asks for, None if that contradicts itself, and the text."""
+    take_from_address(rung)
+    corpus: Corpus | None = None
+    try:
+        corpus = loaders.corpus(text_picker("Text", "What it learns from. Add one of your own on the page The text."))
+        device = device_chosen(rung)
+        preset, model, train = config_form(rung, _times(rung, device, corpus))
+        plan.check(rung, model, train, corpus)
+    except BardlabError as error:
+        tell.error(error)
+        _train_button(rung, "Train", disabled=True, help="Mend the setting first.")
+        experiments(None, rung, 0, ready=False)
+        return None, corpus
+    wanted = SetUp(rung, preset, model, train, corpus.name, device_choice(rung))
+    built = _cost(rung, model, train, device, corpus)
+    seconds = _seconds(rung, model, built, train, device, corpus)
+    needed = timing.in_all(built, device)
+    short = timing.too_little(needed, device)
+    ready = memory_tick(f"{rung.key}.short", short)
+    if same := _same(wanted):
+        st.fragment(_busy, run_every=1.0)(rung.key, same.slug)
+    else:
+        _train_button(
+            rung,
+            f"Train · {_parameters(built)}{_time(seconds)}",
+            disabled=not ready,
+            help="Starts a job of its own: it goes on when you close this tab.",
+            wanted=wanted,
+            needed=needed,
+        )
+    measuring = "; its speed is being measured" if seconds is None else ""
+    st.caption(
+        f"{wording.size(built.memory_bytes)} on the {wording.device(device)}{measuring}",
+        help="Memory, the most held at once: weights, gradients, optimiser, activations. The time comes from steps "
+        "timed on this machine, and gets better with every run.",
+    )
+    for remark in plan.remarks(rung, model, train, corpus):
+        tell.caption(remark)
+    experiments(wanted, rung, needed, ready=ready and not same)
+    with st.container(horizontal=True, gap="xsmall", key="beside-train"):
+        twin_button(rung, preset, model.model_dump(), train.model_dump(), corpus.name, needed, ready=ready)
+        with st.popover("Terminal", help="The same from a terminal."):
+            command = plan.command(rung, preset, model, train, wanted.device, corpus.name)
+            st.code(command + (" --force" if short else ""), language="bash", wrap_lines=True)
+        with st.popover("Copy link", help="An address that opens with this set-up."):
+            st.code(link_to(rung, preset, model, train, corpus.name), language=None, wrap_lines=True)
+    if seconds is None and not st.session_state.get("probed"):
+        _measure(rung.key)
+    return wanted, corpus
+
+
+def _cost(rung: Rung, model: Settings, train: TrainConfig, device: str, corpus: Corpus) -> Cost:
+    return loaders.cost(rung.key, model, train, corpus.tokenizer.size, device, len(corpus.text))
+
+
+def _seconds(rung: Rung, model: Settings, built: Cost, train: TrainConfig, device: str, corpus: Corpus) -> float | None:
+    vocab = corpus.tokenizer.size
+    return timing.estimate_seconds(rung, model, built, train, device, len(corpus.val_ids), vocab)
+
+
+def _times(rung: Rung, device: str, corpus: Corpus) -> dict[str, str]:
+    """About how long each preset takes here, as far as that is known."""
+    found = {}
+    for preset in rung.presets:
+        model, train = rung.settings(preset, {}, {})
+        built = _cost(rung, model, train, device, corpus)
+        seconds = _seconds(rung, model, built, train, device, corpus)
+        found[preset] = "" if seconds is None else wording.roughly(seconds)
+    return found
+
+
+def _time(seconds: float | None) -> str:
+    return "" if seconds is None else f" · {wording.roughly(seconds)}"
+
+
+def _parameters(built: Cost) -> str:
+    return "as many par. as the text has" if built.grows_with_text else f"{built.parameters:,} par."
+
+
+def _same(wanted: SetUp) -> Run | None:
+    try:
+        return under_way(wanted.plan())
+    except BardlabError:
+        return None
+
+
+def _train_button(
+    rung: Rung, label: str, *, disabled: bool, help: str, wanted: SetUp | None = None, needed: float = 0
+) -> None:
+    st.button(
+        label,
+        type="primary",
+        icon=":material/play_arrow:",
+        key=f"{rung.key}.train",
+        on_click=start if wanted else None,
+        args=(wanted, needed),
+        disabled=disabled,
+        width="stretch",
+        help=help,
+    )
+
+
+def _busy(rung_key: str, slug: str) -> None:
+    """Draw Train while a run of the same settings is under way: how far it is. Drawn again each second."""
+    try:
+        run = reading.find(slug)
+    except BardlabError:
+        st.rerun()
+    if not run.state.active:
+        st.rerun()
+    done = run.status.step / max(1, run.status.of)
+    _train_button(
+        registry.get(rung_key),
+        f"Training … {done:.0%}" if run.status.step else "Training … waits",
+        disabled=True,
+        help="These settings are being trained. Change one, such as the seed, to train another run.",
+    )
+
+
+@st.fragment(run_every=3.0)
+def _measure(rung_key: str) -> None:
+    """Wait for the spare worker's first measurement of this machine, then draw the page again."""
+    if timing.known(registry.get(rung_key), timing.best_device()):
+        st.session_state["probed"] = True
+        st.rerun()
