@@ -1,16 +1,12 @@
-"""What a job runs: `python -m core.worker RUN_FOLDER [DEVICE]`, `--spare` to stand by for one,
-or `--probe` to time a few steps of every rung.
+"""What a job runs: `python -m core.worker RUN_FOLDER [DEVICE]`, `--spare` to stand by for one, `--probe` to time rungs.
 
 The worker owns its run folder: it holds the lock, writes status, curves, samples and weights, and ends in a state that
 says what happened. It prints to the run's log file, never into a pipe that somebody would have to drain.
 """
 
+import sys
+
 from core.jobs import waiting
 
-if __name__ == "__main__":  # a run that waits for its turn loads nothing of what follows
-    import sys
-
-    from core.jobs import waiting
-
+if __name__ == "__main__":
     waiting.main(sys.argv[1:])
-    sys.exit()

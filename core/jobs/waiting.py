@@ -1,7 +1,7 @@
 """A job until its turn comes: it takes its run folder's lock, hears requests, and waits for a place on the device.
 
 A run that waits is a process, and there may be many, so nothing is loaded here that takes memory: torch and the
-training come with `core.worker`, when the place is taken.
+training come with `core.jobs.work`, when the place is taken.
 """
 
 import os

@@ -137,7 +137,7 @@ def _table() -> "dict[str, list[partial[StreamlitPage]]]":
                 help="Switch off heads, layers or skips, or carry activations over, and see what it does.",
             ),
             _page(
-                "inside/stage.py",
+                "inside/side_by_side.py",
                 title="Side by side",
                 icon=":material/view_column:",
                 url_path="stage",

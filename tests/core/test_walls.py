@@ -59,27 +59,28 @@ def test_nothing_is_fetched_from_elsewhere(path: Path):
     assert not FETCHED.findall(path.read_text(encoding="utf-8"))
 
 
-@pytest.mark.parametrize("path", [path for path in CORE if path.name != "processes.py"], ids=name)
+@pytest.mark.parametrize("path", [path for path in CORE if path.name != "system.py"], ids=name)
 def test_one_module_asks_which_system_it_runs_on(path: Path):
     """What only POSIX or only Windows has is called in core/system.py alone."""
     assert not SYSTEM.findall(path.read_text(encoding="utf-8"))
 
 
-WAITING = "errors files folder gpus overdue paths processes turns waiting"
+WAITING = "errors files paths system runs.folder training.gpus jobs.overdue jobs.turns jobs.waiting worker"
 
 
 @pytest.mark.parametrize("module", WAITING.split())
 def test_a_waiting_run_loads_nothing_large(module: str):
     """All that a run needs until its turn comes imports, at the top, the standard library, psutil and its like."""
-    tree = ast.parse((ROOT / "core" / f"{module}.py").read_text(encoding="utf-8"))
+    tree = ast.parse((ROOT / "core" / f"{module.replace('.', '/')}.py").read_text(encoding="utf-8"))
     tops = [node for node in tree.body if isinstance(node, ast.Import | ast.ImportFrom)]
     light = {*sys.stdlib_module_names, "psutil", "core"}
     for node in tops:
         names = [alias.name for alias in node.names]
         if isinstance(node, ast.ImportFrom):
             assert node.module and node.module.split(".")[0] in light
-            names = names if node.module == "core" else [node.module.removeprefix("core.")]
-            assert not node.module.startswith("core") or set(names) <= set(WAITING.split())
+            at = node.module.removeprefix("core").removeprefix(".")
+            modules = {at} if at in WAITING.split() else {f"{at}.{each}".removeprefix(".") for each in names}
+            assert not node.module.startswith("core") or modules <= set(WAITING.split())
         else:
             assert {each.split(".")[0] for each in names} <= light
 
@@ -104,5 +105,5 @@ def test_the_walls_would_notice():
     )
     assert all(SYSTEM.search(text) for text in system) and not SYSTEM.search("signal.SIGTERM; str.select; os.getpid()")
     assert not FETCHED.search("ctx.fillStyle = 'red'; const url = 'https://doi.org/10.1002'")
-    assert "torch" in imported(ROOT / "core" / "worker.py") and "streamlit" in imported(ROOT / "app.py")
+    assert "torch" in imported(ROOT / "core" / "jobs" / "work.py") and "streamlit" in imported(ROOT / "app.py")
     assert len(CORE) > 10 and len(PAGES) > 5 and len(ASSETS) >= 2

@@ -25,7 +25,7 @@ PLACES = [
     ("inside/attention.py", ("step", "query", "heads")),
     ("inside/time.py", ("step",)),
     ("inside/knockout.py", ("step", "at", "off")),
-    ("inside/stage.py", ("tokens", "temperature", "seed")),
+    ("inside/side_by_side.py", ("tokens", "temperature", "seed")),
 ]
 
 
@@ -97,7 +97,7 @@ def test_a_pasted_book_is_cut_before_a_model_reads_it(finished: Run):
         ("inside/attention.py", "prompt", LONGEST),
         ("inside/knockout.py", "a", 2000),
         ("inside/surprise.py", "text", 2000),
-        ("inside/stage.py", "prompt", 500),
+        ("inside/side_by_side.py", "prompt", 500),
         ("ladder/gradient_descent.py", "expression", 200),
         ("use/runs.py", "find", 200),
     ],
@@ -121,12 +121,12 @@ def test_a_run_that_another_tab_has_just_deleted(action: str, finished: Run, mon
     shutil.rmtree(finished.path)
 
     def script(action: str, slug: str) -> None:
-        from core.runs import reading
+        from core.runs import editing
         from pages.ui import state
         from pages.ui.run.buttons import _do
 
         more = {"rename": ["new"], "annotate": ["new"], "pin": [True]}.get(action, [])
-        _do(lambda run: getattr(reading, action)(run, *more), slug)
+        _do(lambda run: getattr(editing, action)(run, *more), slug)
         state.notices()
 
     app = AppTest.from_function(script, args=(action, finished.slug)).run(timeout=60)

@@ -128,7 +128,7 @@ def test_a_text_of_which_nothing_is_left_can_begin_anew(own: dict[str, Run]):
 
 def test_losses_are_compared_within_one_text(own: dict[str, Run], finished: Run):
     """Side by side, Surprise and the depths of residual networks take the runs of one text, whatever else is there."""
-    app = draw("inside/stage.py", run=finished.slug)
+    app = draw("inside/side_by_side.py", run=finished.slug)
     assert app.multiselect(key="stage.with").value == [finished.slug]
     app.selectbox(key="text").set_value(own["mlp"].need().corpus).run()
     assert set(app.multiselect(key="stage.with").value) == {run.slug for run in own.values()}

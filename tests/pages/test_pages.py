@@ -25,13 +25,17 @@ FILES = sorted(f"{file.parent.name}/{file.name}" for file in FOLDER.glob("*/*.py
 PAGES = [*FILES, *RUNG_PAGES]
 
 
+ADDRESSES = {"inside/side_by_side.py": "stage"}
+"""Pages whose address is not their file's name."""
+
+
 def draw(script: str, **query: str) -> AppTest:
     """Run a page through the frame."""
     app = AppTest.from_file(FOLDER / "frame.py", default_timeout=60)
     for name, value in query.items():
         app.query_params[name] = value
-    if script.startswith("ladder/") and (key := Path(script).stem) in RUNGS:
-        app._page_hash = calc_hash(key)  # drawn by a function, which has an address but no file
+    if (address := ADDRESSES.get(script) or Path(script).stem) in {*RUNGS, *ADDRESSES.values()}:
+        app._page_hash = calc_hash(address)  # a rung's page is drawn by a function, which has an address but no file
     elif script != "ladder/overview.py":
         app.switch_page(script)
     app.run()

@@ -66,7 +66,7 @@ def test_a_snapshot_that_is_gone_is_named_and_the_newest_shown(finished: Run):
 
 
 def test_a_run_deleted_while_it_is_looked_at(finished: Run):
-    for script in ("inside/prediction.py", "inside/surprise.py", "inside/stage.py"):
+    for script in ("inside/prediction.py", "inside/surprise.py", "inside/side_by_side.py"):
         app = draw(script, run=finished.slug)
         assert len(passed(app)) == 1
         hidden = finished.path.rename(finished.path.with_name(".gone"))
@@ -107,7 +107,7 @@ def trained_bigram(home: Path) -> Run:
 
 @pytest.mark.parametrize(
     ("script", "box"),
-    [("prediction", "prediction.prompt"), ("surprise", "surprise.text"), ("stage", "stage.prompt")],
+    [("prediction", "prediction.prompt"), ("surprise", "surprise.text"), ("side_by_side", "stage.prompt")],
 )
 def test_bad_texts(script: str, box: str, finished: Run):
     """Empty; strange letters; markup, which is a text like any other."""

@@ -62,7 +62,7 @@ def draw(rung: Rung) -> None:
     _experiments(rung)
     code = rung.code_of(settings[0] if settings else None)
     st.subheader("The new lines")
-    st.caption(f"From `{ladder_rung.file_of(code)}`, as they run here.")
+    st.caption(f"From {wording.inline(ladder_rung.file_of(code))}, as they run here.")
     st.code(ladder_rung.source_of(code), language="python", wrap_lines=True)
 
 

@@ -261,7 +261,7 @@ def test_every_command_has_help_and_json(text: Any):
 
 REFUSED: dict[str, tuple[list[str], str]] = {
     "stage": (["train", "gpt5"], "unknown stage 'gpt5'; choose one of bigram"),
-    "no stage": (["train"], "Missing argument 'STAGE'"),
+    "no stage": (["train"], "Missing argument 'RUNG'"),
     "preset": (["train", "bigram", "--preset", "fast"], "bigram has no preset 'fast'; choose one of seconds"),
     "setting": (
         ["train", "transformer", "--set", "model.heads=3"],

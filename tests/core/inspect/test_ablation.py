@@ -253,7 +253,7 @@ def test_a_cancelled_ranking_keeps_what_it_has_seen(finished: Run, monkeypatch: 
         job.cancelled = True
         return true_list(*args)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(price_list, "as_list", cancel_then)
+    monkeypatch.setattr(ranking, "as_list", cancel_then)
     job.work()
     listed = price_list.read(finished, None, "zero")
     assert listed is not None and not listed.whole and 0 < listed.windows < listed.of

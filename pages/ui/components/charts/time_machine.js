@@ -1,6 +1,6 @@
 // The time machine. All frames are here: whatever the learner moves, nothing is asked of the server.
-import { boardGeometry, drawBoard } from "./attention_draw.js";
-import { nameOf } from "./attention_state.js";
+import { boardGeometry, drawBoard } from "../grids/attention_draw.js";
+import { nameOf } from "../grids/attention_state.js";
 import { mirror } from "../shared/address.js";
 import { isolated, readableText, spelled, visible } from "../shared/characters.js";
 import { scaleOf } from "../shared/colours.js";
