@@ -7,6 +7,8 @@ import streamlit as st
 from pages.login import login
 from pages.turns import DRAWING
 from pages.ui import state
+from pages.ui.choosers.chosen import dead_link
+from pages.ui.looking import sidebar
 from pages.ui.navigation import page_table
 from pages.ui.wording import plain
 
@@ -14,6 +16,8 @@ UI = Path(__file__).parent / "ui"
 
 st.set_page_config(page_title="Bardlab", page_icon=UI / "icon.png", layout="wide")
 st.html(UI / "direction.css")
+st.html(UI / "journey.css")
+st.html(f"<script>{(UI / 'journey.js').read_text()}</script>", unsafe_allow_javascript=True)
 st.logo(UI / "logo.svg", size="large", icon_image=UI / "icon.png")
 entry = login()
 if entry.providers and not (st.user.get("is_logged_in") is True and entry.admits(st.user.to_dict())):
@@ -29,11 +33,13 @@ if entry.providers and not (st.user.get("is_logged_in") is True and entry.admits
         st.button(title, type="primary", on_click=st.login, args=(name,), key=key, help="With your school's account.")
     st.stop()
 page = st.navigation(page_table())
+sidebar(page.url_path)
 if entry.providers:
     st.sidebar.button(
         "Log out", icon=":material/logout:", on_click=st.logout, key="logout", help="Forget this visitor."
     )
 st.title(page.title)
+dead_link()
 try:
     with DRAWING.turn():
         page.run()

@@ -12,6 +12,7 @@ from core.runs.folder import State
 from core.runs.state import Run
 from pages.ui import loaders, state, tell
 from pages.ui.address import number_from_url
+from pages.ui.choosers import chosen, runs
 from pages.ui.choosers.prompt import Prompt, prompt_box
 from pages.ui.choosers.run import run_picker
 from pages.ui.components.grids.attention_board import URL_NAMES, BoardView, attention_board, board_page
@@ -32,7 +33,7 @@ def choose() -> Run | None:
     """Draw the run picker; None, with the reason, if the run has no attention to show."""
     everything = {run.slug: run for run in reading.list_runs(shipped=True) if not run.damage}
     attending = [slug for slug, run in everything.items() if run.rung_key in rungs_with_attention()]
-    asked = everything.get(st.query_params.get(state.RUN, ""))
+    asked = everything.get(chosen.chosen() or "")
     if asked is not None and asked.rung_key not in rungs_with_attention():
         title = RUNGS[asked.rung_key].title
         with_it = ", ".join(RUNGS[key].title for key in rungs_with_attention())
@@ -51,7 +52,7 @@ def choose() -> Run | None:
     return run_picker(
         "Run",
         {slug: everything[slug] for slug in attending},
-        (usable or attending)[0],
+        runs.best_of_the_text([everything[slug] for slug in usable or attending]).slug,
         lambda run: f"{run.name} · {run.state}",
         "Whose attention is shown: any run of a rung with attention, finished or not.",
     )

@@ -8,8 +8,9 @@ from core.runs import layout, reading
 from core.runs.state import Run
 from pages.ui import state, tell
 from pages.ui.address import number_from_url
+from pages.ui.choosers import chosen
 from pages.ui.choosers.run import run_picker
-from pages.ui.choosers.runs import named
+from pages.ui.choosers.runs import best_of_the_text, named
 from pages.ui.inside_views.knockout import knock_view
 from pages.ui.inside_views.patching import patch_view
 from pages.ui.navigation import rung_page
@@ -23,7 +24,7 @@ def choose() -> Run | None:
     """Draw the run picker; None, with the reason, if there is nothing to look into."""
     everything = {run.slug: run for run in reading.list_runs(shipped=True) if not run.damage}
     fits = {slug: run for slug, run in everything.items() if run.rung_key in rungs()}
-    asked = everything.get(st.query_params.get(state.RUN, ""))
+    asked = everything.get(chosen.chosen() or "")
     if asked is not None and asked.slug not in fits:
         names = ", ".join(RUNGS[key].title for key in rungs())
         tell.info(
@@ -39,7 +40,7 @@ def choose() -> Run | None:
         links({})
         return None
     ready = [slug for slug, run in fits.items() if run.usable]
-    first = next((slug for slug in ready if fits[slug].rung_key == "transformer"), next(iter(ready or fits)))
+    first = best_of_the_text([fits[slug] for slug in ready or fits]).slug
     return run_picker(
         "Run",
         fits,

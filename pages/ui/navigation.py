@@ -17,6 +17,9 @@ INSIDE = "Look inside"
 HOME = "ladder"
 """Name of the first page."""
 
+RUNG_FOLLOWS = frozenset(RUNGS)
+"""The pages, by url_path, whose live view follows a run by itself."""
+
 
 def _page(script: str | Callable[[], None], *, url_path: str, **about: Any) -> "partial[StreamlitPage]":
     """Declare a page; it is made for a visitor, by calling it."""

@@ -26,7 +26,7 @@ if not usable:
     st.info("No model has been trained yet. Train one first: the bigram takes seconds.", icon=":material/edit_off:")
     link_to_first_rung()
     st.stop()
-best = runs.best(list(runs.of_one_text(usable).values()))  # losses on different texts are not comparable
+best = runs.best_of_the_text(list(usable.values()))
 left, right = st.columns([2, 3], gap="large")
 with left:
     run = run_picker(

@@ -5,48 +5,84 @@ from collections.abc import Callable, Mapping
 import streamlit as st
 
 from core.errors import BardlabError
+from core.ladder.registry import RUNGS
 from core.runs import reading
 from core.runs.state import Run
-from pages.ui import state
+from pages.ui import state, tell
+from pages.ui.choosers import chosen
 from pages.ui.wording import plain
+
+STOOD = "run.stood"
+"""The page, and the run that it shows though none that it can show was chosen: it stays the same while one is there."""
 
 
 def run_picker(label: str, by_slug: Mapping[str, Run], default: str, describe: Callable[[Run], str], help: str) -> Run:
-    """Draw the picker and return the run chosen: the URL's, else the one chosen before, else the default."""
-    asked = st.query_params.get(state.RUN)
+    """Draw the picker and return the run to show: the one chosen, else, without choosing it, the default."""
+    asked, kept = st.query_params.get(state.RUN), chosen.chosen()
     if asked in by_slug:
-        st.session_state[state.RUN] = asked
-    else:
-        if st.session_state.get(state.RUN) not in by_slug:
-            st.session_state[state.RUN] = default
-        if asked:
-            missing(asked, f"; this is {plain(by_slug[st.session_state[state.RUN]].name)}")
+        st.session_state[chosen.CHOSEN] = kept = asked
+    shown = kept if kept in by_slug else _standing(by_slug, default)
+    st.session_state[state.RUN] = shown
     slug = st.selectbox(
         label,
         list(by_slug),
         format_func=lambda s: describe(by_slug[s]) if s in by_slug else s,
         key=state.RUN,
-        on_change=_to_url,
+        on_change=_choose,
         help=help,
     )
     slug = slug if slug in by_slug else default
-    if st.query_params.get(state.RUN) != slug:
-        st.query_params[state.RUN] = slug
-    return by_slug[slug]
+    if kept in by_slug:
+        if asked != slug:
+            st.query_params[state.RUN] = slug
+    elif kept:
+        _instead(kept, by_slug[slug], by_slug)
+    elif asked:
+        missing(asked, f"; this is {plain(by_slug[slug].name)}")
+    run = by_slug[slug]
+    st.session_state[chosen.SHOWN] = (run.slug, run.name, str(run.state), run.usable)
+    if st.session_state.get("looking.told", kept) != kept:
+        st.rerun()  # chosen in a fragment: let the sidebar name it
+    return run
+
+
+def _standing(by_slug: Mapping[str, Run], default: str) -> str:
+    page = st.session_state.get("page")
+    before, slug = st.session_state.get(STOOD, (None, ""))
+    slug = slug if before == page and slug in by_slug else default
+    st.session_state[STOOD] = (page, slug)
+    return slug
+
+
+def _instead(kept: str, run: Run, by_slug: Mapping[str, Run]) -> None:
+    """Say that the chosen run cannot be shown here, which stays chosen."""
+    try:
+        other = reading.find(kept)
+    except (BardlabError, OSError):
+        return
+    if other.damage:
+        missing(kept, f"; this is {plain(run.name)}")
+        return
+    elsewhere = {each.rung_key for each in by_slug.values()} == {run.rung_key} != {other.rung_key}
+    if other.usable or elsewhere:
+        what = f"is a {RUNGS[other.rung_key].title}"
+    else:
+        what = "has no weights yet; they come with its first evaluation"
+    tell.caption(f"{other.name}, the run you look at, {what}. Here is {run.name}; another can be chosen above.")
 
 
 def missing(asked: str, instead: str = "") -> None:
-    """Say that the run of the URL cannot be shown here: there is none, or it is too damaged to tell its rung."""
+    """Say that the run of the URL cannot be shown here: it is too damaged to tell its rung. One that is not there at
+    all is told at the top of the page."""
     try:
         found = reading.find(asked)
     except BardlabError:
-        found = None
-    if found and found.slug == asked and found.damage:  # not one whose name only begins so
-        text, icon = f"The run “{plain(asked)}” is damaged: {plain(found.damage)}", ":material/broken_image:"
-    else:
-        text, icon = f"There is no run “{plain(asked)}” here", ":material/search_off:"
-    st.warning(f"{text}{instead}.", icon=icon)
+        return
+    if found.slug == asked and found.damage:  # not one whose name only begins so
+        st.warning(
+            f"The run “{plain(asked)}” is damaged: {plain(found.damage)}{instead}.", icon=":material/broken_image:"
+        )
 
 
-def _to_url() -> None:
-    st.query_params[state.RUN] = st.session_state[state.RUN]
+def _choose() -> None:
+    chosen.choose(st.session_state[state.RUN])

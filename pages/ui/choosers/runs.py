@@ -8,8 +8,10 @@ import streamlit as st
 from core.inspect.lens import rungs_with_a_stream
 from core.ladder.registry import RUNGS
 from core.runs import reading
+from core.runs.folder import State
 from core.runs.state import Run
 from pages.ui import state, tell
+from pages.ui.choosers.chosen import chosen
 from pages.ui.choosers.run import run_picker
 from pages.ui.choosers.text import text_picker
 from pages.ui.navigation import link_to_first_rung, rung_page
@@ -41,6 +43,12 @@ def of_one_text(found: dict[str, Run]) -> dict[str, Run]:
     return {slug: run for slug, run in found.items() if run.need().corpus == name}
 
 
+def best_of_the_text(candidates: Sequence[Run]) -> Run:
+    """What a page shows if no run was chosen: the best on the text in hand, a failed one only if there is no other."""
+    fine = [run for run in candidates if run.state not in (State.FAILED, State.LOST)]
+    return best(list(of_one_text({run.slug: run for run in fine or candidates}).values()))
+
+
 def choose_text(found: dict[str, Run]) -> dict[str, Run]:
     """Draw the choice of a text if the runs read several; return the runs on the one chosen.
 
@@ -62,23 +70,23 @@ def choose_text(found: dict[str, Run]) -> dict[str, Run]:
 def choose_run() -> Run:
     """Draw the run picker. Without a model to look at, say so and end the page."""
     usable = usable_runs()
-    _explain_unusable(usable)
     if not usable:
+        _explain_unusable(usable)
         st.info("No model has been trained yet. Train one first: the bigram takes seconds.", icon=":material/search:")
         link_to_first_rung()
         st.stop()
     return run_picker(
         "Model",
         usable,
-        best(list(of_one_text(usable).values())).slug,
+        best_of_the_text(list(usable.values())).slug,
         named,
         "Any run with saved weights, of any rung and any text, finished or not.",
     )
 
 
 def _explain_unusable(usable: dict[str, Run]) -> None:
-    """Say why the run in the URL cannot be looked at, and forget it."""
-    asked = st.query_params.get(state.RUN)
+    """Say why the chosen run cannot be looked at."""
+    asked = chosen()
     found = next((run for run in reading.list_runs() if run.slug == asked and asked not in usable), None)
     if found is None:
         return
@@ -88,7 +96,6 @@ def _explain_unusable(usable: dict[str, Run]) -> None:
         tell.warning(
             f"{found.name} has no weights yet; they come with its first evaluation.", icon=":material/hourglass:"
         )
-    del st.query_params[state.RUN]
 
 
 def choose_runs(label: str, fits: dict[str, Run], default: list[str], key: str, help: str) -> list[Run]:

@@ -1,0 +1,111 @@
+"""The top of the sidebar: which run is looked at, and what trains now, on whichever page one is."""
+
+from collections.abc import Sequence
+
+import streamlit as st
+
+from core.jobs import control
+from core.runs import reading
+from core.runs.folder import State
+from core.runs.state import Run
+from pages.ui import loaders, state, wording
+from pages.ui.choosers import chosen
+from pages.ui.navigation import RUNG_FOLLOWS, rung_page
+from pages.ui.wording import plain
+
+SOON, SELDOM = 2.0, 5.0
+"""Seconds between two looks while something trains, and while nothing does."""
+BUSY = "looking.busy"
+"""The slugs of the runs that trained or waited at the last look."""
+
+
+def sidebar(page: str) -> None:
+    """Draw it. `page` is the page's url_path."""
+    st.session_state["page"] = page
+    run = chosen.adopt()
+    st.session_state["looking.told"] = chosen.chosen()
+    st.session_state.pop(chosen.SHOWN, None)
+    with st.sidebar:
+        if run is not None:
+            with st.container(horizontal=True, vertical_alignment="center", gap="small", key="looking"):
+                st.markdown(f"Looking at: {chosen.described(run)}", width="content")
+                _change(run)
+        active = [each for each in loaders.listing() if each.state.active]
+        st.fragment(_strip, run_every=SOON if active else SELDOM)(page)
+
+
+def _change(run: Run) -> None:
+    found = {each.slug: each for each in loaders.listing() if not each.damage}
+    st.session_state["looking.run"] = run.slug
+    with st.popover("change", type="tertiary", help="Look at another run, on every page."):
+        st.selectbox(
+            "Look at",
+            list(found),
+            format_func=lambda slug: found[slug].name if slug in found else slug,
+            key="looking.run",
+            on_change=lambda: chosen.choose(st.session_state["looking.run"]),
+            help="Every page that can shows this run, until another is chosen.",
+        )
+
+
+def _strip(page: str) -> None:
+    """What trains and what waits; a toast when a run ends; the page anew if another tab has changed what it shows."""
+    active = [reading.read(run.path) for run in loaders.listing() if run.state.active]
+    active = [run for run in active if run.state.active]
+    before: Sequence[str] = st.session_state.get(BUSY, ())
+    now = [run.slug for run in active]
+    st.session_state[BUSY] = now
+    for slug in before:
+        if slug not in now:
+            _tell_end(slug)
+    running = [run for run in active if run.state is not State.QUEUED]
+    for run in running:
+        _line(run)
+    if waiting := len(active) - len(running):
+        st.caption(f"{waiting:d} {'run waits' if waiting == 1 else 'runs wait'} for a device")
+    if bool(now) != bool(before) or _changed(page):
+        st.rerun()
+
+
+def _line(run: Run) -> None:
+    s = run.status
+    left = f" · {wording.duration(s.eta_seconds)}" if s.eta_seconds is not None else ""
+    with st.container(horizontal=True, vertical_alignment="center", gap="small", key=f"strip.{run.slug}"):
+        st.page_link(
+            rung_page(run.rung_key),
+            label=f"● {plain(run.name)} {s.step:,}/{s.of:,}{left}",
+            query_params={state.RUN: run.slug},
+        )
+        if run.state in (State.RUNNING, State.PAUSED):
+            st.button(
+                "Stop",
+                type="tertiary",
+                key=f"strip.stop.{run.slug}",
+                on_click=_stop,
+                args=(run.slug,),
+                help="Finish the step, save the weights and end. Resume goes on from there.",
+            )
+
+
+def _stop(slug: str) -> None:
+    try:
+        control.stop(reading.find(slug))
+    except state.PROBLEMS as error:
+        state.say_error(error)
+
+
+def _tell_end(slug: str) -> None:
+    run = next((each for each in loaders.listing() if each.slug == slug), None)
+    if run is None or run.damage:
+        return
+    icon = ":material/check:" if run.state is State.FINISHED else ":material/info:"
+    state.say_next(f"{run.name}: {run.state}, val {wording.loss(run.status.val_loss)}", icon)
+
+
+def _changed(page: str) -> bool:
+    """Whether the run that the page shows has been deleted, renamed, or has another state than when it was drawn."""
+    shown = st.session_state.get(chosen.SHOWN)
+    if shown is None or page in RUNG_FOLLOWS or st.session_state.get("writing"):
+        return False
+    run = next((each for each in loaders.listing() if each.slug == shown[0]), None)
+    return run is None or (run.slug, run.name, str(run.state), run.usable) != shown
