@@ -72,8 +72,9 @@ def test_a_newcomer_trains_watches_refreshes_and_stops(page: Page, lab: str):
     settled(page, "The ladder")
     page.locator("[data-testid=stMain]").get_by_role("link", name="Bigram").click()
     settled(page, "Bigram")
-    page.get_by_role("radio", name="minutes").click()
-    page.get_by_text("--preset minutes").wait_for()
+    page.get_by_role("radio", name="slowly").click()
+    expect(page.get_by_role("slider", name="Steps")).to_have_attribute("aria-valuetext", "20,000")
+    settled(page)
     page.get_by_role("button", name="Train").click()
 
     wait_for_points(page, 2)
@@ -95,7 +96,7 @@ def test_a_newcomer_trains_watches_refreshes_and_stops(page: Page, lab: str):
     other.get_by_role("button", name="Stop", exact=True).click()
 
     for tab in (page, other):
-        expect(tab.get_by_role("button", name="Resume")).to_be_visible()
+        expect(tab.get_by_role("button", name="Resume")).to_be_enabled()
     run = reading.find(slug)
     assert run.state is State.STOPPED
     assert run.usable
@@ -105,8 +106,9 @@ def test_the_curve_keeps_its_zoom_while_it_grows(page: Page, lab: str):
     """Drag a box over the chart in mid-run: the zoom outlives the updates that follow."""
     page.goto(f"{lab}/bigram")
     settled(page, "Bigram")
-    page.get_by_role("radio", name="minutes").click()
-    page.get_by_text("--preset minutes").wait_for()
+    page.get_by_role("radio", name="slowly").click()
+    expect(page.get_by_role("slider", name="Steps")).to_have_attribute("aria-valuetext", "20,000")
+    settled(page)
     page.get_by_role("button", name="Train").click()
     wait_for_points(page, 10)
     plot = page.locator(".curves .plot").first
@@ -114,7 +116,7 @@ def test_the_curve_keeps_its_zoom_while_it_grows(page: Page, lab: str):
     box = plot.bounding_box()
     page.mouse.move(box["x"] + 120, box["y"] + 80)
     page.mouse.down()
-    page.mouse.move(box["x"] + 320, box["y"] + 260, steps=5)
+    page.mouse.move(box["x"] + 320, box["y"] + 200, steps=5)
     page.mouse.up()
     zoom = page.locator(".curves").first.get_attribute("data-zoom")
     wait_for_points(page, points(page) + 20)

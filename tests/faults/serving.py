@@ -55,8 +55,8 @@ def killed_server() -> dict[str, Any]:
         with serving() as (server, url):
             spoken = {c.laddr.ip for c in psutil.Process(server.pid).net_connections("tcp") if c.status == "LISTEN"}
             page.goto(f"{url}/mlp")
-            page.get_by_role("radio", name="minutes").click()
-            page.get_by_role("button", name="Train", exact=True).click()
+            page.get_by_role("radio", name="good").click()
+            page.get_by_role("button", name="Train ·").click()
             run = _await(
                 lambda: next((r for r in reading.list_runs() if r.state is State.RUNNING and r.status.step), None)
             )

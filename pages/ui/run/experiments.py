@@ -24,7 +24,6 @@ def experiments(wanted: SetUp | None, rung: Rung, needed: float, *, ready: bool)
                 disabled=is_set and not ready,
                 on_click=start if is_set else _set,
                 args=(wanted, needed) if is_set else (rung.key, each),
-                help=f"{experiment.look_for} {'Press again to train it.' if is_set else 'Sets the form to it.'}",
             )
     with st.container(key="experiment-told"):
         if number is None:

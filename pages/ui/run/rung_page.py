@@ -48,7 +48,6 @@ def draw(rung: Rung) -> None:
 
 def _open_view(rung: Rung, wanted: SetUp | None, corpus: Corpus | None) -> None:
     """Draw the choice of the views, and the one that is open: the others compute nothing."""
-    of_run: dict[str, Callable[[Run], None]] = {SAMPLES: samples, RECORD: log}
     titles = {
         IDEA: "The idea",
         **{name: title_of(name) for name in rung.views},
@@ -57,6 +56,12 @@ def _open_view(rung: Rung, wanted: SetUp | None, corpus: Corpus | None) -> None:
         RECORD: "Log",
     }
     chosen = _choice(rung, titles)
+    with st.container(key="view"):
+        _draw_view(chosen, rung, wanted, corpus)
+
+
+def _draw_view(chosen: str, rung: Rung, wanted: SetUp | None, corpus: Corpus | None) -> None:
+    of_run: dict[str, Callable[[Run], None]] = {SAMPLES: samples, RECORD: log}
     if chosen == IDEA:
         _idea(rung, wanted, corpus)
     elif chosen == CODE:

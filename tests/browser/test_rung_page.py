@@ -1,0 +1,88 @@
+"""A rung's page at 1280 x 800, measured: what is in sight when Train is pressed, what stays where it is."""
+
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from core.runs import reading
+from core.runs.folder import State
+from tests.browser.test_newcomer import settled, wait_for_points
+
+pytestmark = pytest.mark.browser
+
+HIGHEST = 1900
+"""Of a page with one view, px."""
+PLACES = """() => Object.fromEntries([...document.querySelectorAll('.st-key-desk button, .st-key-desk [role=slider]')]
+    .filter((each) => each.checkVisibility() && each.closest('.st-key-form, .st-key-bar'))
+    .map((each) => [each.ariaLabel ?? each.innerText.replace(/ [·…].*/s, ''), each.getBoundingClientRect()])
+    .map(([name, { left, top }]) => [name.replace(/Continue/, 'Pause').replace(/^(.*\\n)?Train(ing)?/, 'Train'),
+        [Math.round(left), Math.round(top)]]))"""
+
+
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
+    context = browser.new_context(viewport={"width": 1280, "height": 800})
+    context.set_default_timeout(60_000)
+    yield context.new_page()
+    context.close()
+
+
+def height(page: Page) -> int:
+    """How high the page is, in or out of sight."""
+    return int(page.locator("[data-testid=stMain]").evaluate("main => main.scrollHeight"))
+
+
+def test_training_is_seen_without_scrolling_and_moves_no_control(page: Page, lab: str):
+    """Two presses start one run; the chart with its first point is in sight; what one may press stays in its place."""
+    page.goto(f"{lab}/mlp?preset=quick&set=train.steps=200,train.eval_every=100")
+    settled(page, "MLP")
+    train = page.get_by_role("button", name="Train ·")
+    train.dblclick()
+    wait_for_points(page, 0)
+
+    expect(page.get_by_role("button", name="Training …")).to_be_disabled()
+    box = page.locator(".curves .plot").first.bounding_box()
+    assert box and box["y"] > 0 and box["y"] + box["height"] <= 800
+    assert page.locator("[data-testid=stMain]").evaluate("main => main.scrollTop") == 0
+    running = page.evaluate(PLACES)
+    assert {"Train", "Pause", "Stop", "Resume"} <= set(running)
+
+    expect(train).to_be_enabled()  # it has ended
+    settled(page)
+    assert page.evaluate(PLACES) == running
+    runs = reading.list_runs()
+    assert [run.state for run in runs] == [State.FINISHED]
+    assert height(page) < HIGHEST
+
+
+def test_a_link_restores_the_settings_and_the_view(page: Page, lab: str):
+    page.goto(f"{lab}/transformer?preset=good&set=model.n_head=2&tab=code")
+    settled(page, "Transformer")
+
+    expect(page.get_by_role("slider", name="Heads")).to_have_attribute("aria-valuenow", "2")
+    expect(page.get_by_role("radio", name="good")).to_be_checked()
+    expect(page.get_by_role("radio", name="Code")).to_be_checked()
+    expect(page.get_by_text("def forward")).to_be_visible()
+    page.get_by_role("radio", name="The idea").click()
+    settled(page)
+    assert "tab=" not in page.url
+    assert height(page) < HIGHEST
+
+
+def test_on_a_phone_the_run_comes_first_while_it_trains(browser: Browser, lab: str):
+    context = browser.new_context(viewport={"width": 400, "height": 800})
+    page = context.new_page()
+    page.goto(f"{lab}/bigram?preset=slowly")
+    settled(page, "Bigram")
+    above = (
+        "() => document.querySelector('.st-key-run-view').getBoundingClientRect().top"
+        " < document.querySelector('.st-key-form').getBoundingClientRect().top"
+    )
+    assert not page.evaluate(above)
+    page.get_by_role("button", name="Train ·").click()
+    wait_for_points(page, 0)
+    page.wait_for_function(above)
+    page.get_by_role("button", name="Stop", exact=True).click()
+    page.wait_for_function(f"() => !({above})()")
+    context.close()
