@@ -3,9 +3,10 @@
 import sys
 import time
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import click
+from tqdm import tqdm
 
 from core import files
 from core.cli import studies
@@ -355,6 +356,48 @@ def sample(run: str, prompt: str | None, weights: str | None, device: str, as_js
         click.echo(harmless(tokenizer.decode([choice.id])), nl=False)
         sys.stdout.flush()
     click.echo()
+
+
+@cli.command()
+@click.argument("run")
+@click.option("--step", type=click.IntRange(0), help="The weights of a snapshot's step; the newest by default.")
+@click.option(
+    "--method",
+    type=click.Choice(["mean", "zero"]),
+    default="mean",
+    help="What a part that is off hands on: its mean over the evaluation set, or zero.",
+)
+@JSON
+def rank(run: str, step: int | None, method: Literal["mean", "zero"], as_json: bool) -> None:
+    """Measure what each part of a model is worth: the loss without it; Ctrl-C keeps what is measured."""
+    from core.inspect import price_list
+    from core.jobs import rankings
+
+    found = reading.find(run)
+    with tqdm(total=100, unit="%", bar_format="{desc}: {percentage:3.0f}%|{bar}| {elapsed}<{remaining}") as bar:
+
+        def show(job: rankings.Ranking) -> None:
+            bar.set_description_str(job.message)
+            bar.update(100 * job.share - bar.n)
+
+        ended = rankings.work(found, step, method, show)
+    if ended and ended.state in (State.FAILED, State.LOST):
+        raise BardlabError(f"the ranking of {found.slug} {ended.state}: {ended.message or 'rank again to go on'}")
+    listed = price_list.read(found, step, method)
+    if listed is None:
+        raise BardlabError(f"the ranking of {found.slug} was cancelled before its first prices; rank again to go on")
+    rows = sorted(listed.parts.items(), key=lambda item: -item[1].delta)
+    lines = [f"loss {listed.base:.4f} nats per character on {listed.windows} of {listed.of} windows, {method} ablation"]
+    lines += [f"{key:<12} {price.delta:+.5f} ± {price.se:.5f}" for key, price in rows]
+    answer: dict[str, Any] = {
+        "run": found.slug,
+        "step": step,
+        "method": method,
+        "loss": listed.base,
+        "windows": listed.windows,
+    }
+    answer |= {"of": listed.of, "parts": {key: {"delta": price.delta, "se": price.se} for key, price in rows}}
+    _say(answer, as_json, "\n".join(lines))
 
 
 @cli.command()

@@ -80,7 +80,7 @@ def losses(model: LanguageModel, data: EvaluationSet, changes: Mapping[str, Inte
 def by_class(losses: Tensor, classes: Tensor) -> Doubles:
     """Sum losses (W, T) over the targets of each class: (W, K)."""
     sums = torch.zeros(len(losses), len(CLASSES), dtype=torch.float64)
-    found: Doubles = sums.scatter_add_(1, classes, losses.double()).numpy()
+    found: Doubles = sums.scatter_add_(1, classes, losses.cpu().double()).numpy()
     return found
 
 
@@ -129,32 +129,46 @@ class Ranked:
     """By the parts' addresses."""
 
 
+def nothing_known(data: EvaluationSet, board: Sequence[Part]) -> Doubles:
+    """Return the sums of a ranking that has not begun."""
+    return np.full((1 + len(board), len(data.inputs), len(CLASSES)), np.nan)
+
+
 @torch.no_grad()
 def rank(
-    model: LanguageModel, data: EvaluationSet, board: Sequence[Part], method: Method
+    model: LanguageModel, data: EvaluationSet, board: Sequence[Part], method: Method, sums: Doubles | None = None
 ) -> Iterator[tuple[float, Ranked | None]]:
     """Switch off every part alone. Yields the share that is done, and after each batch of windows what is known.
 
     What lies before a part's layer does not change without it, so it is computed once and each run begins there.
+    `sums` (1 + parts, W, K) is filled on the way: the losses by class with everything on, then without each part. What
+    is in it already, from a ranking of the same things that was ended, is not measured again.
     """
+    sums = nothing_known(data, board) if sums is None else sums
     filling = means(model, data, board) if method == "mean" else None
     changes = [(part, interventions([part], filling)) for part in board]
     counts = data.counts()
-    base: list[Doubles] = []
-    without: dict[str, list[Doubles]] = {part.key: [] for part in board}
     for rows in data.batches():
         x, y, kinds = data.inputs[rows], data.targets[rows], data.classes[rows]
+        n_windows = rows.start + len(x)
+        if n_windows < len(data.inputs) and not np.isnan(sums[:, rows]).any():
+            continue
         whole = trace(model, x, tuple(model.stream()))
-        base.append(by_class(_cross_entropy(whole.logits, y), kinds))
+        sums[0, rows] = by_class(_cross_entropy(whole.logits, y), kinds)
         for n, (part, change) in enumerate(changes, 1):
-            begin = _beginning(model, part.layer, whole.activations)
-            with intervening(model, change):
-                logits = begin() if begin else model(x)  # (B, T, V)
-            without[part.key].append(by_class(_cross_entropy(logits, y), kinds))
-            yield (rows.start + n / len(changes) * len(x)) / len(data.inputs), None
-        before, n_windows = np.concatenate(base), sum(map(len, base))
-        effects = {k: effect(before, np.concatenate(v), counts[:n_windows]) for k, v in without.items()}
-        yield n_windows / len(data.inputs), Ranked(float(before.sum() / counts[:n_windows].sum()), n_windows, effects)
+            if np.isnan(sums[n, rows]).any():
+                begin = _beginning(model, part.layer, whole.activations)
+                with intervening(model, change):
+                    logits = begin() if begin else model(x)  # (B, T, V)
+                sums[n, rows] = by_class(_cross_entropy(logits, y), kinds)
+                yield (rows.start + n / len(changes) * len(x)) / len(data.inputs), None
+        yield n_windows / len(data.inputs), _ranked(board, sums[:, :n_windows], counts[:n_windows])
+
+
+def _ranked(board: Sequence[Part], sums: Doubles, counts: Doubles) -> Ranked:
+    """Turn the sums (1 + parts, W, K) over windows that are all known into effects."""
+    effects = {part.key: effect(sums[0], without, counts) for part, without in zip(board, sums[1:], strict=True)}
+    return Ranked(float(sums[0].sum() / counts.sum()), len(counts), effects)
 
 
 def _beginning(

@@ -46,6 +46,10 @@ class EvaluationSet:
     classes: Tensor
     """(W, T) int64, what kind of character each target is: an index into CLASSES."""
 
+    def to(self, device: torch.device) -> "EvaluationSet":
+        """Return the same text on a device; what is counted stays on the CPU."""
+        return EvaluationSet(self.inputs.to(device), self.targets.to(device), self.classes)
+
     def counts(self) -> Doubles:
         """Return how many targets of each class are in each window (W, K)."""
         counts: Doubles = F.one_hot(self.classes, len(CLASSES)).sum(1).double().numpy()

@@ -9,6 +9,7 @@ import os
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import psutil
 
@@ -35,20 +36,24 @@ def start(run: Run) -> Run:
     own, which is small until its turn comes. Raises BardlabError as `claim` does.
     """
     run = claim(run)
-    device = str(devices.resolve(run.need().device))
+    launch(run.path, str(devices.resolve(run.need().device)), run.slug)
+    return reading.read(run.path)
+
+
+def launch(path: Path, device: str, name: str) -> None:
+    """Give a job that was put into the queue a process. Raises BardlabError, naming it, if there can be none."""
     with lock:
         reap()
         try:
-            if not (turns.free(device) and hand_to_spare(run)):
-                children.append(spawn([str(run.path), device], run))
-            folder.announce(run.path, children[-1].pid)
+            if not (turns.free(device) and hand_to_spare(path)):
+                children.append(spawn([str(path), device], path))
+            folder.announce(path, children[-1].pid)
         except psutil.Error:
             pass  # it has ended already, which its status tells
         except OSError as error:
             with contextlib.suppress(OSError):
-                files.remove(run.path / folder.LAUNCHED)
-            raise BardlabError(f"cannot start {run.slug}: {core_files.explain(error)}") from None
-    return reading.read(run.path)
+                files.remove(path / folder.LAUNCHED)
+            raise BardlabError(f"cannot start {name}: {core_files.explain(error)}") from None
 
 
 def claim(run: Run) -> Run:
@@ -58,9 +63,7 @@ def claim(run: Run) -> Run:
     cannot be written.
     """
     check_startable(run)
-    free = memory.available()
-    if free < MEMORY_LEFT:
-        raise BardlabError(f"only {free / 1e6:.0f} MB of memory are free; start {run.slug} when other runs have ended")
+    check_memory(run.slug)
     device = devices.resolve(run.need().device)
     try:
         with folder.hold(run.path):
@@ -76,6 +79,13 @@ def claim(run: Run) -> Run:
     except system.Taken:
         raise BardlabError(f"a worker is busy with run {run.slug}; there is nothing to start") from None
     return reading.read(run.path)
+
+
+def check_memory(name: str) -> None:
+    """Raise BardlabError if there is no memory for another process."""
+    free = memory.available()
+    if free < MEMORY_LEFT:
+        raise BardlabError(f"only {free / 1e6:.0f} MB of memory are free; start {name} when other runs have ended")
 
 
 def check_startable(run: Run) -> None:

@@ -5,11 +5,11 @@ import contextlib
 import subprocess
 import sys
 import time
+from pathlib import Path
 from threading import Lock
 
 from core import paths, system
 from core.runs import folder
-from core.runs.state import Run
 
 BACK_OFF = 60.0
 """Seconds without a spare worker after one that died before it was used: the next would die of the same."""
@@ -45,14 +45,14 @@ def spare_pid() -> int | None:
         return _spare.pid if _spare else None
 
 
-def hand_to_spare(run: Run) -> bool:
-    """Give a run to the warm worker. False if there is none."""
+def hand_to_spare(path: Path) -> bool:
+    """Give a job to the warm worker. False if there is none."""
     global _spare
     if _spare is None or _spare.stdin is None:
         return False
     spare, inlet, _spare = _spare, _spare.stdin, None
     try:
-        inlet.write(f"{run.path}\n".encode())
+        inlet.write(f"{path}\n".encode())
         inlet.close()
     except OSError:
         return False
@@ -60,11 +60,11 @@ def hand_to_spare(run: Run) -> bool:
     return True
 
 
-def spawn(arguments: list[str], run: Run | None) -> subprocess.Popen[bytes]:
-    """Start a worker process, its output going to the run's log."""
+def spawn(arguments: list[str], job: Path | None) -> subprocess.Popen[bytes]:
+    """Start a worker process, its output going to the log in the job's folder."""
     command = [sys.executable, "-m", "core.worker", *arguments]
     with contextlib.ExitStack() as stack:
-        log = stack.enter_context((run.path / folder.LOG).open("ab")) if run else None
+        log = stack.enter_context((job / folder.LOG).open("ab")) if job else None
         return system.spawn(command, paths.ROOT, log, inlet=arguments == ["--spare"])
 
 

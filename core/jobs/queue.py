@@ -2,13 +2,16 @@
 
 from core.errors import BardlabError
 from core.jobs import turns
-from core.runs import reading
+from core.runs import folder, reading
 from core.runs.state import Run
 
 
 def queue(kind: str | None = None) -> list[Run]:
-    """List the runs that wait for a kind of device, or for any, in the order in which they will get it."""
-    return [reading.read(path) for path in turns.queue(kind)]
+    """List the runs that wait for a kind of device, or for any, in the order in which they will get it.
+
+    Rankings wait in the same line and are not among them: they come when their turn is.
+    """
+    return [reading.read(path) for path in turns.queue(kind) if not folder.is_ranking(path)]
 
 
 def move(run: Run, places: int) -> list[Run]:

@@ -126,12 +126,12 @@ class _Entry:
 
 
 def queue(kind: str | None = None) -> list[Path]:
-    """List the folders of the runs that wait for a kind of device, or for any, in the order in which they get it."""
+    """List the folders of the jobs that wait for a kind of device, or for any, in the order in which they get it."""
     return [entry.path for entry in _entries(kind)]
 
 
 def _entries(kind: str | None = None) -> list[_Entry]:
-    found = [entry for path in folder.folders() if (entry := _entry(path, kind)) and folder.is_alive(path)]
+    found = [entry for path in folder.jobs() if (entry := _entry(path, kind)) and folder.is_alive(path)]
     return sorted(found, key=lambda entry: (entry.turn, entry.slug))
 
 
@@ -167,7 +167,7 @@ def _ahead_of(me: Path, kind: str) -> list[Path]:
     """List the runs that come before `me` on the device: those that have it, then those whose turn is earlier."""
     line = queue(kind)
     busy = []
-    for path in folder.folders():
+    for path in folder.jobs():
         with contextlib.suppress(OSError, ValueError, LookupError):
             status = folder.read_status(path)
             state = State(status["state"])

@@ -11,7 +11,7 @@ import time
 import traceback
 from collections.abc import Callable
 from pathlib import Path
-from types import FrameType
+from types import FrameType, ModuleType
 from typing import Any
 
 from core import files, system
@@ -102,7 +102,7 @@ class Place:
 
 
 class Job:
-    """One run at work, from its folder's lock to the state that it ends in."""
+    """One job at work, from its folder's lock to the state that it ends in."""
 
     def __init__(self, path: Path, device: str, interrupt: Interrupt, say: Callable[[str], None]) -> None:
         self.path, self.say, self._interrupt = path, say, interrupt
@@ -113,8 +113,8 @@ class Job:
         """What the status is by now; the training knows more than was written last."""
 
     def should_stop(self) -> bool:
-        """True if somebody asked the run to stop."""
-        return self._interrupt.asked or folder.stop_requested(self.path)
+        """True if somebody asked the job to stop, or its folder is gone."""
+        return self._interrupt.asked or folder.stop_requested(self.path) or not self.path.is_dir()
 
     def tell(self, news: dict[str, Any]) -> None:
         """Write into the run's status what has changed."""
@@ -156,7 +156,7 @@ def _attend(path: Path, device: str, say: Callable[[str], None]) -> None:
     job = Job(path, device, interrupt, say)
     try:
         try:
-            _wait_and_train(job)
+            _wait_and_work(job)
         except StopNow:
             job.end(State.STOPPED, f"stopped at once; Resume goes on from {folder.resumes_from(job.newest())}")
         except BardlabError as error:
@@ -171,16 +171,23 @@ def _attend(path: Path, device: str, say: Callable[[str], None]) -> None:
         interrupt.restore()
 
 
-def _wait_and_train(job: Job) -> None:
-    if not job.place.device:
-        from core.jobs import work as jobs_work
+def _task(job: Job) -> ModuleType:
+    """Load what does a job's work, which is large: its `device_of` a folder, and `run`, once the job has its place."""
+    if job.status.get("task") == folder.RANK:
+        from core.jobs import rankings
 
-        job.place.device = jobs_work.device_of(job.path)
+        return rankings
+    from core.jobs import work as jobs_work
+
+    return jobs_work
+
+
+def _wait_and_work(job: Job) -> None:
+    if not job.place.device:
+        job.place.device = _task(job).device_of(job.path)
     try:
         if job.place.take():
-            from core.jobs import work as jobs_work
-
-            jobs_work.train_run(job)
+            _task(job).run(job)
         else:
             job.end(State.STOPPED, "stopped while it waited")
     finally:

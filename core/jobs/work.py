@@ -41,7 +41,7 @@ def device_of(path: Path) -> str:
     return str(devices.resolve(reading.read(path).need().device))
 
 
-def train_run(job: Job) -> None:
+def run(job: Job) -> None:
     """Train a run whose turn on its device has come. Raises BardlabError with the reason if it fails."""
     devices.limit_threads()
     config = reading.read(job.path).need()

@@ -19,6 +19,9 @@ from core.runs.folder import (
     RESERVE,
     State,
     clear_requests,
+    is_alive,
+    rankings,
+    request_stop,
 )
 from core.runs.layout import LONGEST_NOTE
 from core.runs.names import check_name, fresh_path
@@ -136,6 +139,7 @@ def delete(run: Run) -> None:
     _own(run, "delete")
     if is_busy(run):
         raise BardlabError(f"run {run.slug} is {run.state}; stop it first, then delete it")
+    _end_rankings(run.path)
     doomed = run.path.with_name(f".deleted-{run.path.name}-{secrets.token_hex(4)}")
     try:
         system.persist(lambda: os.rename(run.path, doomed))
@@ -144,6 +148,17 @@ def delete(run: Run) -> None:
     except OSError as error:
         raise BardlabError(f"cannot delete {run.slug}: {explain(error)}") from None
     shutil.rmtree(doomed, ignore_errors=True)
+
+
+def _end_rankings(path: Path) -> None:
+    """Ask the rankings in a run's folder to end, and give them a moment; those that take longer find it gone."""
+    alive = [job for job in rankings(path) if is_alive(job)]
+    for job in alive:
+        with contextlib.suppress(OSError):
+            request_stop(job)
+    until = time.monotonic() + 5.0
+    while any(is_alive(job) for job in alive) and time.monotonic() < until:
+        time.sleep(0.05)
 
 
 def _own(run: Run, what: str) -> None:

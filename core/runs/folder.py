@@ -1,4 +1,4 @@
-"""A run folder without what its files mean: their names, its lock, its requests, its status as plain JSON.
+"""A job's folder without what its files mean: their names, its lock, its requests, its status as plain JSON.
 
 It knows no model and no library that takes long to load: a run that waits for its turn needs nothing else, and there
 may be many of those. Everybody else uses `core.runs.reading`, which hands these functions on.
@@ -15,11 +15,14 @@ from pathlib import Path
 from typing import Any
 
 from core import files, paths, system
+from core.runs import layout
 
 CONFIG, STATUS, LABEL, SAMPLES, LOG = "config.json", "status.json", "label.json", "samples.jsonl", "log.txt"
 LOCK, STOP, PAUSE, TURN, LAUNCHED, RESERVE = "lock", "stop", "pause", "turn", "launched", ".reserve"
 START_GRACE = 20.0  # seconds a fresh job may take until its worker holds the lock, if that is not known to be alive
 LONGEST_NAME = 60
+RANK = "rank"
+"""What the status of a ranking names as its task; that of a training names none."""
 
 
 class State(StrEnum):
@@ -46,6 +49,25 @@ def folders(parent: Path | None = None) -> list[Path]:
         return sorted(p for p in (parent or paths.runs()).iterdir() if p.is_dir() and not p.name.startswith("."))
     except OSError:
         return []
+
+
+def rankings(run: Path) -> list[Path]:
+    """List the folders of the rankings in a run's folder."""
+    try:
+        return sorted(p for p in (run / layout.KNOCKOUTS).iterdir() if p.is_dir())
+    except OSError:
+        return []
+
+
+def jobs() -> list[Path]:
+    """List the folders of all jobs: the learner's runs, and the rankings of these and of those that ship."""
+    mine = folders()
+    return mine + [job for run in (*mine, *folders(paths.pretrained())) for job in rankings(run)]
+
+
+def is_ranking(path: Path) -> bool:
+    """True if a job's folder is that of a ranking, inside its run's."""
+    return path.parent.name == layout.KNOCKOUTS
 
 
 # --- what its files say ----------------------------------------------------------------------------------------------
@@ -102,12 +124,16 @@ def put_status(path: Path, body: bytes, *, ended: bool) -> None:
 
 def resumes_from(status: dict[str, Any]) -> str:
     """Say from where a run with this status would go on."""
+    if status.get("task") == RANK:
+        return "where it was"
     step = status.get("checkpoint_step")
     return "the start" if step is None else f"step {step}"
 
 
 def name(path: Path) -> str:
-    """Return the name that a run is shown by: its label's, or its folder's."""
+    """Return the name that a job is shown by: its run's label's, or its folder's."""
+    if is_ranking(path):
+        return f"the ranking of {name(path.parent.parent)}"
     with contextlib.suppress(OSError, ValueError, TypeError, LookupError, RecursionError):
         found = json.loads((path / LABEL).read_text(encoding="utf-8"))["name"]
         return " ".join("".join(c for c in found if c.isprintable()).split())[:LONGEST_NAME] or path.name

@@ -6,6 +6,7 @@ from typing import Literal
 
 TRAINER, PREVIOUS = "trainer.pt", "trainer.previous.pt"
 WEIGHTS, BEST, SNAPSHOTS, KNOCKOUTS = "model.safetensors", "best.safetensors", "snapshots", "knockouts"
+SUMS = "sums.npz"  # in the folder of a ranking: what it has measured so far
 SPEED = ".speed.json"  # beside the runs: how fast this machine was
 LONGEST_NOTE = 2000
 
@@ -22,7 +23,12 @@ def weights_path(path: Path, step: int | Literal["best"] | None = None) -> Path:
 
 def knockouts_path(path: Path, step: int | None, method: str) -> Path:
     """Return where the knock-outs of the newest weights (or of `step`) by one method are kept."""
-    return path / KNOCKOUTS / f"{'newest' if step is None else f'step-{step:06d}'}-{method}.json"
+    return ranking_path(path, step, method).with_suffix(".json")
+
+
+def ranking_path(path: Path, step: int | None, method: str) -> Path:
+    """Return the folder of the job that measures them: its lock, its status, its requests, what it has so far."""
+    return path / KNOCKOUTS / f"{'newest' if step is None else f'step-{step:06d}'}-{method}"
 
 
 def snapshot_steps(path: Path) -> list[int]:

@@ -3,9 +3,10 @@
 import streamlit as st
 
 from core.errors import BardlabError
-from core.inspect import price_list, ranking
+from core.inspect import price_list
 from core.inspect.ablation import METHODS
 from core.inspect.attention import rungs_with_attention, weights_csv, window
+from core.jobs import rankings
 from core.ladder.registry import RUNGS
 from core.runs import layout, reading
 from core.runs.folder import State
@@ -127,8 +128,8 @@ def again(run: Run) -> None:
 
 def offer_prices(run: Run, step: int | None, known: bool) -> None:
     """Say that each head's price stands on the board, or offer to measure it; show a measurement under way."""
-    job = ranking.under_way(run, step, METHODS[0])
-    if job is not None and not job.ended:
+    job = rankings.read(run, step, METHODS[0])
+    if job is not None and job.active:
         st.fragment(_progress, run_every=1.0)(run, step)
         return
     with st.container(horizontal=True, vertical_alignment="center"):
@@ -144,20 +145,28 @@ def offer_prices(run: Run, step: int | None, known: bool) -> None:
             "Rank all heads",
             icon=":material/leaderboard:",
             key="attention.rank",
-            on_click=ranking.start,
-            args=(run, step, METHODS[0]),
+            on_click=_rank,
+            args=(run, step),
             help="Switches off every part alone and measures the validation loss. A head that catches the eye may be "
             "worth nothing: attention is not explanation (Jain and Wallace 2019).",
         )
-        if job is not None and job.error:
-            st.caption(f":red[{plain(job.error)}]", width="content")
+        if job is not None and job.state is State.FAILED:
+            st.caption(f":red[{plain(job.message)}]", width="content")
 
 
 def _progress(run: Run, step: int | None) -> None:
-    job = ranking.under_way(run, step, METHODS[0])
-    if job is None or job.ended:
+    job = rankings.read(run, step, METHODS[0])
+    if job is None or not job.active:
         st.rerun()
-    st.progress(min(1.0, job.share), f"Ranking heads: {job.share:.0%}")
+    doing = f"{job.share:.0%}" if job.state is State.RUNNING else job.message
+    st.progress(job.share, plain(f"Ranking heads: {doing}"))
+
+
+def _rank(run: Run, step: int | None) -> None:
+    try:
+        rankings.start(run, step, METHODS[0])
+    except state.PROBLEMS as error:
+        state.say_error(error)
 
 
 def show(run: Run, step: int | None, prompt: Prompt) -> None:

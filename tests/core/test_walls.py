@@ -65,7 +65,16 @@ def test_one_module_asks_which_system_it_runs_on(path: Path):
     assert not SYSTEM.findall(path.read_text(encoding="utf-8"))
 
 
-WAITING = "errors files paths system runs.folder training.gpus jobs.overdue jobs.turns jobs.waiting worker"
+COMPUTES = re.compile(r"\bthreading\.Thread\b|\bThreadPoolExecutor\b|\bimport .*\bThread\b")
+
+
+@pytest.mark.parametrize("path", [p for p in [*CORE, *PAGES] if "inspect" in p.parts or p not in CORE], ids=name)
+def test_no_page_computes_in_a_thread(path: Path):
+    """What takes minutes is a job, which survives the web server; a thread would slow every page and die with it."""
+    assert not COMPUTES.search(path.read_text(encoding="utf-8"))
+
+
+WAITING = "errors files paths system runs.folder runs.layout training.gpus jobs.overdue jobs.turns jobs.waiting worker"
 
 
 @pytest.mark.parametrize("module", WAITING.split())
@@ -104,6 +113,7 @@ def test_the_walls_would_notice():
         "start_new_session=True",
     )
     assert all(SYSTEM.search(text) for text in system) and not SYSTEM.search("signal.SIGTERM; str.select; os.getpid()")
+    assert all(map(COMPUTES.search, ("threading.Thread(target=f)", "from threading import Lock, Thread")))
     assert not FETCHED.search("ctx.fillStyle = 'red'; const url = 'https://doi.org/10.1002'")
     assert "torch" in imported(ROOT / "core" / "jobs" / "work.py") and "streamlit" in imported(ROOT / "app.py")
     assert len(CORE) > 10 and len(PAGES) > 5 and len(ASSETS) >= 2

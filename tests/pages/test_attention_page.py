@@ -7,7 +7,7 @@ import pytest
 
 from core.inspect import price_list
 from core.inspect.attention import AttentionMaps, attention_maps
-from core.inspect.ranking import Ranking
+from core.jobs import rankings
 from core.runs import checkpoints, layout, reading
 from core.runs.state import Run
 from pages.ui.components.grids import attention_board
@@ -122,7 +122,7 @@ def test_the_board_holds_what_each_head_was_measured_to_be_worth(finished: Run):
     """Unmeasured it offers to measure; then every head's price reaches the browser as it stands on file."""
     app = draw(PAGE, run=finished.slug)
     before = unpack(app.get("bidi_component")[0].proto.bytes)
-    Ranking(finished, None, "mean").work()
+    rankings.work(finished, None, "mean", lambda job: None)
     listed = price_list.read(finished, None, "mean")
     worth = unpack(draw(PAGE, run=finished.slug).get("bidi_component")[0].proto.bytes)
 

@@ -7,10 +7,13 @@ from types import SimpleNamespace
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from core.inspect import price_list, ranking
+from core.inspect import price_list
 from core.inspect.ablation import Bench
+from core.jobs import rankings, turns
 from core.runs import checkpoints, layout
+from core.runs.folder import State
 from core.runs.state import Run
+from core.system import Lock
 from core.texts.corpus import load
 from pages.ui.plots import colours
 from tests.conftest import make_run
@@ -54,11 +57,8 @@ def test_what_is_switched_off_by_the_link_is_measured(finished: Run):
 def test_ranking_fills_the_board_and_is_there_when_the_page_is_opened_again(finished: Run):
     app = draw(PAGE, run=finished.slug)
     app.button(key="knockout.rank").click().run()
-    job = ranking.under_way(finished, None, "mean")
-    assert job is not None
-    until = time.monotonic() + 60
-    while not job.ended and time.monotonic() < until:
-        time.sleep(0.1)
+    ended = wait_until_ended(finished)
+    assert ended.state is State.FINISHED
     app = draw(PAGE, run=finished.slug)
 
     assert app.button(key="knockout.rank").disabled
@@ -66,6 +66,38 @@ def test_ranking_fills_the_board_and_is_there_when_the_page_is_opened_again(fini
     assert list(table["delta"]) == sorted(table["delta"], reverse=True)
     listed = price_list.read(finished, None, "mean")
     assert listed and set(table["part"]) == set(listed.parts)
+
+
+def wait_until_ended(run: Run) -> rankings.Ranking:
+    until = time.monotonic() + 120
+    while (job := rankings.read(run, None, "mean")) and job.active and time.monotonic() < until:
+        time.sleep(0.1)
+    assert job is not None and not job.active
+    return job
+
+
+def test_a_ranking_is_watched_and_cancelled_from_any_page(finished: Run):
+    """While another has the device it waits; every page says so, and whoever opens one can cancel it."""
+    with Lock(turns.slots("cpu")[0].lock_path):
+        draw(PAGE, run=finished.slug).button(key="knockout.rank").click().run()
+        app = draw(PAGE, run=finished.slug)
+        elsewhere = draw("inside/attention.py", run=finished.slug)
+
+        assert not [b for b in app.button if b.key == "knockout.rank"]
+        assert not [b for b in elsewhere.button if b.key == "attention.rank"]
+        assert next(bar.proto.text for bar in elsewhere.get("progress")).startswith("Ranking heads: ")
+
+        app.button(key="knockout.cancel").click().run()
+        assert wait_until_ended(finished).state is State.STOPPED
+    app = draw(PAGE, run=finished.slug)
+    assert "The last ranking ended at 0%" in words(app) and not app.button(key="knockout.rank").disabled
+
+
+def test_a_ranking_that_cannot_start_says_why(finished: Run):
+    app = draw(PAGE, run=finished.slug)
+    (finished.path / layout.KNOCKOUTS).write_text("in the way")
+    app.button(key="knockout.rank").click().run()
+    assert "cannot rank" in app.error[0].value and not app.exception
 
 
 def test_weights_of_a_step_and_of_one_that_is_gone(finished: Run):

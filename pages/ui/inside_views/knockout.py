@@ -1,21 +1,23 @@
 """The knock-out board: click a part off, and see what the loss and the text make of it."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import pandas as pd
 import streamlit as st
 
-from core.inspect import price_list, ranking
+from core.inspect import price_list
 from core.inspect.ablation import METHODS, Bench, Effect, Method, redundancy
 from core.inspect.price_list import PriceList
+from core.jobs import rankings
 from core.models.answers import Part
 from core.runs import checkpoints, layout, reading
+from core.runs.folder import State
 from core.runs.openings import openings
 from core.runs.state import Run
 from core.sampling import SamplingConfig
 from core.texts.labels import visible
-from pages.ui import loaders, tell
+from pages.ui import loaders, state, tell
 from pages.ui.choosers.prompt import LONGEST, begin, known
 from pages.ui.components.grids.cell_grid import Cell, cell_grid
 from pages.ui.components.texts.marked_text import marked_text
@@ -80,8 +82,8 @@ def knock_view(run: Run, step: int | None) -> None:
         f"validation split; the loss there is {bench.loss:.4f}. Orange: the part is of use, purple: it does harm; "
         "stronger with the logarithm. Changes within two standard errors stay uncoloured."
     )
-    job = ranking.under_way(run, step, method)
-    busy = job is not None and not job.ended
+    job = rankings.read(run, step, method)
+    busy = job is not None and job.active
     show = st.fragment(_board, run_every=1.0) if busy else _board
     show(run, step, method, bench, off, busy)
     _consequence(run, step, where, bench, off, method)
@@ -117,8 +119,8 @@ def _remember(slug: str, off: Sequence[str]) -> None:
 def _board(run: Run, step: int | None, method: Method, bench: Bench, off: tuple[str, ...], busy: bool) -> None:
     if busy and st.session_state.pop("knockout.clicked", False):
         st.rerun()
-    job = ranking.under_way(run, step, method)
-    if busy and (job is None or job.ended):
+    job = rankings.read(run, step, method)
+    if busy and (job is None or not job.active):
         st.rerun()
 
     def toggle(key: str) -> None:
@@ -126,8 +128,8 @@ def _board(run: Run, step: int | None, method: Method, bench: Bench, off: tuple[
         _remember(run.slug, [k for k in now if k != key] if key in now else [*now, key])
         st.session_state["knockout.clicked"] = busy
 
-    _ranking(run, step, method, off, job if busy else None)
-    listed = job.prices if busy and job else price_list.read(run, step, method)
+    listed = price_list.read(run, step, method)
+    _ranking(run, step, method, off, job, listed)
     known = listed.parts if listed else {}
     most = max((abs(p.delta) for p in known.values()), default=1.0)
     for number, (columns, rows) in enumerate(_sections(bench.board)):
@@ -169,17 +171,33 @@ def _measured(delta: float, se: float) -> str:
     return f"{delta:+.4f}{error} nats a character".replace("-", "−")
 
 
-def _ranking(run: Run, step: int | None, method: Method, off: tuple[str, ...], job: ranking.Ranking | None) -> None:
-    listed = None if job else price_list.read(run, step, method)
+def _do(action: Callable[[Run, int | None, Method], None], run: Run, step: int | None, method: Method) -> None:
+    try:
+        action(run, step, method)
+    except state.PROBLEMS as error:
+        state.say_error(error)
+
+
+def _ranking(
+    run: Run,
+    step: int | None,
+    method: Method,
+    off: tuple[str, ...],
+    job: rankings.Ranking | None,
+    listed: PriceList | None,
+) -> None:
+    busy = job is not None and job.active
+    seen = f"from {listed.windows:,} of {listed.of:,} windows" if listed else ""
     with st.container(horizontal=True, vertical_alignment="center"):
-        if job:
+        if job and busy:
             st.button(
                 "Cancel",
                 icon=":material/stop:",
                 key="knockout.cancel",
-                on_click=ranking.cancel,
-                args=(run, step, method),
-                help="Ends after the part it is at. Prices from the windows looked at so far are kept.",
+                on_click=_do,
+                args=(rankings.cancel, run, step, method),
+                disabled=job.state is State.STOPPING,
+                help="Ends after the part it is at. What is measured so far is kept, and Rank all goes on from there.",
             )
         else:
             st.button(
@@ -187,11 +205,11 @@ def _ranking(run: Run, step: int | None, method: Method, off: tuple[str, ...], j
                 icon=":material/leaderboard:",
                 key="knockout.rank",
                 type="secondary" if listed else "primary",
-                on_click=ranking.start,
-                args=(run, step, method),
+                on_click=_do,
+                args=(rankings.start, run, step, method),
                 disabled=listed is not None and listed.whole,
-                help="Switches off every part alone and fills the board. Goes on when you leave the page; the result "
-                "is kept with the run until its weights change.",
+                help="Switches off every part alone and fills the board, in a job of its own: it takes its turn on the "
+                "device and goes on when you leave the page. The result is kept with the run until its weights change.",
             )
         st.button(
             "All on",
@@ -202,15 +220,18 @@ def _ranking(run: Run, step: int | None, method: Method, off: tuple[str, ...], j
             disabled=not off,
             help="Switches everything on again.",
         )
-        if job:
-            seen = f", from {job.prices.windows:,} of {job.prices.of:,} windows so far" if job.prices else ""
-            st.progress(min(1.0, job.share), f"Ranking: {job.share:.0%}{seen}")
-        elif (last := ranking.under_way(run, step, method)) and last.error:
-            st.markdown(f":red[{plain(str(last.error))}]")
+        if job and busy:
+            doing = f"Ranking: {job.share:.0%}" if job.state is State.RUNNING else f"Ranking: {job.message}"
+            st.progress(job.share, plain(f"{doing}, {seen} so far" if seen else doing))
+        elif job and job.state is State.FAILED and not (listed and listed.whole):
+            st.markdown(f":red[{plain(job.message)}]")
         elif listed and not listed.whole:
-            st.markdown(f"Cancelled: prices from {listed.windows:,} of {listed.of:,} windows. Rank all measures all.")
+            ended = "The ranking died" if job and job.state is State.LOST else "Cancelled"
+            st.markdown(f"{ended}: prices {seen}. Rank all goes on from there.")
         elif not listed and layout.knockouts_path(run.path, step, method).exists():
             st.markdown("The prices on file are those of other weights. Rank all measures these.")
+        elif not listed and job and job.state is not State.FINISHED:
+            st.markdown(f"The last ranking ended at {job.share:.0%}. Rank all goes on from there.")
 
 
 # --- what follows ----------------------------------------------------------------------------------------------------

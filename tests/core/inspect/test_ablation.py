@@ -2,6 +2,7 @@
 
 import copy
 import threading
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -209,16 +210,11 @@ def test_every_part_of_every_rung_acts_on_taps_that_pass(corpus: Corpus):
 
 
 def test_prices_are_kept_with_the_run_until_its_weights_change(finished: Run):
-    """Ranked in the background, read back the same, invalid for other weights, and no trouble when damaged."""
+    """Ranked and kept, invalid for other weights, and no trouble when damaged."""
     assert price_list.prices(finished) is None
-    job = ranking.start(finished, None, "zero")
-    for _ in range(600):
-        if job.ended:
-            break
-        threading.Event().wait(0.1)
-    assert job.error is None and job.ended
+    ranked(finished)
     listed = price_list.read(finished, None, "zero")
-    assert listed == job.prices and listed is not None and listed.whole
+    assert listed is not None and listed.whole
     assert price_list.read(finished, None, "mean") is None
     model, _ = checkpoints.load_model(finished)
     assert set(listed.parts) == {part.key for part in model.parts()}
@@ -240,23 +236,29 @@ def test_prices_are_kept_with_the_run_until_its_weights_change(finished: Run):
         price_list.read(finished, None, "zero")
 
 
-def test_a_cancelled_ranking_keeps_what_it_has_seen(finished: Run, monkeypatch: pytest.MonkeyPatch):
+def ranked(run: Run, should_stop: Callable[[], bool] = lambda: False) -> list[float]:
+    """Rank a run's parts by zero ablation; the shares on the way."""
+    layout.ranking_path(run.path, None, "zero").mkdir(parents=True, exist_ok=True)
+    return list(ranking.rank(run, None, "zero", torch.device("cpu"), should_stop))
+
+
+def test_an_ended_ranking_keeps_what_it_has_seen_and_goes_on_to_the_same_prices(finished: Run):
     """After the first batch of windows there are prices, marked as partial; before it there are none."""
-    job = ranking.Ranking(finished, None, "zero", cancelled=True)
-    job.work()
-    assert job.ended and job.prices is None and price_list.read(finished, None, "zero") is None
+    whole = ranked(finished)
+    file = layout.knockouts_path(finished.path, None, "zero")
+    content = file.read_bytes()
+    file.unlink()
 
-    job = ranking.Ranking(finished, None, "zero")
-    true_list = price_list.as_list
+    assert ranked(finished, lambda: True) == whole[:1]
+    assert price_list.read(finished, None, "zero") is None
 
-    def cancel_then(*args: object) -> price_list.PriceList:
-        job.cancelled = True
-        return true_list(*args)  # type: ignore[arg-type]
-
-    monkeypatch.setattr(ranking, "as_list", cancel_then)
-    job.work()
+    rest = ranked(finished, lambda: price_list.read(finished, None, "zero") is not None)
     listed = price_list.read(finished, None, "zero")
     assert listed is not None and not listed.whole and 0 < listed.windows < listed.of
+    assert rest[0] == whole[1]
+
+    assert ranked(finished)[0] > rest[-1]
+    assert file.read_bytes() == content
 
 
 def test_redundant_heads_cost_more_together_than_apart(corpus: Corpus):
