@@ -35,7 +35,7 @@ async def ready(app: App) -> AsyncIterator[None]:
     from core.jobs import processes
     from core.ladder import registry
     from core.training import devices
-    from pages.ui import loaders
+    from pages.ui import ladder_problems, loaders
     from pages.ui.plots import figures  # noqa: F401
     from pages.ui.run import rung_page  # noqa: F401
 
@@ -46,6 +46,8 @@ async def ready(app: App) -> AsyncIterator[None]:
     loaders.corpus_landmarks(text.sha256, text.name)
     for rung in registry.RUNGS.values():
         loaders.cost(rung.key, *rung.settings(rung.default_preset, {}, {}), text.tokenizer.size)
+    for problem in ladder_problems.problems():
+        print(f"Bardlab: {problem}", file=sys.stderr, flush=True)
     gc.collect()
     gc.freeze()
     print(f"Bardlab: {get_url(st.get_option('server.address'))}", flush=True)

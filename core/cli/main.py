@@ -72,6 +72,8 @@ def list_stages(as_json: bool) -> None:
         lines.append(f"{row['stage']}: {registry.get(row['stage']).idea} ({row['paper']})")
         lines += [f"  {n:<10} {p['parameters']:>11,} parameters  {p['help']}" for n, p in row["presets"].items()]
     _say(rows, as_json, "\n".join(lines))
+    for problem in registry.PROBLEMS:
+        click.echo(problem, err=True)
 
 
 @cli.command()

@@ -77,8 +77,8 @@ def to_reference(model: LanguageModel) -> dict[str, Tensor]:
     """
     if problem := unlike_reference(model.config):
         raise BardlabError(problem)
-    assert isinstance(model, Transformer)
     config = model.config
+    assert isinstance(config, TransformerConfig)
     layout, state = reference_layout(config), model.state_dict()
     if odd := sorted(layout.keys() ^ state.keys()):
         raise BardlabError(f"the reference GPT's layout cannot hold this model: {some(odd)}")

@@ -1,18 +1,16 @@
-"""The ladder: every rung is declared here, once. Pages, command line, tests and README iterate this registry."""
+"""The ladder: every rung that `DECLARED` names. Pages, command line, tests and README iterate this registry."""
 
 from collections.abc import Callable
 
 import torch
 
 from core.errors import BardlabError
-from core.ladder.bigram import BIGRAM
-from core.ladder.mlp import PERCEPTRON
-from core.ladder.recurrent import RECURRENT
-from core.ladder.residual import RESIDUAL
+from core.ladder.declarations import load
 from core.ladder.rung import Rung
-from core.ladder.transformer import TRANSFORMER
-from core.ladder.wavenet import WAVENET
 from core.models.contract import LanguageModel
+
+DECLARED = ("bigram", "mlp", "recurrent", "wavenet", "residual", "transformer")
+"""The files of core/ladder that declare a rung each, in the order in which they are climbed."""
 
 
 def rungs_whose(holds: Callable[[LanguageModel], object]) -> tuple[str, ...]:
@@ -21,7 +19,12 @@ def rungs_whose(holds: Callable[[LanguageModel], object]) -> tuple[str, ...]:
         return tuple(key for key, rung in RUNGS.items() if holds(rung.build(rung.config(), 2)))
 
 
-RUNGS: dict[str, Rung] = {rung.key: rung for rung in (BIGRAM, PERCEPTRON, RECURRENT, WAVENET, RESIDUAL, TRANSFORMER)}
+_LADDER = load(f"core.ladder.{name}" for name in DECLARED)
+RUNGS: dict[str, Rung] = _LADDER.rungs
+FILES: dict[str, str] = _LADDER.files
+"""By key: where each rung is declared."""
+PROBLEMS: list[str] = _LADDER.problems
+"""A line on each declaration that cannot be used: what is wrong with it, and where. The other rungs work."""
 
 
 def get(key: str) -> Rung:

@@ -16,7 +16,7 @@ from core.studies import landmarks
 from core.texts.corpus import Corpus
 from core.texts.corpus import load as load_corpus
 from core.texts.tokenizer import CharTokenizer
-from pages.ui.components.grids.attention_board import Packed, pack_maps
+from pages.ui.plots.attention_maps import Packed, pack_maps
 
 SPARKLINE = 40
 

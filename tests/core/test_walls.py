@@ -3,9 +3,13 @@
 import ast
 import re
 import sys
+from collections.abc import Collection, Mapping
+from functools import cache
 from pathlib import Path
 
 import pytest
+
+from core.ladder.registry import RUNGS
 
 ROOT = Path(__file__).parents[2]
 CORE = sorted((ROOT / "core").rglob("*.py"))
@@ -94,6 +98,185 @@ def test_a_waiting_run_loads_nothing_large(module: str):
             assert {each.split(".")[0] for each in names} <= light
 
 
+# --- rooms and floors ------------------------------------------------------------------------------------------------
+
+MODULES = {
+    ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path for path in [*CORE, *PAGES]
+}
+
+
+@cache
+def known(module: str, anywhere: bool = True) -> frozenset[str]:
+    """Return the modules of this project that a module imports, inside functions too if `anywhere`."""
+    tree = ast.parse(MODULES[module].read_text(encoding="utf-8"))
+    names: set[str] = set()
+    for node in ast.walk(tree) if anywhere else tree.body:
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            parts = {alias.name: f"{node.module}.{alias.name}" for alias in node.names}
+            names |= {part if part in MODULES else node.module for part in parts.values()}
+    return frozenset(names & MODULES.keys() - {module, "core"})
+
+
+def room(module: str) -> str:
+    """Return the room of core that a module stands in, or the module itself if it stands at the root."""
+    return ".".join(module.split(".")[:2])
+
+
+def rooms() -> dict[str, set[str]]:
+    """Return, of each room of core, the rooms that it imports anywhere."""
+    arrows: dict[str, set[str]] = {room(module): set() for module in MODULES if module.startswith("core.")}
+    for module in MODULES:
+        if module.startswith("core."):
+            arrows[room(module)] |= {room(other) for other in known(module)} - {room(module)}
+    return arrows
+
+
+def circle(arrows: Mapping[str, Collection[str]]) -> list[str]:
+    """Return the names along one circle of arrows, the first again at the end; nothing if there is none."""
+    done: set[str] = set()
+
+    def walk(name: str, way: list[str]) -> list[str]:
+        if name in way:
+            return [*way[way.index(name) :], name]
+        if name not in done:
+            for other in sorted(arrows.get(name, ())):
+                if back := walk(other, [*way, name]):
+                    return back
+            done.add(name)
+        return []
+
+    return next((back for name in sorted(arrows) if (back := walk(name, []))), [])
+
+
+def floors(arrows: Mapping[str, Collection[str]]) -> dict[str, int]:
+    """Return how high each room stands: one above the highest that it imports."""
+
+    @cache
+    def floor(name: str) -> int:
+        return 1 + max((floor(other) for other in arrows[name]), default=0)
+
+    return {name: floor(name) for name in arrows}
+
+
+def test_rooms_of_the_core_form_no_circle():
+    """Imports inside functions count: they would hide a circle, not open it."""
+    assert not circle(rooms())
+
+
+def test_modules_form_no_circle_by_what_they_import_at_the_top():
+    assert not circle({module: known(module, anywhere=False) for module in MODULES})
+
+
+def test_the_rooms_stand_on_floors(capsys: pytest.CaptureFixture[str]):
+    """What stands where; the numbers are shown by `pytest -s`."""
+    heights = floors(rooms())
+    with capsys.disabled():
+        print(f"\n{len(heights)} rooms on {max(heights.values())} floors")
+    order = ["core.errors", "core.models", "core.training", "core.ladder", "core.runs", "core.inspect", "core.cli"]
+
+    assert [heights[name] for name in order] == sorted({heights[name] for name in order})
+    assert max(heights.values()) <= 12
+
+
+MAY_KNOW = {
+    "core.models": {"core.errors", "core.settings", "core.system"},
+    "core.scalars": {"core.errors"},
+    "core.training": {
+        "core.errors",
+        "core.evaluation",
+        "core.models",
+        "core.paths",
+        "core.sampling",
+        "core.settings",
+        "core.system",
+    },
+}
+"""Rooms that must stay low, and all that they may import: training knows no rung and no run."""
+
+
+@pytest.mark.parametrize("name", MAY_KNOW)
+def test_a_low_room_knows_nothing_above_it(name: str):
+    assert rooms()[name] <= MAY_KNOW[name]
+
+
+STARTS_THREADS = {"core.inspect.ranking"}
+"""The ranking of parts still computes in a thread of the server; nothing else may."""
+
+
+def test_looking_inside_starts_no_thread_and_no_job():
+    starting = re.compile(r"\bThread\(|PoolExecutor\(|\bProcess\(|\bPopen\(")
+    inspecting = {module: path for module, path in MODULES.items() if module.startswith("core.inspect")}
+
+    assert len(inspecting) > 10
+    assert {m for m, path in inspecting.items() if starting.search(path.read_text(encoding="utf-8"))} <= STARTS_THREADS
+    assert not {other for module in inspecting for other in known(module) if room(other) == "core.jobs"}
+
+
+def test_the_loaders_know_no_component():
+    """What is kept for the pages does not depend on what draws it."""
+    assert not {other for other in known("pages.ui.loaders") if other.startswith("pages.ui.components")}
+
+
+FOLDERS = [
+    path for top in ("core", "pages") for path in [ROOT / top, *sorted((ROOT / top).rglob("*/"))] if path.is_dir()
+]
+FOLDERS = [path for path in FOLDERS if "__pycache__" not in path.parts]
+WIDEST = 20
+"""Entries of a folder above which it is no longer a map."""
+
+
+def entries(folder: Path) -> set[str]:
+    """Return what stands in a folder; the files of one component, NAME.py NAME.js NAME.css, are one entry."""
+    return {path.stem if path.is_file() else path.name for path in folder.iterdir() if not path.name.startswith("__")}
+
+
+def test_a_folder_is_a_map():
+    assert len(FOLDERS) > 15
+    assert not {name(folder): len(entries(folder)) for folder in FOLDERS if len(entries(folder)) > WIDEST}
+
+
+# --- the rungs are declared, not known by name -----------------------------------------------------------------------
+
+NAMED = re.compile(
+    r"isinstance\([^()]*(\([^()]*\)[^()]*)*\b(Bigram|MLP|WaveNet|ResidualNet|Transformer|Recurrent\w*)\b(?!Config)"
+)
+AT_HOME = ("core/models/", "core/ladder/")
+"""Where a rung may be called by its name."""
+THE_THING_ITSELF = {
+    "core/bench/": "the benchmarks measure the Transformer's and the WaveNet's presets",
+    "core/cli/bench.py": "the benchmarks' command",
+    "core/exchange/": "the reference GPT, nanoGPT and their bigram are layouts of one class each",
+    "core/jobs/trial.py": "a device is tried with a table and with attention",
+    "core/studies/landmarks.py": "the loss of counted pairs is a landmark called bigram",
+    "pages/inside/time.py": "the landmark of counted pairs",
+    "pages/ui/components/charts/time_machine.py": "the landmark of counted pairs",
+    "pages/ladder/paper.py": "the page compares one paper with one rung",
+    "pages/ui/drawings/rungs.py": "drawings by their names, which rungs choose among",
+    "pages/inside/knockout.py": "which run is offered first",
+}
+
+
+def test_nobody_asks_for_the_class_of_a_model():
+    """The model answers what pages and inspection ask of it (core/models/contract.py)."""
+    asking = [name(path) for path in [*CORE, *PAGES] if NAMED.search(path.read_text(encoding="utf-8"))]
+
+    assert not [path for path in asking if not path.startswith("core/models/")]
+
+
+def test_no_rung_is_known_by_its_key():
+    """A rung is found through the registry, by what it declares and answers."""
+    trees = {name(path): ast.parse(path.read_text(encoding="utf-8")) for path in [*CORE, *PAGES]}
+    naming = {
+        path
+        for path, tree in trees.items()
+        if any(isinstance(node, ast.Constant) and node.value in RUNGS for node in ast.walk(tree))
+    }
+
+    assert not {path for path in naming if not path.startswith((*AT_HOME, *THE_THING_ITSELF))}
+
+
 def test_the_walls_would_notice():
     """The checks see what they are for."""
     bad = (
@@ -115,5 +298,10 @@ def test_the_walls_would_notice():
     assert all(SYSTEM.search(text) for text in system) and not SYSTEM.search("signal.SIGTERM; str.select; os.getpid()")
     assert all(map(COMPUTES.search, ("threading.Thread(target=f)", "from threading import Lock, Thread")))
     assert not FETCHED.search("ctx.fillStyle = 'red'; const url = 'https://doi.org/10.1002'")
+    assert circle({"a": {"b"}, "b": {"c"}, "c": {"a"}}) == ["a", "b", "c", "a"] and not circle({"a": {"b"}, "b": set()})
+    assert floors({"a": {"b", "c"}, "b": {"c"}, "c": set()}) == {"a": 3, "b": 2, "c": 1}
+    assert "core.jobs.work" in known("core.jobs.waiting") - known("core.jobs.waiting", anywhere=False)
+    assert NAMED.search("isinstance(model, MLP)") and NAMED.search("isinstance(m, Bigram | Transformer)")
+    assert not NAMED.search("isinstance(config, TransformerConfig)")
     assert "torch" in imported(ROOT / "core" / "jobs" / "work.py") and "streamlit" in imported(ROOT / "app.py")
     assert len(CORE) > 10 and len(PAGES) > 5 and len(ASSETS) >= 2

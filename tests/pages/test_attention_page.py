@@ -11,7 +11,8 @@ from core.jobs import rankings
 from core.runs import checkpoints, layout, reading
 from core.runs.state import Run
 from pages.ui.components.grids import attention_board
-from pages.ui.components.grids.attention_board import BoardView, board_page, pack_maps
+from pages.ui.components.grids.attention_board import BoardView, board_page
+from pages.ui.plots.attention_maps import pack_maps
 from tests.conftest import copied, make_run
 from tests.message import unpack
 from tests.pages.test_pages import draw, words

@@ -10,7 +10,6 @@ board that the browser holds already is not sent again.
 import base64
 import html
 import uuid
-import zlib
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cache
@@ -24,6 +23,7 @@ from core.inspect.attention import AttentionMaps
 from core.inspect.heads import HeadScores
 from pages.ui.address import whole_number
 from pages.ui.components.shared.toolkit import declare, markup, message, script, style
+from pages.ui.plots.attention_maps import Packed
 from pages.ui.plots.colours import DIVERGING, SEQUENTIAL, colour_table
 
 Head = tuple[int, int]
@@ -92,27 +92,6 @@ class BoardView:
 
 
 URL_NAMES = ("heads", "query", "mode")
-
-
-@dataclass(frozen=True)
-class Packed:
-    """The patterns of one prompt, as the browser takes them."""
-
-    id: str
-    """Changes with the content."""
-    shape: tuple[int, int, int]
-    """Layers, heads, positions."""
-    pattern: bytes
-    value_norm: bytes
-
-
-def pack_maps(maps: AttentionMaps) -> Packed:
-    """Encode patterns (L, H, T, S) as lower triangles in steps of 1/65535. Worth caching: it reads every weight."""
-    L, H, T = maps.shape
-    triangles = maps.pattern[:, :, *np.tril_indices(T)]  # (L, H, T (T + 1) / 2)
-    pattern = np.rint(triangles * np.float64(65_535)).astype("<u2").tobytes()
-    norm = maps.value_norm.astype("<f4").tobytes()
-    return Packed(f"{zlib.crc32(norm, zlib.crc32(pattern)):08x}", (L, H, T), pattern, norm)
 
 
 def attention_board(
