@@ -32,7 +32,7 @@ if entry.providers and not (st.user.get("is_logged_in") is True and entry.admits
         key = f"login.{name}" if name else "login"
         st.button(title, type="primary", on_click=st.login, args=(name,), key=key, help="With your school's account.")
     st.stop()
-page = st.navigation(page_table())
+page = st.navigation(page_table(), expanded=True)
 sidebar(page.url_path)
 if entry.providers:
     st.sidebar.button(

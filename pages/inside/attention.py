@@ -1,11 +1,15 @@
 """Attention: every head of a run at once, one head, one query, and the text they shade."""
 
+from dataclasses import replace
+
+import numpy as np
 import streamlit as st
 
 from core.errors import BardlabError
 from core.inspect import price_list
 from core.inspect.ablation import METHODS
 from core.inspect.attention import rungs_with_attention, weights_csv, window
+from core.inspect.heads import HeadScores, Kind
 from core.jobs import rankings
 from core.ladder.registry import RUNGS
 from core.runs import layout, reading
@@ -169,6 +173,21 @@ def _rank(run: Run, step: int | None) -> None:
         state.say_error(error)
 
 
+def sharpest(scores: HeadScores | None) -> tuple[tuple[int, int], Kind] | None:
+    """The head that does one nameable thing most purely, and what it does; None if every head is mixed.
+
+    One that looks at its own place teaches least: it is taken only if there is no other.
+    """
+    if scores is None:
+        return None
+    named = []
+    for layer, head in np.ndindex(*scores.entropy.shape):
+        if (kind := scores.label(layer, head)) is not None:
+            lift = float(scores.lift[scores.kinds.index(kind), layer, head])
+            named.append((kind.key != "self", lift, (layer, head), kind))
+    return max(named, key=lambda each: each[:2])[2:] if named else None
+
+
 def show(run: Run, step: int | None, prompt: Prompt) -> None:
     """Draw the board and what can be saved of it."""
     shown = run.status.checkpoint_step or 0 if step is None else step
@@ -178,17 +197,28 @@ def show(run: Run, step: int | None, prompt: Prompt) -> None:
     offer_prices(run, step, worth is not None)
     if scores is None:
         st.caption(f"What each head looks for is measured on the run’s text: {GONE}")
+    asked = BoardView.parse({name: st.query_params.get(name) for name in URL_NAMES}, *packed.shape)
+    first = sharpest(scores)
+    if first is not None:
+        (layer, head), kind = first
+        st.caption(
+            f"Each row is a letter that asks; bright is where it looks. Begin with head {layer:d}.{head:d}, which "
+            f"looks for: {plain(kind.title)}. {plain(kind.help)}"
+        )
+        if not asked.heads:
+            asked = replace(asked, heads=((layer, head),))
     view = attention_board(
         packed,
         prompt.text,
         maps,
         scores=scores,
         prices=worth,
-        view=BoardView.parse({name: st.query_params.get(name) for name in URL_NAMES}, *packed.shape),
+        view=asked,
         key="attention",
     )
+    locked = view if first is None or view.heads != (first[0],) else replace(view, heads=())
     for name in URL_NAMES:
-        if value := view.to_query().get(name):
+        if value := locked.to_query().get(name):
             st.query_params[name] = value
         else:
             st.query_params.pop(name, None)

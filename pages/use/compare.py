@@ -10,9 +10,11 @@ import streamlit as st
 from core.errors import BardlabError
 from core.jobs import control
 from core.runs import reading
+from core.runs.folder import State
 from core.runs.metrics import CHARACTERS, SECONDS, TRAIN_LOSS, VAL_LOSS
 from core.runs.state import Run
 from core.studies import differences, findings, report
+from core.studies.findings import Finding
 from pages.ui import loaders, state, wording
 from pages.ui.choosers.text import text_picker
 from pages.ui.components.charts.curves import Curve, curves
@@ -47,7 +49,9 @@ def choose(everything: Sequence[Run]) -> list[Run]:
     if len(texts) > 1:
         text = text_picker("Text", "Only runs on one text are compared.", texts)
     fitting = {slug: run for slug, run in by_slug.items() if run.need().corpus == text}
-    wanted = [slug for slug in asked if slug in fitting] or list(fitting)[:2]
+    wanted = [slug for slug in asked if slug in fitting] or [
+        slug for slug, run in fitting.items() if run.state is not State.FAILED
+    ][:2]
     if st.session_state.get("compare.asked") != (asked, text):  # a link, or a change of text: follow it
         st.session_state["compare.runs"] = wanted[:MOST]
         st.session_state["compare.asked"] = (asked, text)
@@ -134,16 +138,56 @@ def changed(chosen: Sequence[Run]) -> None:
         st.markdown(f"- **{wording.plain(name)}**: {wording.plain(sentence)}")
 
 
+def verdict(finding: Finding) -> str:
+    """A finding in words, as Markdown: whether the change makes it better or worse, by how much, and how sure."""
+    what = wording.plain(f"{finding.change[:1].upper()}{finding.change[1:]}")
+    size, seeds = f"{abs(finding.mean):.3f}", len(finding.seeds)
+    direction = "worse" if finding.mean > 0 else "better"
+    if seeds == 1:
+        return f"{what} made it {direction} by {size} nats with one seed, which proves nothing yet: run more seeds."
+    known = f"{size} ± {finding.half_width:.3f} nats ({seeds:d} seeds)"
+    if finding.trusted:
+        return f"#### {what} makes it **{direction}** by {known}"
+    return f"#### {what}: no difference you can trust, {direction} by {known}"
+
+
+@st.fragment(run_every=2.0)
+def awaited(slugs: Sequence[str]) -> None:
+    """How far the runs are that the answer waits for, and a button to stop each."""
+    active = [run for run in present(slugs) if run.state.active]
+    if not active:
+        st.rerun()
+    for run in active:
+        s = run.status
+        left = f", {wording.duration(s.eta_seconds)} left" if s.eta_seconds is not None else ""
+        with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+            st.progress(min(1.0, s.step / max(1, s.of)), f"{wording.plain(run.name)}: {wording.plain(run.state)}{left}")
+            st.button(
+                "Stop",
+                icon=":material/stop:",
+                key=f"compare.stop.{run.slug}",
+                on_click=stop,
+                args=(run.slug,),
+                help="Finish the step, save the weights and end. It can be resumed.",
+            )
+
+
+def stop(slug: str) -> None:
+    """Stop one of the runs compared."""
+    try:
+        control.stop(reading.find(slug))
+    except state.PROBLEMS as error:
+        state.say_error(error)
+
+
 def worth(chosen: Sequence[Run]) -> None:
     """What the differences are worth, over seeds."""
     families = differences.families(chosen)
     if len(families) < 2 and all(len(family) < 2 for family in families):
         return
-    st.subheader("What it is worth")
     found = findings.findings(chosen)
     for finding in found:
-        icon = ":material/check_circle:" if finding.trusted else ":material/help:"
-        st.markdown(f"{icon} {wording.plain(finding.sentence)}")
+        st.markdown(verdict(finding))
     if found:
         st.caption(
             "Differences in the last validation loss, new minus old, paired by seed; ± is half the 95 % t interval of "
@@ -183,10 +227,14 @@ chosen = choose(everything)
 if not chosen:
     st.caption("Choose runs above.")
     st.stop()
-charts([run.slug for run in chosen], differences.labels(chosen))
+slugs = [run.slug for run in chosen]
+if any(run.state.active for run in chosen):
+    awaited(slugs)
+if len(chosen) > 1:
+    worth(chosen)
+charts(slugs, differences.labels(chosen))
 if len(chosen) > 1:
     changed(chosen)
-    worth(chosen)
 with st.container(horizontal=True):
     relatives(chosen, everything)
     st.download_button(

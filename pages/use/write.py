@@ -9,14 +9,19 @@ from core.runs.openings import openings
 from core.sampling import SamplingConfig, generate
 from pages.turns import DRAWING
 from pages.ui import loaders, state, tell
+from pages.ui.address import number_with_point
 from pages.ui.choosers import runs
 from pages.ui.choosers.prompt import LONGEST, begin, known
 from pages.ui.choosers.run import run_picker
+from pages.ui.choosers.weights import into_url
 from pages.ui.navigation import link_to_first_rung
 from pages.ui.run.config_form import settings_widgets
 from pages.ui.wording import plain
 
 PROMPT = "write.prompt"
+TEMPERATURE, SEED = (state.setting_key("write", "", name) for name in ("temperature", "seed"))
+USUAL = 0.8
+"""The temperature that a text is written at, unless another is chosen: the same as on Prediction and Side by side."""
 REDRAW = 0.08  # seconds between two redraws of the growing text
 SENT = 100_000  # characters of it a second at most, as each redraw sends all of it
 
@@ -37,7 +42,7 @@ with left:
         "Any run with saved weights, finished or not.",
     )
     default = openings(run).line
-    begin(PROMPT, default)
+    begin(PROMPT, default, st.query_params.get(state.PROMPT))
     prompt = st.text_area(
         "Prompt",
         key=PROMPT,
@@ -46,11 +51,23 @@ with left:
         max_chars=LONGEST,
         help="The model goes on from here. It knows the characters of its own text only.",
     )
+    if (linked := number_with_point("temperature", 0.0, 3.0)) != st.session_state.get("write.linked"):
+        st.session_state["write.linked"] = linked
+        st.session_state[TEMPERATURE] = USUAL if linked is None else linked
+    st.session_state.setdefault(TEMPERATURE, USUAL)
     config_values = settings_widgets("write", SamplingConfig)
+    into_url(state.PROMPT, prompt, default)
+    st.session_state[f"{PROMPT}.asked"] = st.query_params.get(state.PROMPT)
+    into_url("temperature", config_values["temperature"], USUAL)
+    st.session_state["write.linked"] = number_with_point("temperature", 0.0, 3.0)
 
 
 def start() -> None:
-    """Start a new text."""
+    """Start a new text; again with the same seed would be the same text again, so it takes the next."""
+    seed = st.session_state.get(SEED)
+    if seed is not None and seed == st.session_state.get("write.used"):
+        seed = st.session_state[SEED] = (seed + 1) % 2**31
+    st.session_state["write.used"] = seed
     st.session_state["writing"] = True
     st.session_state["written"] = ""
 
@@ -77,7 +94,7 @@ with right:
             on_click=start,
             disabled=not ready,
             key="write.go",
-            help="Draws one character after another from the model.",
+            help="Draws one character after another from the model. Pressed again, it takes the next seed.",
         )
         st.button(
             "Stop",

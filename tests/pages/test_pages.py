@@ -10,6 +10,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 from streamlit.util import calc_hash
 
+from core.jobs import work
 from core.ladder.registry import RUNGS
 from core.runs import folder, layout, reading, state
 from core.runs.folder import State
@@ -234,9 +235,40 @@ def test_writing_is_the_same_for_the_same_seed(finished: Run):
     app.select_slider(key="write..tokens").set_value(50).run()
     app.button(key="write.go").click().run()
     model, tokenizer = checkpoints.load_model(finished)
-    expected = [c.id for c in generate(model, tokenizer.encode("ROMEO:\n"), SamplingConfig(tokens=50))]
+    expected = [c.id for c in generate(model, tokenizer.encode("ROMEO:\n"), SamplingConfig(tokens=50, temperature=0.8))]
 
     assert app.code[0].value == "ROMEO:\n" + tokenizer.decode(expected)
+
+
+def test_written_again_it_takes_the_next_seed_and_the_address_holds_prompt_and_temperature(finished: Run):
+    app = draw("use/write.py", run=finished.slug, prompt="JULIET:", temperature="1.5")
+    assert app.text_area(key="write.prompt").value == "JULIET:"
+    assert app.slider(key="write..temperature").value == 1.5
+    app.select_slider(key="write..tokens").set_value(50).run()
+    app.button(key="write.go").click().run()
+    first, seed = app.code[0].value, app.number_input(key="write..seed").value
+    app.button(key="write.go").click().run()
+
+    assert app.number_input(key="write..seed").value == seed + 1
+    assert app.code[0].value != first
+    app.slider(key="write..temperature").set_value(0.5).run()
+    assert app.query_params["temperature"] == "0.5"
+
+
+def test_the_chosen_run_outlives_pages_that_cannot_show_it(finished: Run):
+    """Only choosing changes the choice: not a page without runs, nor one on which another has to stand in."""
+    bigram = work.work(make_run("bigram").path)
+    app = draw("use/write.py", run=bigram.slug)
+    for script in ("use/text.py", "inside/attention.py", "inside/knockout.py"):
+        app.query_params.clear()
+        app.switch_page(script).run()
+        assert bigram.name in app.sidebar.markdown[0].value
+    app.query_params.clear()
+    app.switch_page("inside/prediction.py").run()
+    assert app.selectbox(key="run").value == bigram.slug
+    app.selectbox(key="run").set_value(finished.slug).run()
+
+    assert finished.name in app.sidebar.markdown[0].value
 
 
 def test_a_prompt_with_strange_letters_is_explained(finished: Run):
