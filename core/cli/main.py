@@ -376,16 +376,22 @@ def rank(run: str, step: int | None, method: Literal["mean", "zero"], as_json: b
     from core.jobs import rankings
 
     found = reading.find(run)
-    with tqdm(total=100, unit="%", bar_format="{desc}: {percentage:3.0f}%|{bar}| {elapsed}<{remaining}") as bar:
+    with tqdm(
+        total=100,
+        unit="%",
+        desc="waiting for the device",
+        bar_format="{desc}: {percentage:3.0f}%|{bar}| {elapsed}<{remaining}",
+    ) as bar:
 
         def show(job: rankings.Ranking) -> None:
             bar.set_description_str(job.message)
             bar.update(100 * job.share - bar.n)
 
         ended = rankings.work(found, step, method, show)
-    if ended and ended.state in (State.FAILED, State.LOST):
-        raise BardlabError(f"the ranking of {found.slug} {ended.state}: {ended.message or 'rank again to go on'}")
     listed = price_list.read(found, step, method)
+    if ended and ended.state in (State.FAILED, State.LOST) and not (listed and listed.whole):
+        why = ended.message if ended.state is State.FAILED else "its process died; rank again to go on"
+        raise BardlabError(f"the ranking of {found.slug} {ended.state}: {why}")
     if listed is None:
         raise BardlabError(f"the ranking of {found.slug} was cancelled before its first prices; rank again to go on")
     rows = sorted(listed.parts.items(), key=lambda item: -item[1].delta)
