@@ -14,7 +14,7 @@ from core import paths
 @pytest.mark.timeout(900)
 def test_jobs_do_without_what_only_posix_has(home: Path):
     """Queue, stop, resume, pause, spare, kill: see tests/windows/scenario.py."""
-    folder = Path(__file__).parents[1] / "windows"
+    folder = Path(__file__).parents[2] / "windows"
     done = subprocess.run(
         [sys.executable, "-m", "tests.windows.scenario"],
         cwd=paths.ROOT,
