@@ -55,7 +55,7 @@ def memory_taps(model: LanguageModel) -> list[str]:
     return [name for name in taps(model) if name.endswith(CARRIED)]
 
 
-def memory_span(model: LanguageModel, ids: Tensor, back: int = 64, texts: int = 64) -> MemorySpan:
+def memory_span(model: LanguageModel, ids: Tensor, back: int = 64, texts: int = 32) -> MemorySpan:
     """Measure on `texts` pieces spread evenly over ids (N,).
 
     Raises BardlabError if the model carries no memory or the text is too short.

@@ -39,6 +39,7 @@ NAMES = {
     "skip_out": "what the layer sends straight to the end",
     "resid_post": "the residual stream after the layer",
     "post": "the hidden layer's activations",
+    "state": "what the layer hands on upwards",
 }
 """Kinds of activations that can be patched, by the last part of their taps' names."""
 

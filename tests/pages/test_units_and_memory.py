@@ -35,9 +35,9 @@ def test_the_chosen_unit_is_told_as_it_was_measured(corpus: Corpus):
 def test_how_far_the_gradient_survives_is_told_as_it_was_measured(corpus: Corpus):
     app = draw("ladder/recurrent.py", run="pretrained/recurrent")
     model, _ = checkpoints.load_model(reading.find("pretrained/recurrent"))
-    span = memory_span.memory_span(model, corpus.val_ids, 64)
+    span = memory_span.memory_span(model, corpus.val_ids, 32)
     gone = span.survives()
-    said = f"is left after {gone + 1} characters" if gone < 64 else f"{span.share[-1, -1]:.1%} of the gradient is left"
+    said = f"is left after {gone + 1} characters" if gone < 32 else f"{span.share[-1, -1]:.1%} of the gradient is left"
 
     assert said in words(app)
     assert "forget" in app.segmented_control(key="memory.gate").options

@@ -13,6 +13,7 @@ from core.texts.labels import visible
 from pages.ui import loaders
 from pages.ui.choosers import runs
 from pages.ui.plots.colours import SEQUENTIAL, colours
+from pages.ui.wording import plain
 
 FAINT = 0.01
 """Below this part of what it is one character back the gradient counts as gone."""
@@ -29,7 +30,7 @@ def memory_span(run: Run) -> None:
         st.select_slider(
             "Characters back",
             (16, 32, 64, 128),
-            value=64,
+            value=32,
             key="memory.back",
             help="How far back the loss at one character is differentiated.",
         )
@@ -49,17 +50,15 @@ def memory_span(run: Run) -> None:
         "Size of the gradient of the loss at one character with respect to all that was carried so many characters "
         f"earlier (state, in an LSTM also its cell), top layer, mean over {found[mine].texts:,} texts, as parts of "
         "what it is one character back. Dotted: the same sizes before the first step."
-        + (f" Beside this run: the first finished one with cells {compared}." if compared else "")
+        + (f" Beside this run: the first finished one with cells {plain(compared)}." if compared else "")
     )
 
 
 def _verdict(found: MemorySpan, cell: str, back: int) -> str:
-    gone = found.survives(FAINT)
+    gone, cells = found.survives(FAINT), f"in this run's {plain(cell)} cells"
     if gone >= back:
-        return (
-            f"{back:,} characters back, {found.share[-1, -1]:.1%} of the gradient is left in this run's {cell} cells."
-        )
-    return f"In this run's {cell} cells less than {FAINT:.0%} of the gradient is left after {gone + 1:,} characters."
+        return f"{back:,} characters back, {found.share[-1, -1]:.1%} of the gradient is left {cells}."
+    return f"Less than {FAINT:.0%} of the gradient is left after {gone + 1:,} characters {cells}."
 
 
 def _span_chart(found: dict[str, MemorySpan], fresh: dict[str, MemorySpan]) -> go.Figure:

@@ -19,7 +19,7 @@ def receptive_field(run: Run) -> None:
     config = run.need()
     flops = loaders.cost(config.rung_key, config.model_config_, config.train, len(config.characters)).flops_per_step
     context = getattr(config.model_config_, "context", 64)
-    big = flops / config.train.batch_size > 5e8
+    big = flops / config.train.batch_size > 5e8 or loaders.model(run)[0].context is None
     left, right = st.columns(2)
     texts = left.select_slider(
         "Texts",

@@ -14,7 +14,7 @@ from pages.ui import loaders
 from pages.ui.components.texts.shaded_text import shaded_text
 from pages.ui.wording import plain
 
-MEASURED = 4096
+MEASURED = 2048
 """Characters of the validation text over which units are correlated with it."""
 SHOWN = 600
 """Characters that are shaded."""
@@ -68,12 +68,17 @@ def units(run: Run) -> None:
     st.caption(
         f"Unit {unit:,} after each character, one colour below zero and one above, as strong as the value; point at a "
         f"character for it. Along {found.characters:,} characters of the validation text its correlation is "
-        + ", ".join(f"{r:+.3f} with {name}" for name, r in zip(PROPERTIES, found.correlations[:, unit], strict=True))
+        + plain(_said(found, unit))
         + "."
     )
     _pushes(run, version, layer, unit, tokenizer.chars)
-    with st.expander(f"The {LISTED} units that follow {what} best"):
+    with st.expander(f"The {LISTED} units that follow {plain(what)} best"):
         _table(found, order[:LISTED])
+
+
+def _said(found: Followed, unit: int) -> str:
+    """How a unit correlates with each property."""
+    return ", ".join(f"{r:+.3f} with {name}" for name, r in zip(PROPERTIES, found.correlations[:, unit], strict=True))
 
 
 def _pushes(run: Run, version: float, layer: str, unit: int, characters: str) -> None:
@@ -84,9 +89,9 @@ def _pushes(run: Run, version: float, layer: str, unit: int, characters: str) ->
     order = np.argsort(-added, kind="stable")
 
     def said(chosen: np.ndarray) -> str:
-        return "  ".join(plain(f"{visible(characters[i])} {added[i]:+.2f}") for i in chosen)
+        return "  ".join(f"{visible(characters[i])} {added[i]:+.2f}" for i in chosen)
 
-    st.markdown(f"**Promotes** {said(order[:6])}  \n**Suppresses** {said(order[::-1][:6])}")
+    st.markdown(f"**Promotes** {plain(said(order[:6]))}  \n**Suppresses** {plain(said(order[::-1][:6]))}")
     st.caption("What one more of its activation adds directly to the logits, less the mean over all characters.")
 
 
