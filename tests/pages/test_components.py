@@ -16,7 +16,7 @@ from pages.ui.plots.figures import Step, loss_ladder
 from tests.message import unpack
 
 ROOT = Path(__file__).parents[2]
-NAMES = sorted(path.stem for path in toolkit.HERE.glob("*.css"))
+NAMES = sorted(path.stem for path in toolkit.HERE.rglob("*.css") if path.parent.name != "shared")
 MODULES = sorted(toolkit.HERE.rglob("*.js"))
 
 

@@ -187,7 +187,7 @@ def _ranking(run: Run, step: int | None, method: Method, off: tuple[str, ...], j
                 icon=":material/leaderboard:",
                 key="knockout.rank",
                 type="secondary" if listed else "primary",
-                on_click=ranking.start,
+                on_click=_rank,
                 args=(run, step, method),
                 disabled=listed is not None and listed.whole,
                 help="Switches off every part alone and fills the board. Goes on when you leave the page; the result "
@@ -347,3 +347,8 @@ def _table(run: Run, bench: Bench, listed: PriceList) -> None:
         key="knockout.csv",
         help="All parts with their prices, by class of character too.",
     )
+
+
+def _rank(run: Run, step: int | None, method: Method) -> None:
+    """Begin to rank; the page looks after it while it goes on."""
+    ranking.start(run, step, method)
