@@ -7,6 +7,7 @@ The Makefile calls the same commands. What follows a command is passed on to wha
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -76,6 +77,7 @@ def test(*more: str) -> None:
     """Install, check the code and run every test."""
     install("[test]")
     ruff()
+    biome()
     types = start("-m", "mypy", output=subprocess.PIPE)  # beside the tests
     tests = start(*pytest(*more))
     wait(tests)
@@ -95,11 +97,65 @@ def pytest(*more: str) -> list[str]:
     return ["-m", "pytest", "-n", "logical", "--dist", "worksteal", *more]
 
 
-def lint(*more: str) -> None:
-    """Check style, format and types."""
+def check(*more: str) -> None:
+    """Check style, format, types and the unit tests of what differs from HEAD (--all: every unit test)."""
     install("[test]")
     ruff()
+    biome()
+    finish(start("-m", "mypy"))
+    everything, more = "--all" in more, tuple(option for option in more if option != "--all")
+    tests = [] if everything else tests_of(changed())
+    if everything or tests:
+        become(*pytest("-m", "not browser", *tests, *more))
+    print("nothing that a unit test covers differs from HEAD")
+
+
+def changed() -> list[str]:
+    """Return the files that differ from the last commit, new ones included."""
+    asked = (["diff", "--name-only", "HEAD"], ["ls-files", "--others", "--exclude-standard"])
+    answers = [subprocess.run(["git", *a], cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True) for a in asked]
+    return [name for answer in answers for name in answer.stdout.splitlines() if (ROOT / name).exists()]
+
+
+def tests_of(files: list[str]) -> list[str]:
+    """Return the test files that are among these files, import one of them, or watch over all of their kind."""
+    tests = {
+        path.relative_to(ROOT).as_posix(): path.read_text(encoding="utf-8") for path in ROOT.glob("tests/**/test_*.py")
+    }
+    chosen = {file for file in files if file in tests}
+    for file in files:
+        package, _, name = file.removesuffix(".py").removesuffix("/__init__").replace("/", ".").rpartition(".")
+        if file.endswith(".py") and package:
+            module = rf"{re.escape(package)}(\.{name}\b| import [^\n(]*\b{name}\b| import \([^)]*\b{name}\b)"
+            chosen |= {test for test, text in tests.items() if re.search(module, text)}
+        if file.startswith(("core/", "pages/")):
+            chosen.add("tests/core/test_walls.py")
+        if file.startswith(("pages/ui/components/", "tests/js/")):
+            chosen.add("tests/pages/test_components.py")
+        if file.endswith(".md"):
+            chosen |= {"tests/test_documents.py", "tests/test_readme.py"}
+    return sorted(chosen)
+
+
+def lint(*more: str) -> None:
+    """Check style, format and types, and the JavaScript where Node is."""
+    install("[test]")
+    ruff()
+    biome()
     become("-m", "mypy", *more)
+
+
+def biome() -> None:
+    """Check the components' JavaScript; where Node is missing, say so, unless BARDLAB_NEEDS_NODE is set."""
+    npm = shutil.which("npm")
+    if npm is None:
+        if os.environ.get("BARDLAB_NEEDS_NODE"):
+            sys.exit("npm is missing: install Node 18 or newer with npm")
+        print("npm is missing: the JavaScript is not checked")
+        return
+    if not (ROOT / "node_modules" / "@biomejs").exists():
+        finish(subprocess.Popen([npm, "ci", "--no-audit", "--no-fund", "--silent"], cwd=ROOT, text=True))
+    finish(subprocess.Popen([npm, "run", "--silent", "lint"], cwd=ROOT, text=True))
 
 
 def ruff() -> None:
@@ -134,11 +190,13 @@ def faults(*more: str) -> None:
 
 def clean(*_: str) -> None:
     """Remove the virtual environment and what the tools keep."""
-    for name in (VENV.name, ".pytest_cache", ".mypy_cache", ".ruff_cache"):
+    for name in (VENV.name, ".pytest_cache", ".mypy_cache", ".ruff_cache", "node_modules"):
         shutil.rmtree(ROOT / name, ignore_errors=True)
 
 
-COMMANDS = {command.__name__: command for command in (app, test, unit, lint, bench, pretrained, faults, gpu, clean)}
+COMMANDS = {
+    command.__name__: command for command in (app, test, check, unit, lint, bench, pretrained, faults, gpu, clean)
+}
 
 
 def main(arguments: list[str]) -> None:

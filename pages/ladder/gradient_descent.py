@@ -11,7 +11,7 @@ from core.scalars.graph import trace
 from core.scalars.landscapes import SURFACES
 from core.scalars.net import TASKS
 from core.scalars.optimizers import OPTIMIZERS
-from core.scalars.pictures import fitted, heights, lowest, walk
+from core.scalars.pictures import Fit, fitted, heights, lowest, walk
 from pages.ui import state, wording
 from pages.ui.components.charts.descent import Dot, Walker, descent
 from pages.ui.components.pictures.graph_steps import graph_steps
@@ -139,7 +139,7 @@ def race() -> None:
         key="race",
         steps=steps,
         loss_label="height above the lowest point",
-        dots=[Dot(*start, "start"), *(Dot(x, y, "minimum") for x, y in surface.minima)],
+        dots=[Dot(start[0], start[1], "start"), *(Dot(x, y, "minimum") for x, y in surface.minima)],
         fields=heights(surface)[None],
         clickable=True,
     )
@@ -154,7 +154,7 @@ def race() -> None:
 
 
 @st.cache_data(max_entries=64, show_spinner="Fitting a small net, one scalar at a time")
-def fit_of(task: str, hidden: int, optimizer: str, rate: float):
+def fit_of(task: str, hidden: int, optimizer: str, rate: float) -> Fit:
     """A whole fit, kept for the next visit."""
     return fitted(task, hidden, optimizer, rate, 120, 1337, REACH)
 

@@ -4,6 +4,7 @@ import streamlit as st
 
 from core.inspect.paper import departures
 from core.ladder.registry import RUNGS
+from core.models.transformer import TransformerConfig
 from pages.ui import loaders, state
 from pages.ui.components.pictures.picture import picture
 from pages.ui.drawings.block_diagram import block_diagram
@@ -25,6 +26,7 @@ preset = st.segmented_control(
     help="Whose settings stand on the model's side. The reference is the GPT that the ladder ends with.",
 )
 model, train = rung.settings(preset, {}, {})
+assert isinstance(model, TransformerConfig)
 points, shapes = departures(model, train, loaders.corpus().tokenizer.size)
 kept = sum(point.kept for point in points)
 with st.container(horizontal=True, gap="medium"):

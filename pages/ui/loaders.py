@@ -97,7 +97,7 @@ def _head_scores(slug: str, step: int | None, version: float, sha256: str, name:
 def head_scores(run: Run, step: int | None = None) -> heads.HeadScores | None:
     """What each head of a run's model looks for, measured on the validation split of its text; None if that is gone."""
     text = text_of(run)
-    return text and _head_scores(run.slug, step, _version(run, step), text.sha256, text.name)
+    return _head_scores(run.slug, step, _version(run, step), text.sha256, text.name) if text else None
 
 
 @st.cache_data(max_entries=1024, show_spinner=False)

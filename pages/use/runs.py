@@ -1,7 +1,9 @@
 """All runs: find, open, name, note, pin, stop, resume, repeat with a change, export, delete."""
 
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
 
 import pandas as pd
 import streamlit as st
@@ -165,10 +167,14 @@ def bring_in() -> None:
                 st.rerun()
 
 
+def _bytes_of(write: Callable[[Run], Path], run: Run) -> bytes:
+    return write(run).read_bytes()
+
+
 def downloads(run: Run) -> None:
     """What other programs, or other people, can use."""
     name = run.path.name
-    kinds = []
+    kinds: list[tuple[str, str, str, Callable[[Run], Path], str | None]] = []
     if run.status.step:
         kinds += [
             ("Plot (.png)", "The curves as a picture, with axes named.", ".png", export.training_plot, "image/png"),
@@ -194,7 +200,7 @@ def downloads(run: Run) -> None:
         for label, help, suffix, write, mime in kinds:
             st.download_button(
                 wording.plain(label),
-                lambda write=write: write(run).read_bytes(),
+                partial(_bytes_of, write, run),
                 "microGPT_model.pth" if suffix == "pth" else name + suffix,
                 mime,
                 help=wording.plain(help),

@@ -4,6 +4,7 @@ import contextlib
 from collections.abc import Sequence
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from core.errors import BardlabError
 from core.jobs import control
@@ -31,7 +32,7 @@ def settings_of(rung: Rung) -> list[str]:
     return names + ["train.seed"] + [f"train.{f.name}" for f in TrainConfig.fields() if f.name != "seed"]
 
 
-def values_of(rung: Rung, name: str, column: object, number: int) -> str:
+def values_of(rung: Rung, name: str, column: DeltaGenerator, number: int) -> str:
     """Ask for the values to try; suggests the setting's own stops."""
     field = sweeps.field(rung, name)
     stops = field.choices or field.ticks or ((True, False) if field.kind == "bool" else None)
@@ -82,7 +83,7 @@ def new_sweep(text: str) -> None:
         plans = sweeps.sweep(
             key,
             [sweeps.axis(rung, each) for each in axes],
-            method=method or "grid",
+            method="search" if method == "search" else "grid",
             trials=int(trials),
             preset=preset,
             corpus_name=text,
@@ -142,9 +143,9 @@ def result(members: Sequence[Run]) -> None:
         return
     names = sweeps.swept(done)
     each = [differences.settings(run) for run in done]
-    losses = [run.status.val_loss for run in done]
+    losses = [run.status.val_loss for run in done if run.status.val_loss is not None]
     st.plotly_chart(parallel({n: [one.get(n) for one in each] for n in names}, losses), key="sweep-parallel")
-    best = min(done, key=lambda run: run.status.val_loss)
+    best = done[losses.index(min(losses))]
     told = ", ".join(f"{n.split('.')[-1]} {differences.shown(differences.settings(best).get(n))}" for n in names)
     st.markdown(wording.plain(f"Lowest: {wording.loss(best.status.val_loss)} with {told} ({best.name})."))
     st.caption("One run a point: before you trust a small difference, repeat it over several seeds on the page Runs.")

@@ -1,7 +1,15 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { openQuery } from "../../pages/ui/components/grids/attention_query.js";
-import { fit, indexOf, nameOf, ordered, parse, withHead, written } from "../../pages/ui/components/grids/attention_state.js";
+import {
+  fit,
+  indexOf,
+  nameOf,
+  ordered,
+  parse,
+  withHead,
+  written,
+} from "../../pages/ui/components/grids/attention_state.js";
 
 const BOARD = { L: 2, H: 2, T: 5 };
 

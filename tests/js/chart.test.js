@@ -2,9 +2,9 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { placeLabels, yRange } from "../../pages/ui/components/charts/curves_axes.js";
 import { stepTo } from "../../pages/ui/components/charts/curves_pointer.js";
+import { valueAt } from "../../pages/ui/components/charts/time_draw.js";
 import { scale } from "../../pages/ui/components/shared/scales.js";
 import { SvgContext } from "../../pages/ui/components/shared/svg_context.js";
-import { valueAt } from "../../pages/ui/components/charts/time_draw.js";
 
 // Node has no canvas to measure text with: every letter is six pixels wide.
 globalThis.OffscreenCanvas = class {

@@ -23,7 +23,7 @@ def block_diagram(config: Any, anatomy: Anatomy) -> tuple[str, str]:
     table = anatomy.weights["token_embedding.weight"]
     d.labelled(ROAD - 80, 52, 160, 28, "token embedding", "box", _weights("token_embedding.weight", table))
     _right(d, 66, "embed", stream)
-    y = 80
+    y = 80.0
     if config.trigrams:
         tip = _weights("trigram_embedding.weight", anatomy.weights["trigram_embedding.weight"])
         y = _added(d, y, "three characters", tip, "trigram_embed", anatomy)

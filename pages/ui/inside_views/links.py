@@ -20,5 +20,6 @@ def inside_links(run: Run) -> None:
     with st.container(horizontal=True, vertical_alignment="center"):
         st.caption("Look inside", width="content")
         for page in page_table().get(INSIDE, []):
-            if FITS.get(page.url_path, lambda run: True)(run):
+            fits = FITS.get(page.url_path)
+            if fits is None or fits(run):
                 st.page_link(page, query_params={state.RUN: run.slug})

@@ -173,8 +173,8 @@ def _at(share: NDArray[np.float64]) -> tuple[int, int]:
         return layer, position
     if not np.isfinite(share).all():
         return 0, share.shape[1] - 1
-    layer, position = np.unravel_index(int(np.abs(share).argmax()), share.shape)
-    return int(layer), int(position)
+    strongest = np.unravel_index(int(np.abs(share).argmax()), share.shape)
+    return int(strongest[0]), int(strongest[1])
 
 
 # --- what comes out --------------------------------------------------------------------------------------------------

@@ -45,7 +45,7 @@ def tint(value: float, limit: float, fine: float = 0.0) -> tuple[str, str]:
 
 def paper() -> str:
     """The page's background in the theme that the visitor sees."""
-    return st.get_option(f"theme.{st.context.theme.type or 'light'}.backgroundColor")
+    return str(st.get_option(f"theme.{st.context.theme.type or 'light'}.backgroundColor"))
 
 
 def readable_stops() -> list[str]:

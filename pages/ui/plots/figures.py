@@ -89,7 +89,7 @@ def table_heatmaps(
 
 def character_bars(
     characters: str,
-    series: Mapping[str, Sequence[float]],
+    series: Mapping[str, Sequence[float | None] | NDArray[np.floating]],
     x_title: str,
     y_title: str,
     height: int = 320,

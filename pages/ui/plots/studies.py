@@ -77,10 +77,10 @@ def parallel(columns: Mapping[str, Sequence[object]], losses: Sequence[float]) -
     dimensions = []
     for name, values in columns.items():
         label = name.split(".")[-1]
-        numbers = all(isinstance(v, int | float) and not isinstance(v, bool) for v in values)
-        if numbers:
-            steep = _steep([float(v) for v in values])
-            places = [math.log10(float(v)) if steep else float(v) for v in values]
+        numbers = [float(v) for v in values if isinstance(v, int | float) and not isinstance(v, bool)]
+        if len(numbers) == len(values):
+            steep = _steep(numbers)
+            places = [math.log10(v) if steep else v for v in numbers]
             ticks = dict(zip(places, (f"{v:g}" for v in values), strict=True))
             kept = sorted(ticks)[:: max(1, len(ticks) // 8)]
             told = [ticks[t] for t in kept]

@@ -5,6 +5,7 @@ import plotly.graph_objects as go
 import streamlit as st
 
 from core.inspect.receptive import gates
+from core.models.wavenet import WaveNetConfig
 from core.runs import layout, reading
 from core.runs.openings import openings
 from core.runs.state import Run
@@ -54,6 +55,7 @@ def dilations(run: Run) -> None:
             help="Counted from the start of the text; the tree shows what this prediction is made of.",
         )
     config = run.need().model_config_
+    assert isinstance(config, WaveNetConfig)
     st.caption(
         f"What comes after “{plain(visible(text[at - 1]))}”? Each layer joins two positions; hover a node to see the "
         "characters it has heard from. Before the text there is nothing."

@@ -26,7 +26,7 @@ def layers(run: Run) -> None:
     steps = layout.snapshot_steps(run.path)
     st.subheader("Inside the layers")
     if len(steps) > 1:
-        step = st.select_slider(
+        step: int | None = st.select_slider(
             "Weights of step",
             steps,
             value=steps[-1],

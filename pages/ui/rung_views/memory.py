@@ -6,6 +6,7 @@ import streamlit as st
 
 from core.inspect import memory_span as spans
 from core.inspect.memory_span import MemorySpan
+from core.models.recurrent import RecurrentConfig
 from core.runs import layout, reading
 from core.runs.openings import openings
 from core.runs.state import Run
@@ -35,12 +36,12 @@ def memory_span(run: Run) -> None:
             help="How far back the loss at one character is differentiated.",
         )
     )
-    mine = config.model_config_.cell
+    mine = str(config.model["cell"])
     trained = {mine: run}
     for other in runs.usable_runs().values():
         about = other.need()
         if about.rung_key == config.rung_key and about.corpus_sha256 == config.corpus_sha256:
-            trained.setdefault(about.model_config_.cell, other)
+            trained.setdefault(str(about.model["cell"]), other)
     found = {cell: _span(r.slug, (r.path / layout.WEIGHTS).stat().st_mtime, back) for cell, r in trained.items()}
     fresh = _fresh(config.corpus, config.model_config_.model_dump_json(), back)
     st.plotly_chart(_span_chart(found, fresh), key="memory.span")
@@ -96,7 +97,7 @@ def _span(slug: str, version: float, back: int) -> MemorySpan:
 @st.cache_data(max_entries=16, show_spinner="Following the gradient back")
 def _fresh(corpus: str, model_json: str, back: int) -> dict[str, MemorySpan]:
     text = loaders.corpus(corpus)
-    made = spans.untrained(spans.RecurrentConfig.model_validate_json(model_json), text.tokenizer.size)
+    made = spans.untrained(RecurrentConfig.model_validate_json(model_json), text.tokenizer.size)
     return {cell: spans.memory_span(model, text.val_ids, back) for cell, model in made.items()}
 
 

@@ -1,7 +1,9 @@
 """A view of the Transformer: what it knows of positions."""
 
+import numpy as np
 import plotly.graph_objects as go
 import streamlit as st
+from numpy.typing import NDArray
 
 from core.inspect.embeddings import position_similarity
 from core.runs import layout, reading
@@ -57,6 +59,6 @@ def positions(run: Run) -> None:
 
 
 @st.cache_data(max_entries=16, show_spinner=False)
-def _similarity(slug: str, version: float) -> object:
+def _similarity(slug: str, version: float) -> NDArray[np.floating] | None:
     model, _ = loaders.model(reading.find(slug))
     return position_similarity(model)

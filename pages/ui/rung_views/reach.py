@@ -78,7 +78,7 @@ def _field_chart(found: Field, logarithmic: bool) -> go.Figure:
     )
     end = len(distance) if found.reach is None else found.reach
     figure.add_vrect(-0.5, end - 0.5, fillcolor="gray", opacity=0.12, line_width=0, layer="below")
-    axis = {"title": "share of the gradient", "tickformat": ".0%"}
+    axis: dict[str, object] = {"title": "share of the gradient", "tickformat": ".0%"}
     if logarithmic:
         seen = share[share > 0]
         low = np.log10(seen.min()) - 0.2 if len(seen) else -6

@@ -1,4 +1,9 @@
 // The loss chart. Messages bring new points only (see curves.py); what the learner sets lives in sessionStorage.
+
+import { component } from "../shared/component.js";
+import { button, element, menu, slider } from "../shared/dom.js";
+import { canvasContext } from "../shared/pens.js";
+import { savers } from "../shared/saving.js";
 import { AXES, frameOf } from "./curves_axes.js";
 import { draw, drawLegend, legendOf } from "./curves_draw.js";
 import { described, hover, listen } from "./curves_pointer.js";
@@ -17,10 +22,6 @@ import {
   toggle,
   WEIGHT,
 } from "./curves_state.js";
-import { component } from "../shared/component.js";
-import { button, element, menu, slider } from "../shared/dom.js";
-import { canvasContext } from "../shared/pens.js";
-import { savers } from "../shared/saving.js";
 
 const RETRY = 3000; // ms to wait for an answer before asking again
 const EAGER = 50; // ms between polls until there is a first point

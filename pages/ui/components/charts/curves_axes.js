@@ -1,7 +1,8 @@
 // Which part of the values a chart of curves shows, and where that lies on the screen.
-import { shownCurves } from "./curves_state.js";
+
 import { clipped, textWidth } from "../shared/pens.js";
 import { scale, spread, ticks } from "../shared/scales.js";
+import { shownCurves } from "./curves_state.js";
 
 export const AXES = { step: "Step", seconds: "Time", characters: "Characters", flops: "FLOPs" };
 const NARROW = 560; // px of width below which landmarks go by their value

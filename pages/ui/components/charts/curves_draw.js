@@ -1,7 +1,8 @@
 // How a chart of curves looks, on the page and in saved pictures.
-import { colour, dashed, groups, nearest, shownCurves, slot } from "./curves_state.js";
+
 import { faintest, rgb } from "../shared/colours.js";
 import { disc, segment, textWidth, write } from "../shared/pens.js";
+import { colour, dashed, groups, nearest, shownCurves, slot } from "./curves_state.js";
 
 const GHOST = 0.4; // opacity of a run that was there before
 const LEGEND = { line: 18, gap: 26 }; // of saved pictures, px

@@ -1,9 +1,10 @@
 // Pointer and keyboard on a chart of curves: reading values, zooming, walking from point to point.
-import { dot } from "./curves_draw.js";
-import { colour, groups, nearest } from "./curves_state.js";
+
 import { clamp, element, place } from "../shared/dom.js";
 import { clock, fixed, grouped } from "../shared/format.js";
 import { canvasContext, segment } from "../shared/pens.js";
+import { dot } from "./curves_draw.js";
+import { colour, groups, nearest } from "./curves_state.js";
 
 const MOST_ROWS = 12; // of the table beside the pointer
 const mounted = new Set(); // charts on the page: pointing at one shows the same place in the others

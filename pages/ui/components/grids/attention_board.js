@@ -1,5 +1,14 @@
 // The attention board: what is hovered, what is locked, and who draws what. Messages are described in the .py file.
 // One rule everywhere: what is looked at is what is hovered, else what is locked.
+
+import { hint, visible } from "../shared/characters.js";
+import { scaleOf } from "../shared/colours.js";
+import { component } from "../shared/component.js";
+import { button, colourKey, element, fillOptions, menu } from "../shared/dom.js";
+import { fixed } from "../shared/format.js";
+import { canvasPen } from "../shared/pens.js";
+import { savers } from "../shared/saving.js";
+import { colourAt } from "../shared/theme.js";
 import {
   boardGeometry,
   drawBoard,
@@ -16,14 +25,6 @@ import { listen } from "./attention_pointer.js";
 import { drawQuery, openQuery, queryGeometry } from "./attention_query.js";
 import { fit, indexOf, nameOf, ordered, parse, written } from "./attention_state.js";
 import { quoted, sayCell, sayHead, sayQuery, sayText } from "./attention_words.js";
-import { hint, visible } from "../shared/characters.js";
-import { scaleOf } from "../shared/colours.js";
-import { component } from "../shared/component.js";
-import { button, colourKey, element, fillOptions, menu } from "../shared/dom.js";
-import { fixed } from "../shared/format.js";
-import { canvasPen } from "../shared/pens.js";
-import { savers } from "../shared/saving.js";
-import { colourAt } from "../shared/theme.js";
 
 const SORTS = { entropy: "entropy, sharpest first", distance: "distance, nearest first" };
 const HELP = {

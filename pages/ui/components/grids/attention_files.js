@@ -1,8 +1,9 @@
 // What of an attention board can be saved: its parts as pictures, and the numbers in them.
-import { drawBoard, drawBoardMarks, drawLines, drawMap, GAP } from "./attention_draw.js";
-import { drawQuery } from "./attention_query.js";
+
 import { visible } from "../shared/characters.js";
 import { Pen } from "../shared/pens.js";
+import { drawBoard, drawBoardMarks, drawLines, drawMap, GAP } from "./attention_draw.js";
+import { drawQuery } from "./attention_query.js";
 
 export const fileName = (view, part) => `attention-${part}-${view.ui.heads.join("-")}`;
 

@@ -1,8 +1,9 @@
 // Pointer and keyboard on an attention board: what is under the pointer is looked at, a click or Enter locks it.
+
+import { arrow, clamp, place } from "../shared/dom.js";
 import { LINE } from "./attention_draw.js";
 import { HEAD_ROWS, ROW } from "./attention_query.js";
 import { withHead } from "./attention_state.js";
-import { arrow, clamp, place } from "../shared/dom.js";
 
 export function listen(view) {
   listenText(view);
