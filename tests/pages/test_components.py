@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from core.studies.landmarks import Counted
 from core.texts import labels
 from pages.ui.components.shared import toolkit
 from pages.ui.plots.figures import counting_chart
