@@ -13,11 +13,11 @@ pytestmark = pytest.mark.browser
 
 HIGHEST = 1900
 """Of a page with one view, px."""
-PLACES = """() => Object.fromEntries([...document.querySelectorAll('.st-key-desk button, .st-key-desk [role=slider]')]
-    .filter((each) => each.checkVisibility() && each.closest('.st-key-form, .st-key-bar'))
-    .map((each) => [each.ariaLabel ?? each.innerText.replace(/ [·…].*/s, ''), each.getBoundingClientRect()])
-    .map(([name, { left, top }]) => [name.replace(/Continue/, 'Pause').replace(/^(.*\\n)?Train(ing)?/, 'Train'),
-        [Math.round(left), Math.round(top)]]))"""
+PLACES = """() => Object.fromEntries([...document.querySelectorAll('.st-key-form, .st-key-bar')]
+    .flatMap((part) => [...part.querySelectorAll('.stElementContainer[class*=st-key-]')])
+    .map((each) => [each.className.match(/st-key-\\S+/)[0], each.getBoundingClientRect()])
+    .map(([name, { left, top }]) => [name, [Math.round(left), Math.round(top)]]))"""
+"""Where each control is, by its key."""
 
 
 @pytest.fixture
@@ -46,7 +46,7 @@ def test_training_is_seen_without_scrolling_and_moves_no_control(page: Page, lab
     assert box and box["y"] > 0 and box["y"] + box["height"] <= 800
     assert page.locator("[data-testid=stMain]").evaluate("main => main.scrollTop") == 0
     running = page.evaluate(PLACES)
-    assert {"Train", "Pause", "Stop", "Resume"} <= set(running)
+    assert {f"st-key-{key}" for key in ("mlp-train", "pause", "stop", "resume")} <= set(running)
 
     expect(train).to_be_enabled()  # it has ended
     settled(page)
