@@ -13,12 +13,15 @@ import torch
 
 from core import files, paths
 from core.evaluation import evaluate
+from core.ladder.bigram import BIGRAM
 from core.models import ngram
 from core.models.bigram import Bigram, BigramConfig, count_pairs
 from core.models.ngram import NGram, NGramConfig
 from core.texts.corpus import Corpus
 from core.texts.shakespeare import SHA256
 
+COUNTED = f"{BIGRAM.key}+"
+"""Whose place on the ladder the counted n-grams have: what the bigram turns into."""
 ORDERS = range(2, 9)
 """Lengths of pieces that the n-gram can count."""
 

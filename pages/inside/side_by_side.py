@@ -5,11 +5,11 @@ import math
 import streamlit as st
 
 from core.errors import BardlabError
-from core.ladder.registry import RUNGS
 from core.runs.openings import openings
 from core.runs.state import Run
 from core.sampling import SamplingConfig
 from core.settings import FieldInfo
+from core.studies.standings import title_of
 from core.texts.tokenizer import CharTokenizer
 from pages.ui import predictions, state, tell, wording
 from pages.ui.choosers import runs, weights
@@ -96,7 +96,7 @@ def column(run: Run, prompt: str, config: SamplingConfig) -> Column:
         ("own text", f"{written.bits.mean():.3f} bits"),
         ("speed", f"{written.per_second:,.0f}/s"),
     ]
-    return Column(RUNGS[run.rung_key].title, run.name, facts, written.text, written.bits)
+    return Column(title_of(run), run.name, facts, written.text, written.bits)
 
 
 state.notices()

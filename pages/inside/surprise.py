@@ -6,9 +6,9 @@ import pandas as pd
 import streamlit as st
 
 from core.errors import BardlabError
-from core.ladder.registry import RUNGS
 from core.runs import openings
 from core.runs.state import Run
+from core.studies.standings import key_of, title_of
 from core.texts.corpus import Corpus
 from pages.ui import loaders, predictions, state, tell, wording
 from pages.ui.choosers import runs, weights
@@ -62,7 +62,7 @@ def others(run: Run) -> list[Run]:
     """Draw the chooser of runs to compare with: at first the best of every other rung."""
     text = run.need().corpus_sha256  # losses on different texts are not to be compared
     alike = {slug: r for slug, r in runs.usable_runs().items() if r.need().corpus_sha256 == text}
-    default = [slug for slug in runs.best_of_each_rung(alike) if alike[slug].rung_key != run.rung_key]
+    default = [slug for slug in runs.best_of_each_rung(alike) if key_of(alike[slug]) != key_of(run)]
     return runs.choose_runs(
         "Compare with",
         {slug: r for slug, r in alike.items() if slug != run.slug},
@@ -121,7 +121,7 @@ for each, found in read.values():
     rows.append(
         {
             "run": each.name,
-            "rung": RUNGS[each.rung_key].title,
+            "rung": title_of(each),
             "val": wording.loss(loss),
             "val_bits": "–" if loss is None else f"{loss / math.log(2):.3f}",
             "nats": found.loss,

@@ -9,6 +9,7 @@ from core.inspect.lens import rungs_with_a_stream
 from core.ladder.registry import RUNGS
 from core.runs import reading
 from core.runs.state import Run
+from core.studies.standings import key_of, rows
 from pages.ui import state, tell
 from pages.ui.choosers.run import run_picker
 from pages.ui.choosers.text import text_picker
@@ -121,14 +122,17 @@ def choose_runs(label: str, fits: dict[str, Run], default: list[str], key: str, 
 
 
 def best_of_each_rung(fits: dict[str, Run]) -> list[str]:
-    """The slugs of the best run of each rung, from the bottom of the ladder up. For runs on one text."""
-    rungs = [[run for run in fits.values() if run.rung_key == key] for key in RUNGS]
+    """The slugs of the best run of each rung, from the bottom of the ladder up. For runs on one text.
+
+    What a rung turns into under some settings, such as a counted 4-gram, is a rung of its own.
+    """
+    rungs = [[run for run in fits.values() if key_of(run) == key] for key, _ in rows()]
     return [best(found).slug for found in rungs if found]
 
 
 def ladder_order(run: Run) -> tuple[int, float]:
     """Rungs from the bottom up; within one, the better run later."""
-    return list(RUNGS).index(run.rung_key), -(run.status.val_loss or 0.0)
+    return [key for key, _ in rows()].index(key_of(run)), -(run.status.val_loss or 0.0)
 
 
 def link_rungs_with_a_stream() -> None:

@@ -6,6 +6,8 @@ import plotly.colors
 import streamlit as st
 from plotly.colors import sample_colorscale
 
+from core.studies.standings import rows
+
 SEQUENTIAL = "Cividis"
 """For amounts from zero up; readable without colour vision."""
 DIVERGING = "PuOr"
@@ -76,3 +78,8 @@ def graded_colours(count: int) -> list[str]:
     """Colours from dark to light for things that have an order, apart in brightness."""
     found: list[str] = sample_colorscale(SEQUENTIAL, [i / max(1, count - 1) for i in range(count)])
     return found
+
+
+def rung_colours() -> dict[str, int]:
+    """One colour for each line of the ladder, by its key: places in the theme's colours."""
+    return {key: place for place, (key, _) in enumerate(rows())}

@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
 
 import numpy as np
 import plotly.graph_objects as go
@@ -212,48 +211,5 @@ def changes(values: Mapping[str, tuple[float, float]], y_title: str) -> go.Figur
         margin={"l": 10, "r": 10, "t": 10, "b": 10},
         xaxis={"type": "category"},
         yaxis={"title": y_title, "zeroline": True},
-    )
-    return figure
-
-
-class Step(NamedTuple):
-    """One bar of the ladder."""
-
-    name: str
-    loss: float
-    kind: str
-    """How it came about: one colour and one legend entry each."""
-
-
-def loss_ladder(steps: Sequence[Step], marks: Sequence[tuple[str, float]]) -> go.Figure:
-    """The best validation loss of each rung, with losses to compare them by as dashed lines."""
-    figure = go.Figure()
-    for kind in dict.fromkeys(step.kind for step in steps):
-        chosen = [step for step in steps if step.kind == kind]
-        figure.add_trace(
-            go.Bar(
-                x=[step.name for step in chosen],
-                y=[step.loss for step in chosen],
-                text=[f"{step.loss:.3f}" for step in chosen],
-                textposition="outside",
-                width=0.5,
-                name=kind,
-                hovertemplate="%{x}: %{y:.4f} nats<extra>" + kind + "</extra>",
-            )
-        )
-    _add_landmarks(figure, marks)
-    figure.update_layout(
-        colorway=colours(),
-        height=420,
-        margin={"l": 10, "r": 10, "t": 30, "b": 10},
-        yaxis={"title": "validation loss (nats per character)", "range": [0, 4.6]},
-        xaxis={
-            "type": "category",
-            "categoryorder": "array",
-            "categoryarray": [step.name for step in steps],
-            "range": [-0.5, max(1, len(steps)) + 3.5],  # room for the labels of the dashed lines
-        },
-        legend=LEGEND,
-        showlegend=True,
     )
     return figure

@@ -10,7 +10,8 @@ from core import files
 from core.runs import folder, reading, records, state
 from core.runs.folder import State
 from core.runs.state import Run
-from core.studies.standings import rows, standings
+from core.studies.landmarks import COUNTED, Counted
+from core.studies.standings import places, rows, standings
 from core.texts.corpus import Corpus
 from tests.conftest import make_run
 
@@ -70,3 +71,19 @@ def test_a_line_is_the_first_that_says_something(corpus: Corpus, home: Path):
     assert standing.line() == "What light through yonder window breaks"
     records.append_sample(run.path, state.Sample(5, 1.7, "\n", "a\nbcd\n"))
     assert standing.line() == "bcd"
+
+
+def test_the_better_of_counted_and_own_names_the_line(corpus: Corpus):
+    own = with_config(ended(make_run("bigram"), 1.73), model={"order": 4, "fit": "count"})
+    line = {place.key: place for place in places([own], corpus, [Counted(7, 1.53, 1, 0.1)])}[COUNTED]
+    assert (line.best, line.title, line.own.loss) == (1.53, "Counted 7-gram", 1.73)
+
+    line = {place.key: place for place in places([own], corpus, [Counted(2, 2.48, 1, 0.1)])}[COUNTED]
+    assert (line.best, line.title) == (1.73, "Counted 4-gram")
+
+
+def test_the_ladder_has_the_best_at_the_top_and_the_untrained_at_the_foot(corpus: Corpus):
+    found = [ended(make_run("bigram"), 2.48), ended(make_run("mlp"), 1.7)]
+    keys = [place.key for place in places(found, corpus, [])]
+
+    assert keys == ["mlp", "bigram", *(key for key, _ in reversed(rows()) if key not in ("mlp", "bigram"))]
