@@ -18,7 +18,7 @@ from core.studies import landmarks
 from core.studies.landmarks import ORDERS
 from core.studies.standings import Place, Standing, key_of, places, title_of
 from core.texts.corpus import Corpus
-from pages.ui import loaders, state, wording
+from pages.ui import ladder_problems, loaders, state, wording
 from pages.ui.components.charts.replay import Learning, Level, replay
 from pages.ui.navigation import INSIDE, gradient_descent_page, page_table, rung_page
 from pages.ui.plots.colours import colours, rung_colours
@@ -52,6 +52,7 @@ STYLE = """<style>
 
 def overview() -> None:
     state.notices()
+    ladder_problems.show()
     st.html(STYLE)
     if lost := st.query_params.get(state.LOST):
         st.warning(f"There is no page “{wording.plain(lost)}”. These are the rungs.", icon=":material/search_off:")

@@ -254,6 +254,7 @@ THE_THING_ITSELF = {
     "pages/ui/components/charts/time_machine.py": "the landmark of counted pairs",
     "pages/ladder/paper.py": "the page compares one paper with one rung",
     "pages/ui/drawings/rungs.py": "drawings by their names, which rungs choose among",
+    "pages/ladder/overview.py": "which rung the first page trains in place",
     "pages/inside/knockout.py": "which run is offered first",
 }
 

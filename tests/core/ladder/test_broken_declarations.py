@@ -145,6 +145,12 @@ def test_a_view_or_a_picture_that_does_not_exist_is_told_where_the_ladder_is_sho
     assert "'layres'" in shown[0] and "receptive" in shown[0] and "'mpl'" in shown[1] and "wavenet" in shown[1]
 
 
+def test_they_stand_at_the_top_of_the_first_page(toy: str):
+    shown = [warning.value for warning in draw("ladder/overview.py").warning]
+
+    assert shown[:2] == ladder_problems.problems() and len(shown) >= 2
+
+
 def test_its_page_and_those_of_the_other_rungs_are_drawn(toy: str):
     assert registry.RUNGS["toy"].model is MLP
     for key in ("toy", "mlp"):
