@@ -1,0 +1,95 @@
+"""From page to page: the chosen run stays, Back leads to what was seen, and what trains is told everywhere."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from core.jobs import control
+from core.runs import editing
+from tests.browser.test_newcomer import settled
+from tests.conftest import copied, make_run
+
+pytestmark = pytest.mark.browser
+
+
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
+    """A page of 1280 × 800."""
+    context = browser.new_context(viewport={"width": 1280, "height": 800})
+    context.set_default_timeout(60_000)
+    yield context.new_page()
+    context.close()
+
+
+def menu(page: Page, title: str) -> None:
+    """Go to another page by the sidebar's menu."""
+    page.locator("[data-testid=stSidebarNav]").get_by_role("link", name=title, exact=True).click()
+    settled(page, title)
+
+
+def test_the_chosen_run_is_kept_on_every_page_and_back_leads_to_what_was_seen(page: Page, lab: str, trained: Path):
+    """Two runs, the worse by name chosen: each page shows it, one history entry a page, and Back returns to it."""
+    mine, other = copied(trained, "transformer-mine"), copied(trained, "transformer-other")
+    for run in (mine, other):
+        editing.rename(run, run.slug.removeprefix("transformer-"))
+    page.goto(f"{lab}/attention?run={mine.slug}")
+    settled(page, "Attention")
+    looking = page.locator(".st-key-looking")
+    before = page.evaluate("history.length")
+    titles = ["Prediction", "Embeddings", "Time machine", "Write", "Transformer", "Surprise"]
+    for title in titles:
+        menu(page, title)
+        expect(looking).to_contain_text("mine")
+        page.wait_for_url(re.compile(f"run={mine.slug}"))
+
+    assert page.evaluate("history.length") == before + len(titles)
+    for title in reversed(["Attention", *titles[:-1]]):
+        page.go_back()
+        settled(page, title)
+        assert f"run={mine.slug}" in page.url
+
+
+def test_a_dead_link_is_told_at_the_top(page: Page, lab: str, trained: Path):
+    """Before anything else the page says that the run is not here, and where to go."""
+    copied(trained, trained.name)
+    page.goto(f"{lab}/prediction?run=bigram-gone-away")
+    settled(page, "Prediction")
+    told = page.get_by_text("There is no run “bigram-gone-away” here")
+
+    expect(told).to_be_in_viewport()
+    assert told.bounding_box()["y"] < 160
+    expect(page.get_by_role("link", name="Train a Bigram again")).to_be_visible()
+
+
+def test_what_trains_is_told_on_other_pages_and_stopped_there(page: Page, lab: str):
+    """The strip names the run and counts its steps; Stop ends it, the strip goes, and a toast says so."""
+    run = control.start(make_run("bigram", steps=100_000, eval_every=1000))
+    page.goto(f"{lab}/text")
+    settled(page, "The text")
+    strip = page.locator(f".st-key-strip-{run.slug}")
+    expect(strip).to_contain_text(re.compile(r"[\d,]+/100,000"))
+    first = strip.inner_text()
+    expect(strip).not_to_have_text(first)
+    strip.get_by_role("button", name="Stop").click()
+
+    expect(strip).to_have_count(0)
+    expect(page.get_by_test_id("stToast").get_by_text(run.name)).to_be_visible()
+
+
+def test_a_phones_menu_closes_over_the_page_that_was_chosen(browser: Browser, lab: str):
+    """Below 768 px a tap on a page closes the menu."""
+    context = browser.new_context(viewport={"width": 400, "height": 800})
+    page = context.new_page()
+    page.goto(lab)
+    settled(page, "The ladder")
+    button = page.get_by_test_id("stExpandSidebarButton")
+    button.click()
+    expect(button).to_have_count(0)
+    page.locator("[data-testid=stSidebarNav]").get_by_role("link", name="Bigram", exact=True).click()
+    settled(page, "Bigram")
+
+    expect(button).to_be_visible()
+    context.close()
