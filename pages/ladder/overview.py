@@ -35,8 +35,8 @@ STYLE = """<style>
 .st-key-rungs, .st-key-rungs [data-testid="stVerticalBlock"] { gap: 0; }
 .st-key-rungs [data-testid="stHorizontalBlock"] { border-top: 1px solid var(--st-border-color, #8884); gap: 0.5rem; }
 .st-key-rungs a { padding-top: 0; padding-bottom: 0; min-height: 1.7rem; }
-.levels { font-size: 0.85rem; margin: 0; border-collapse: collapse; }
-.levels td { white-space: nowrap; padding: 0.1rem 0.7rem 0.1rem 0; border: 0; }
+.levels { font-size: 0.8rem; margin: 0; border-collapse: collapse; }
+.levels td { white-space: nowrap; padding: 0.1rem 0.5rem 0.1rem 0; border: 0; }
 .levels td:first-child { font-weight: 700; font-variant-numeric: tabular-nums; }
 .levels tr:last-child td { border: 0; }
 .place { display: grid; grid-template-columns: 5fr 5fr 11.5rem; gap: 0.8rem; align-items: center; font-size: 0.85rem; }
@@ -188,7 +188,7 @@ def _stop() -> None:
 def _levels(star: Standing | None, own: Run | None, corpus: Corpus) -> str:
     """How well it can be guessed, from blind to the best that ships, as a table."""
     known = {mark.key: mark.value for mark in loaders.computed_landmarks(corpus.sha256, corpus.name)}
-    told = [(known["uniform"], "blind guess"), (known["bigram"], "knows pairs of letters")]
+    told = [(known["uniform"], "blind guess"), (known["bigram"], "knows pairs")]
     if own is not None and (loss := own.status.best_val_loss) is not None:
         told.append((loss, f"yours, in {wording.duration(own.status.seconds)}"))
     if star is not None:
