@@ -50,7 +50,7 @@ def test_a_real_refusal_is_recognised_and_what_its_frames_held_is_freed():
     held = []
 
     def grow() -> None:
-        kept = bytearray(50_000_000)
+        kept = bytearray(b"x") * 50_000_000  # written, so that it is really held
         held.append(len(kept))
         torch.empty(2**60)
 
