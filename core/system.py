@@ -292,3 +292,12 @@ def limit_memory(most: int) -> None:
         with contextlib.suppress(OSError, ValueError):
             soft = most if hard == resource.RLIM_INFINITY else min(most, hard)
             resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
+
+
+def lift_memory_limit() -> None:
+    """Take back what `limit_memory` asked for, as far as the system lets a process."""
+    if POSIX:
+        resource: Any = importlib.import_module("resource")
+        hard = resource.getrlimit(resource.RLIMIT_AS)[1]
+        with contextlib.suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_AS, (hard, hard))

@@ -375,15 +375,16 @@ def pretrain(rung: tuple[str, ...], as_json: bool) -> None:
 @click.argument("file", type=click.Path())
 @click.option("--name", help="What to call the run; by default what the file is called.")
 @click.option("--text", help="The text that bare weights were trained on: a name or title (see: texts).")
+@DEVICE
 @JSON
-def import_file(file: str, name: str | None, text: str | None, as_json: bool) -> None:
+def import_file(file: str, name: str | None, text: str | None, device: str, as_json: bool) -> None:
     """Make a run of an exported run (.zip) or of weights (.pth, .pt, .safetensors); nothing in it is executed.
 
     Weights may be the reference GPT's or its bigram's, a checkpoint of nanoGPT, or those of a run of this lab.
     """
     from core.exchange.import_process import bring_in
 
-    run = bring_in(file, name, text=text)
+    run = bring_in(file, name, text=text, device=device)
     _say(_summary(run), as_json, _line(run))
 
 

@@ -6,8 +6,10 @@ import click
 
 from core.cli.output import JSON, assigned, line, say, summary
 from core.cli.texts import text, texts_
+from core.errors import BardlabError
 from core.ladder import registry
 from core.runs import editing, reading
+from core.runs.state import Run, RunConfig
 
 
 @click.command()
@@ -49,20 +51,33 @@ def compare_(run: Sequence[str], as_json: bool) -> None:
     say(result, as_json, "\n".join(lines))
 
 
+FORCE = click.option("--force", is_flag=True, help="Queue them even if the memory is likely not to suffice.")
 SET = click.option("--set", "assignments", multiple=True, metavar="NAME=VALUE", help="Change a setting.")
+
+
+def _started(plans: Sequence[RunConfig], force: bool) -> list[Run]:
+    """Queue runs on one text, unless the memory will not suffice for them."""
+    from core.studies import sweeps
+    from core.texts import corpus
+
+    weighed = sweeps.weighed(plans, len(corpus.load(plans[0].corpus).text))
+    if not force and (short := sweeps.shortage(weighed)):
+        raise BardlabError(f"{short}, or give --force")
+    return sweeps.start(weighed)
 
 
 @click.command()
 @click.argument("run")
 @SET
 @click.option("--seeds", default=1, help="Seeds to try; each changed run gets an unchanged twin of the same seed.")
+@FORCE
 @JSON
-def fork(run: str, assignments: Sequence[str], seeds: int, as_json: bool) -> None:
+def fork(run: str, assignments: Sequence[str], seeds: int, force: bool, as_json: bool) -> None:
     """Queue a run again with something changed, all else and the seed as they were."""
     from core.studies import sweeps
 
     plans = sweeps.fork(reading.find(run), assigned(assignments), seeds)
-    made = sweeps.start(plans)
+    made = _started(plans, force)
     say([summary(each) for each in made], as_json, "\n".join(line(each) for each in made))
 
 
@@ -73,7 +88,8 @@ def fork(run: str, assignments: Sequence[str], seeds: int, as_json: bool) -> Non
 @click.option("--preset", help="A named choice of settings to start from; the first by default.")
 @SET
 @click.option("--text", default="tinyshakespeare", help="The text to learn from: a name or title (see: texts).")
-@click.option("--device", default="auto", help="auto, cpu, cuda or mps.")
+@click.option("--device", default="auto", help="auto, cpu, cuda, one GPU of several such as cuda:1, or mps.")
+@FORCE
 @click.option("--dry-run", is_flag=True, help="Only show what would be trained.")
 @JSON
 def sweep(
@@ -84,6 +100,7 @@ def sweep(
     assignments: Sequence[str],
     text: str,
     device: str,
+    force: bool,
     dry_run: bool,
     as_json: bool,
 ) -> None:
@@ -112,7 +129,7 @@ def sweep(
         ]
         say(commands, as_json, "\n".join(commands))
         return
-    made = sweeps.start(plans)
+    made = _started(plans, force)
     say([summary(each) for each in made], as_json, "\n".join(line(each) for each in made))
 
 

@@ -83,16 +83,21 @@ def export_run(run: Run, target: Path | None = None) -> Path:
 
 
 def bring_in(
-    source: Path | str | bytes, name: str | None = None, *, file_name: str = "", text: str | None = None
+    source: Path | str | bytes,
+    name: str | None = None,
+    *,
+    file_name: str = "",
+    text: str | None = None,
+    device: str = "cpu",
 ) -> Run:
     """Make a run of a file, or its content: an exported run (.zip), or the weights of a model.
 
-    What it is is read off its content. `text` is the one that a model of bare weights was trained on. Raises
-    BardlabError, in one line and leaving nothing behind, if it is neither.
+    What it is is read off its content. `text` is the one that a model of bare weights was trained on, `device` where
+    it is measured. Raises BardlabError, in one line and leaving nothing behind, if it is neither.
     """
     if _holds_a_run(source):
         return import_run(source, name, file_name=file_name)
-    return exchange_weights.import_pth(source, name, file_name=file_name, text=text)
+    return exchange_weights.import_pth(source, name, file_name=file_name, text=text, device=device)
 
 
 def _holds_a_run(source: Path | str | bytes) -> bool:

@@ -28,7 +28,12 @@ THREADS = 8
 
 
 def bring_in(
-    source: Path | str | IO[bytes], name: str | None = None, *, file_name: str = "", text: str | None = None
+    source: Path | str | IO[bytes],
+    name: str | None = None,
+    *,
+    file_name: str = "",
+    text: str | None = None,
+    device: str = "cpu",
 ) -> Run:
     """Do what `core.exchange.archive.bring_in` does with a file or a stream, in a process of its own.
 
@@ -45,14 +50,16 @@ def bring_in(
                 raise BardlabError(f"cannot keep the file while it is read: {files.explain(error)}") from None
             source = upload
         path = str(Path(source).expanduser().absolute())
-        return _ask({"source": path, "name": name, "file_name": file_name or Path(source).name, "text": text})
+        label = file_name or Path(source).name
+        return _ask({"source": path, "name": name, "file_name": label, "text": text, "device": device})
 
 
 def _ask(request: dict[str, str | None]) -> Run:
+    no_gpu = {"CUDA_VISIBLE_DEVICES": ""} if request["device"] == "cpu" else {}
     child = subprocess.Popen(
         [sys.executable, "-m", "core.exchange.import_process"],
         cwd=paths.ROOT,
-        env={**os.environ, "CUDA_VISIBLE_DEVICES": "", "MALLOC_ARENA_MAX": "2"},
+        env={**os.environ, **no_gpu, "MALLOC_ARENA_MAX": "2"},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
@@ -87,7 +94,8 @@ def main() -> None:
     system.be_first_to_go(900)
     system.limit_memory(psutil.Process().memory_info().vms + MEMORY)
     try:
-        run = bring_in_here(request["source"], request["name"], file_name=request["file_name"], text=request["text"])
+        wanted = {name: request[name] for name in ("file_name", "text", "device")}
+        run = bring_in_here(request["source"], request["name"], **wanted)
         answer = {"run": run.path.name}
     except BardlabError as error:
         answer = {"error": str(error)}

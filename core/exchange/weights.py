@@ -14,7 +14,7 @@ from threading import Lock
 
 import torch
 
-from core import files
+from core import files, system
 from core.errors import BardlabError
 from core.evaluation import evaluate, spread_slice
 from core.exchange import nano_gpt, own_weights, reference_gpt, weight_files
@@ -32,6 +32,7 @@ from core.sampling import SamplingConfig, generate
 from core.texts import own
 from core.texts.corpus import Corpus, available
 from core.texts.corpus import load as load_corpus
+from core.training import devices
 
 __all__ = ["export_pth", "import_pth", "to_reference", "unlike_reference"]
 
@@ -73,23 +74,27 @@ def read_weights(source: Path | str | bytes, label: str = "") -> tuple[WeightFil
 
 
 def import_pth(
-    source: Path | str | bytes, name: str | None = None, *, file_name: str = "", text: str | None = None
+    source: Path | str | bytes,
+    name: str | None = None,
+    *,
+    file_name: str = "",
+    text: str | None = None,
+    device: str = "cpu",
 ) -> Run:
     """Make a finished run of a file of weights, measured on the whole validation split of a text.
 
     `source` is a file or its content; `file_name` says what content was called. `text` is the text that the model was
-    trained on, Tiny Shakespeare by default. Without `name` the run is called after the file. Raises BardlabError,
-    leaving nothing behind, if the file is no model for this text, the name cannot be given, or the disk refuses.
+    trained on, Tiny Shakespeare by default; `device` is where it is measured. Without `name` the run is called after
+    the file. Raises BardlabError, leaving nothing behind, if the file is no model for this text, the name cannot be
+    given, or the disk refuses.
     """
     corpus = load_corpus(own.find(text) if text else "tinyshakespeare")
     label = safe_label(file_name or ("a file" if isinstance(source, bytes) else source))
     name = names.free_name(Path(label).stem) if name is None else names.check_name(name)
     file, readings = read_weights(source, label)
     readings = [_for_text(file, reading, corpus) for reading in readings]
-    reading, said = _best(readings, corpus)
+    reading, said, model, loss = devices.reporting(lambda place: _measured(readings, corpus, place), device)
     plan = runs_plan.plan(reading.rung_key, model=reading.config.model_dump(), device="cpu", corpus_name=corpus.name)
-    model = _model(reading)
-    loss = evaluate(model, corpus.val_ids).loss
     if not loss < float("inf"):
         raise BardlabError(f"{label} has finite weights, but its loss on the text is not a number; train it again")
     uniform = math.log(corpus.tokenizer.size)
@@ -144,7 +149,18 @@ def _size(name: str) -> int:
         return 0
 
 
-def _best(readings: Sequence[Reading], corpus: Corpus) -> tuple[Reading, tuple[str, ...]]:
+def _measured(
+    readings: Sequence[Reading], corpus: Corpus, place: torch.device
+) -> tuple[Reading, tuple[str, ...], LanguageModel, float]:
+    """Choose among the ways to read a file; return what was chosen, what to say, the model and its loss."""
+    if place.type != "cpu":
+        system.lift_memory_limit()  # the file has been read, and a GPU's libraries reserve endless addresses
+    reading, said = _best(readings, corpus, place)
+    model = _model(reading, place)
+    return reading, said, model, evaluate(model, corpus.val_ids.to(place)).loss
+
+
+def _best(readings: Sequence[Reading], corpus: Corpus, place: torch.device) -> tuple[Reading, tuple[str, ...]]:
     """Choose among the ways to read a file by the loss on a part of the text; say which, if there was a choice.
 
     If none has learned anything of the text, the likeliest is taken: the first.
@@ -157,8 +173,8 @@ def _best(readings: Sequence[Reading], corpus: Corpus) -> tuple[Reading, tuple[s
             )
     if len(readings) == 1:
         return readings[0], readings[0].said
-    ids = spread_slice(corpus.val_ids, MEASURED if len(readings) < 8 else MEASURED // 4)
-    losses = [evaluate(_model(reading), ids).loss for reading in readings]
+    ids = spread_slice(corpus.val_ids, MEASURED if len(readings) < 8 else MEASURED // 4).to(place)
+    losses = [evaluate(_model(reading, place), ids).loss for reading in readings]
     order = sorted(range(len(readings)), key=lambda i: math.inf if math.isnan(losses[i]) else losses[i])
     if not losses[order[0]] < math.log(corpus.tokenizer.size):
         return readings[0], readings[0].said
@@ -166,15 +182,15 @@ def _best(readings: Sequence[Reading], corpus: Corpus) -> tuple[Reading, tuple[s
     measured = f"loss {losses[order[0]]:.3f} on a part of the text, {losses[order[1]]:.3f} with {second.choice}"
     said = f"read as {best.choice} ({measured})"
     closer = [replace(best, config=config) for config in best.closer]
-    best = min((best, *closer), key=lambda reading: evaluate(_model(reading), ids).loss) if closer else best
+    best = min((best, *closer), key=lambda reading: evaluate(_model(reading, place), ids).loss) if closer else best
     return best, (*best.said, said)
 
 
-def _model(reading: Reading) -> LanguageModel:
+def _model(reading: Reading, place: torch.device) -> LanguageModel:
     with torch.random.fork_rng(devices=[]):
         model = registry.get(reading.rung_key).build(reading.config, reading.vocab_size)
     model.load_state_dict(reading.state)
-    return model.eval()
+    return model.eval().to(place)
 
 
 def _worse_than_guessing(loss: float, uniform: float, file: WeightFile, corpus: Corpus) -> str:

@@ -26,7 +26,7 @@ from core.runs import layout
 from core.runs.state import RunConfig
 from core.sampling import SamplingConfig, generate
 from core.settings import Settings
-from core.training import devices
+from core.training import compiling, devices
 from core.training.config import TrainConfig
 from core.training.trainer import Trainer
 
@@ -66,14 +66,14 @@ def shortage(config: RunConfig, device: str, text_length: int = 0) -> str | None
     return too_little(total_bytes(config, device, text_length), device)
 
 
-def too_little(needed: float, device: str) -> str | None:
+def too_little(needed: float, device: str, who: str = "this run") -> str | None:
     """Say in one line that so many bytes are more than a device has left; None if they are not."""
     kind = device.partition(":")[0]
     there = _context(kind)[1] if kind == "cuda" else float(memory.available())
     if not there or needed <= there:
         return None
     return (
-        f"this run needs about {needed / 1e9:.1f} GB of memory and {there / 1e9:.1f} GB are free; "
+        f"{who} needs about {needed / 1e9:.1f} GB of memory and {there / 1e9:.1f} GB are free; "
         "lower train.batch_size, train.window or the model's sizes"
     )
 
@@ -119,6 +119,11 @@ def _context(kind: str) -> tuple[float, float]:
 def best_device() -> str:
     """Return the kind of device that `auto` means on this machine."""
     return devices.resolve("auto").type
+
+
+def place(config: RunConfig) -> str:
+    """Return the device that a run's setting means on this machine."""
+    return best_device() if config.device == "auto" else config.device
 
 
 def _key(what: str, rung: str, kind: str, name: str, lowered: bool) -> str:
@@ -170,17 +175,27 @@ def seconds_per_step(rung: Rung, device: str, built: Cost, train: TrainConfig) -
 
 
 def estimate_seconds(
-    rung: Rung, built: Cost, train: TrainConfig, device: str, validation_characters: int
+    rung: Rung,
+    model: Settings,
+    built: Cost,
+    train: TrainConfig,
+    device: str,
+    validation_characters: int,
+    vocab_size: int,
 ) -> float | None:
-    """Estimate the wall time of a whole run: steps, evaluations and the text that each of them writes."""
+    """Estimate the wall time of a whole run: compiling, steps, evaluations and the text that each of them writes."""
     step = seconds_per_step(rung, device, built, train)
     if step is None:
         return None
-    once = validation_characters + (0 if built.steps == 1 else max(2048, min(20_000, _trained(built, train))))
+    kind = device.partition(":")[0]
+    prepared = 0.0
+    if not built.closed_form:
+        prepared = compiling.estimated_seconds(model, vocab_size, train, built.window, kind, built.steps, step)
+    once = validation_characters + (0 if built.closed_form else max(2048, min(20_000, _trained(built, train))))
     evaluation = _predict(_rows("evaluation", rung, device, False), built.evaluation * once) or 0.0
     writing = _predict(_rows("writing", rung, device, False), built.writing * train.sample_chars) or 0.0
     evaluations = math.ceil(built.steps / train.eval_every)
-    return built.steps * step + evaluations * evaluation + (evaluations + 1) * writing
+    return prepared + built.steps * step + evaluations * evaluation + (evaluations + 1) * writing
 
 
 def _trained(built: Cost, train: TrainConfig) -> int:
@@ -260,12 +275,12 @@ def _probe_preset(
 
     first = built(train.batch_size)[0]
     whole = train.batch_size if device.type != "cpu" or first.step.flops < 2e10 else min(4, train.batch_size)
-    batches = [whole] if first.steps == 1 else sorted({max(1, whole // 4), whole})
+    batches = [whole] if first.closed_form else sorted({max(1, whole // 4), whole})
     trainer = None
     for batch in batches:
         found, sized = built(batch)
         trainer = Trainer(rung.build(model, vocab_size), sized, ids, device)
-        if first.steps == 1:
+        if first.closed_form:
             seconds = timed(trainer.step, device, 0.0)
         else:
             for _ in range(3):  # the first also pay for starting up

@@ -16,6 +16,8 @@ from core.training.config import TrainConfig
 
 AN_NGRAM = (40, 14)
 """Bytes a character of text that counting it takes at its peak, and for each length counted."""
+LIBRARIES = {"cpu": 5_000_000}
+"""Bytes that a processor's libraries keep of their own once they have taken a training step; measured."""
 READ_AT_ONCE = {"cpu": 2048, "mps": 16_384}
 """Characters that an evaluation takes at once; a GPU of NVIDIA's with little memory takes fewer than the 65,536 of one
 that has it."""
@@ -67,6 +69,8 @@ class Cost:
     """Writing one character."""
     grows_with_text: bool = False
     """True if parameters and memory are decided by the text; `parameters` then leaves that part out."""
+    closed_form: bool = False
+    """True if the model is fitted in one step and never compiled."""
 
 
 @dataclass(frozen=True)
@@ -151,8 +155,8 @@ def cost(
         needed = training = fixed + max(counted, reading.peak_bytes)
     else:
         state, moving = _optimiser(shape, train)
-        needed = weights + state + max(activations, moving)
-        training = weights + state + max(forward.peak_bytes, moving)
+        kept = weights + state + LIBRARIES.get(kind, 0)
+        needed, training = kept + max(activations, moving), kept + max(forward.peak_bytes, moving)
     per_character = 1.0 / (at_once * shape.evaluated)
     one_character = flops / (batch * shape.window)
     return Cost(
@@ -172,6 +176,7 @@ def cost(
         ),
         writing=Work(reading.operations, one_character, 0.0, shape.parameters),
         grows_with_text=shape.grows_with_text,
+        closed_form=shape.closed_form,
     )
 
 

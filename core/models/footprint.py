@@ -20,6 +20,7 @@ from torch.utils._pytree import tree_iter, tree_map
 from torch.utils.flop_counter import FlopCounterMode
 
 from core.models.contract import LanguageModel
+from core.models.heap import Heap, taken
 
 LOWERED = {
     F.linear,
@@ -32,12 +33,6 @@ LOWERED = {
     F.scaled_dot_product_attention,
 }
 """What autocast multiplies in bfloat16."""
-
-
-HEAP, FROM_HEAP = 1.4, 2**25
-"""What a processor's heap takes for the blocks in use at once, since not all that were given back are handed out again,
-and the size from which a block does not come from the heap (glibc's largest M_MMAP_THRESHOLD). The first was measured:
-1.26 to 1.55 in the settings of tests/core/test_memory_left.py."""
 
 
 @dataclass(frozen=True)
@@ -57,14 +52,21 @@ class Footprint:
 class _Live(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Counts the bytes of every storage that is alive."""
 
-    def __init__(self, known: list[Tensor], heap: float) -> None:
+    def __init__(self, known: list[Tensor], heap: Heap | None) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        self.operations = self.made = self.now = self.peak = 0
+        self.operations = self.made = self.now = self._most = 0
         self._sizes = {t.untyped_storage()._cdata: 0 for t in known}
         self._known, self._heap = known, heap
 
+    @property
+    def peak(self) -> int:
+        """The most that was taken up at once: in a heap with the holes between the blocks."""
+        return self._most if self._heap is None else taken(self._most, self._heap.peak)
+
     def _gone(self, key: int) -> None:
         self.now -= self._sizes.pop(key)
+        if self._heap is not None:
+            self._heap.give_back(key)
 
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
@@ -75,12 +77,13 @@ class _Live(TorchDispatchMode):  # type: ignore[no-untyped-call]
             if isinstance(tensor, Tensor):
                 storage = tensor.untyped_storage()
                 if (key := storage._cdata) not in self._sizes:
-                    size = storage.nbytes()
-                    self._sizes[key] = int(size * self._heap) if size < FROM_HEAP else size
-                    self.now += self._sizes[key]
+                    size = self._sizes[key] = storage.nbytes()
+                    self.now += size
                     self.made += size
+                    if self._heap is not None:
+                        self._heap.take(key, size)
                     weakref.finalize(storage, self._gone, key)
-        self.peak = max(self.peak, self.now)
+        self._most = max(self._most, self.now)
         return out
 
 
@@ -142,7 +145,9 @@ def footprint(
         stack.enter_context(torch.set_grad_enabled(training))
         model.train(training)
         ids = torch.zeros((rows, window), dtype=torch.long)  # (B, T)
-        live = stack.enter_context(_Live([ids, *model.parameters(), *model.buffers()], HEAP if kind == "cpu" else 1.0))
+        live = stack.enter_context(
+            _Live([ids, *model.parameters(), *model.buffers()], Heap() if kind == "cpu" else None)
+        )
         as_there = stack.enter_context(_As(kind, lowered))
         stack.enter_context(torch.autocast("cpu", torch.bfloat16, enabled=lowered and kind == "cpu"))
         counter = FlopCounterMode(display=False)

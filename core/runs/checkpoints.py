@@ -25,6 +25,7 @@ from core.ladder import registry
 from core.models.contract import LanguageModel, parameter_count
 from core.runs import layout, torch_files
 from core.runs.state import Run
+from core.settings import Settings
 from core.texts.tokenizer import CharTokenizer
 from core.training.trainer import Trainer
 
@@ -72,7 +73,7 @@ class Checkpoint:
 def take(trainer: Trainer, extra: dict[str, Any] | None = None) -> Checkpoint:
     """Copy the state of a trainer, and whatever else is to be found again."""
     state: dict[str, Any] = _apart({**trainer.state_dict(), "extra": extra or {}})
-    return Checkpoint(trainer.done, state, _about(trainer.model))
+    return Checkpoint(trainer.done, state, about(trainer.model.config))
 
 
 def _apart(value: Any) -> Any:
@@ -173,18 +174,18 @@ def tidy(path: Path) -> None:
 def weights(model: LanguageModel, step: int) -> bytes:
     """Return a model's weights as the content of a file that also knows its rung and settings."""
     state = {name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()}
-    return packed(state, step, _about(model))
+    return packed(state, step, about(model.config))
 
 
-def _about(model: LanguageModel) -> dict[str, str]:
-    """Say in a file of weights which rung and which settings they are of."""
-    rung = next((key for key, rung in registry.RUNGS.items() if type(model.config) is rung.config), None)
-    return {SETTINGS: json.dumps({"stage": rung, "model": model.config.model_dump()})} if rung else {}
+def about(settings: Settings) -> dict[str, str]:
+    """Return what a file of weights says of them: which rung and which of the model's settings they are of."""
+    rung = next((key for key, rung in registry.RUNGS.items() if type(settings) is rung.config), None)
+    return {SETTINGS: json.dumps({"stage": rung, "model": settings.model_dump()})} if rung else {}
 
 
-def packed(state: dict[str, torch.Tensor], step: int, about: Mapping[str, str] | None = None) -> bytes:
+def packed(state: dict[str, torch.Tensor], step: int, said: Mapping[str, str] | None = None) -> bytes:
     """Return weights as the content of a safetensors file that knows their step and their checksum."""
-    content = save_tensors(state, metadata={"step": str(step), **(about or {}), "crc32": NO_CHECKSUM})
+    content = save_tensors(state, metadata={"step": str(step), **(said or {}), "crc32": NO_CHECKSUM})
     start = 8 + int.from_bytes(content[:8], "little")
     named = f'"crc32":"{NO_CHECKSUM}"'.encode(), f'"crc32":"{_crc32(content)}"'.encode()
     return content[:start].replace(*named) + memoryview(content)[start:]

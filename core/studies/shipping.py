@@ -9,7 +9,7 @@ weights as published.
 import json
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -66,9 +66,10 @@ def publish(run: Run, name: str) -> Run:
     for file in (folder.CONFIG, folder.SAMPLES, *(f.name for f in run.path.glob("events.out.tfevents.*"))):
         if (run.path / file).exists():
             shutil.copy2(run.path / file, part / file)
-    _shrink(run.path / layout.WEIGHTS, part / layout.WEIGHTS)
+    about = checkpoints.about(config.model_config_)
+    _shrink(run.path / layout.WEIGHTS, part / layout.WEIGHTS, about)
     for step in kept_snapshots(run, config.rung.snapshot_bytes):
-        _shrink(layout.snapshot_path(run.path, step), layout.snapshot_path(part, step))
+        _shrink(layout.snapshot_path(run.path, step), layout.snapshot_path(part, step), about)
     files.replace(part / folder.LABEL, json.dumps({"name": f"{config.rung.title} (shipped)"}).encode())
     status = run.status.model_copy(update={"pid": None, "message": "", "checkpoint_step": run.status.step})
     state.write_status(part, status)
@@ -95,8 +96,8 @@ def kept_snapshots(run: Run, budget: float) -> list[int]:
     return [steps[i] for i in sorted({round(float(w)) for w in wanted})]
 
 
-def _shrink(source: Path, target: Path) -> None:
-    """Write the weights of `source` in bfloat16, with their step and a checksum."""
+def _shrink(source: Path, target: Path, about: Mapping[str, str]) -> None:
+    """Write the weights of `source` in bfloat16, with their step, a checksum, and the rung and settings they are of."""
     content = source.read_bytes()
     header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
     step = int(header.get("__metadata__", {}).get("step", 0))
@@ -104,7 +105,7 @@ def _shrink(source: Path, target: Path) -> None:
         name: tensor.bfloat16() if tensor.dtype is torch.float32 else tensor
         for name, tensor in load_tensors(content).items()
     }
-    files.replace(target, checkpoints.packed(half, step))
+    files.replace(target, checkpoints.packed(half, step, about))
 
 
 def figures() -> str:

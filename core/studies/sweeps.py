@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from core.errors import BardlabError
-from core.jobs import control
+from core.jobs import control, timing
 from core.ladder import registry
 from core.ladder.rung import Rung
 from core.runs import editing, reading
@@ -86,6 +86,24 @@ def _identity(config: RunConfig) -> str:
 
 def _counts(run: Run) -> bool:
     return run.state.active or run.state is State.FINISHED
+
+
+def weighed(plans: Sequence[RunConfig], text_length: int) -> list[RunConfig]:
+    """Return the plans with the memory noted that each will need on its device, for a text of so many characters."""
+    return [
+        plan.model_copy(update={"memory_needed": timing.total_bytes(plan, timing.place(plan), text_length)})
+        for plan in plans
+    ]
+
+
+def shortage(plans: Sequence[RunConfig]) -> str | None:
+    """Say in one line that some of the weighed plans are likely to need more memory than there is; None if none is."""
+    short = [plan for plan in plans if timing.too_little(plan.memory_needed or 0.0, timing.place(plan))]
+    if not short:
+        return None
+    worst = max(short, key=lambda plan: plan.memory_needed or 0.0)
+    who = "this run" if len(plans) == 1 else f"{len(short)} of these {len(plans)} runs will hardly fit: the largest"
+    return timing.too_little(worst.memory_needed or 0.0, timing.place(worst), who)
 
 
 def start(plans: Sequence[RunConfig]) -> list[Run]:

@@ -4,41 +4,18 @@ What stands alone is a label (`visible`), a piece of running text is spelled (`s
 same signs. Right-to-left text is isolated, so that it never moves what stands beside it (Unicode Annex 9).
 """
 
+import json
 import re
 import unicodedata
 from collections import Counter
 from functools import lru_cache
+from pathlib import Path
 
 ISOLATE, END_ISOLATE = "\u2068", "\u2069"
 DOTTED_CIRCLE = "\u25cc"
-_SIGNS = {"\n": "↵", " ": "␣", "\t": "⇥", "\x7f": "␡", "\x85": "NEL", "\u2028": "LS", "\u2029": "PS"} | {
-    chr(code): chr(0x2400 + code) for code in range(32) if chr(code) not in "\n\t"
-}
-_SHORT = {
-    "\u00a0": "NBSP",
-    "\u00ad": "SHY",
-    "\u061c": "ALM",
-    "\u200b": "ZWSP",
-    "\u200c": "ZWNJ",
-    "\u200d": "ZWJ",
-    "\u200e": "LRM",
-    "\u200f": "RLM",
-    "\u202a": "LRE",
-    "\u202b": "RLE",
-    "\u202c": "PDF",
-    "\u202d": "LRO",
-    "\u202e": "RLO",
-    "\u202f": "NNBSP",
-    "\u2060": "WJ",
-    "\u2066": "LRI",
-    "\u2067": "RLI",
-    "\u2068": "FSI",
-    "\u2069": "PDI",
-    "\u3000": "IDSP",
-    "\ufeff": "BOM",
-    "\ufffc": "OBJ",
-}
-"""What Unicode itself calls those that leave no ink."""
+SIGNS: dict[str, str] = json.loads(Path(__file__).with_name("signs.json").read_text("utf-8"))
+"""What stands for characters that leave no ink: signs for blanks and controls, for others what Unicode calls them. The
+pages' scripts read the same file."""
 _RIGHT_TO_LEFT = {"R", "AL", "AN"}
 
 
@@ -59,10 +36,8 @@ def visible(character: str) -> str:
 
 def _sign(character: str) -> str | None:
     """Return what stands for a character that cannot be seen; None for one that can."""
-    if character in _SIGNS:
-        return _SIGNS[character]
-    if character in _SHORT:
-        return _SHORT[character]
+    if character in SIGNS:
+        return SIGNS[character]
     code = ord(character)
     if 0xFE00 <= code <= 0xFE0F or 0xE0100 <= code <= 0xE01EF:  # variation selectors: marks without ink
         return f"VS{code - 0xFE00 + 1 if code < 0xE0100 else code - 0xE0100 + 17}"

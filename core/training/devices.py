@@ -64,7 +64,8 @@ def reporting(work: Callable[[torch.device], T], wanted: str) -> T:
         return work(device)
     except Exception as error:
         if is_out_of_memory(error):
-            raise BardlabError(f"out of memory on {device}; use --device cpu") from None
+            instead = "use --device cpu" if device.type != "cpu" else "close other programs, or take a smaller model"
+            raise BardlabError(f"out of memory on {device}; {instead}") from None
         if device.type != "cpu" and (reason := usable(device)):
             raise BardlabError(f"{device} cannot be used ({reason}); use --device cpu") from None
         raise

@@ -19,6 +19,7 @@ from core.training.config import TrainConfig
 from pages.ui import loaders, state, wording
 from pages.ui.choosers.text import text_picker
 from pages.ui.plots.studies import loss_against, parallel
+from pages.ui.run.memory_tick import memory_tick
 
 NONE = "none"
 AXES = {"parameters": "parameters", "flops": "floating-point operations", "seconds": "seconds of training"}
@@ -89,11 +90,14 @@ def new_sweep(text: str) -> None:
     except BardlabError as error:
         st.error(wording.plain(str(error)), icon=":material/error:")
         return
+    plans = sweeps.weighed(plans, len(loaders.corpus(text).text))
+    ready = memory_tick("sweep.short", sweeps.shortage(plans))
     if st.button(
         f"Queue {len(plans)} runs",
         type="primary",
         icon=":material/grid_view:",
         key="sweep.go",
+        disabled=not ready,
         help="Each is a job of its own that waits its turn for the device; close the tab if you like.",
     ):
         try:

@@ -25,7 +25,7 @@ ROWS: dict[str, tuple[str, str, int]] = {
     "C2": ("speed_rows.profile", "count kernels and waits of a step", 10),
     "C3": ("speed_rows.presets", "time presets with and without a compiler", 15),
     "F": ("exact_rows.resume", "resume bit for bit, and repeat a run", 40),
-    "D1": ("run_rows.reference", "train the reference preset through a job to its end", 70),
+    "D1": ("run_rows.reference", "train the reference preset through a job to its end; see where seconds go", 110),
     "D2": ("run_rows.to_loss", "time three seeds to a loss of 1.4697, and the peer", 60),
     "E1": ("memory_rows.estimate", "compare the memory shown with what is taken", 12),
     "E2": ("memory_rows.out_of_memory", "run out of memory and try the batch that is named", 12),
@@ -83,7 +83,7 @@ def missing() -> list[str]:
     """The packages that the product needs and this Python lacks."""
     from importlib.util import find_spec
 
-    return [name for name in ("torch", "pydantic", "filelock", "psutil", "tensorboard", "tqdm") if not find_spec(name)]
+    return [name for name in ("torch", "pydantic", "psutil", "tensorboard", "tqdm") if not find_spec(name)]
 
 
 def main(arguments: list[str]) -> int:

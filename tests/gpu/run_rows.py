@@ -2,6 +2,7 @@
 
 import os
 import signal
+import statistics
 import subprocess
 import sys
 import time
@@ -11,15 +12,18 @@ import torch
 
 from core import paths
 from core.evaluation import evaluate
-from core.jobs import control
+from core.jobs import control, work
+from core.jobs.recorder import Recorder
 from core.jobs.timing import synchronise
 from core.runs import editing, reading
 from core.runs import plan as runs_plan
 from core.runs.folder import State
 from core.runs.metrics import TRAIN_LOSS, MetricsReader
-from core.runs.state import Run
+from core.runs.state import Run, RunConfig
 from core.texts.corpus import load
-from tests.gpu.setting import Setting, used_by_process
+from core.training.loop import Progress, train
+from tests.gpu.setting import Setting, block, used_by_process
+from tests.gpu.timers import timed
 
 TARGET = 1.4697
 RECIPE = "best"
@@ -42,19 +46,22 @@ def tests(s: Setting) -> dict[str, Any]:
         "no:xdist",
         "tests/gpu",
     ]
-    command += ["--collect-only"] if s.rehearse else []
-    done = subprocess.run(command, capture_output=True, text=True, cwd=paths.ROOT)
+    env = {**os.environ, **({"BARDLAB_REHEARSE": "1"} if s.rehearse else {})}
+    done = subprocess.run(command, capture_output=True, text=True, cwd=paths.ROOT, env=env)
     s.say(done.stdout[-3000:])
     return {"ok": done.returncode == 0, "said": (done.stdout.strip().splitlines() or [done.stderr[-300:]])[-1]}
 
 
 def start(s: Setting, preset: str, **changes: Any) -> Run:
     """Start a run of the Transformer as a page does."""
+    return control.start(editing.create(_plan(s, preset, **changes)))
+
+
+def _plan(s: Setting, preset: str, **changes: Any) -> RunConfig:
     model, train = s.settings("transformer", preset, **changes)
-    plan = runs_plan.plan(
+    return runs_plan.plan(
         "transformer", preset=preset, model=model.model_dump(), train=train.model_dump(), device=s.device.type
     )
-    return control.start(editing.create(plan))
 
 
 def reference(s: Setting) -> dict[str, Any]:
@@ -89,7 +96,57 @@ def reference(s: Setting) -> dict[str, Any]:
     good = done.state is State.FINISHED
     if not s.rehearse:
         good &= 1.44 <= (status.best_val_loss or 9.0) <= 1.50 and found["share of other things"] < 0.15
-    return {"ok": good, **found}
+    found["seconds by kind"] = _by_kind(s)
+    found["with the recorder to without"] = ratio = _recorder_ratio(s)
+    return {"ok": good and (s.rehearse or ratio <= 1.01), **found}
+
+
+def _by_kind(s: Setting) -> dict[str, float]:
+    """The first fifth of the reference again in this process, with its evaluations, and where its seconds go."""
+    steps = s.count(1000, 8)
+    run = editing.create(_plan(s, "reference", steps=steps, eval_every=s.count(250, 4)))
+    with timed(s.device) as spent:
+        began = time.perf_counter()
+        done = work.work(run.path)
+        wall = time.perf_counter() - began
+    if done.state is not State.FINISHED:
+        raise RuntimeError(done.status.message)
+    whole = done.status.seconds + spent["compiling"]  # which a run does not count as training
+    return {"steps": whole - sum(spent.values()), **spent, "before and after": wall - whole}
+
+
+def _recorder_ratio(s: Setting) -> float:
+    """Time of a block of steps that the recorder writes down to one that nobody watches, blocks in turn, medians."""
+    run = editing.create(_plan(s, "reference", eval_every=10_000, sample_chars=0))
+    config = run.need()
+    trainer, corpus = s.trainer("transformer", "reference", eval_every=10_000, sample_chars=0), load()
+    trainer.prepare()
+    recorder = Recorder(run.path, config, run.status, trainer, corpus)
+    trainer.done = 1  # no evaluation before the first step
+    events = train(trainer, corpus.val_ids[:100], [0])
+    steps = s.count(100, 2)
+
+    def watched() -> None:
+        until = trainer.done + steps
+        while trainer.done < until:
+            event = next(events)
+            assert isinstance(event, Progress)
+            recorder.progress(event)
+
+    def alone() -> None:
+        trainer.wants_norm = False
+        for _ in range(steps):
+            trainer.step()
+
+    times: dict[str, list[float]] = {"watched": [], "alone": []}
+    for number in range(s.count(6, 1)):
+        for name, part in (("watched", watched), ("alone", alone)):
+            before = trainer.done
+            took = block(s, part, 1) / max(1, trainer.done - before)
+            if number or s.rehearse:
+                times[name].append(took)
+    recorder.close()
+    return statistics.median(times["watched"]) / statistics.median(times["alone"])
 
 
 def to_loss(s: Setting) -> dict[str, Any]:
@@ -153,7 +210,7 @@ def together(s: Setting) -> dict[str, Any]:
         before = used_by_process(victim)
         if victim:
             os.kill(victim, signal.SIGKILL)
-        time.sleep(3)
+        time.sleep(s.count(3, 1))
         found["killed worker MB"] = [before.get(victim), used_by_process(victim).get(victim)]
         found["a killed worker leaves nothing"] = victim not in used_by_process(victim)
         control.wait(control.stop(reading.read(pair[1].path)), 30)

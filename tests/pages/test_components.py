@@ -6,17 +6,19 @@ Node is needed here only, never by the app. Without it these tests fail; they ar
 import json
 import re
 import subprocess
+import unicodedata
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from core.texts import labels
 from pages.ui.components.shared import toolkit
 from pages.ui.plots.figures import Step, loss_ladder
 from tests.message import unpack
 
 ROOT = Path(__file__).parents[2]
-NAMES = sorted(path.stem for path in toolkit.HERE.glob("*.css"))
+NAMES = sorted(path.stem for path in toolkit.HERE.glob("*/*.css") if path.parent.name != "shared")
 MODULES = sorted(toolkit.HERE.rglob("*.js"))
 
 
@@ -48,9 +50,33 @@ def test_modules_keep_to_what_is_joined(module: Path):
     """Imports are named, without renaming: more is not undone when modules are joined."""
     source = module.read_text("utf-8")
 
+    source = re.sub(r'^import [A-Z]+ from "[./\w]+\.json" with \{ type: "json" \};$', "", source, flags=re.MULTILINE)
     assert not re.search(r"^import (?!\{)|\bas \w+ \}", source, re.MULTILINE)
     assert "import(" not in source
     assert max(map(len, source.splitlines())) <= 120
+
+
+SIGNS = """
+import { visible } from "./pages/ui/components/shared/characters.js";
+const codes = %s;
+console.log(JSON.stringify(codes.map((code) => {
+  const c = String.fromCodePoint(code);
+  return [visible(c), /\\p{Cn}/u.test(c)];
+})));
+"""
+
+
+def test_scripts_and_python_show_a_character_by_the_same_sign():
+    """Every one below U+3000 and a sample above; where one's Unicode is older than the other's, it may not know it."""
+    codes = [*range(0x3000), *range(0x3000, 0x110000, 97), *range(0xFDF0, 0xFE20), *range(0xE00FF, 0xE01F1), 0xFEFF]
+    codes = [code for code in codes if not 0xD800 <= code < 0xE000]
+    shown = json.loads(node("--input-type=module", "-", code=SIGNS % codes))
+    both = 0
+    for code, (there, unknown) in zip(codes, shown, strict=True):
+        if unknown == (unicodedata.category(chr(code)) == "Cn"):
+            both += 1
+            assert there == labels.visible(chr(code)).strip(labels.ISOLATE + labels.END_ISOLATE), f"U+{code:04X}"
+    assert both > 0.99 * len(codes)
 
 
 def test_every_kind_of_value_arrives(tmp_path: Path):

@@ -7,6 +7,7 @@ from core.jobs import processes
 from core.models import memory
 from core.runs.state import Run
 from tests.pages.test_pages import draw
+from tests.pages.test_runs_you_can_trust import choose
 
 
 @pytest.fixture(autouse=True)
@@ -46,3 +47,40 @@ def test_a_machine_with_one_device_offers_no_choice_and_one_with_a_gpu_does(
     assert any("--device cpu" in str(each.value) for each in app.code)
     app.button(key="mlp.train").click().run()
     assert taken[0].need().device == "cpu"
+
+
+def test_twins_too_large_for_the_memory_wait_for_the_same_tick(monkeypatch: pytest.MonkeyPatch, taken: list[Run]):
+    monkeypatch.setattr(memory, "available", lambda: 200_000_000)
+    app = draw("ladder/residual.py")
+    assert app.button(key="residual.twins").disabled
+    app.checkbox(key="residual.short").check().run()
+    app.button(key="residual.twins").click().run()
+
+    assert not app.exception and len(taken) == 2
+    assert all((run.need().memory_needed or 0) > 200_000_000 for run in taken)
+
+
+def test_a_sweep_too_large_for_the_memory_asks_for_a_tick(monkeypatch: pytest.MonkeyPatch, taken: list[Run]):
+    monkeypatch.setattr(memory, "available", lambda: 200_000_000)
+    app = draw("use/sweeps.py")
+    assert any("runs will hardly fit" in str(each.value) for each in app.warning)
+    assert app.button(key="sweep.go").disabled
+    app.checkbox(key="sweep.short").check().run()
+    app.button(key="sweep.go").click().run()
+
+    assert not app.exception and len(taken) > 1
+    assert all((run.need().memory_needed or 0) > 200_000_000 for run in taken)
+
+
+def test_a_fork_too_large_for_the_memory_asks_for_a_tick(
+    monkeypatch: pytest.MonkeyPatch, taken: list[Run], finished: Run
+):
+    monkeypatch.setattr(memory, "available", lambda: 200_000_000)
+    app = choose(draw("use/runs.py"), [finished], 0)
+    app.selectbox(key=f"fork.{finished.slug}.setting").set_value("model.n_layer").run()
+    app.number_input(key=f"fork.{finished.slug}.seeds").set_value(2).run()
+    next(slider for slider in app.slider if str(slider.key).endswith("n_layer")).set_value(3).run()
+    assert any("3 of these 3 runs will hardly fit" in str(each.value) for each in app.warning)
+    assert app.button(key=f"fork.{finished.slug}.go").disabled
+    app.checkbox(key=f"fork.{finished.slug}.short").check().run()
+    assert not app.button(key=f"fork.{finished.slug}.go").disabled

@@ -12,6 +12,7 @@ from core.studies import sweeps
 from core.training.config import TrainConfig
 from pages.ui import loaders, state, wording
 from pages.ui.run.config_form import setting_widget
+from pages.ui.run.memory_tick import memory_tick
 
 MOST = 20  # runs in one comparison
 
@@ -57,6 +58,8 @@ def fork_form(slug: str) -> None:
         st.caption(wording.plain(f"{str(error)[:1].upper()}{str(error)[1:]}."))
         st.button("Queue", disabled=True, key=f"fork.{slug}.go", help="Choose another value first.")
         return
+    plans = sweeps.weighed(plans, len(loaders.corpus(plans[0].corpus).text))
+    ready = memory_tick(f"fork.{slug}.short", sweeps.shortage(plans))
     took = [_estimate(plan) for plan in plans]
     time = f", about {wording.duration(sum(t for t in took if t))} in all" if all(took) else ""
     if st.button(
@@ -64,6 +67,7 @@ def fork_form(slug: str) -> None:
         type="primary",
         icon=":material/call_split:",
         key=f"fork.{slug}.go",
+        disabled=not ready,
         help=f"Each waits its turn for the device{time}.",
     ):
         try:
@@ -78,7 +82,7 @@ def fork_form(slug: str) -> None:
 
 
 def _estimate(plan: runs_state.RunConfig) -> float | None:
-    device = timing.best_device() if plan.device == "auto" else plan.device
-    built = loaders.cost(plan.rung_key, plan.model_config_, plan.train, len(plan.characters), device)
+    device, vocab = timing.place(plan), len(plan.characters)
+    built = loaders.cost(plan.rung_key, plan.model_config_, plan.train, vocab, device)
     length = len(loaders.corpus(plan.corpus).val_ids)
-    return timing.estimate_seconds(plan.rung, built, plan.train, device, length)
+    return timing.estimate_seconds(plan.rung, plan.model_config_, built, plan.train, device, length, vocab)

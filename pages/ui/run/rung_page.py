@@ -24,6 +24,7 @@ from pages.ui.drawings.rungs import PICTURES
 from pages.ui.inside_views.links import inside_links
 from pages.ui.run.config_form import config_form, device_choice, set_form
 from pages.ui.run.live_run import details, live_run, pick_run
+from pages.ui.run.memory_tick import memory_tick
 from pages.ui.run.twin_button import twin_button
 from pages.ui.rung_views.table import view
 
@@ -128,7 +129,7 @@ def _train_box(rung: Rung) -> tuple[tuple[Settings, TrainConfig] | None, Corpus 
         for remark in plan.remarks(corpus, train, getattr(model, "context", None)):
             st.caption(wording.plain(remark))
         short = timing.too_little(needed, device)
-        ready = not short or _tick(rung, short)
+        ready = memory_tick(f"{rung.key}.short", short)
         chosen = (rung.key, preset, model.model_dump(), train.model_dump(), corpus.name)
         with st.container(horizontal=True):
             st.button(
@@ -141,27 +142,17 @@ def _train_box(rung: Rung) -> tuple[tuple[Settings, TrainConfig] | None, Corpus 
                 disabled=not ready,
                 help="Starts a job of its own: it goes on when you close this tab.",
             )
-            twin_button(rung, *chosen[1:])
+            twin_button(rung, *chosen[1:], needed, ready=ready)
         st.caption("The same from a terminal:")
         command = plan.command(rung, preset, model, train, wanted, corpus.name) + (" --force" if short else "")
         st.code(command, language="bash", wrap_lines=True)
         return (model, train), corpus
 
 
-def _tick(rung: Rung, short: str) -> bool:
-    """Warn that memory will not suffice, and ask."""
-    st.warning(wording.plain(f"{short[:1].upper()}{short[1:]}."), icon=":material/memory:")
-    return st.checkbox(
-        "Start it all the same",
-        key=f"{rung.key}.short",
-        help="It may be ended by the system, and slow down everything else on the machine before that.",
-    )
-
-
 def _estimate(rung: Rung, model: Settings, train: TrainConfig, device: str, corpus: Corpus) -> float:
     """Draw what a run takes. Returns the bytes that its worker needs in all."""
     built = loaders.cost(rung.key, model, train, corpus.tokenizer.size, device, len(corpus.text))
-    seconds = timing.estimate_seconds(rung, built, train, device, len(corpus.val_ids))
+    seconds = timing.estimate_seconds(rung, model, built, train, device, len(corpus.val_ids), corpus.tokenizer.size)
     with st.container(horizontal=True, gap="medium"):
         parameters, memory = f"{built.parameters:,}", wording.size(built.memory_bytes)
         if built.grows_with_text:

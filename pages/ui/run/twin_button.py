@@ -10,8 +10,17 @@ from core.runs.state import Run
 from pages.ui import state
 
 
-def twin_button(rung: Rung, preset: str, model: dict[str, object], train: dict[str, object], corpus_name: str) -> None:
-    """Offer to train the rung's twins with the settings of the form."""
+def twin_button(
+    rung: Rung,
+    preset: str,
+    model: dict[str, object],
+    train: dict[str, object],
+    corpus_name: str,
+    needed: float,
+    *,
+    ready: bool,
+) -> None:
+    """Offer to train the rung's twins with the settings of the form; each needs as many bytes as that run."""
     if rung.twins is None:
         return
     st.button(
@@ -19,7 +28,8 @@ def twin_button(rung: Rung, preset: str, model: dict[str, object], train: dict[s
         icon=":material/compare:",
         key=f"{rung.key}.twins",
         on_click=_start,
-        args=(rung.key, rung.twins.setting, rung.twins.values, preset, model, train, corpus_name),
+        args=(rung.key, rung.twins.setting, rung.twins.values, preset, model, train, corpus_name, needed),
+        disabled=not ready,
         help=rung.twins.look_for,
     )
 
@@ -32,13 +42,14 @@ def _start(
     model: dict[str, object],
     train: dict[str, object],
     corpus_name: str,
+    needed: float,
 ) -> None:
     started: list[Run] = []
     try:
         for value in values:
             changed = {**model, setting: value}
             plan = runs_plan.plan(rung_key, preset=preset, model=changed, train=train, corpus_name=corpus_name)
-            started.append(control.start(editing.create(plan)))
+            started.append(control.start(editing.create(plan.model_copy(update={"memory_needed": needed}))))
     except state.PROBLEMS as error:
         state.say_error(error)
     if started:

@@ -14,8 +14,9 @@ import pytest
 
 from core import paths
 from core.cli.main import cli, main
-from core.jobs import processes
+from core.jobs import control, processes
 from core.ladder.registry import RUNGS
+from core.models import memory
 from core.runs import editing, folder, layout, reading, records
 from core.runs import plan as runs_plan
 from core.runs.folder import State
@@ -398,3 +399,28 @@ def test_the_plan_is_what_the_command_trains(call: Any):
 
     assert config is not None and config.model_copy(update={"created": plan.created, "memory_needed": None}) == plan
     assert config.memory_needed
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["train", "mlp", "--detach"], "this run needs about"),
+        (["fork", "BASE", "--set", "model.n_head=1"], "this run needs about"),
+        (["fork", "BASE", "--set", "model.n_head=1", "--seeds", "2"], "3 of these 3 runs will hardly fit: the largest"),
+        (["sweep", "mlp", "--over", "model.d_hidden=64,128"], "2 of these 2 runs will hardly fit: the largest"),
+    ],
+)
+def test_what_will_not_fit_the_memory_starts_only_by_force(
+    words: list[str], said: str, refusal: Any, call: Any, monkeypatch: pytest.MonkeyPatch, finished: Run
+):
+    """Refused in one line before anything is there; with --force it is queued, and what it needs is noted."""
+    queued: list[Run] = []
+    monkeypatch.setattr(memory, "available", lambda: 200_000_000)
+    monkeypatch.setattr(control, "start", lambda run: queued.append(run) or run)
+    words = [finished.slug if word == "BASE" else word for word in words]
+    told = refusal(*words)
+    assert said in told and "0.2 GB are free" in told and told.endswith("or give --force")
+    assert [run.slug for run in reading.list_runs()] == [finished.slug]
+
+    call(*words, "--force")
+    assert queued and all((run.need().memory_needed or 0) > 200_000_000 for run in queued)

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 from core import files as core_files
 from core import paths
@@ -46,6 +47,18 @@ def test_a_stream_and_a_file_come_in_through_another_process(tmp_path: Path, cap
     assert run.name == "lecture" and run.state is State.FINISHED and run.usable
     assert reading.find("Mine").status.val_loss == run.status.val_loss
     assert "imported from mine.pth" in capsys.readouterr().out and left() == []
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="where there is a GPU it is used")
+def test_where_it_is_measured_can_be_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    """On the CPU as by default; a device that is not there is one line, and no run is left."""
+    (tmp_path / "mine.pth").write_bytes(content(reference(n_layer=1).state_dict()))
+    main(["import", str(tmp_path / "mine.pth"), "--device", "auto"])
+    with pytest.raises(SystemExit):
+        main(["import", str(tmp_path / "mine.pth"), "--device", "cuda"])
+
+    assert "cuda" in capsys.readouterr().err.splitlines()[-1]
+    assert [run.name for run in reading.list_runs()] == ["mine"] and left() == []
 
 
 def test_what_is_refused_there_is_said_here(tmp_path: Path):

@@ -123,6 +123,9 @@ def test_a_process_may_bound_its_own_memory():
 
     assert done.returncode == 1 and done.stderr.strip().endswith("MemoryError")
 
+    code = code.replace("; bytearray", "; system.lift_memory_limit(); bytearray")
+    assert subprocess.run([sys.executable, "-c", code], cwd=paths.ROOT).returncode == 0
+
 
 def test_the_calling_process_is_never_ended():
     assert not system.end(os.getpid(), system.born(os.getpid()), kill=True)

@@ -6,6 +6,7 @@ import torch
 from core import paths
 from core.errors import BardlabError
 from core.evaluation import evaluate
+from core.exchange.weights import read_weights
 from core.jobs import control
 from core.ladder.registry import RUNGS
 from core.ladder.rung import Preset
@@ -32,6 +33,15 @@ def test_a_published_run_is_a_run_with_weights_in_half_the_bytes(finished: Run, 
     assert list(published.path.glob("events.out.tfevents.*"))
     assert not (published.path / layout.TRAINER).exists()
     assert "Transformer" in shipping.write_figures().read_text()
+
+
+def test_published_weights_come_back_by_themselves(finished: Run):
+    """The newest and the snapshots say which rung and settings they are of, so nothing has to be measured."""
+    published = shipping.publish(finished, "transformer")
+    files = [layout.weights_path(published.path), *(layout.snapshot_path(published.path, s) for s in (0, 4))]
+    for file in files:
+        (reading,) = read_weights(file)[1]
+        assert reading.rung_key == "transformer" and reading.config == finished.need().model_config_
 
 
 def test_only_what_has_finished_ships():

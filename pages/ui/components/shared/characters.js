@@ -1,18 +1,23 @@
 // Characters as they can be read: the invisible ones get a sign, combining ones a dotted circle to stand on.
-const SIGNS = { "\n": "↵", " ": "␣", "\t": "⇥", "\u007f": "␡", "\u00a0": "⍽", "\u00ad": "‐" };
+// The signs are those of core/texts/labels.py.
+import SIGNS from "../../../../core/texts/signs.json" with { type: "json" };
+
 const [FIRST_STRONG, END] = ["\u2068", "\u2069"];
 
 export const codePoint = (character) =>
   [...character].map((c) => `U+${c.codePointAt(0).toString(16).toUpperCase().padStart(4, "0")}`).join(" ");
 
 export function visible(character) {
+  return sign(character) ?? (/^\p{M}+$/u.test(character) ? `◌${character}` : character);
+}
+
+// What stands for a character that leaves no ink; null for one that does.
+function sign(character) {
   if (character in SIGNS) return SIGNS[character];
-  if (character < " " && character.length === 1) return String.fromCharCode(0x2400 + character.charCodeAt(0));
-  if (/^\p{M}+$/u.test(character)) return `◌${character}`;
-  if (/^\p{Zs}$/u.test(character)) return "␣";
-  if (/^[\p{Zl}\p{Zp}]$/u.test(character)) return "↵";
-  if (/^[\p{Cf}\p{Cs}\p{Co}\p{Cn}\p{Cc}]$/u.test(character)) return `⟨${codePoint(character).slice(2)}⟩`;
-  return character;
+  const code = character.codePointAt(0);
+  if (code >= 0xfe00 && code <= 0xfe0f) return `VS${code - 0xfe00 + 1}`;
+  if (code >= 0xe0100 && code <= 0xe01ef) return `VS${code - 0xe0100 + 17}`;
+  return /^[\p{C}\p{Z}]$/u.test(character) ? codePoint(character) : null;
 }
 
 // What a character's sign does not say: its code point, unless it is plain or one of the three usual signs.
@@ -29,6 +34,8 @@ export const isolated = (text) => (/^[\x00-\x7f↵␣⇥·]*$/.test(text) ? text
 // A character drawn by itself, where no markup can keep it apart.
 export const drawn = (character) => isolated(visible(character));
 
-// Running text as it is, but for what hides in it: control characters, zero-width and direction marks.
+// Running text as it is, but for what hides in it: control characters, zero-width and direction marks. Signs that are
+// words stand in brackets, to be told from the text.
 const HIDDEN = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u00ad\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff]/g;
-export const readableText = (text) => text.replace(HIDDEN, visible);
+const bracketed = (sign) => (sign.length > 1 ? `⟨${sign}⟩` : sign);
+export const readableText = (text) => text.replace(HIDDEN, (character) => bracketed(visible(character)));

@@ -1,7 +1,8 @@
 """How components are declared and how data travels to them.
 
 A component is NAME.py, NAME.js and NAME.css. Its script imports from the modules in `shared/`, which are ordinary
-JavaScript modules; what reaches the browser is one script without imports, joined here when the server starts.
+JavaScript modules, and JSON; what reaches the browser is one script without imports, joined here when the server
+starts.
 
 A message is one block of bytes: the header's length (uint32, little-endian), the header (JSON, padded with spaces to
 four bytes), then the arrays, each padded to four bytes. `message` writes it, shared/wire.js reads it.
@@ -23,6 +24,7 @@ from numpy.typing import ArrayLike, NDArray
 
 HERE = Path(__file__).parents[1]
 _IMPORT = re.compile(r'^import \{[^}]*\} from "(\.[^"]+)";\n', re.MULTILINE)
+_DATA = re.compile(r'^import (\w+) from "(\.[^"]+\.json)" with \{ type: "json" \};\n', re.MULTILINE)
 _EXPORT = re.compile(r"^export (?!default)", re.MULTILINE)
 
 
@@ -62,7 +64,11 @@ def script(name: str) -> str:
         source = path.read_text("utf-8")
         for imported in _IMPORT.findall(source):
             visit((path.parent / imported).resolve())
-        parts.append(_EXPORT.sub("", _IMPORT.sub("", source)))
+
+        def data(found: re.Match[str]) -> str:
+            return f"const {found[1]} = {json.dumps(json.loads((path.parent / found[2]).read_text('utf-8')))};\n"
+
+        parts.append(_EXPORT.sub("", _DATA.sub(data, _IMPORT.sub("", source))))
 
     visit(_file(f"{name}.js"))
     return "\n".join(parts)
