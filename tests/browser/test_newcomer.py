@@ -160,7 +160,7 @@ def test_writing_streams_and_stops(page: Page, lab: str, trained: Path):
     page.keyboard.press("End")
     expect(page.get_by_text("20,000").first).to_be_visible()
     page.get_by_role("button", name="Write", exact=True).click()
-    note = page.get_by_text(re.compile(r"\d+ of 20000 characters"))
+    note = page.get_by_text(re.compile(r"[\d,]+ of 20,000 characters"))
     note.wait_for()
     first = note.inner_text()
     expect(note).not_to_have_text(first)
