@@ -13,7 +13,8 @@ from core.inspect.attention import attention_maps
 from core.inspect.heads import head_scores, probe
 from core.runs import checkpoints
 from core.runs.state import Run
-from pages.ui.components.grids.attention_board import BoardView, board_page, pack_maps
+from pages.ui.components.grids.attention_board import BoardView, board_page
+from pages.ui.plots.attention_maps import pack_maps
 
 pytestmark = pytest.mark.browser
 PROMPT = "ab <img>:\nab ab"  # 15 of the tiny model's 16 characters once < and > are left out
