@@ -11,8 +11,7 @@ import pytest
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch: the tests themselves fill the cores
 
 from core import paths
-from core.jobs import control
-from core.jobs import processes
+from core.jobs import control, processes
 from core.ladder.registry import RUNGS
 from core.runs import editing, plan, reading
 from core.runs.state import Run
