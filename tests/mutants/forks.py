@@ -1,0 +1,106 @@
+"""A process that has imported what is slow to import, and runs tests in forks of itself.
+
+A line of its input is a request as JSON, a line of its output the answer. It runs in a copy of the repository.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import sys
+import time
+from dataclasses import dataclass, field
+
+import psutil
+
+
+@dataclass
+class Durations:
+    """A plugin of pytest: notes the seconds that each test took, with what it was given."""
+
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    def pytest_runtest_logreport(self, report: object) -> None:
+        """Add up preparation, test and what comes after."""
+        name = report.nodeid  # type: ignore[attr-defined]
+        self.seconds[name] = self.seconds.get(name, 0.0) + report.duration  # type: ignore[attr-defined]
+
+
+def answer(request: dict[str, object]) -> dict[str, object]:
+    """Run the tests that are asked for in a fork."""
+    began = time.monotonic()
+    child = os.fork()
+    if not child:
+        os._exit(run(request))
+    status = wait(child, began + float(str(request["limit"])))
+    return {"status": status, "seconds": time.monotonic() - began}
+
+
+def run(request: dict[str, object]) -> int:
+    """Run pytest and return its status; what it prints goes to a file."""
+    import pytest
+
+    output = os.open(str(request["output"]), os.O_CREAT | os.O_WRONLY | os.O_TRUNC)
+    os.dup2(output, 1)
+    os.dup2(output, 2)
+    sys.dont_write_bytecode = not request["first"]
+    durations = Durations()
+    try:
+        status = int(pytest.main([str(argument) for argument in request["arguments"]], [durations]))  # type: ignore[attr-defined]
+    except BaseException:
+        return 3
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+    if request["first"]:
+        with open(str(request["durations"]), "w", encoding="utf-8") as file:
+            json.dump(durations.seconds, file)
+    return status
+
+
+def wait(child: int, until: float) -> int | None:
+    """Wait for a fork and return its status; end it, and all that it started, when its time is up."""
+    process = psutil.Process(child)
+    started: dict[int, psutil.Process] = {}
+    while time.monotonic() < until:
+        with contextlib.suppress(psutil.Error):
+            started |= {p.pid: p for p in process.children(recursive=True)}
+        done, status = os.waitpid(child, os.WNOHANG)
+        if done:
+            end(started)
+            return os.waitstatus_to_exitcode(status)
+        time.sleep(0.05)
+    process.kill()
+    os.waitpid(child, 0)
+    end(started)
+    return None
+
+
+def end(processes: dict[int, psutil.Process]) -> None:
+    """End what a fork has left behind."""
+    for process in processes.values():
+        with contextlib.suppress(psutil.Error):
+            process.kill()
+
+
+def main() -> None:
+    """Import what every test needs, then answer requests until the input ends."""
+    import _pytest.assertion.rewrite
+    import hypothesis
+    import numpy
+    import pandas
+    import pydantic
+    import pytest
+    import scipy.stats
+    import sklearn.decomposition
+    import torch
+
+    del _pytest, hypothesis, numpy, pandas, pydantic, pytest, scipy, sklearn
+    torch.set_num_threads(1)
+    for line in sys.stdin:
+        print(json.dumps(answer(json.loads(line))), flush=True)
+
+
+if __name__ == "__main__":
+    main()
