@@ -96,7 +96,7 @@ def attempt(module: str, mutants: list[Mutant], free: queue.Queue[Bed]) -> Count
     count, reasons = Count(module), equivalents(module)
     bed = free.get()
     try:
-        lines = bed.begin(module, [f"tests/core/{test}" for test in TESTS[module]])
+        lines = bed.begin(module, tuple(f"tests/core/{test}" for test in TESTS[module]))
         for mutant in mutants:
             if (one_line(mutant.old), one_line(mutant.new)) in reasons:
                 count.equivalent += 1

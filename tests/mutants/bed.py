@@ -7,7 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from core import paths
 from tests.mutants.operators import Mutant
 
 QUIET = ["-q", "-p", "no:cacheprovider", "-p", "no:xdist", "-p", "no:randomly", "-m", "not browser"]
+QUIET += ["-W", "ignore::pytest.PytestAssertRewriteWarning"]  # hypothesis is there before pytest is
 BEGIN = 600.0
 """Seconds for the tests of one module, run once."""
 MOST = 30.0
@@ -29,6 +30,7 @@ class Bed:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self.known: dict[tuple[str, ...], tuple[coverage.CoverageData, dict[str, float]]] = {}
         for name in files():
             target = folder / name
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -60,16 +62,23 @@ class Bed:
         """Return what the last tests printed."""
         return (self.folder / "output.txt").read_text(encoding="utf-8", errors="replace")
 
-    def begin(self, module: str, tests: Collection[str]) -> Lines:
-        """Run a module's tests once as it is, and note which of them run which of its lines."""
+    def begin(self, module: str, tests: tuple[str, ...]) -> Lines:
+        """Run a module's tests as it is, if these have not been run here, and return which run which of its lines."""
+        if tests not in self.known:
+            self.known[tests] = self.measured(tests)
+        data, durations = self.known[tests]
+        return Lines(data.contexts_by_lineno(str(self.folder / "core" / module)), durations)
+
+    def measured(self, tests: tuple[str, ...]) -> tuple[coverage.CoverageData, dict[str, float]]:
+        """Run tests on what is not changed, and return which lines each ran and how long each took."""
         (self.folder / ".coverage").unlink(missing_ok=True)
         measure = ["--cov", "--cov-context=test", "--cov-report="]
         if self.ask([*measure, *tests], BEGIN, first=True) != 0:
-            raise SystemExit(f"{module}: its tests fail without a fault:\n{self.output()[-3000:]}")
+            raise SystemExit(f"tests fail without a fault:\n{self.output()[-3000:]}")
         durations: dict[str, float] = json.loads((self.folder / "durations.json").read_text(encoding="utf-8"))
         data = coverage.CoverageData(str(self.folder / ".coverage"))
         data.read()
-        return Lines(data.contexts_by_lineno(str(self.folder / "core" / module)), durations)
+        return data, durations
 
     @contextmanager
     def changed(self, module: str, mutant: Mutant) -> Iterator[None]:

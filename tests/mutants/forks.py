@@ -10,6 +10,7 @@ import json
 import os
 import sys
 import time
+import traceback
 from dataclasses import dataclass, field
 
 import psutil
@@ -49,6 +50,7 @@ def run(request: dict[str, object]) -> int:
     try:
         status = int(pytest.main([str(argument) for argument in request["arguments"]], [durations]))  # type: ignore[attr-defined]
     except BaseException:
+        traceback.print_exc()
         return 3
     finally:
         sys.stdout.flush()
