@@ -19,8 +19,10 @@ from tests.mutants.operators import Mutant
 
 QUIET = ["-q", "-p", "no:cacheprovider", "-p", "no:xdist", "-p", "no:randomly", "-m", "not browser"]
 QUIET += ["-W", "ignore::pytest.PytestAssertRewriteWarning"]  # hypothesis is there before pytest is
-BEGIN = 600.0
-"""Seconds for the tests of one module, run once."""
+Contexts = dict[int, list[str]]
+"""By line, the tests that run it; the empty one is an import, or a process that a test starts."""
+BEGIN = 900.0
+"""The most seconds that the tests of one module, run once, may take."""
 MOST = 30.0
 """Seconds of tests that are tried on one fault, the quickest first."""
 
@@ -30,7 +32,7 @@ class Bed:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.known: dict[tuple[str, ...], tuple[coverage.CoverageData, dict[str, float]]] = {}
+        self.known: dict[tuple[str, ...], tuple[dict[str, Contexts], dict[str, float]]] = {}
         for name in files():
             target = folder / name
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -66,11 +68,11 @@ class Bed:
         """Run a module's tests as it is, if these have not been run here, and return which run which of its lines."""
         if tests not in self.known:
             self.known[tests] = self.measured(tests)
-        data, durations = self.known[tests]
-        return Lines(data.contexts_by_lineno(str(self.folder / "core" / module)), durations)
+        contexts, durations = self.known[tests]
+        return Lines(contexts.get(str(self.folder / "core" / module), {}), durations)
 
-    def measured(self, tests: tuple[str, ...]) -> tuple[coverage.CoverageData, dict[str, float]]:
-        """Run tests on what is not changed, and return which lines each ran and how long each took."""
+    def measured(self, tests: tuple[str, ...]) -> tuple[dict[str, Contexts], dict[str, float]]:
+        """Run tests on what is not changed, and return which lines of each file each ran and how long it took."""
         (self.folder / ".coverage").unlink(missing_ok=True)
         measure = ["--cov", "--cov-context=test", "--cov-report="]
         if self.ask([*measure, *tests], BEGIN, first=True) != 0:
@@ -78,7 +80,7 @@ class Bed:
         durations: dict[str, float] = json.loads((self.folder / "durations.json").read_text(encoding="utf-8"))
         data = coverage.CoverageData(str(self.folder / ".coverage"))
         data.read()
-        return data, durations
+        return {file: data.contexts_by_lineno(file) for file in data.measured_files()}, durations
 
     @contextmanager
     def changed(self, module: str, mutant: Mutant) -> Iterator[None]:
@@ -97,7 +99,7 @@ class Bed:
 class Lines:
     """Which tests run a line of a module, and how long they take."""
 
-    def __init__(self, contexts: dict[int, list[str]], durations: dict[str, float]) -> None:
+    def __init__(self, contexts: Contexts, durations: dict[str, float]) -> None:
         self.durations = durations
         self.tests = {
             line: {name.rpartition("|")[0] for name in names if "|" in name} for line, names in contexts.items()
