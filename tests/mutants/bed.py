@@ -111,9 +111,8 @@ class Lines:
 
         A line that runs while a module is imported, or in a process that a test starts, is every test's.
         """
-        lines = range(mutant.line, mutant.line + mutant.old.count("\n") + 1)
-        names = set().union(*(self.tests.get(line, set()) for line in lines)) & self.durations.keys()
-        if not names and self.elsewhere & set(lines):
+        names = self.tests.get(mutant.statement, set()) & self.durations.keys()
+        if not names and mutant.statement in self.elsewhere:
             names = set(self.durations)
         chosen, spent = [], 0.0
         for name in sorted(names, key=lambda name: (self.durations[name], name)):

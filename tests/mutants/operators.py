@@ -43,6 +43,8 @@ class Mutant:
     """One fault: the bytes from `start` to `end` of a module's text become `new`."""
 
     line: int
+    statement: int
+    """The line on which the statement begins that it is in: the one that is said to be run."""
     start: int
     end: int
     old: str
@@ -64,6 +66,15 @@ class Finder(ast.NodeVisitor):
             self.starts.append(self.starts[-1] + len(line))
         self.found: list[Mutant] = []
         self.modules: set[str] = set()
+        self.statement = 1
+
+    def visit(self, node: ast.AST) -> None:
+        """Visit a node, keeping in mind the statement that it is in."""
+        outer = self.statement
+        if isinstance(node, ast.stmt):
+            self.statement = node.lineno
+        super().visit(node)
+        self.statement = outer
 
     def put(self, node: ast.expr | ast.stmt, new: str) -> None:
         """Note that this text may stand in a node's place."""
@@ -71,7 +82,7 @@ class Finder(ast.NodeVisitor):
         start = self.starts[node.lineno - 1] + node.col_offset
         end = self.starts[node.end_lineno - 1] + node.end_col_offset
         old = self.data[start:end].decode()
-        self.found.append(Mutant(node.lineno, start, end, old, new))
+        self.found.append(Mutant(node.lineno, self.statement, start, end, old, new))
 
     def expression(self, node: ast.expr, new: ast.expr) -> None:
         """Note that another expression may stand in a node's place."""

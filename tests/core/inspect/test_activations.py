@@ -49,7 +49,7 @@ def test_the_edges_of_layers_without_a_bound_hold_all_but_a_thousandth(key: str,
     run = trace(model.eval(), ids)
     tops = [float(run[bend.tap].flatten().quantile(0.999)) for bend in model.nonlinearities()]
 
-    assert layers[0].edges[0] == (-0.2 if changes else 0.0)
+    assert layers[0].edges[0] == pytest.approx(-0.2 if changes else 0.0)
     assert layers[0].edges[-1] == pytest.approx(max(tops), rel=1e-5)
     if changes:
         assert all(layer.saturated == 0 and layer.dead == 0 for layer in layers)
