@@ -4,7 +4,7 @@ INSPECT = "inspect/test_inspection_numbers.py"
 RUNS = ["runs/test_runs.py", "runs/test_controls.py"]
 
 TESTS = {
-    "evaluation.py": ["models/test_models.py", "inspect/test_surprise.py"],
+    "evaluation.py": ["test_evaluation.py"],
     "inspect/ablation.py": ["inspect/test_ablation.py"],
     "inspect/activations.py": ["inspect/test_activations.py", INSPECT],
     "inspect/anatomy.py": [INSPECT],
