@@ -98,7 +98,7 @@ def attempt(module: str, mutants: list[Mutant], free: queue.Queue[Bed]) -> Count
     try:
         lines = bed.begin(module, tuple(f"tests/core/{test}" for test in TESTS[module]))
         for mutant in mutants:
-            if (one_line(mutant.old), one_line(mutant.new)) in reasons:
+            if named(mutant) in reasons:
                 count.equivalent += 1
                 continue
             chosen = lines.of(mutant)
@@ -120,10 +120,15 @@ def attempt(module: str, mutants: list[Mutant], free: queue.Queue[Bed]) -> Count
     return count
 
 
-def equivalents(module: str) -> set[tuple[str, str]]:
-    """Return the faults of a module that change nothing anybody can see: what stands there, and what would."""
+def equivalents(module: str) -> set[tuple[str, str, str]]:
+    """Return the faults of a module that change nothing anybody can see, as `named` names them."""
     with EQUIVALENTS.open("rb") as file:
-        return {(fault["old"], fault["new"]) for fault in tomllib.load(file).get(module, [])}
+        return {(fault["line"], fault["old"], fault["new"]) for fault in tomllib.load(file).get(module, [])}
+
+
+def named(mutant: Mutant) -> tuple[str, str, str]:
+    """Return what a fault is known by as long as its line stays: the line, what stands there, what would."""
+    return mutant.code, one_line(mutant.old), one_line(mutant.new)
 
 
 def one_line(code: str) -> str:

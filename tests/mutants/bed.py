@@ -54,7 +54,7 @@ class Bed:
     def ask(self, arguments: list[str], limit: float, *, first: bool = False) -> int | None:
         """Run tests and return pytest's status, None if they take longer than the limit."""
         request = {"arguments": [*QUIET, *arguments], "limit": limit, "first": first}
-        request |= {"output": str(self.folder / "output.txt"), "durations": str(self.folder / "durations.json")}
+        request |= {"output": str(self.folder / "output.txt"), "report": str(self.folder / "report.json")}
         assert self.process.stdin and self.process.stdout
         self.process.stdin.write(json.dumps(request) + "\n")
         self.process.stdin.flush()
@@ -77,7 +77,7 @@ class Bed:
         measure = ["--cov", "--cov-context=test", "--cov-report="]
         if self.ask([*measure, *tests], BEGIN, first=True) != 0:
             raise SystemExit(f"tests fail without a fault:\n{self.output()[-3000:]}")
-        durations: dict[str, float] = json.loads((self.folder / "durations.json").read_text(encoding="utf-8"))
+        durations: dict[str, float] = json.loads((self.folder / "report.json").read_text(encoding="utf-8"))["durations"]
         data = coverage.CoverageData(str(self.folder / ".coverage"))
         data.read()
         return {file: data.contexts_by_lineno(file) for file in data.measured_files()}, durations

@@ -1,4 +1,4 @@
-"""A process that has imported what is slow to import, and runs tests in forks of itself.
+"""A process that has imported what is slow to import, and runs tests in forks of itself: `-m tests.mutants.forks`.
 
 A line of its input is a request as JSON, a line of its output the answer. It runs in a copy of the repository.
 """
@@ -6,12 +6,14 @@ A line of its input is a request as JSON, a line of its output the answer. It ru
 from __future__ import annotations
 
 import contextlib
+import importlib
 import json
 import os
 import sys
 import time
 import traceback
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import psutil
 
@@ -35,6 +37,8 @@ def answer(request: dict[str, object]) -> dict[str, object]:
     if not child:
         os._exit(run(request))
     status = wait(child, began + float(str(request["limit"])))
+    if request["first"] and status == 0:
+        warm(json.loads(Path(str(request["report"])).read_text(encoding="utf-8"))["libraries"])
     return {"status": status, "seconds": time.monotonic() - began}
 
 
@@ -56,9 +60,22 @@ def run(request: dict[str, object]) -> int:
         sys.stdout.flush()
         sys.stderr.flush()
     if request["first"]:
-        with open(str(request["durations"]), "w", encoding="utf-8") as file:
-            json.dump(durations.seconds, file)
+        report = {"durations": durations.seconds, "libraries": libraries()}
+        Path(str(request["report"])).write_text(json.dumps(report), encoding="utf-8")
     return status
+
+
+def libraries() -> list[str]:
+    """Return the modules that are loaded and are not the repository's own."""
+    files = {name: getattr(module, "__file__", None) for name, module in list(sys.modules.items())}
+    return sorted(name for name, file in files.items() if file and "site-packages" in file)
+
+
+def warm(names: list[str]) -> None:
+    """Import what the tests have imported, so that the forks that come need not: four fifths of their time."""
+    for name in names:
+        with contextlib.suppress(Exception):
+            importlib.import_module(name)
 
 
 def wait(child: int, until: float) -> int | None:
@@ -87,19 +104,7 @@ def end(processes: dict[int, psutil.Process]) -> None:
 
 
 def main() -> None:
-    """Import what every test needs, then answer requests until the input ends."""
-    import _pytest.assertion.rewrite
-    import hypothesis
-    import numpy
-    import pandas
-    import pydantic
-    import pytest
-    import scipy.stats
-    import sklearn.decomposition
-    import torch
-
-    del _pytest, hypothesis, numpy, pandas, pydantic, pytest, scipy, sklearn
-    torch.set_num_threads(1)
+    """Answer requests until the input ends."""
     for line in sys.stdin:
         print(json.dumps(answer(json.loads(line))), flush=True)
 

@@ -47,6 +47,8 @@ class Mutant:
     """The line on which the statement begins that it is in: the one that is said to be run."""
     start: int
     end: int
+    code: str
+    """The line's text."""
     old: str
     new: str
 
@@ -82,7 +84,8 @@ class Finder(ast.NodeVisitor):
         start = self.starts[node.lineno - 1] + node.col_offset
         end = self.starts[node.end_lineno - 1] + node.end_col_offset
         old = self.data[start:end].decode()
-        self.found.append(Mutant(node.lineno, self.statement, start, end, old, new))
+        code = self.data.splitlines()[node.lineno - 1].decode().strip()
+        self.found.append(Mutant(node.lineno, self.statement, start, end, code, old, new))
 
     def expression(self, node: ast.expr, new: ast.expr) -> None:
         """Note that another expression may stand in a node's place."""
