@@ -40,8 +40,8 @@ TESTS = {
     "runs/state.py": RUNS,
     "runs/torch_files.py": [*RUNS, "exchange/test_weight_files.py"],
     "sampling.py": ["test_sampling.py"],
-    "studies/differences.py": ["studies/test_compare.py"],
-    "studies/findings.py": ["studies/test_compare.py"],
+    "studies/differences.py": ["studies/test_findings.py", "inspect/test_declared_facts.py"],
+    "studies/findings.py": ["studies/test_findings.py"],
     "training/muon.py": ["training/test_optim.py"],
     "training/optimizers.py": ["training/test_optim.py"],
 }
