@@ -83,6 +83,20 @@ def test_a_loss_is_the_mean_over_all_pairs_in_nats():
     assert model.training and model.seen == [(3, 256), (1, 231)]
 
 
+def test_logits_of_few_digits_are_judged_in_float32():
+    class Half(Previous):
+        def forward(self, ids: Tensor, cache: object = None) -> Tensor:
+            return super().forward(ids).to(self.given).to(self.handed)
+
+    ids = torch.randint(4, (300,), generator=torch.Generator().manual_seed(0))
+    found = []
+    for handed in (torch.bfloat16, torch.float32):
+        model = Half(8)
+        model.given, model.handed = torch.bfloat16, handed
+        found.append(evaluate(model, ids).loss)
+    assert found[0] == found[1]
+
+
 def test_what_was_called_impossible_is_counted():
     found = evaluate(Previous(8), torch.tensor([0, 1, 4, 4, 2, 4]))
 

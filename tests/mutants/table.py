@@ -1,7 +1,7 @@
 """Which modules get faults, and which test files are to find them."""
 
 INSPECT = "inspect/test_inspection_numbers.py"
-RUNS = ["runs/test_runs.py", "runs/test_controls.py"]
+RUNS = ["runs/test_small_files.py", "runs/test_runs.py"]
 
 TESTS = {
     "evaluation.py": ["test_evaluation.py"],
@@ -28,15 +28,15 @@ TESTS = {
     "models/answers.py": ["inspect/test_declared_facts.py", INSPECT],
     "runs/checkpoints.py": [*RUNS, "training/test_saving.py"],
     "runs/editing.py": RUNS,
-    "runs/folder.py": RUNS,
-    "runs/layout.py": RUNS,
+    "runs/folder.py": ["runs/test_small_files.py"],
+    "runs/layout.py": ["runs/test_small_files.py"],
     "runs/metrics.py": ["runs/test_metrics.py"],
     "runs/names.py": ["runs/test_names.py"],
     "runs/openings.py": ["runs/test_openings.py"],
     "runs/plan.py": [*RUNS, "test_config.py", "training/test_devices.py"],
     "runs/reading.py": [*RUNS, "runs/test_old_runs.py"],
-    "runs/records.py": RUNS,
-    "runs/requests.py": RUNS,
+    "runs/records.py": ["runs/test_small_files.py"],
+    "runs/requests.py": ["runs/test_small_files.py"],
     "runs/state.py": RUNS,
     "runs/torch_files.py": [*RUNS, "exchange/test_weight_files.py"],
     "sampling.py": ["test_sampling.py"],
