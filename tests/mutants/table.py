@@ -33,7 +33,7 @@ TESTS = {
     "runs/metrics.py": ["runs/test_metrics.py"],
     "runs/names.py": ["runs/test_names.py"],
     "runs/openings.py": ["runs/test_openings.py"],
-    "runs/plan.py": [*RUNS, "test_config.py", "training/test_devices.py"],
+    "runs/plan.py": ["runs/test_plan.py"],
     "runs/reading.py": [*RUNS, "runs/test_old_runs.py"],
     "runs/records.py": ["runs/test_small_files.py"],
     "runs/requests.py": ["runs/test_small_files.py"],

@@ -100,10 +100,28 @@ def test_a_table_holds_it_all_and_the_parents_are_the_base():
 
 @pytest.mark.parametrize(
     ("value", "text"),
-    [(None, "–"), (True, "on"), (False, "off"), (0.00010, "0.0001"), (3, "3"), ("\n", '"\\n"'), ("", '""'), ("a", "a")],
+    [
+        (None, "–"),
+        (True, "on"),
+        (False, "off"),
+        (0.00010, "0.0001"),
+        (3, "3"),
+        ("\n", '"\\n"'),
+        ("", '""'),
+        ("\u2003", '"\u2003"'),
+        ("a", "a"),
+    ],
 )
 def test_values_are_written_as_people_do(value: object, text: str):
     assert differences.shown(value) == text
+
+
+def test_settings_of_the_model_and_rungs_count_too():
+    old = make_run("mlp").need()
+    one, other = (editing.create(old.model_copy(update={"model": {**old.model, "d_hidden": n}})) for n in (8, 99))
+
+    assert differences.differences([one, other]) == {"model.d_hidden": [8, 99]}
+    assert differences.differences([one, make_run("bigram")])["model.d_hidden"] == [8, None]
 
 
 def test_six_changes_are_told_and_the_rest_counted():
