@@ -42,6 +42,8 @@ def test_properties_of_a_text_are_counted_by_hand():
     text = "\n\nROMEO:\nO, it is"
 
     assert line_position(text).tolist() == [0, 0, 1, 2, 3, 4, 5, 6, 0, 1, 2, 3, 4, 5, 6, 7, 8]
+    assert line_position("to\n").tolist() == [1, 2, 0]
+    assert word_start("to b").tolist() == [1, 0, 0, 1]
     assert speaker_name(text).tolist() == [0] * 2 + [1] * 6 + [0] * 9
     assert word_start(text).tolist() == [0, 0, 1, 0, 0, 0, 0, 0, 0, 1, 0, 0, 1, 0, 0, 1, 0]
 
@@ -64,6 +66,7 @@ def test_units_are_read_and_correlated_in_every_hidden_layer(key: str, corpus: C
         values, found = activations(model, ids, layer), follow(model, ids, text, layer)
         order = found.order("word start")
         sizes = np.abs(found.correlations[2, order])
+        assert (found.layer, found.characters) == (layer, 300)
         assert values.shape == (300, found.correlations.shape[1]) and found.correlations.shape[0] == len(PROPERTIES)
         assert np.all(np.diff(sizes) <= 0) and sizes[0] > 0 and sorted(order) == list(range(values.shape[1]))
     with pytest.raises(BardlabError, match="no hidden layer 'nowhere'"):
