@@ -25,7 +25,7 @@ TESTS = {
     "inspect/surprise.py": ["inspect/test_surprise.py"],
     "inspect/trace.py": ["inspect/test_trace.py"],
     "inspect/units.py": ["inspect/test_units.py"],
-    "models/answers.py": ["inspect/test_declared_facts.py", INSPECT],
+    "models/answers.py": ["models/test_answers.py"],
     "runs/checkpoints.py": [*RUNS, "training/test_saving.py"],
     "runs/editing.py": RUNS,
     "runs/folder.py": ["runs/test_small_files.py"],
