@@ -209,6 +209,12 @@ def pretrained(*more: str) -> None:
     become("-m", "core", "pretrain", *more)
 
 
+def screenshots(*more: str) -> None:
+    """Make the pictures of the documents from the real app, and the README's table of the ladder."""
+    install("[test]")
+    become("-m", "tests.screenshots", *more)
+
+
 def gpu(*more: str) -> None:
     """Check everything that needs a GPU, on this machine's; without one it says what it would do."""
     install("[test]")
@@ -235,7 +241,20 @@ def clean(*_: str) -> None:
 
 COMMANDS = {
     command.__name__: command
-    for command in (app, test, check, unit, lint, bench, pretrained, faults, mutants, gpu, clean)
+    for command in (
+        app,
+        test,
+        check,
+        unit,
+        lint,
+        bench,
+        pretrained,
+        screenshots,
+        faults,
+        mutants,
+        gpu,
+        clean,
+    )
 }
 
 
