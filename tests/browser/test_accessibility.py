@@ -12,7 +12,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Page, expect
+from playwright.sync_api import Browser, ConsoleMessage, Locator, Page, expect
 
 from core.jobs import work
 from core.ladder.registry import RUNGS
@@ -38,6 +38,8 @@ STATES = (("light", 1280, None), ("dark", 1280, COLOUR), ("dark", 400, None), ("
 """Theme, width in px, and rules; None for all."""
 
 LOOK = """async ([theirs, rules]) => {
+    for (const each of document.getAnimations())
+        if (Number.isFinite(each.effect.getComputedTiming().endTime)) each.finish(); // colours on their way to others
     const options = { resultTypes: ["violations"], preload: false, elementRef: true };
     const { violations } = await axe.run(document, rules ? { ...options, runOnly: rules } : options);
     const [ours, needed] = [[], []];
@@ -58,7 +60,7 @@ COUNT_FRAMES = """(() => {
 STILL = """async () => {
     const before = window.asked;
     for (let i = 0; i < 12; i++) await new Promise(window.realFrame);
-    const moving = document.getAnimations().filter(({ effect }) => effect.target.closest(".inside"));
+    const moving = document.getAnimations().filter(({ effect }) => effect.target?.closest(".inside"));
     return window.asked - before < 12 && moving.length === 0;
 }"""
 """Whether nothing of ours moves: no script asks for frame after frame, no part has an animation."""
@@ -127,7 +129,8 @@ def in_state(page: Page, theme: str, width: int) -> None:
 
 def look(page: Page, axe: str, states: tuple[tuple[str, int, list[str] | None], ...]) -> tuple[list[str], set[int]]:
     """Return what axe finds on the page in these states that is ours, and which entries of THEIRS it took."""
-    page.evaluate(f"window.axe || (() => {{ {axe} }})()")
+    if not page.evaluate("'axe' in window"):
+        page.evaluate(axe)
     found, needed = [], set[int]()
     for theme, width, rules in states:
         in_state(page, theme, width)
@@ -210,12 +213,14 @@ def test_a_thumb_can_press_what_writes_and_attends(browser: Browser, lab: str, r
             assert page.evaluate("document.documentElement.scrollWidth <= innerWidth + 1")
 
 
-def _name(button) -> str:
+def _name(button: Locator) -> str:
     return button.get_attribute("aria-label") or button.inner_text()
 
 
-def _height(button) -> float:
-    return button.bounding_box()["height"]
+def _height(button: Locator) -> float:
+    box = button.bounding_box()
+    assert box
+    return box["height"]
 
 
 def test_without_javascript_a_sentence_says_what_to_do(browser: Browser, lab: str):
