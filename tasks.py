@@ -179,14 +179,18 @@ def lint(*more: str) -> None:
 
 
 def biome() -> None:
-    """Check the components' JavaScript; where Node is missing, say so, unless BARDLAB_NEEDS_NODE is set."""
+    """Install what the browser tests and the components' check need, and check; where Node is missing, say so.
+
+    With BARDLAB_NEEDS_NODE it must be there.
+    """
     npm = shutil.which("npm")
     if npm is None:
         if os.environ.get("BARDLAB_NEEDS_NODE"):
             sys.exit("npm is missing: install Node 18 or newer with npm")
-        print("npm is missing: the JavaScript is not checked")
+        print("npm is missing: the JavaScript is not checked, nor whether everybody can use the pages")
         return
-    if not (ROOT / "node_modules" / "@biomejs").exists():
+    done, wanted = ROOT / "node_modules" / ".package-lock.json", ROOT / "package-lock.json"
+    if not done.exists() or done.stat().st_mtime < wanted.stat().st_mtime:
         finish(subprocess.Popen([npm, "ci", "--no-audit", "--no-fund", "--silent"], cwd=ROOT, text=True))
     finish(subprocess.Popen([npm, "run", "--silent", "lint"], cwd=ROOT, text=True))
 

@@ -230,7 +230,7 @@ def picture(name: str) -> dict[str, object]:
 
 def who_resembles_whom(table: Table, characters: str) -> None:
     """The heat map of all pairs."""
-    st.subheader("Who resembles whom")
+    st.header("Who resembles whom")
     metric = st.session_state.get("metric") or "cosine"
     values = (cosines if metric == "cosine" else distances)(table.vectors)
     what = "cosine" if metric == "cosine" else "distance"
@@ -271,7 +271,7 @@ def rotary(run: Run, similarity: np.ndarray) -> None:
     config = run.need().model_config_.model_dump()
     d_head = config["d_model"] // config["n_head"]
     context = min(config["context"], MOST)
-    st.subheader("Rotary positions")
+    st.header("Rotary positions")
     st.markdown(
         f"This model adds no position vectors. It turns each pair of numbers of every query and key by an angle that "
         f"grows with the position: {d_head // 2:,} pairs a head, the fastest by one radian a character, the slowest by "

@@ -157,7 +157,7 @@ def parts_view(run: Run, step: int | None, tokenizer: Any, text: str, position: 
     found = predictions.parts_of(run, step, text, position - len(text))
     values, characters = found.centred, tokenizer.chars
     order = np.argsort(-found.logits, kind="stable")
-    st.subheader("Who says so")
+    st.header("Who says so")
     here = f"character {position + 1:,}, {wording.inline(visible(text[position]))}"
     st.markdown(
         f"The prediction after {here}, as a sum: every head and every feed-forward layer wrote "

@@ -124,7 +124,7 @@ def quantity(run: Run, tag: str, label: str) -> Curve | None:
 
 def changed(chosen: Sequence[Run]) -> None:
     """The settings that differ, as a table and in sentences."""
-    st.subheader("What changed")
+    st.header("What changed")
     rows = differences.differences(chosen)
     if rows:
         frame = pd.DataFrame([[name, *(differences.shown(v) for v in values)] for name, values in rows.items()])
@@ -147,8 +147,8 @@ def verdict(finding: Finding) -> str:
         return f"{what} made it {direction} by {size} nats with one seed, which proves nothing yet: run more seeds."
     known = f"{size} ± {finding.half_width:.3f} nats ({seeds:d} seeds)"
     if finding.trusted:
-        return f"#### {what} makes it **{direction}** by {known}"
-    return f"#### {what}: no difference you can trust, {direction} by {known}"
+        return f"## {what} makes it **{direction}** by {known}"
+    return f"## {what}: no difference you can trust, {direction} by {known}"
 
 
 @st.fragment(run_every=2.0)

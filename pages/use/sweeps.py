@@ -157,7 +157,7 @@ def result(members: Sequence[Run]) -> None:
 
 def scaling(everything: Sequence[Run], members: Sequence[Run]) -> None:
     """The learner's own scaling plot."""
-    st.subheader("Loss against cost")
+    st.header("Loss against cost")
     row = st.container(horizontal=True, gap="medium")
     cost = row.segmented_control(
         "Cost",
@@ -224,7 +224,7 @@ same = [run for run in everything if run.need().corpus == text]
 groups = sweeps.groups(same)
 members: list[Run] = []
 if groups:
-    st.subheader("Result")
+    st.header("Result")
     asked = st.query_params.get("sweep")
     if asked in groups and st.session_state.get("sweep.asked") != asked:
         st.session_state["sweep.shown"] = st.session_state["sweep.asked"] = asked

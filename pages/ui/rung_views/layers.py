@@ -24,7 +24,7 @@ def layers(run: Run) -> None:
     if not run.usable:
         return
     steps = layout.snapshot_steps(run.path)
-    st.subheader("Inside the layers")
+    st.header("Inside the layers")
     if len(steps) > 1:
         step: int | None = st.select_slider(
             "Weights of step",

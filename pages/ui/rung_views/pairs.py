@@ -38,7 +38,7 @@ def pairs(run: Run) -> None:
 
 def _learned(run: Run) -> None:
     """The table alone, of a run whose text is gone."""
-    st.subheader("What was learned")
+    st.header("What was learned")
     st.caption(f"What it would be held against is counted in the run’s text: {GONE}")
     model, tokenizer = loaders.model(run)
     table = np.log(np.clip(learned(model), LOWEST, None))
@@ -47,7 +47,7 @@ def _learned(run: Run) -> None:
 
 def _counted_and_learned(run: Run, corpus: Corpus) -> None:
     pairs, distinct = landmarks.unseen_pairs(corpus)
-    st.subheader("Counted and learned, side by side")
+    st.header("Counted and learned, side by side")
     st.caption(
         f"{pairs:,} neighbours in the validation text ({distinct:,} different pairs) never occur in the training text. "
         "Counting without smoothing gives them no probability, and the validation loss becomes infinite; adding one to "

@@ -31,7 +31,7 @@ def _updates(slug: str) -> None:
     tags = [tag for tag in _model_order(run, read.tags(), UPDATE_RATIO) if len(read.curve(tag)[0])]
     if not tags:
         return
-    st.subheader("How far each step moves the weights")
+    st.header("How far each step moves the weights")
     shown = [tags[i] for i in spread(len(tags), 8)]
     latest = {tag: float(read.curve(tag)[1][-1]) for tag in tags}
     st.markdown(f"**{wording.plain(_pace(latest))}**")
@@ -87,7 +87,7 @@ def _gradients(slug: str, setting: str | None) -> None:
             panels[title] = (names, steps, values)
     if not panels:
         return
-    st.subheader("The gradient on its way down")
+    st.header("The gradient on its way down")
     if setting and not beside:
         st.caption(
             f"Train its twin, alike but for {wording.plain(setting)}, and both stand here side by side on one colour "

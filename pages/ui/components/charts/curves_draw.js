@@ -17,7 +17,7 @@ export function draw(ctx, view, f) {
   const ghosts = f.shown.filter((curve) => curve.ghost);
   const present = f.shown.filter((curve) => !curve.ghost);
   const [train, val] = [true, false].map((is) => present.filter((curve) => (curve.kind === "train") === is));
-  for (const curve of ghosts) drawLine(ctx, view, f, curve, "smooth", 1.5, GHOST);
+  for (const curve of ghosts) drawLine(ctx, view, f, curve, "smooth", 1.5, Math.max(GHOST, faintness(view, curve)));
   for (const curve of train) if (!curve.raw) drawLine(ctx, view, f, curve, "value", 1.1, faintness(view, curve));
   for (const curve of train) drawLine(ctx, view, f, curve, "smooth", 1.75, 1);
   for (const curve of val) drawLine(ctx, view, f, curve, "smooth", 1.75, 1, true);
