@@ -6,8 +6,10 @@ import streamlit as st
 
 from pages.login import login
 from pages.turns import DRAWING
-from pages.ui import state
+from pages.ui import state, teaching
 from pages.ui.choosers.chosen import dead_link
+from pages.ui.components.charts.curves import not_in_address
+from pages.ui.components.controls.copy_link import copy_link
 from pages.ui.looking import sidebar
 from pages.ui.navigation import page_table
 from pages.ui.wording import plain
@@ -33,12 +35,19 @@ if entry.providers and not (st.user.get("is_logged_in") is True and entry.admits
         st.button(title, type="primary", on_click=st.login, args=(name,), key=key, help="With your school's account.")
     st.stop()
 page = st.navigation(page_table(), expanded=True)
+problems = [*teaching.adopt(), *not_in_address(st.query_params.to_dict())]
 sidebar(page.url_path)
 if entry.providers:
     st.sidebar.button(
         "Log out", icon=":material/logout:", on_click=st.logout, key="logout", help="Forget this visitor."
     )
-st.title(page.title)
+if not teaching.only_picture():
+    with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute", key="top"):
+        if teaching.shown("title"):
+            st.title(page.title)
+        if teaching.shown("link"):
+            copy_link(key="copy-link")
+teaching.frame(problems)
 dead_link()
 try:
     with DRAWING.turn():

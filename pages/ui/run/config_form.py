@@ -12,7 +12,7 @@ from core.runs import plan
 from core.settings import FieldInfo, Settings
 from core.training import devices
 from core.training.config import TrainConfig
-from pages.ui import state
+from pages.ui import state, teaching
 from pages.ui.run.setting_names import name_of
 
 
@@ -74,14 +74,18 @@ def device_chosen(rung: Rung) -> str:
     return timing.best_device() if chosen == "auto" else chosen
 
 
-def set_form(rung: Rung, preset: str, changes: dict[str, Any] | None = None) -> None:
-    """Move every slider of a rung to a preset, with `changes` (dotted names) laid over it. For callbacks."""
+def set_form(rung: Rung, preset: str, changes: Mapping[str, Any] | None = None, *, by_link: bool = False) -> None:
+    """Move every slider of a rung to a preset, with `changes` (dotted names) laid over it. For callbacks.
+
+    What a teacher's link locks is moved by a link alone.
+    """
     model_changes, train_changes = plan.split_settings(changes or {})
     model, train = rung.settings(preset, model_changes, train_changes)
     st.session_state[state.preset_key(rung.key)] = preset
     for group, config in (("model", model), ("train", train)):
         for name, value in config.model_dump().items():
-            st.session_state[state.setting_key(rung.key, group, name)] = value
+            if by_link or not teaching.locked(f"{group}.{name}"):
+                st.session_state[state.setting_key(rung.key, group, name)] = value
 
 
 def settings_widgets(prefix: str, config: type[Settings]) -> dict[str, Any]:
@@ -127,6 +131,10 @@ def _widget(rung: str, group: str, field: FieldInfo, base: Settings, label: str 
         "help": field.help,
         "persist_state": "session",
     }
+    if group and not teaching.shown("settings"):
+        return value
+    if teaching.locked(f"{group}.{field.name}"):
+        common["disabled"] = True
     if field.kind == "bool":
         return st.toggle(label, **common)
     if field.choices:

@@ -53,6 +53,7 @@ def _updates(slug: str) -> None:
         live=run.state.active,
         interval=4.0,
         key="updates",
+        palette="updates",
         y_label="log10(update : weights)",
         height=280,
     )

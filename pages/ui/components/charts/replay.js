@@ -1,4 +1,4 @@
-// The first thing one sees: a run that learns, as a film of a shipped one or live, and what it wrote before and writes now.
+// The first thing one sees: a run that learns, as a film of a shipped one or live, and what it wrote before and now.
 import { readableText } from "../shared/characters.js";
 import { component } from "../shared/component.js";
 import { button, element, shape } from "../shared/dom.js";
