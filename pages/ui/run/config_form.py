@@ -22,9 +22,15 @@ def config_form(rung: Rung, times: Mapping[str, str]) -> tuple[str, Settings, Tr
     Returns (preset, model settings, training settings). Raises BardlabError, one line, when the settings contradict
     each other.
     """
+    chosen: dict[str, dict[str, Any]] = {"model": {}, "train": {}}
+    if not teaching.shown("settings"):
+        preset = st.session_state.setdefault(state.preset_key(rung.key), rung.default_preset)
+        for group, base in zip(chosen, rung.settings(preset, {}, {}), strict=True):
+            for name, value in base.model_dump().items():
+                chosen[group][name] = st.session_state.get(state.setting_key(rung.key, group, name), value)
+        return preset, *rung.settings(None, chosen["model"], chosen["train"])
     preset = _preset(rung, times)
     bases = dict(zip(("model", "train"), rung.settings(preset, {}, {}), strict=True))
-    chosen: dict[str, dict[str, Any]] = {"model": {}, "train": {}}
     rest = []
     for group, base in bases.items():
         at_once = rung.shown_at_once(group)
@@ -114,6 +120,7 @@ def _preset(rung: Rung, times: Mapping[str, str]) -> str:
         on_change=apply,
         required=True,
         persist_state="session",
+        disabled=teaching.locked("preset"),
         help="\n".join(
             f"- **{rung.title_of_preset(name)}** (`{name}`): {preset.help}" for name, preset in rung.presets.items()
         ),
@@ -130,11 +137,8 @@ def _widget(rung: str, group: str, field: FieldInfo, base: Settings, label: str 
         "key": key,
         "help": field.help,
         "persist_state": "session",
+        "disabled": bool(group) and teaching.locked(f"{group}.{field.name}"),
     }
-    if group and not teaching.shown("settings"):
-        return value
-    if teaching.locked(f"{group}.{field.name}"):
-        common["disabled"] = True
     if field.kind == "bool":
         return st.toggle(label, **common)
     if field.choices:

@@ -68,14 +68,17 @@ def _set(rung: Rung, preset: str, changes: str) -> str:
         asked = _read(changes)
     except BardlabError as error:
         asked, problems = {}, [*problems, str(error)]
-    fitting: dict[str, str] = {}
-    for name, value in asked.items():
-        try:
-            rung.settings(preset, *plan.split_settings({**fitting, name: value}))
-            fitting[name] = value
-        except BardlabError as error:
-            problems.append(str(error))
-    set_form(rung, preset, fitting, by_link=True)
+    try:
+        set_form(rung, preset, asked, by_link=True)
+    except BardlabError:  # one by one, then: what fits is set
+        fitting: dict[str, str] = {}
+        for name, value in asked.items():
+            try:
+                rung.settings(preset, *plan.split_settings({**fitting, name: value}))
+                fitting[name] = value
+            except BardlabError as error:
+                problems.append(str(error))
+        set_form(rung, preset, fitting, by_link=True)
     more = f" (and {len(problems) - 1:,} more)" if len(problems) > 1 else ""
     return f"{problems[0][:300]}{more}" if problems else ""
 
