@@ -16,11 +16,11 @@ from pages.ui.wording import plain
 
 UI = Path(__file__).parent / "ui"
 
-st.set_page_config(page_title="Bardlab", page_icon=UI / "icon.png", layout="wide")
+st.set_page_config(page_title="Bardlab", page_icon=UI / "drawings" / "icon.png", layout="wide")
 st.html(UI / "direction.css")
 st.html(UI / "journey.css")
 st.html(f"<script>{(UI / 'journey.js').read_text()}</script>", unsafe_allow_javascript=True)
-st.logo(UI / "logo.svg", size="large", icon_image=UI / "icon.png")
+st.logo(UI / "drawings" / "logo.svg", size="large", icon_image=UI / "drawings" / "icon.png")
 entry = login()
 if entry.providers and not (st.user.get("is_logged_in") is True and entry.admits(st.user.to_dict())):
     st.navigation([st.Page(lambda: None, title="Log in")], position="hidden")

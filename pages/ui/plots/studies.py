@@ -77,6 +77,6 @@ def loss_against(points: Mapping[str, Sequence[tuple[float, float, str]]], fit: 
         middle, low, high = np.array([fit.at(float(x)) for x in xs]).T
         found.append(plain_curve("power law, with its 95 % band", "fit", xs, middle, low=low, high=high))
     for label, group in points.items():
-        xs, ys, names = zip(*sorted(group), strict=True)
-        found.append(plain_curve(label, "points", xs, ys, names=names))
+        costs, losses, names = zip(*sorted(group), strict=True)
+        found.append(plain_curve(label, "points", costs, losses, names=names))
     return found

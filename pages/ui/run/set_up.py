@@ -38,10 +38,11 @@ def to_address(rung: Rung, preset: str, model: Settings, train: TrainConfig) -> 
     said = _said(rung, preset, model, train)
     now = {name: st.query_params[name] for name in (PRESET, SET) if name in st.query_params}
     usual = said == {PRESET: rung.default_preset}
-    address = (said[PRESET], said.get(SET, ""))
-    if now == said or (usual and not now) or _taken(rung).get((now.get(PRESET, ""), now.get(SET, ""))):
+    asked = (now.get(PRESET, ""), now.get(SET, ""))
+    linked: dict[tuple[str, str], dict[str, str]] = st.session_state.setdefault(f"{rung.key}.linked", {})
+    if now == said or (usual and not now) or (_taken(rung).get(asked) and linked.setdefault(asked, said) == said):
         return  # what was asked for and is not here goes on standing there, and being told, until something is changed
-    _remember(rung, address, "")
+    _remember(rung, (said[PRESET], said.get(SET, "")), "")
     kept = {name: value for name, value in st.query_params.to_dict().items() if name not in (PRESET, SET)}
     st.query_params.from_dict({**kept, **({} if usual else said)})
 

@@ -50,7 +50,7 @@ def shown() -> list[Curve]:
 @st.fragment
 def chart() -> None:
     marks = [Mark("transformer-quiet-fox", 1500, "learning rate halved"), Mark("mlp-small-heron", 2100, "loss spike")]
-    curves([] if st.query_params.get("empty") else shown(), LANDMARKS, marks, live=False, key="chart", main=True)
+    curves([] if st.query_params.get("empty") else shown(), LANDMARKS, marks, live=False, key="chart")
 
 
 st.set_page_config(layout="wide")

@@ -50,7 +50,7 @@ export function keep(key, ui) {
 export function fromAddress(get) {
   const ui = {};
   const [x, log, smooth, y, zoom] = ["x", "log", "smooth", "y", "zoom"].map(get);
-  if (x in AXES) ui.x = x;
+  if (Object.hasOwn(AXES, x ?? "")) ui.x = x;
   if (log !== null) Object.assign(ui, { logx: log.includes("x"), logy: log.includes("y") });
   if (/^0(\.\d+)?$/.test(smooth ?? "")) ui.weight = Math.min(0.99, Number(smooth));
   if (y === "robust") ui.robust = true;
