@@ -12,6 +12,7 @@ from core.studies.differences import twins_of
 from pages.ui import loaders
 from pages.ui.components.charts.curves import Curve, Landmark, curves
 from pages.ui.plots.colours import colours
+from pages.ui.plots.figure import figure as plot
 
 
 def gap(run: Run) -> None:
@@ -85,7 +86,7 @@ def by_depth(run: Run) -> None:
         "The best validation loss of every run of this rung on this text. Without skips more layers soon make it "
         "worse; with them they do not. Runs with other steps or widths are in it too: hover a point to see what it is."
     )
-    st.plotly_chart(_depth_chart(pd.DataFrame(rows)), key="by-depth")
+    plot(_depth_chart(pd.DataFrame(rows)), "by-depth")
 
 
 def _depth_chart(frame: pd.DataFrame) -> go.Figure:

@@ -16,6 +16,7 @@ from core.training.monitor import GRAD_NORM, UPDATE_RATIO
 from pages.ui import loaders, wording
 from pages.ui.components.charts.curves import Curve, Landmark, curves
 from pages.ui.plots.colours import SEQUENTIAL
+from pages.ui.plots.figure import figure as plot
 from pages.ui.rung_views.layers import spread
 
 
@@ -53,6 +54,7 @@ def _updates(slug: str) -> None:
         live=run.state.active,
         interval=4.0,
         key="updates",
+        palette="updates",
         y_label="log10(update : weights)",
         height=280,
     )
@@ -98,7 +100,7 @@ def _gradients(slug: str, setting: str | None) -> None:
             "Norm of each layer's gradient at single steps of training; logarithmic, one scale for all panels, blank "
             "where it is exactly zero."
         )
-    st.plotly_chart(_norm_maps(panels), key="gradient-norms")
+    plot(_norm_maps(panels), "gradient-norms")
 
 
 def _norms(run: Run) -> tuple[list[str], np.ndarray, np.ndarray]:
