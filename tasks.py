@@ -179,14 +179,18 @@ def lint(*more: str) -> None:
 
 
 def biome() -> None:
-    """Check the components' JavaScript; where Node is missing, say so, unless BARDLAB_NEEDS_NODE is set."""
+    """Install what the browser tests and the components' check need, and check; where Node is missing, say so.
+
+    With BARDLAB_NEEDS_NODE it must be there.
+    """
     npm = shutil.which("npm")
     if npm is None:
         if os.environ.get("BARDLAB_NEEDS_NODE"):
             sys.exit("npm is missing: install Node 18 or newer with npm")
-        print("npm is missing: the JavaScript is not checked")
+        print("npm is missing: the JavaScript is not checked, nor whether everybody can use the pages")
         return
-    if not (ROOT / "node_modules" / "@biomejs").exists():
+    done, wanted = ROOT / "node_modules" / ".package-lock.json", ROOT / "package-lock.json"
+    if not done.exists() or done.stat().st_mtime < wanted.stat().st_mtime:
         finish(subprocess.Popen([npm, "ci", "--no-audit", "--no-fund", "--silent"], cwd=ROOT, text=True))
     finish(subprocess.Popen([npm, "run", "--silent", "lint"], cwd=ROOT, text=True))
 
@@ -207,6 +211,12 @@ def pretrained(*more: str) -> None:
     """Train the runs that ship."""
     install()
     become("-m", "core", "pretrain", *more)
+
+
+def screenshots(*more: str) -> None:
+    """Make the pictures of the documents from the real app, and the README's table of the ladder."""
+    install("[test]")
+    become("-m", "tests.screenshots", *more)
 
 
 def gpu(*more: str) -> None:
@@ -235,7 +245,20 @@ def clean(*_: str) -> None:
 
 COMMANDS = {
     command.__name__: command
-    for command in (app, test, check, unit, lint, bench, pretrained, faults, mutants, gpu, clean)
+    for command in (
+        app,
+        test,
+        check,
+        unit,
+        lint,
+        bench,
+        pretrained,
+        screenshots,
+        faults,
+        mutants,
+        gpu,
+        clean,
+    )
 }
 
 
