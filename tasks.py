@@ -176,6 +176,12 @@ def pretrained(*more: str) -> None:
     become("-m", "core", "pretrain", *more)
 
 
+def claims(*more: str) -> None:
+    """Reproduce every claim and write the evidence that ships."""
+    install()
+    become("-m", "core", "claim", "all", "--ship", *more)
+
+
 def gpu(*more: str) -> None:
     """Check everything that needs a GPU, on this machine's; without one it says what it would do."""
     install("[test]")
@@ -195,7 +201,8 @@ def clean(*_: str) -> None:
 
 
 COMMANDS = {
-    command.__name__: command for command in (app, test, check, unit, lint, bench, pretrained, faults, gpu, clean)
+    command.__name__: command
+    for command in (app, test, check, unit, lint, bench, pretrained, claims, faults, gpu, clean)
 }
 
 
