@@ -8,8 +8,9 @@ text (Wang et al. 2022, "Interpretability in the wild", section 2.2).
 Letters: W windows, T positions in each, V vocabulary, K classes of characters.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Literal
 
 import numpy as np
@@ -17,9 +18,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from core.errors import BardlabError
 from core.inspect.evaluation_set import CLASSES, Doubles, EvaluationSet, evaluation_set
-from core.inspect.parts import chosen
 from core.inspect.trace import Intervention, intervening, trace
+from core.ladder.registry import rungs_whose
 from core.models.answers import Part, Where
 from core.models.contract import LanguageModel
 from core.sampling import SamplingConfig, generate
@@ -27,6 +29,20 @@ from core.texts.corpus import Corpus
 
 Method = Literal["mean", "zero"]
 METHODS: tuple[Method, ...] = ("mean", "zero")
+
+
+@cache
+def rungs() -> tuple[str, ...]:
+    """List the rungs whose models have parts to switch off."""
+    return rungs_whose(lambda model: model.parts())
+
+
+def chosen(board: Sequence[Part], keys: Iterable[str]) -> list[Part]:
+    """Return the parts with these addresses, in the board's order. Raises BardlabError naming those it lacks."""
+    wanted = set(keys)
+    if lacking := wanted - {part.key for part in board}:
+        raise BardlabError(f"this model has no part {', '.join(sorted(lacking))}; choose some on the board")
+    return [part for part in board if part.key in wanted]
 
 
 @torch.no_grad()

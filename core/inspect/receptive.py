@@ -41,16 +41,16 @@ def measured_field(model: LanguageModel, ids: Tensor, texts: int) -> Field:
     """Differentiate the log-probability of what comes next with respect to each embedded character before it.
 
     The mean over `texts` windows spread evenly over ids (N,). A model that slides is shown more than its field, so
-    that the zeros beyond it are measured too; one without bounds is shown UNBOUNDED characters. Raises BardlabError if
-    the model embeds no characters or the text is too short.
+    that the zeros beyond it are measured too; one without bounds is shown UNBOUNDED characters, if there are so many.
+    Raises BardlabError if the model embeds no characters or the text is too short.
     """
     embedding = getattr(model, "token_embedding", None)
     if not isinstance(embedding, torch.nn.Module):
         raise BardlabError("this rung embeds no characters, so there is nothing to differentiate by")
     reach = model.context
     beyond = max(4, reach // 4) if reach is not None and model.slides else 0
-    window = UNBOUNDED if reach is None else reach + beyond
-    if len(ids) <= window:
+    window = min(UNBOUNDED, len(ids) - 1) if reach is None else reach + beyond
+    if len(ids) <= max(1, window):
         raise BardlabError(f"the text has {len(ids)} characters, too few to look back {window}; choose a longer text")
     starts = torch.linspace(0, len(ids) - window - 1, texts).long()  # (N,)
     chunks = ids[starts[:, None] + torch.arange(window + 1)]  # (N, W+1)

@@ -189,7 +189,7 @@ def estimate_seconds(
         return None
     kind = device.partition(":")[0]
     prepared = 0.0
-    if not built.closed_form:
+    if not built.closed_form and not (built.fused and train.compile == "auto"):
         prepared = compiling.estimated_seconds(model, vocab_size, train, built.window, kind, built.steps, step)
     once = validation_characters + (0 if built.closed_form else max(2048, min(20_000, _trained(built, train))))
     evaluation = _predict(_rows("evaluation", rung, device, False), built.evaluation * once) or 0.0

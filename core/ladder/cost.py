@@ -71,6 +71,8 @@ class Cost:
     """True if parameters and memory are decided by the text; `parameters` then leaves that part out."""
     closed_form: bool = False
     """True if the model is fitted in one step and never compiled."""
+    fused: bool = False
+    """True if nothing is gained by compiling it."""
 
 
 @dataclass(frozen=True)
@@ -80,6 +82,7 @@ class _Shape:
     window: int
     closed_form: bool
     grows_with_text: bool
+    fused: bool
     matrices: tuple[tuple[int, int], ...]
     """Shapes of the hidden matrices, the longer side last."""
     buffers: int
@@ -103,6 +106,7 @@ def _shape_of(rung_key: str, model_json: str, vocab_size: int, window: int) -> _
         window or model.usual_window,
         model.closed_form,
         model.grows_with_text,
+        model.fused,
         tuple(matrices),
         sum(buffer.numel() * buffer.element_size() for buffer in model.buffers()),
         evaluation_window(model),
@@ -176,6 +180,7 @@ def cost(
         ),
         writing=Work(reading.operations, one_character, 0.0, shape.parameters),
         grows_with_text=shape.grows_with_text,
+        fused=shape.fused,
         closed_form=shape.closed_form,
     )
 

@@ -40,6 +40,8 @@ class LanguageModel(nn.Module):
     """True if `forward` takes sequences of any length, each position seeing only the last `context`, if any."""
     grows_with_text: ClassVar[bool] = False
     """True if fitting decides how many numbers the model holds."""
+    fused: ClassVar[bool] = False
+    """True if its time goes into a library's own kernel, of which torch.compile makes nothing faster."""
 
     @classmethod
     def from_settings(cls, config: Any, vocab_size: int) -> "LanguageModel":

@@ -19,6 +19,7 @@ plain 1), M numbers carried a unit (LSTM 2, else 1).
 
 import math
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Literal
 
@@ -168,9 +169,11 @@ class Layer(nn.Module):
         return self.state(states), memory
 
     def at_once(self, x: Tensor, memory: Tensor) -> tuple[Tensor, Tensor]:
-        """All steps by torch's kernel."""
+        """All steps by torch's kernel, which on a processor knows no float16: there it multiplies in float32."""
         parts = tuple(part[None].contiguous() for part in memory.chunk(self.kernel.carried, dim=-1))  # (1, B, H) each
-        states, last = self.cells(x, parts if len(parts) > 1 else parts[0])  # (B, T, H), (1, B, H) each
+        half = x.device.type == "cpu" and torch.get_autocast_dtype("cpu") == torch.float16
+        with torch.autocast("cpu", enabled=False) if half else nullcontext():
+            states, last = self.cells(x, parts if len(parts) > 1 else parts[0])  # (B, T, H), (1, B, H) each
         return states, torch.cat(last, dim=-1)[0] if len(parts) > 1 else last[0]
 
     def one_by_one(self, x: Tensor, memory: Tensor) -> tuple[Tensor, Tensor]:
@@ -200,6 +203,7 @@ class RecurrentNet(LanguageModel):
     """Embed, run the layers from the first character to the last, read off the logits."""
 
     slides = True
+    fused = True
 
     def __init__(self, config: RecurrentConfig, vocab_size: int) -> None:
         super().__init__(config, vocab_size)

@@ -140,7 +140,7 @@ class Trainer:
     def compiles(self) -> bool:
         """Whether the model is to be compiled: as the settings ask, `auto` where the steps to come gain enough."""
         config, model, device = self.config, self.model, self.device.type
-        if model.closed_form or (config.compile == "auto" and device != "cuda"):
+        if model.closed_form or (config.compile == "auto" and (device != "cuda" or model.fused)):
             return False
         graphs = len(compiling.lengths(self.window, config.short_first))
         warm = compiling.is_known(model.config, model.vocab_size, config, self.window, device)

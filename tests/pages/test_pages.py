@@ -4,9 +4,11 @@ import json
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 
 import pytest
+from streamlit.components.v2 import manifest_scanner
 from streamlit.testing.v1 import AppTest
 from streamlit.util import calc_hash
 
@@ -26,6 +28,10 @@ FILES = sorted(f"{file.parent.name}/{file.name}" for file in FOLDER.glob("*/*.py
 PAGES = [*FILES, *RUNG_PAGES]
 VIEWS = [(f"ladder/{key}.py", tab) for key, rung in RUNGS.items() for tab in (*rung.views, "samples", "code", "log")]
 """Every view of every rung's page but the first, which is open unless the address names another."""
+
+
+manifest_scanner.scan_component_manifests = cache(manifest_scanner.scan_component_manifests)
+"""At each drawing AppTest reads the metadata of every installed package, a tenth of a second: once is enough."""
 
 
 ADDRESSES = {"inside/side_by_side.py": "stage"}

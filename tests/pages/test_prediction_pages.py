@@ -81,13 +81,13 @@ def test_a_run_without_weights_or_damaged_is_explained(script: str, finished: Ru
     fresh = make_run("transformer")
     app = draw(f"inside/{script}.py", run=fresh.slug)
 
-    assert "no weights yet" in app.warning[0].value
+    assert "no weights yet" in words(app)
     assert app.selectbox(key="run").value == finished.slug
 
     damage(fresh, "config")
     app = draw(f"inside/{script}.py", run=fresh.slug)
 
-    assert "is damaged" in app.warning[0].value
+    assert "is damaged" in words(app)
 
 
 def test_a_model_without_a_stream_leads_to_those_that_have_one(trained_bigram: Run):

@@ -13,7 +13,7 @@ from pages.ui.wording import plain
 
 CHOSEN = "chosen"
 """The chosen run's slug, in the session; not a widget's key, which would be forgotten on a page without the widget."""
-SHOWN = "shown"
+SHOWN = "chosen.shown"
 """The slug of the run that the page shows, and how it was when the page was drawn."""
 GONE = "gone"
 

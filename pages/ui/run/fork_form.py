@@ -32,7 +32,7 @@ def fork_form(slug: str) -> None:
     except BardlabError as error:
         st.info(wording.plain(str(error)), icon=":material/info:")
         return
-    groups = {"model": config.rung.config, "train": TrainConfig}
+    groups: dict[str, type[Settings]] = {"model": config.rung.config, "train": TrainConfig}
     names = [f"{group}.{field.name}" for group, kind in groups.items() for field in kind.fields()]
     names.remove("train.seed")
     left, middle, right = st.columns([2, 3, 1], gap="medium", vertical_alignment="bottom")

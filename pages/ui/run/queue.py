@@ -31,7 +31,6 @@ def queue_panel(key: str = "queue") -> int:
                 told = f"{place[kind]:d}. **{wording.plain(run.name)}** for the {wording.device(kind)}"
                 st.markdown(told + wording.plain(behind + ahead), width="stretch")
                 first = place[kind] == 1
-                common = {"type": "tertiary", "disabled": first}
                 st.button(
                     "First",
                     icon=":material/vertical_align_top:",
@@ -39,7 +38,8 @@ def queue_panel(key: str = "queue") -> int:
                     on_click=_do,
                     args=(_to_front, run.slug),
                     help="Put it at the head of the queue.",
-                    **common,
+                    type="tertiary",
+                    disabled=first,
                 )
                 st.button(
                     "Up",
@@ -48,7 +48,8 @@ def queue_panel(key: str = "queue") -> int:
                     on_click=_do,
                     args=(_up, run.slug),
                     help="Let it change places with the run before it.",
-                    **common,
+                    type="tertiary",
+                    disabled=first,
                 )
                 st.button(
                     "Cancel",

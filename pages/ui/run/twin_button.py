@@ -7,7 +7,7 @@ from core.ladder.rung import Rung
 from core.runs import editing
 from core.runs import plan as runs_plan
 from core.runs.state import Run
-from pages.ui import state
+from pages.ui import state, teaching
 
 
 def twin_button(
@@ -21,7 +21,7 @@ def twin_button(
     ready: bool,
 ) -> None:
     """Offer to train the rung's twins with the settings of the form; each needs as many bytes as that run."""
-    if rung.twins is None:
+    if rung.twins is None or not teaching.shown("experiments"):
         return
     st.button(
         rung.twins.title,
@@ -29,7 +29,7 @@ def twin_button(
         key=f"{rung.key}.twins",
         on_click=_start,
         args=(rung.key, rung.twins.setting, rung.twins.values, preset, model, train, corpus_name, needed),
-        disabled=not ready,
+        disabled=not ready or teaching.locked(f"model.{rung.twins.setting}"),
         help=rung.twins.look_for,
     )
 

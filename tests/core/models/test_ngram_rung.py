@@ -87,7 +87,7 @@ def test_every_rungs_probabilities_sum_to_one(key: str, corpus: Corpus):
         model = rung.build(config, 65).eval()
         if model.closed_form:
             model.fit(corpus.train_ids[:50_000])
-        probs = model(corpus.val_ids[: min(64, max(8, model.context))][None]).double().softmax(-1)
+        probs = model(corpus.val_ids[: max(8, model.readable(64))][None]).double().softmax(-1)
 
         assert probs.shape[-1] == 65
         assert float((probs.sum(-1) - 1).abs().max()) < 1e-6

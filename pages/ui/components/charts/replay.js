@@ -1,4 +1,4 @@
-// The first thing one sees: a run that learns, as a film of a shipped one or live, and what it wrote before and writes now.
+// The first thing one sees: a run that learns, as a film of a shipped one or live, and what it wrote and writes.
 import { readableText } from "../shared/characters.js";
 import { component } from "../shared/component.js";
 import { button, element, shape } from "../shared/dom.js";
@@ -89,7 +89,8 @@ function draw(view, share) {
 function told(run, at, passed, size) {
   const loss = `${at.judged ? "loss on unseen text" : "training loss"} ${fixed(at.loss, 2)}`;
   const letters = `${choices(at.loss)} letters of ${size}`;
-  return `${run.title}, step ${grouped(passed)} of ${grouped(run.of)}, ${clock(at.seconds)}: ${loss}, between ${letters}`;
+  const when = `step ${grouped(passed)} of ${grouped(run.of)}, ${clock(at.seconds)}`;
+  return `${run.title}, ${when}: ${loss}, between ${letters}`;
 }
 
 function controls(view, run) {
