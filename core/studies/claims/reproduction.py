@@ -220,9 +220,9 @@ def _lock(claim: Claim) -> system.Lock:
     return system.Lock(paths.runs() / f".claim-{claim.key}.lock", PATIENCE)
 
 
-def _take(each: Wanted) -> Run:
+def _take(each: Wanted, among: Sequence[Run]) -> Run:
     """Return the run that is wanted, made if there is none. To be called by whoever holds the claim's lock."""
-    mine = [run for run in reading.list_runs() if not run.damage and each.is_met_by(run)]
+    mine = [run for run in among if not run.damage and each.is_met_by(run)]
     return _best(mine) or editing.create(each.config)
 
 
@@ -236,9 +236,10 @@ def begin(claim: Claim, text: str, seeds: int) -> list[Run]:
     started = []
     try:
         with _lock(claim):
+            there = reading.list_runs()
             for each in needed:
-                run = _take(each)
-                if run.state is State.FINISHED or (run.state.active and run.status.step) or _comes(run):
+                run = _take(each, there)
+                if run.state is State.FINISHED or _comes(run):
                     continue
                 started.append(control.start(run))
     except system.Taken:
@@ -275,7 +276,7 @@ def reproduce(claim: Claim, text: str, seeds: int, say: Callable[[str], None]) -
         while True:
             try:
                 with _lock(claim):
-                    run = _take(each)
+                    run = _take(each, reading.list_runs())
                     mine = run.state is not State.FINISHED and not _comes(run)
                     if mine:
                         run = control.claim(run)
