@@ -2,11 +2,13 @@
 
 import streamlit as st
 
+from core.errors import BardlabError
 from core.jobs import control
 from core.runs import reading, records
 from core.runs.state import Run
 from pages.ui import loaders, state, wording
 from pages.ui.choosers.run import missing, run_picker
+from pages.ui.choosers.runs import named
 from pages.ui.components.charts.curves import curves
 from pages.ui.components.texts.sample_strip import sample_strip
 from pages.ui.run.buttons import headline, run_buttons, weights_only
@@ -51,7 +53,10 @@ def live_run(rung_key: str) -> None:
 def shown() -> Run | None:
     """The run that was drawn; None if there is none, or it is damaged."""
     slug = st.session_state.get(state.SHOWN)
-    run = reading.find(slug) if slug else None
+    try:
+        run = reading.find(slug) if slug else None
+    except BardlabError:  # deleted since
+        return None
     return None if run is None or run.damage else run
 
 
@@ -66,7 +71,7 @@ def _pick(rung_key: str) -> Run | None:
         "Run",
         by_slug,
         next(iter(by_slug)),
-        lambda run: f"{run.name} · {'damaged' if run.damage else run.state}",
+        lambda run: f"{run.label} · {'damaged' if run.damage else run.state}",
         "The run shown below. Its address is in the page's URL, so a link or a refresh comes back to it.",
     )
     return run if run.damage else control.look_after(run)
@@ -114,7 +119,7 @@ def _others(run: Run) -> list[Run]:
         chosen = st.multiselect(
             "Compare with",
             list(slugs),
-            format_func=lambda s: f"{slugs[s].name} ({slugs[s].rung_key})" if s in slugs else s,
+            format_func=lambda s: named(slugs[s]) if s in slugs else s,
             key="compare",
             max_selections=9,
             persist_state="session",

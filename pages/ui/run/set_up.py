@@ -6,7 +6,6 @@ import streamlit as st
 
 from core.errors import BardlabError
 from core.ladder.rung import Rung
-from core.runs import plan
 from core.settings import LONGEST_TEXT, Settings
 from core.training.config import TrainConfig
 from pages.ui import state, tell
@@ -47,7 +46,7 @@ def link_to(rung: Rung, preset: str, model: Settings, train: TrainConfig, text: 
 
 
 def _said(rung: Rung, preset: str, model: Settings, train: TrainConfig) -> dict[str, str]:
-    changes = plan.overrides(rung, preset, model, train)
+    changes = rung.changes(preset, model, train)
     changed = ",".join(f"{name}={quote(_text(value), safe='')}" for name, value in changes.items())
     return {PRESET: preset, SET: changed} if changed else {PRESET: preset}
 
