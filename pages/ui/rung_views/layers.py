@@ -14,6 +14,7 @@ from core.runs import layout, reading
 from core.runs.state import Run
 from pages.ui import loaders, wording
 from pages.ui.plots.colours import colours
+from pages.ui.rung_views.weights import weights_over_time
 
 POSITIONS = 2048
 """Characters of the validation text on which activations are looked at."""
@@ -50,6 +51,7 @@ def layers(run: Run) -> None:
     st.plotly_chart(_distributions(shown), key="health.distributions")
     with st.expander("All layers in numbers"):
         _table(found)
+    weights_over_time(run)
 
 
 def _version(run: Run, step: int | None) -> float:
