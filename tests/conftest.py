@@ -11,7 +11,7 @@ import pytest
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch: the tests themselves fill the cores
 
 from core import paths
-from core.jobs import control
+from core.jobs import control, processes
 from core.ladder.registry import RUNGS
 from core.runs import editing, plan, reading
 from core.runs.state import Run
@@ -51,6 +51,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """Point everything that is written to a folder of this test, with no shipped runs but those it makes."""
     monkeypatch.setenv("BARDLAB_HOME", str(tmp_path))
     monkeypatch.setenv("BARDLAB_PRETRAINED", str(tmp_path / "pretrained"))
+    monkeypatch.setattr(processes, "_probed", True)  # nobody times the machine beside a test
     yield tmp_path
 
 

@@ -35,7 +35,7 @@ def warm() -> None:
             _spare = spawn(["--spare"], None)
         if not _probed and not timing.all_known():
             _probed = True
-            children.append(spawn(["--probe"], None))
+            children.append(spawn(["--probe", "aside"], None))
 
 
 def spare_pid() -> int | None:

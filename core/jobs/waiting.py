@@ -202,7 +202,7 @@ def main(arguments: list[str]) -> None:
         from core.jobs import work as jobs_work
 
         if name == "--probe":
-            return jobs_work.time_rungs()
+            return jobs_work.time_rungs(aside=bool(device))
         if not (name := jobs_work.stand_by()):
             return
     path = Path(name)

@@ -157,12 +157,13 @@ def stand_by() -> str:
     return inlet.line()
 
 
-def time_rungs() -> None:
-    """Time a few steps of every rung whose speed on this machine is not known."""
+def time_rungs(*, aside: bool) -> None:
+    """Time a few steps of every rung whose speed on this machine is not known; `aside` lets all others go first."""
     devices.limit_threads()
     corpus = load_corpus()
     device = devices.resolve("auto")
-    system.step_back()
+    if aside:
+        system.step_back()
     for rung in RUNGS.values():
         if not known(rung, device.type):
             probe(rung, device, corpus.train_ids, corpus.tokenizer.size)

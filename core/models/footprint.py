@@ -33,6 +33,10 @@ LOWERED = {
     F.scaled_dot_product_attention,
 }
 """What autocast multiplies in bfloat16."""
+SUMS = {torch.lstm: 4, torch.gru: 3, torch.rnn_tanh: 1}
+"""Recurrent layers that run in one kernel, and how many sums each of their units makes at a step."""
+AT_A_STEP = 4
+"""Operations of such a kernel at one character: two products and what joins them."""
 
 
 @dataclass(frozen=True)
@@ -101,6 +105,31 @@ class _Fused(torch.autograd.Function):
         return tuple(torch.empty_like(each) for each in ctx.saved_tensors[:3])
 
 
+class _Cells(torch.autograd.Function):
+    """A recurrent layer in the shape of a fused kernel: keeps its inputs, its states and all sums of its units.
+
+    The way back takes as much again for their gradients, and where there are gates those sums once more, before it has
+    the gradients of the inputs and the weights.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, sums: int, *weights: Tensor) -> tuple[Tensor, ...]:
+        rows, length, _ = x.shape
+        units = weights[1].shape[1]
+        states, last = x.new_empty(rows, length, units), x.new_empty(1, rows, units)
+        ctx.save_for_backward(x, states, x.new_empty(rows, length, sums * units), *weights)
+        return states, last, torch.empty_like(last)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        x, states, sums, *weights = ctx.saved_tensors
+        gates = torch.empty_like(sums) if sums.shape[-1] > states.shape[-1] else None
+        backwards = torch.empty_like(sums), gates
+        found = torch.empty_like(x), None, *(torch.empty_like(weight) for weight in weights)
+        del backwards
+        return found
+
+
 class _As(TorchFunctionMode):
     """Does on `meta` what a device would: products in its precision, attention by its kernel."""
 
@@ -108,6 +137,8 @@ class _As(TorchFunctionMode):
         super().__init__()
         self.kind, self.lowered = kind, lowered
         self.flops = 0.0
+        self.operations = 0
+        """Of kernels that do many at once."""
 
     def __torch_function__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
@@ -119,6 +150,12 @@ class _As(TorchFunctionMode):
             q, k, v = args[:3]
             self.flops += 2.0 * q.numel() * k.shape[-2] + 2.0 * q.shape[:-1].numel() * v.shape[-2:].numel()
             return _Fused.apply(q, k, v)  # type: ignore[no-untyped-call]
+        if (sums := SUMS.get(func)) is not None:
+            x, hidden, weights = args[:3]
+            self.flops += 2.0 * x.shape[:2].numel() * sum(weight.numel() for weight in weights if weight.ndim == 2)
+            self.operations += AT_A_STEP * x.shape[1]
+            states, last, cell = _Cells.apply(x, sums, *weights)  # type: ignore[no-untyped-call]
+            return (states, last, cell) if isinstance(hidden, tuple) else (states, last)
         return func(*args, **kwargs)
 
     def _fused(
@@ -154,7 +191,7 @@ def footprint(
         with counter if training else ExitStack():  # it looks for gradients
             logits = model(ids)
         flops = counter.get_total_flops() + as_there.flops
-        operations, made = live.operations, live.made
+        operations, made = live.operations + as_there.operations, live.made
         loss = F.cross_entropy(logits.flatten(0, 1).float(), ids.flatten(), reduction="mean" if training else "none")
         del logits
         if training and loss.requires_grad:

@@ -148,9 +148,7 @@ def _button(own: Run | None, corpus: Corpus) -> None:
     model, train = rung.settings(rung.default_preset, {}, {})
     device = timing.best_device()
     built = loaders.cost(rung.key, model, train, corpus.tokenizer.size, device, len(corpus.text))
-    seconds = timing.estimate_seconds(
-        rung, model, built, train, device, len(corpus.val_ids), corpus.tokenizer.size
-    )
+    seconds = timing.estimate_seconds(rung, model, built, train, device, len(corpus.val_ids), corpus.tokenizer.size)
     about = "" if seconds is None else f" · about {wording.duration(seconds)}"
     st.button(
         ("Train one yourself" if own is None else "Train another") + about,

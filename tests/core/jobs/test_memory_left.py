@@ -140,6 +140,7 @@ print(cost.memory_bytes / (row("VmHWM") - before))
         ("transformer", "minutes", {}, {"batch_size": 64, "precision": "float32"}),
         ("wavenet", "best", {}, {"batch_size": 24, "precision": "float32"}),
         ("mlp", "best", {}, {"batch_size": 256, "precision": "float32"}),
+        ("recurrent", "best", {}, {"batch_size": 256, "precision": "float32"}),
         ("residual", "minutes", {"width": 512, "depth": 8}, {"batch_size": 64, "precision": "float32"}),
     ],
 )
