@@ -93,7 +93,7 @@ def salience(
 
         ends, slopes = at(torch.tensor([0.0, 1.0]))
         mean = torch.zeros_like(there[0], dtype=torch.float64)  # (T, E)
-        for piece in ((torch.arange(steps) + 0.5) / steps).split(AT_ONCE):
+        for piece in torch.split((torch.arange(steps) + 0.5) / steps, AT_ONCE):
             mean += at(piece)[1].double().sum(0) / steps
     finally:
         model.train(was_training)
@@ -111,7 +111,7 @@ def _baseline(model: LanguageModel, there: Tensor, baseline: Baseline) -> Tensor
     if baseline == "zero":
         return torch.zeros_like(there)
     every = torch.arange(model.vocab_size)[:, None]  # (V, 1)
-    found: dict[str, Any] = {}
+    found: dict[str, Tensor] = {}
     with hooked([(taps(model)[EMBED], noting(found, EMBED))]), torch.no_grad():
         model(every)
     return found[EMBED].mean(0, keepdim=True).expand_as(there).clone()  # (1, T, E)

@@ -8,8 +8,8 @@ MOST = 3
 """Settings that are told; of more, how many they are."""
 LONGEST_VALUE = 16
 SEED = "train.seed"
-UNTOLD = ("train.prompt", "train.sample_chars", "train.snapshots")
-"""What is kept along the way, which makes no other model."""
+UNTOLD = ("train.eval_every", "train.prompt", "train.sample_chars", "train.snapshots")
+"""What is looked at and kept along the way, which makes no other model."""
 
 
 def title(rung: Rung, preset: str | None, model: Settings, train: TrainConfig) -> str:

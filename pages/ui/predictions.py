@@ -95,7 +95,7 @@ def surprise_of(run: Run, text: str) -> Surprise:
     return _surprise(model, _version(run, None), tokenizer.encode(text))
 
 
-@st.cache_data(max_entries=64, show_spinner=False)
+@st.cache_data(max_entries=64, show_spinner="Following the gradient")
 def _salience(_model: Any, version: object, ids: list[int], target: int, steps: int, baseline: Baseline) -> Salience:
     return salience(_model, ids, log_probability(target), steps, baseline)
 

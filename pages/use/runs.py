@@ -14,7 +14,7 @@ from core.exchange.reference_gpt import unlike_reference
 from core.exchange.weights import export_pth
 from core.jobs import control
 from core.ladder.registry import RUNGS
-from core.runs import editing, layout, reading
+from core.runs import editing, layout, reading, titles
 from core.runs.folder import State
 from core.runs.state import Run
 from core.settings import shown
@@ -33,7 +33,7 @@ from pages.ui.run.report_form import report_form
 COLUMNS: dict[str, Any] = {
     "pinned": st.column_config.TextColumn("Pin", width=46, help="Pinned runs come first."),
     "name": st.column_config.TextColumn("Run", pinned=True, help="Its name, or its rung and what its preset lacks."),
-    "handle": st.column_config.TextColumn("", width=100, help="The words of its address, which tell it from others."),
+    "handle": st.column_config.TextColumn("", width=124, help="The words of its address, which tell it from others."),
     "state": st.column_config.TextColumn(
         "State", width=84, help="Queued, running, paused, stopping, finished, stopped, failed, lost or damaged."
     ),
@@ -83,14 +83,21 @@ def row(run: Run) -> dict[str, object]:
 
 
 def settings_that_differ(listed: Sequence[Run]) -> dict[str, list[str]]:
-    """The settings in which the runs differ, each with its values; those with the most values first, the seed last.
+    """The settings in which the runs differ, each with its values, the seed last.
 
-    A run whose rung lacks the setting does not count as different.
+    Those come first in which the learner's own runs have the most values. A run whose rung lacks the setting does not
+    count as different, nor does what makes no other model.
     """
     told = [{} if run.damage else differences.settings(run) for run in listed]
+    own = [settings for settings, run in zip(told, listed, strict=True) if not run.shipped]
     names = [name for name in dict.fromkeys(name for one in told for name in one) if "." in name]
-    there = {name: {shown(one[name]) for one in told if name in one} for name in names}
-    several_ = sorted((name for name in names if len(there[name]) > 1), key=lambda name: -len(there[name]))
+    names = [name for name in names if name not in titles.UNTOLD]
+
+    def values(name: str, among: Sequence[dict[str, Any]]) -> int:
+        return len({shown(one[name]) for one in among if name in one})
+
+    several_ = [name for name in names if values(name, told) > 1]
+    several_.sort(key=lambda name: (-values(name, own), -values(name, told)))
     kept = sorted(several_[:MOST_SETTINGS], key=lambda name: name == differences.SEED)
     return {name: [shown(one[name]) if name in one else "" for one in told] for name in kept}
 

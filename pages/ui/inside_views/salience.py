@@ -7,14 +7,14 @@ import pandas as pd
 import streamlit as st
 
 from core.inspect.lens import next_logits
-from core.inspect.salience import Salience, has_salience
+from core.inspect.salience import Baseline, Salience, has_salience
 from core.runs.state import Run
 from core.texts.labels import visible
 from pages.ui import loaders, predictions
 from pages.ui.plots.colours import tint
 from pages.ui.wording import inline
 
-MOST = 256
+MOST = 128
 """Characters of the prompt, its last ones, that are read."""
 STEPS = (8, 16, 32, 64, 128, 256)
 METHODS = {"integrated": "Integrated gradients", "gradient": "Gradient × input"}
@@ -63,9 +63,10 @@ def salience_view(run: Run, step: int | None, text: str) -> None:
             help="What stands for a character that says nothing.",
         )
         steps = st.select_slider(
-            "Steps", STEPS, 64, key="salience.steps", width=160, help="Points on the way; more make the gap smaller."
+            "Steps", STEPS, 32, key="salience.steps", width=160, help="Points on the way; more make the gap smaller."
         )
-    found = predictions.salience_of(run, step, text, int(target), int(steps), baseline)
+    way: Baseline = "zero" if baseline == "zero" else "mean"
+    found = predictions.salience_of(run, step, text, int(target), int(steps), way)
     values = found.integrated if method == "integrated" else found.gradient
     _characters(text, values)
     _sum(found, values, visible(tokenizer.chars[target]))

@@ -18,7 +18,7 @@ def followed(
 ) -> Callable[Concatenate[str, P], None]:
     """Make a fragment that reads a run by its slug each time it is drawn, and says so once it is gone or damaged."""
 
-    def drawn(slug: str, *rest: P.args, **named: P.kwargs) -> None:
+    def drawn(slug: str, /, *rest: P.args, **named: P.kwargs) -> None:
         try:
             run = reading.find(slug)
             run.need()
