@@ -31,7 +31,7 @@ from pages.ui.run.queue import queue_panel
 from pages.ui.run.report_form import report_form
 
 COLUMNS: dict[str, Any] = {
-    "pinned": st.column_config.TextColumn("Pin", width=46, help="Pinned runs come first."),
+    "pinned": st.column_config.TextColumn("Pin", width=46, pinned=True, help="Pinned runs come first."),
     "name": st.column_config.TextColumn("Run", pinned=True, help="Its name, or its rung and what its preset lacks."),
     "handle": st.column_config.TextColumn("", width=124, help="The words of its address, which tell it from others."),
     "state": st.column_config.TextColumn(
@@ -293,9 +293,7 @@ def one(run: Run) -> None:
                 rung_page(run.rung_key), label="Open", icon=":material/open_in_new:", query_params={"run": run.slug}
             )
         if run.usable:
-            st.page_link(
-                "use/write.py", label="Write with it", icon=":material/edit_note:", query_params={"run": run.slug}
-            )
+            st.page_link("use/write.py", label="Write", icon=":material/edit_note:", query_params={"run": run.slug})
         if not run.damage:
             downloads(run)
             report_form([run])
@@ -336,7 +334,7 @@ def facts(run: Run) -> str:
 
 def name_and_note(run: Run) -> None:
     """Let a run be named, and a note be kept with it."""
-    with st.popover("Name and note", icon=":material/edit:", help="What it is called, and what to remember of it."):
+    with st.popover("Name, note", icon=":material/edit:", help="What it is called, and what to remember of it."):
         with st.form("runs.rename", border=False), st.container(horizontal=True, vertical_alignment="bottom"):
             st.text_input(
                 "New name",
@@ -433,14 +431,15 @@ if clicked and not ticked and clicked[0].slug != st.session_state.get("runs.clic
     st.rerun()  # the sidebar names it
 st.session_state["runs.clicked"] = clicked[0].slug if clicked else None
 looked_at = [run for run in listed if run.slug == chosen.chosen()]
-opened = ticked or clicked or looked_at
+opened = ticked or clicked or looked_at or listed[:1]
 with card, st.container(border=True):
     if not opened:
-        st.caption("Click a run to open, name, note, repeat or export it; tick several to compare them.")
+        st.caption("No run is left by these filters.")
     elif len(opened) == 1:
         one(opened[0])
     else:
         several(opened)
+st.caption("Click a run to see its card above, on every page; tick several to compare them.")
 if busy := [run for run in listed if run.state.active]:
     watch(busy)
 bring_in()

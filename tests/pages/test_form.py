@@ -9,7 +9,7 @@ from core.runs import editing, reading, set_ups
 from core.runs.state import Run
 from core.training.config import TrainConfig
 from core.training.optimizers import schedule
-from pages.ui.drawings.schedule import HEIGHT, WIDTH, drawing
+from pages.ui.drawings.schedule import FOOT, HEIGHT, TOP, WIDTH, drawing
 from tests.conftest import make_run
 from tests.core.studies.test_compare import ended
 from tests.pages.test_pages import draw, words
@@ -49,16 +49,16 @@ def test_a_run_deleted_in_another_tab_is_told_when_its_settings_are_loaded():
 def test_the_schedule_is_the_one_that_training_follows():
     """Every corner of the line lies where the factor that training uses puts it."""
     train = TrainConfig(steps=200, warmup=40, cooldown=0.5, learning_rate=0.02)
-    svg = drawing(train)
-    points = [tuple(map(float, point.split(","))) for point in svg.split('points="')[1].split('"')[0].split()]
-    floor, high = HEIGHT - 16, HEIGHT - 32
+    svg, _ = drawing(train)
+    points = [tuple(map(float, point.split(","))) for point in svg.split('d="M')[1].split('"')[0].split(" L")]
+    floor, high = HEIGHT - FOOT, HEIGHT - FOOT - TOP
     for x, y in points:
         step = round(x / WIDTH * 199)
         assert abs(y - (floor - high * schedule(step, train))) < 0.06
     assert {round(x / WIDTH * 199) for x, _ in points} >= {0, 39, 99, 199}
     assert "warm-up 40" in svg and "cool-down from step 100" in svg and "0.02" in svg
     for odd in (TrainConfig(steps=1), TrainConfig(steps=3, warmup=2000, cooldown=1.0)):
-        assert "nan" not in drawing(odd)
+        assert "nan" not in drawing(odd)[0]
 
 
 def test_twins_are_trained_over_several_seeds(taken: list[Run]):

@@ -18,7 +18,7 @@ MOST = 128
 """Characters of the prompt, its last ones, that are read."""
 STEPS = (8, 16, 32, 64, 128, 256)
 METHODS = {"integrated": "Integrated gradients", "gradient": "Gradient × input"}
-BASELINES = {"mean": "Mean of all characters", "zero": "Zero"}
+BASELINES = {"mean": "Mean", "zero": "Zero"}
 
 
 def salience_view(run: Run, step: int | None, text: str) -> None:
@@ -60,7 +60,7 @@ def salience_view(run: Run, step: int | None, text: str) -> None:
             default="mean",
             required=True,
             key="salience.baseline",
-            help="What stands for a character that says nothing.",
+            help="What stands for a character that says nothing: the mean of all characters' vectors, or zero.",
         )
         steps = st.select_slider(
             "Steps", STEPS, 32, key="salience.steps", width=160, help="Points on the way; more make the gap smaller."
@@ -68,7 +68,7 @@ def salience_view(run: Run, step: int | None, text: str) -> None:
     way: Baseline = "zero" if baseline == "zero" else "mean"
     found = predictions.salience_of(run, step, text, int(target), int(steps), way)
     values = found.integrated if method == "integrated" else found.gradient
-    _characters(text, values)
+    _characters(text, values, visible(tokenizer.chars[target]))
     _sum(found, values, visible(tokenizer.chars[target]))
     with st.expander("In numbers"):
         st.dataframe(
@@ -90,8 +90,8 @@ def salience_view(run: Run, step: int | None, text: str) -> None:
         )
 
 
-def _characters(text: str, values: np.ndarray) -> None:
-    """Draw the prompt with each character tinted by its value, which it says under the pointer."""
+def _characters(text: str, values: np.ndarray, target: str) -> None:
+    """Draw the prompt with each character tinted by its value, which it says under the pointer; and what comes next."""
     limit = float(np.abs(values).max()) if len(values) else 0.0
     parts = []
     for place, (character, value) in enumerate(zip(text, values, strict=True), start=1 - len(text)):
@@ -100,7 +100,8 @@ def _characters(text: str, values: np.ndarray) -> None:
         shown = visible(character) + ("\n" if character == "\n" else "")
         told = f"{visible(character)} {value:+.4f} nats, place {place}"
         parts.append(f'<span style="{style}" title="{escape(told, quote=True)}">{escape(shown)}</span>')
-    box = "font: 1rem/1.9 var(--st-code-font, monospace); white-space: pre-wrap; overflow-wrap: anywhere;"
+    parts.append(f'<span style="border: 1px dashed; opacity: 0.7">{escape(target)}</span>')
+    box = "font: 1.1rem/1.9 var(--st-code-font, monospace); white-space: pre-wrap; overflow-wrap: anywhere;"
     st.html(f'<div dir="auto" style="{box}">{"".join(parts)}</div>')
 
 

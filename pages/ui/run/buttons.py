@@ -40,10 +40,7 @@ def headline(run: Run) -> None:
     note = f": {wording.plain(s.message)}" if notable else ""
     device = f" on the {wording.device(s.device)}" if s.device and not weights_only(run) else ""
     with st.container(key="headline"):
-        st.markdown(
-            f"**{wording.plain(run.name)}** :small[:gray[{wording.plain(run.handle)}]] {state_badge(run)}{device}"
-            f"{_how_far(run)}{note}"
-        )
+        st.markdown(f"**{wording.plain(run.name)}** {state_badge(run)}{device}{_how_far(run)}{note}")
         st.progress(1.0 if weights_only(run) else min(1.0, s.step / max(1, s.of)))
 
 

@@ -13,7 +13,7 @@ def twin_button(rung: Rung, wanted: SetUp, needed: float, *, ready: bool) -> Non
     """Offer to train the rung's twins with the settings of the form; each needs as many bytes as that run."""
     if rung.twins is None:
         return
-    with st.popover(rung.twins.title, icon=":material/compare:", help=rung.twins.look_for):
+    with st.popover(rung.twins.title, help=rung.twins.look_for):
         seeds = st.number_input(
             "Seeds",
             1,
