@@ -6,6 +6,7 @@ import math
 import zlib
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import streamlit as st
@@ -36,9 +37,10 @@ from pages.ui import loaders, state, tell
 from pages.ui.choosers.runs import choose_run
 from pages.ui.choosers.weights import choose_weights
 from pages.ui.inside_views.links import inside_links
-from pages.ui.inside_views.map_bookmarks import isolate_and_keep, isolated, picked
+from pages.ui.inside_views.map_bookmarks import drag, isolate_and_keep, isolated, picked
 from pages.ui.inside_views.price_tag import price_tag
 from pages.ui.navigation import rung_page
+from pages.ui.plots.figure import figure as plot
 from pages.ui.plots.vectors import by_distance, resemblance, vector_map
 
 MOST = 256  # positions in a heat map: a browser draws a million cells slowly
@@ -198,8 +200,10 @@ def the_map(run: Run, table: Table, characters: str) -> None:
     figure = vector_map(found.places, labels, about, colours, axes, at, order[:5], joined=table.positions)
     with left:
         marks = ("points", "lasso", "box")
-        more: dict[str, object] = {} if dimensions == 3 else {"on_select": "rerun", "selection_mode": marks}
-        st.plotly_chart(figure, key=event_key, config=picture(f"{table.key}-{method}"), **more)
+        more: dict[str, Any] = (
+            {} if dimensions == 3 else {"on_select": "rerun", "selection_mode": marks, "drag": drag()}
+        )
+        plot(figure, event_key, f"{table.key}-{method}", **more)
         note = " Colour: log10 of the number of occurrences." if colour == "count" and not table.positions else ""
         tell.caption(spread(found, table, method, dimensions) + note)
         isolate_and_keep(table.key, marked, rows, count)
@@ -232,19 +236,9 @@ def clicked(key: str, marked: Sequence[str], positions: bool) -> None:
     st.session_state[f"{key}.last"] = list(marked)
 
 
-def picture(name: str) -> dict[str, object]:
-    """How the camera in a figure's corner saves it: as vectors, under this name."""
-    return {
-        "toImageButtonOptions": {"format": "svg", "filename": name},
-        "displaylogo": False,
-        "scrollZoom": True,
-        "displayModeBar": True,
-    }
-
-
 def who_resembles_whom(table: Table, characters: str) -> None:
     """The heat map of all pairs."""
-    st.subheader("Who resembles whom")
+    st.header("Who resembles whom")
     metric = st.session_state.get("metric") or "cosine"
     values = (cosines if metric == "cosine" else distances)(table.vectors)
     what = "cosine" if metric == "cosine" else "distance"
@@ -256,8 +250,8 @@ def who_resembles_whom(table: Table, characters: str) -> None:
             + (f"; every {every:,}th position is drawn." if every > 1 else ".")
         )
         figure = resemblance(values[np.ix_(at, at)], [str(i) for i in at], what, metric == "cosine", "position")
-        st.plotly_chart(figure, key="resemblance", config=picture(f"{table.key}-{what}"))
-        st.plotly_chart(by_distance(values, f"mean {what}"), key="by-distance", config=picture("by-distance"))
+        plot(figure, "resemblance", f"{table.key}-{what}")
+        plot(by_distance(values, f"mean {what}"), "by-distance")
         return
     orders = {"class": "by class", "clusters": "by likeness", "alphabet": "alphabet"}
     order = choice(
@@ -277,7 +271,7 @@ def who_resembles_whom(table: Table, characters: str) -> None:
         found = found[::every]
     labels = labels_of("".join(characters[i] for i in found))
     figure = resemblance(values[np.ix_(found, found)], labels, what, metric == "cosine", "character")
-    st.plotly_chart(figure, key="resemblance", config=picture(f"{table.key}-{what}"))
+    plot(figure, "resemblance", f"{table.key}-{what}")
 
 
 def rotary(run: Run, similarity: np.ndarray) -> None:
@@ -285,7 +279,7 @@ def rotary(run: Run, similarity: np.ndarray) -> None:
     config = run.need().model_config_.model_dump()
     d_head = config["d_model"] // config["n_head"]
     context = min(config["context"], MOST)
-    st.subheader("Rotary positions")
+    st.header("Rotary positions")
     st.markdown(
         f"This model adds no position vectors. It turns each pair of numbers of every query and key by an angle that "
         f"grows with the position: {d_head // 2:,} pairs a head, the fastest by one radian a character, the slowest by "
@@ -293,10 +287,10 @@ def rotary(run: Run, similarity: np.ndarray) -> None:
         "their distance alone: below, for a query and a key with all numbers alike, the mean of cos(distance × rate)."
     )
     values = similarity[:context, :context]
-    st.plotly_chart(by_distance(values, "what is left of a match"), key="rotary", config=picture("rotary"))
+    plot(by_distance(values, "what is left of a match"), "rotary")
     labels = [str(i) for i in range(context)]
     figure = resemblance(values, labels, "match", True, "position")
-    st.plotly_chart(figure, key="rotary-map", config=picture("rotary-positions"))
+    plot(figure, "rotary-map")
 
 
 def page() -> None:

@@ -19,6 +19,7 @@ from pages.ui.components.grids.lens_grid import lens_grid
 from pages.ui.components.texts.next_character import Branch, next_character
 from pages.ui.inside_views import price_tag
 from pages.ui.inside_views.salience import salience_view
+from pages.ui.plots.figure import figure as plot
 from pages.ui.plots.figures import contributions
 from pages.ui.wording import plain
 
@@ -158,7 +159,7 @@ def parts_view(run: Run, step: int | None, tokenizer: Any, text: str, position: 
     found = predictions.parts_of(run, step, text, position - len(text))
     values, characters = found.centred, tokenizer.chars
     order = np.argsort(-found.logits, kind="stable")
-    st.subheader("Who says so")
+    st.header("Who says so")
     here = f"character {position + 1:,}, {wording.inline(visible(text[position]))}"
     st.markdown(
         f"The prediction after {here}, as a sum: every head and every feed-forward layer wrote "
@@ -209,8 +210,7 @@ def parts_view(run: Run, step: int | None, tokenizer: Any, text: str, position: 
         f"{found.logits[target]:.4f} less the mean of all logits {found.logits.mean():.4f} is {shift:+.4f}."
     )
     figure = contributions(values[:, order], found.parts, [characters[i] for i in order])
-    options = {"filename": "contributions", "format": "svg"}
-    st.plotly_chart(figure, key="contributions", config={"toImageButtonOptions": options, "displaylogo": False})
+    plot(figure, "contributions")
 
 
 state.notices()

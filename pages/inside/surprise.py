@@ -112,7 +112,7 @@ st.caption(
 )
 passage(text, tokenizer.chars, read, key="passage")
 
-st.subheader("What it costs" if len(read) == 1 else "Who saves how much")
+st.header("What it costs" if len(read) == 1 else "Who saves how much")
 rows = []
 before = math.log2(tokenizer.size) * (len(text) - 1)
 for each, found in read.values():

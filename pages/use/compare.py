@@ -97,7 +97,9 @@ def charts(slugs: Sequence[str], labels: dict[str, str]) -> None:
     oldest = max((run.status.seconds for run in shown), default=0.0)
     interval = min(5.0, max(1.0, oldest / 60))
     losses = [replace(curve, label=labels[run.slug]) for run in shown for curve in loss_curves(run)]
-    curves(losses, marks_of(shown[0]), flags_of(shown), live=bool(live), key="compare-loss", interval=interval)
+    curves(
+        losses, marks_of(shown[0]), flags_of(shown), live=bool(live), key="compare-loss", interval=interval, main=True
+    )
     known = {TRAIN_LOSS, VAL_LOSS, SECONDS, CHARACTERS}
     tags = sorted({tag for run in shown for tag in loaders.reader(run).tags()} - known)
     if not tags:
@@ -107,7 +109,8 @@ def charts(slugs: Sequence[str], labels: dict[str, str]) -> None:
         tags,
         index=tags.index(SECOND) if SECOND in tags else 0,
         format_func=lambda tag: NAMES.get(tag, tag),
-        key="compare.tag",
+        key="curve",
+        bind="query-params",
         width=260,
         help="Point at one chart, and both show the same place.",
     )
@@ -128,7 +131,7 @@ def quantity(run: Run, tag: str, label: str) -> Curve | None:
 
 def changed(chosen: Sequence[Run]) -> None:
     """The settings that differ, as a table and in sentences."""
-    st.subheader("What changed")
+    st.header("What changed")
     rows = differences.differences(chosen)
     if rows:
         frame = pd.DataFrame([[name, *(shown(v) for v in values)] for name, values in rows.items()])
@@ -151,8 +154,8 @@ def verdict(finding: Finding) -> str:
         return f"{what} made it {direction} by {size} nats with one seed, which proves nothing yet: run more seeds."
     known = f"{size} ± {finding.half_width:.3f} nats ({seeds:d} seeds)"
     if finding.trusted:
-        return f"#### {what} makes it **{direction}** by {known}"
-    return f"#### {what}: no difference you can trust, {direction} by {known}"
+        return f"## {what} makes it **{direction}** by {known}"
+    return f"## {what}: no difference you can trust, {direction} by {known}"
 
 
 @st.fragment(run_every=2.0)
@@ -204,7 +207,14 @@ def worth(chosen: Sequence[Run]) -> None:
     if any(len(family) > 1 and band(family) for family in families):
         base = families[0][0]
         named = {differences.changes(base, f[0]) or base.name: f for f in families}
-        st.plotly_chart(seed_bands(named), key="compare-bands")
+        curves(
+            seed_bands(named),
+            live=False,
+            key="compare-bands",
+            palette="compare-bands",
+            x_label="step",
+            y_label="validation loss (nats per character)",
+        )
         st.caption("Lines: mean over the seeds. Bands: from the lowest to the highest of them.")
 
 

@@ -17,8 +17,10 @@ from core.settings import LONGEST_TEXT, shown
 from core.studies import differences, sweeps
 from core.studies import scaling as studies_scaling
 from core.training.config import TrainConfig
-from pages.ui import loaders, state, wording
+from pages.ui import loaders, state, tell, wording
 from pages.ui.choosers.text import text_picker
+from pages.ui.components.charts.curves import curves
+from pages.ui.plots.figure import figure as plot
 from pages.ui.plots.studies import loss_against, parallel
 from pages.ui.run.memory_tick import memory_tick
 
@@ -144,7 +146,7 @@ def result(members: Sequence[Run]) -> None:
     names = sweeps.swept(done)
     each = [differences.settings(run) for run in done]
     losses = [run.status.val_loss for run in done if run.status.val_loss is not None]
-    st.plotly_chart(parallel({n: [one.get(n) for one in each] for n in names}, losses), key="sweep-parallel")
+    plot(parallel({n: [one.get(n) for one in each] for n in names}, losses), "sweep-parallel")
     best = done[losses.index(min(losses))]
     told = ", ".join(f"{n.split('.')[-1]} {shown(differences.settings(best).get(n))}" for n in names)
     st.markdown(wording.plain(f"Lowest: {wording.loss(best.status.val_loss)} with {told} ({best.name})."))
@@ -157,14 +159,15 @@ def result(members: Sequence[Run]) -> None:
 
 def scaling(everything: Sequence[Run], members: Sequence[Run]) -> None:
     """The learner's own scaling plot."""
-    st.subheader("Loss against cost")
+    st.header("Loss against cost")
     row = st.container(horizontal=True, gap="medium")
     cost = row.segmented_control(
         "Cost",
         list(AXES),
         default="parameters",
         required=True,
-        key="scaling.cost",
+        key="cost",
+        bind="query-params",
         help="What the loss is set against: trained numbers, arithmetic of the training, or its wall time.",
     )
     scope = (
@@ -173,7 +176,8 @@ def scaling(everything: Sequence[Run], members: Sequence[Run]) -> None:
             ["all", "this sweep"],
             default="all",
             required=True,
-            key="scaling.scope",
+            key="scope",
+            bind="query-params",
             help="All finished ones, or these.",
         )
         if members
@@ -184,7 +188,8 @@ def scaling(everything: Sequence[Run], members: Sequence[Run]) -> None:
     chosen = row.multiselect(
         "Rungs",
         present,
-        key="scaling.rungs",
+        key="rungs",
+        bind="query-params",
         format_func=lambda key: RUNGS[key].title,
         placeholder="all",
         width=260,
@@ -204,7 +209,16 @@ def scaling(everything: Sequence[Run], members: Sequence[Run]) -> None:
         st.caption("The plot needs two finished runs.")
         return
     fit = studies_scaling.power_law([x for x, _, _ in flat], [y for _, y, _ in flat])
-    st.plotly_chart(loss_against(points, AXES[cost or "parameters"], fit), key="scaling-plot")
+    curves(
+        loss_against(points, fit),
+        live=False,
+        key="scaling-plot",
+        palette="rungs",
+        x_label=AXES[cost or "parameters"],
+        y_label="validation loss (nats per character)",
+        log="xy",
+        main=True,
+    )
     if fit is None:
         st.caption("A power law needs runs of three different costs.")
         return
@@ -224,8 +238,10 @@ same = [run for run in everything if run.need().corpus == text]
 groups = sweeps.groups(same)
 members: list[Run] = []
 if groups:
-    st.subheader("Result")
+    st.header("Result")
     asked = st.query_params.get("sweep")
+    if asked and asked not in groups:
+        tell.warning(f"There is no sweep “{asked[:60]}” on this text; this is another.", icon=":material/search_off:")
     if asked in groups and st.session_state.get("sweep.asked") != asked:
         st.session_state["sweep.shown"] = st.session_state["sweep.asked"] = asked
     looked_at = st.selectbox(

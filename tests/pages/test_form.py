@@ -108,7 +108,7 @@ def test_salience_of_a_table_is_explained():
 
 def test_a_map_shows_what_was_isolated_and_goes_back_to_a_bookmark(finished: Run):
     """The rows stand in the address; what is no row there, or of another table, shows all of them."""
-    app = draw("inside/embeddings.py", run=finished.slug, only="token:1,2,3,4,5,x,99999")
+    app = draw("inside/embeddings.py", run=finished.slug, points="token:1,2,3,4,5,x,99999")
     size = len(finished.need().characters)
 
     def shown(app: AppTest) -> int:
@@ -119,8 +119,8 @@ def test_a_map_shows_what_was_isolated_and_goes_back_to_a_bookmark(finished: Run
     app.text_input(key="map.name").set_value("Five <b>")
     next(button for button in app.button if button.label == "Keep").click().run()
     app.button(key="map.all").click().run()
-    assert shown(app) == size and "only" not in app.query_params
+    assert shown(app) == size and "points" not in app.query_params
     app.button(key="map.kept.Five <b>").click().run()
     assert shown(app) == 5 and not app.exception
     for other in ("position:1,2,3", "token:1,2", "token:", "1,2,3", "token:-1,a,1e3"):
-        assert shown(draw("inside/embeddings.py", run=finished.slug, only=other)) == size
+        assert shown(draw("inside/embeddings.py", run=finished.slug, points=other)) == size

@@ -21,6 +21,7 @@ from core.texts import own as texts_own
 from core.training.watch import Alert
 from tests.conftest import make_run
 from tests.core.studies.test_compare import ended
+from tests.message import unpack
 from tests.pages.test_live_run import queued
 from tests.pages.test_pages import draw, under_way, words
 
@@ -160,7 +161,11 @@ def test_a_sweep_is_queued_and_its_result_is_shown(taken: list[Run]):
 
     assert "Lowest: 2.1000 with d_hidden 128" in words(app)
     assert "Power law: loss falls as the power" in words(app)
-    assert len(app.get("plotly_chart")) == 2
+    assert len(app.get("plotly_chart")) == 1
+    sent = [unpack(each.proto.bytes) for each in app.get("bidi_component") if each.proto.bytes]
+    (chart,) = [each for each in sent if each.get("x_label") == "parameters"]
+    assert [(each["kind"], each["n"]) for each in chart["curves"]] == [("fit", 40), ("points", 3)]
+    assert len(chart["curves"][0]["band"]) == 80 and len(set(chart["curves"][1]["names"])) == 3
 
 
 # --- a text of one's own ---------------------------------------------------------------------------------------------

@@ -24,10 +24,10 @@ def drawing(train: TrainConfig) -> tuple[str, str]:
     found.text(0, TOP / 2 - 2, f"{train.learning_rate:g}", "small")
     found.text(WIDTH, HEIGHT - FOOT / 2, f"step {steps:,}", "small right")
     if train.warmup:
-        found.line([(x(train.warmup - 1), TOP), (x(train.warmup - 1), floor)], "group")
+        found.box(x(train.warmup - 1), TOP, 1, high, "group")
         found.text(min(x(train.warmup - 1), 0.6 * WIDTH), HEIGHT - FOOT / 2, f"warm-up {train.warmup:,}", "small")
     if cooling:
-        found.line([(x(steps - 1 - cooling), TOP), (x(steps - 1 - cooling), floor)], "group")
+        found.box(x(steps - 1 - cooling), TOP, 1, high, "group")
         found.text(WIDTH, TOP / 2 - 2, f"cool-down from step {steps - cooling:,}", "small right")
     told = f"Learning rate over {steps:,} steps, {train.warmup:,} of warm-up, {cooling:,} of cool-down"
     return found.svg(), told

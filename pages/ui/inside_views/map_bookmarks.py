@@ -1,6 +1,6 @@
 """What of a map is shown and kept: points picked with the lasso, shown alone; views of the map, kept under a name.
 
-The points that are shown alone stand in the address as `?only=token:3,5,8`, rows of a table, like the rest of a view.
+The points that are shown alone stand in the address as `?points=token:3,5,8`, rows of a table, like the rest of a view.
 """
 
 from collections.abc import Sequence
@@ -10,11 +10,12 @@ import streamlit as st
 from pages.ui.address import whole_number
 from pages.ui.wording import plain
 
-ONLY = "only"
+ONLY = "points"
 FEWEST = 3
 """Points that make a map."""
 LONGEST = 4000
 """Characters of the address that are read."""
+DRAG, DRAGS = "map.drag", {"zoom": "Zoom", "lasso": "Lasso", "select": "Box"}
 KEPT = "map.bookmarks"
 MOST = 20
 BOUND = ("vectors", "method", "dimensions", "metric", "colour", "looked", "order")
@@ -41,10 +42,25 @@ def picked(key: str, rows: Sequence[int]) -> list[int]:
     return sorted(set(found))
 
 
+def drag() -> str:
+    """What dragging on the map does, as chosen below it."""
+    return str(st.session_state.get(DRAG) or "zoom")
+
+
 def isolate_and_keep(table: str, marked: Sequence[int], rows: Sequence[int], count: int) -> None:
     """Draw what can be done with the points that are marked, and the views that were kept."""
     kept: dict[str, dict[str, object]] = st.session_state.setdefault(KEPT, {})
-    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
+        st.segmented_control(
+            "Dragging",
+            list(DRAGS),
+            format_func=DRAGS.__getitem__,
+            default="zoom",
+            required=True,
+            key=DRAG,
+            persist_state="session",
+            help="What dragging on the flat map does: zoom, or mark points by a line around them or a box.",
+        )
         if len(rows) < count:
             st.button(
                 f"Show all {count:,}",
@@ -61,7 +77,7 @@ def isolate_and_keep(table: str, marked: Sequence[int], rows: Sequence[int], cou
             disabled=len(marked) < FEWEST or len(marked) == len(rows),
             on_click=_show,
             args=(table, tuple(marked)),
-            help="Mark points with the lasso or the box at the top right of the map: it is drawn anew for them alone.",
+            help="Mark points with the lasso or the box: the map is drawn anew for them alone.",
         )
         with st.popover("Bookmarks", icon=":material/bookmark:", help="Views of this map, for this visit."):
             with st.form("map.keep", border=False), st.container(horizontal=True, vertical_alignment="bottom"):

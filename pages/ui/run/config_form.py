@@ -12,7 +12,7 @@ from core.runs import plan
 from core.settings import FieldInfo, Settings
 from core.training import devices
 from core.training.config import TrainConfig
-from pages.ui import state
+from pages.ui import state, teaching
 from pages.ui.components.pictures.picture import picture
 from pages.ui.drawings.schedule import drawing
 from pages.ui.run.kept_settings import kept_settings
@@ -25,9 +25,15 @@ def config_form(rung: Rung, times: Mapping[str, str]) -> tuple[str, Settings, Tr
     Returns (preset, model settings, training settings). Raises BardlabError, one line, when the settings contradict
     each other.
     """
+    chosen: dict[str, dict[str, Any]] = {"model": {}, "train": {}}
+    if not teaching.shown("settings"):
+        preset = st.session_state.setdefault(state.preset_key(rung.key), rung.default_preset)
+        for group, base in zip(chosen, rung.settings(preset, {}, {}), strict=True):
+            for name, value in base.model_dump().items():
+                chosen[group][name] = st.session_state.get(state.setting_key(rung.key, group, name), value)
+        return preset, *rung.settings(None, chosen["model"], chosen["train"])
     preset = _preset(rung, times)
     bases = dict(zip(("model", "train"), rung.settings(preset, {}, {}), strict=True))
-    chosen: dict[str, dict[str, Any]] = {"model": {}, "train": {}}
     rest = []
     for group, base in bases.items():
         at_once = rung.shown_at_once(group)
@@ -84,14 +90,18 @@ def device_chosen(rung: Rung) -> str:
     return timing.best_device() if chosen == "auto" else chosen
 
 
-def set_form(rung: Rung, preset: str, changes: dict[str, Any] | None = None) -> None:
-    """Move every slider of a rung to a preset, with `changes` (dotted names) laid over it. For callbacks."""
+def set_form(rung: Rung, preset: str, changes: Mapping[str, Any] | None = None, *, by_link: bool = False) -> None:
+    """Move every slider of a rung to a preset, with `changes` (dotted names) laid over it. For callbacks.
+
+    What a teacher's link locks is moved by a link alone.
+    """
     model_changes, train_changes = plan.split_settings(changes or {})
     model, train = rung.settings(preset, model_changes, train_changes)
     st.session_state[state.preset_key(rung.key)] = preset
     for group, config in (("model", model), ("train", train)):
         for name, value in config.model_dump().items():
-            st.session_state[state.setting_key(rung.key, group, name)] = value
+            if by_link or not teaching.locked(f"{group}.{name}"):
+                st.session_state[state.setting_key(rung.key, group, name)] = value
 
 
 def settings_widgets(prefix: str, config: type[Settings]) -> dict[str, Any]:
@@ -120,6 +130,7 @@ def _preset(rung: Rung, times: Mapping[str, str]) -> str:
         on_change=apply,
         required=True,
         persist_state="session",
+        disabled=teaching.locked("preset"),
         help="\n".join(
             f"- **{rung.title_of_preset(name)}** (`{name}`): {preset.help}" for name, preset in rung.presets.items()
         ),
@@ -136,6 +147,7 @@ def _widget(rung: str, group: str, field: FieldInfo, base: Settings, label: str 
         "key": key,
         "help": field.help,
         "persist_state": "session",
+        "disabled": bool(group) and teaching.locked(f"{group}.{field.name}"),
     }
     if field.kind == "bool":
         return st.toggle(label, **common)

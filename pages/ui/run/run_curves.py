@@ -45,7 +45,8 @@ def loss_curves(run: Run, *, ghost: bool = False) -> list[Curve]:
         name = f"{run.slug}:{tag}:{read.generation}"
         flops = loaders.flops_per_step(run)
         label = f"before: {run.label}" if ghost else run.label
-        found.append(Curve(name, label, kind, run.slug, step, seconds, characters, value, flops, ghost))
+        clock = read.clock(step)
+        found.append(Curve(name, label, kind, run.slug, step, seconds, characters, value, flops, ghost, clock))
     return found
 
 

@@ -5,13 +5,13 @@ import streamlit as st
 from core.ladder.rung import Rung
 from core.studies import sweeps
 from core.studies.findings import INTERVAL
-from pages.ui import state
+from pages.ui import state, teaching
 from pages.ui.run.starting import SetUp
 
 
 def twin_button(rung: Rung, wanted: SetUp, needed: float, *, ready: bool) -> None:
     """Offer to train the rung's twins with the settings of the form; each needs as many bytes as that run."""
-    if rung.twins is None:
+    if rung.twins is None or not teaching.shown("experiments"):
         return
     with st.popover(rung.twins.title, help=rung.twins.look_for):
         seeds = st.number_input(
@@ -29,7 +29,7 @@ def twin_button(rung: Rung, wanted: SetUp, needed: float, *, ready: bool) -> Non
             f"Train {count:d} runs",
             type="primary",
             key=f"{rung.key}.twins",
-            disabled=not ready,
+            disabled=not ready or teaching.locked(f"model.{rung.twins.setting}"),
             help="One after the other. With several seeds, the page Compare opens with them.",
         ):
             _start(wanted, rung.twins.setting, rung.twins.values, int(seeds), needed)

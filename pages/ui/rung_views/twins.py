@@ -12,6 +12,7 @@ from core.studies.differences import twins_of
 from pages.ui import loaders
 from pages.ui.components.charts.curves import Curve, Landmark, curves
 from pages.ui.plots.colours import colours
+from pages.ui.plots.figure import figure as plot
 from pages.ui.rung_views.followed import followed
 
 
@@ -36,7 +37,7 @@ def _gap(run: Run) -> None:
         seen.append(f"{label} ends at {value[-1]:+.3f}")
     if not drawn:
         return
-    st.subheader("Learned, or learned by heart?")
+    st.header("Learned, or learned by heart?")
     st.markdown(f"**{'; '.join(seen)} nats.**")
     corpus, passes = loaders.text_of(run), ""
     if corpus is not None:
@@ -79,12 +80,12 @@ def by_depth(run: Run) -> None:
     ]
     if not rows:
         return
-    st.subheader("Loss by depth")
+    st.header("Loss by depth")
     st.caption(
         "The best validation loss of every run of this rung on this text. Without skips more layers soon make it "
         "worse; with them they do not. Runs with other steps or widths are in it too: hover a point to see what it is."
     )
-    st.plotly_chart(_depth_chart(pd.DataFrame(rows)), key="by-depth")
+    plot(_depth_chart(pd.DataFrame(rows)), "by-depth")
 
 
 def _depth_chart(frame: pd.DataFrame) -> go.Figure:

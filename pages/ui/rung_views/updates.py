@@ -16,6 +16,7 @@ from core.training.monitor import GRAD_NORM, UPDATE_RATIO
 from pages.ui import loaders, wording
 from pages.ui.components.charts.curves import Curve, Landmark, curves
 from pages.ui.plots.colours import SEQUENTIAL
+from pages.ui.plots.figure import figure as plot
 from pages.ui.rung_views.followed import followed
 from pages.ui.rung_views.layers import spread
 
@@ -30,7 +31,7 @@ def _updates(run: Run) -> None:
     tags = [tag for tag in _model_order(run, read.tags(), UPDATE_RATIO) if len(read.curve(tag)[0])]
     if not tags:
         return
-    st.subheader("How far each step moves the weights")
+    st.header("How far each step moves the weights")
     shown = [tags[i] for i in spread(len(tags), 8)]
     latest = {tag: float(read.curve(tag)[1][-1]) for tag in tags}
     st.markdown(f"**{wording.plain(_pace(latest))}**")
@@ -52,6 +53,7 @@ def _updates(run: Run) -> None:
         live=run.state.active,
         interval=4.0,
         key="updates",
+        palette="updates",
         y_label="log10(update : weights)",
         height=280,
     )
@@ -85,7 +87,7 @@ def _gradients(run: Run, setting: str | None) -> None:
             panels[title] = (names, steps, values)
     if not panels:
         return
-    st.subheader("The gradient on its way down")
+    st.header("The gradient on its way down")
     if setting and not beside:
         st.caption(
             f"Train its twin, alike but for {wording.plain(setting)}, and both stand here side by side on one colour "
@@ -96,7 +98,7 @@ def _gradients(run: Run, setting: str | None) -> None:
             "Norm of each layer's gradient at single steps of training; logarithmic, one scale for all panels, blank "
             "where it is exactly zero."
         )
-    st.plotly_chart(_norm_maps(panels), key="gradient-norms")
+    plot(_norm_maps(panels), "gradient-norms")
 
 
 def _norms(run: Run) -> tuple[list[str], np.ndarray, np.ndarray]:

@@ -9,6 +9,7 @@ from core.runs import checkpoints, layout, reading
 from core.runs.state import Run
 from pages.ui import tell
 from pages.ui.plots.colours import SEQUENTIAL
+from pages.ui.plots.figure import figure as plot
 
 FEWEST = 16
 """Numbers below which a weight makes no histogram."""
@@ -19,7 +20,7 @@ def weights_over_time(run: Run) -> None:
     steps = layout.snapshot_steps(run.path)
     if not run.usable or len(steps) < 2:
         return
-    st.subheader("Weights over time")
+    st.header("Weights over time")
     try:
         shapes = checkpoints.tensors(run)
         size = {name: _count(shape) for name, shape in shapes.items()}
@@ -40,7 +41,7 @@ def weights_over_time(run: Run) -> None:
     except (BardlabError, OSError) as error:
         tell.warning(f"The weights cannot be read: {error}", icon=":material/broken_image:")
         return
-    st.plotly_chart(_histograms(found, steps), key="weights.histograms")
+    plot(_histograms(found, steps), "weights.histograms")
     tell.caption(
         f"Each column is the histogram of {name} at one snapshot. Its numbers spread by "
         f"{found.deviation[0]:.4f} at step {steps[0]:,} and {found.deviation[-1]:.4f} at step {steps[-1]:,} (standard "
