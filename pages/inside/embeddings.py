@@ -199,7 +199,7 @@ def the_map(run: Run, table: Table, characters: str) -> None:
         about = [f"{each}<br>{code_point(c)}" for each, c in zip(about, characters, strict=True)]
     figure = vector_map(found.places, labels, about, colours, axes, at, order[:5], joined=table.positions)
     with left:
-        marks = ("points", "lasso", "box")
+        flat = {"on_select": "rerun", "selection_mode": ("points", "lasso", "box"), "drag": drag()}
         more: dict[str, Any] = (
             {} if dimensions == 3 else {"on_select": "rerun", "selection_mode": marks, "drag": drag()}
         )
