@@ -200,9 +200,7 @@ def the_map(run: Run, table: Table, characters: str) -> None:
     figure = vector_map(found.places, labels, about, colours, axes, at, order[:5], joined=table.positions)
     with left:
         flat = {"on_select": "rerun", "selection_mode": ("points", "lasso", "box"), "drag": drag()}
-        more: dict[str, Any] = (
-            {} if dimensions == 3 else {"on_select": "rerun", "selection_mode": marks, "drag": drag()}
-        )
+        more: dict[str, Any] = {} if dimensions == 3 else flat
         plot(figure, event_key, f"{table.key}-{method}", **more)
         note = " Colour: log10 of the number of occurrences." if colour == "count" and not table.positions else ""
         tell.caption(spread(found, table, method, dimensions) + note)
