@@ -10,6 +10,7 @@ from core.errors import BardlabError
 from core.ladder import registry
 from core.runs import editing, reading
 from core.runs.state import Run, RunConfig
+from core.settings import shown
 from core.texts.labels import harmless
 
 
@@ -38,14 +39,14 @@ def pin(run: str, off: bool, as_json: bool) -> None:
 @JSON
 def compare_(run: Sequence[str], as_json: bool) -> None:
     """Show in which settings runs differ, and what the difference is worth, seed by seed."""
-    from core.studies import differences, findings
+    from core.studies import findings
 
     found = [reading.find(each) for each in run]
     result = findings.table(found)
     lines = [line(each) for each in found] if result["val_loss"] else [f"{each.slug}" for each in found]
     if not result["val_loss"]:
         lines.append("these runs read different texts, so their losses are not compared")
-    lines += [f"  {name}: {' | '.join(differences.shown(v) for v in vs)}" for name, vs in result["differences"].items()]
+    lines += [f"  {name}: {' | '.join(shown(v) for v in vs)}" for name, vs in result["differences"].items()]
     names = {each.slug: each.name for each in found}
     lines += [f"{names[slug]}: {sentence}" for slug, sentence in result["sentences"].items()]
     lines += [finding["sentence"] for finding in result["findings"]]

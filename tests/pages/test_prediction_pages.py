@@ -161,9 +161,9 @@ def test_several_runs_are_compared_in_the_order_of_the_ladder(finished: Run, tra
     app = draw("inside/surprise.py", run=finished.slug)
     table = app.dataframe[0].value
 
-    assert list(table["run"]) == [trained_bigram.name, finished.name]
+    assert list(table["run"]) == [trained_bigram.label, finished.label]
     assert table["saved"].iloc[1] == pytest.approx(table["total"].iloc[0] - table["total"].iloc[1])
 
     app = draw("inside/surprise.py", **{"run": finished.slug, "with": ""})
 
-    assert list(app.dataframe[0].value["run"]) == [finished.name]
+    assert list(app.dataframe[0].value["run"]) == [finished.label]

@@ -46,7 +46,7 @@ def test_the_runs_page_shows_how_far_runs_are_and_who_waits():
         queued(waiting, 1.0)
         app = draw("use/runs.py")
         (bar,) = app.get("progress")
-        assert bar.proto.value == 25 and run.name.replace("_", "") in bar.proto.text
+        assert bar.proto.value == 25 and run.name in bar.proto.text
         assert "**Waiting for a device:** 1 run" in words(app)
         app.button(key=f"runs.queue.cancel.{waiting.slug}").click().run()
 
