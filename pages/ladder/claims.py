@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from typing import Literal
 
 import streamlit as st
 
@@ -17,7 +18,7 @@ from pages.ui.choosers.text import DEFAULT, text_picker
 from pages.ui.plots.claims import claim_chart
 from pages.ui.wording import duration, plain, roughly
 
-LOOKS = {
+LOOKS: dict[Verdict, tuple[Literal["green", "red", "gray"], str]] = {
     Verdict.REPRODUCED: ("green", ":material/check_circle:"),
     Verdict.NOT_REPRODUCED: ("red", ":material/cancel:"),
     Verdict.OPEN: ("gray", ":material/help:"),

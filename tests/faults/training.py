@@ -1,5 +1,6 @@
 """Faults while a run trains: its worker is killed, deaf, or out of disk. Each function returns what it measured."""
 
+import contextlib
 import os
 import random
 import signal

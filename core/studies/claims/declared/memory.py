@@ -19,7 +19,7 @@ ARMS = tuple(
 def _measure(run: Run) -> Values:
     """The loss of counted pairs on the same text: the best that is possible without a memory."""
     corpus = text_of(run) or load_corpus(run.need().corpus)
-    return {"pairs": landmarks.of(corpus)[-1].loss}
+    return {"pairs": landmarks.of(corpus)[-1].value}
 
 
 CLAIM = Claim(

@@ -38,7 +38,7 @@ def _measure(run: Run) -> Values:
     read = metrics.MetricsReader(run.path).refresh()
     steps, seconds = read.curve(metrics.SECONDS)
     found = {f"loss@{step:g}": loss for step, loss in losses}
-    at = np.interp([step for step, _ in losses], steps, seconds) if len(steps) else []
+    at: Sequence[float] = np.interp([step for step, _ in losses], steps, seconds).tolist() if len(steps) else []
     return found | {f"seconds@{step:g}": float(second) for (step, _), second in zip(losses, at, strict=True)}
 
 
