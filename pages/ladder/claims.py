@@ -179,7 +179,7 @@ def card(claim: Claim, found: Evidence | None, standing: Standing | None, text: 
         with left:
             st.markdown(claim.sentence)
             st.markdown(f"**Compared.** {claim.compared}")
-            st.markdown(f"**Counts as reproduced.** {plain(claim.rule)}")
+            st.markdown(f"**The rule.** {plain(claim.rule)}")
             time_line(claim, found, text)
         with right:
             if figures:
