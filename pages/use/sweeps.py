@@ -13,7 +13,7 @@ from core.ladder.rung import Rung
 from core.runs import reading
 from core.runs.folder import State
 from core.runs.state import Run
-from core.settings import LONGEST_TEXT
+from core.settings import LONGEST_TEXT, shown
 from core.studies import differences, sweeps
 from core.studies import scaling as studies_scaling
 from core.training.config import TrainConfig
@@ -40,7 +40,7 @@ def values_of(rung: Rung, name: str, column: DeltaGenerator, number: int) -> str
     stops = field.choices or field.ticks or ((True, False) if field.kind == "bool" else None)
     low = field.low if field.low is not None else 0
     stops = stops or (low, low + (field.step or 1), low + 2 * (field.step or 1))
-    suggested = ", ".join(differences.shown(v) if not isinstance(v, bool) else str(v).lower() for v in stops[:4])
+    suggested = ", ".join(shown(v) if not isinstance(v, bool) else str(v).lower() for v in stops[:4])
     return column.text_input(
         "Values",
         suggested,
@@ -148,7 +148,7 @@ def result(members: Sequence[Run]) -> None:
     losses = [run.status.val_loss for run in done if run.status.val_loss is not None]
     plot(parallel({n: [one.get(n) for one in each] for n in names}, losses), "sweep-parallel")
     best = done[losses.index(min(losses))]
-    told = ", ".join(f"{n.split('.')[-1]} {differences.shown(differences.settings(best).get(n))}" for n in names)
+    told = ", ".join(f"{n.split('.')[-1]} {shown(differences.settings(best).get(n))}" for n in names)
     st.markdown(wording.plain(f"Lowest: {wording.loss(best.status.val_loss)} with {told} ({best.name})."))
     st.caption("One run a point: before you trust a small difference, repeat it over several seeds on the page Runs.")
     slugs = ",".join(run.slug for run in members[:20])
@@ -159,7 +159,7 @@ def result(members: Sequence[Run]) -> None:
 
 def scaling(everything: Sequence[Run], members: Sequence[Run]) -> None:
     """The learner's own scaling plot."""
-    st.subheader("Loss against cost")
+    st.header("Loss against cost")
     row = st.container(horizontal=True, gap="medium")
     cost = row.segmented_control(
         "Cost",
@@ -203,7 +203,7 @@ def scaling(everything: Sequence[Run], members: Sequence[Run]) -> None:
         if cost == "flops":
             spent = loaders.flops_per_step(run) * run.status.step
         if spent and run.status.val_loss > 0:
-            points.setdefault(RUNGS[run.rung_key].title, []).append((float(spent), run.status.val_loss, run.name))
+            points.setdefault(RUNGS[run.rung_key].title, []).append((float(spent), run.status.val_loss, run.label))
     flat = [point for group in points.values() for point in group]
     if len(flat) < 2:
         st.caption("The plot needs two finished runs.")
@@ -238,21 +238,21 @@ same = [run for run in everything if run.need().corpus == text]
 groups = sweeps.groups(same)
 members: list[Run] = []
 if groups:
-    st.subheader("Result")
+    st.header("Result")
     asked = st.query_params.get("sweep")
     if asked and asked not in groups:
         tell.warning(f"There is no sweep “{asked[:60]}” on this text; this is another.", icon=":material/search_off:")
     if asked in groups and st.session_state.get("sweep.asked") != asked:
         st.session_state["sweep.shown"] = st.session_state["sweep.asked"] = asked
-    shown = st.selectbox(
+    looked_at = st.selectbox(
         "Sweep",
         list(groups),
         format_func=lambda group: title(groups[group]) if group in groups else group,
         key="sweep.shown",
         help="The newest first. Its address is in the page's URL.",
     )
-    st.query_params["sweep"] = shown
-    st.session_state["sweep.asked"] = shown
-    members = groups[shown]
+    st.query_params["sweep"] = looked_at
+    st.session_state["sweep.asked"] = looked_at
+    members = groups[looked_at]
     result(members)
 scaling(same, members)

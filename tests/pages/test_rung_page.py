@@ -6,8 +6,8 @@ from core.ladder.registry import RUNGS
 from core.runs import editing, folder, plan, reading, state
 from core.runs.folder import State
 from core.runs.state import Run
+from core.studies.landmarks import verdict
 from pages.ui.components.charts.curves import Landmark
-from pages.ui.run.run_numbers import verdict
 from pages.ui.rung_views import table
 from tests.conftest import make_run
 from tests.pages.test_pages import draw, under_way, words

@@ -244,7 +244,7 @@ def _consequence(
     titles = {part.key: part.title for part in bench.board}
     if not off:
         return
-    st.subheader("Switched off")
+    st.header("Switched off")
     st.markdown(plain(", ".join(titles[key] for key in off)))
     found = _effect(bench, where, off, method)
     with st.container(horizontal=True, gap="medium"):
@@ -341,7 +341,7 @@ def _table(run: Run, bench: Bench, listed: PriceList) -> None:
             row: dict[str, object] = {"part": part.key, "what": part.title, "delta": price.delta, "se": price.se}
             rows.append({**row, **{name: delta for name, (delta, _) in price.classes.items()}})
     table = pd.DataFrame(rows).sort_values("delta", ascending=False)
-    st.subheader("Price list")
+    st.header("Price list")
     st.dataframe(
         table,
         hide_index=True,

@@ -196,7 +196,7 @@ def _effects(
     pair: tuple[int, int],
 ) -> None:
     first, second = (visible(tokenizer.chars[i]) for i in pair)
-    st.subheader("Where the difference is")
+    st.header("Where the difference is")
     if not np.isfinite(share).all():
         st.info(
             "These two characters do not tell the prompts apart. Choose two others.", icon=":material/compare_arrows:"
@@ -261,7 +261,7 @@ def _lenses(
     position: int,
 ) -> None:
     """Three grids of the logit lens: this prompt, the other, and the patched run with its causal cone."""
-    st.subheader("What each layer would say")
+    st.header("What each layer would say")
     st.caption(
         "The likeliest next character if the model stopped there (logit lens): the residual stream, read off as after "
         "the last layer. Purple: how likely it is."

@@ -17,11 +17,14 @@ CONFIG = {
 """Drag zooms, a double click shows everything. Plotly's floating buttons are there for the row above, out of sight."""
 
 
-def figure(drawn: go.Figure, key: str, name: str = "", **how: Any) -> Any:
-    """Show a figure with its row of buttons; what is saved is called `name`, else by the key."""
+def figure(drawn: go.Figure, key: str, name: str = "", drag: str = "zoom", **how: Any) -> Any:
+    """Show a figure with its row of buttons; what is saved is called `name`, else by the key.
+
+    `drag` is what dragging does on a flat one: zoom, or mark points by lasso or select.
+    """
     name = name or key.replace(".", "-")
     spatial = any(trace.type.endswith("3d") for trace in drawn.data)
-    drawn.update_layout(dragmode="orbit" if spatial else "zoom")
+    drawn.update_layout(dragmode="orbit" if spatial else drag)
     with st.container(gap=None):
         figure_bar(key, name, key=f"{key}.bar")
         image = {**CONFIG["toImageButtonOptions"], "filename": name}  # type: ignore[dict-item]

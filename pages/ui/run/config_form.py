@@ -13,6 +13,9 @@ from core.settings import FieldInfo, Settings
 from core.training import devices
 from core.training.config import TrainConfig
 from pages.ui import state, teaching
+from pages.ui.components.pictures.picture import picture
+from pages.ui.drawings.schedule import drawing
+from pages.ui.run.kept_settings import kept_settings
 from pages.ui.run.setting_names import name_of
 
 
@@ -38,16 +41,23 @@ def config_form(rung: Rung, times: Mapping[str, str]) -> tuple[str, Settings, Tr
         for name in at_once:
             chosen[group][name] = _labelled(rung.key, group, fields[name], base)
         rest += [(group, field) for name, field in fields.items() if name not in at_once]
-    with st.popover("All settings", icon=":material/tune:", width="stretch", help="The other settings of this rung."):
+    with st.container(horizontal=True, gap="xsmall", key="all-settings"):
+        more = st.popover("All settings", width="stretch", help="The other settings of this rung.")
+        kept_settings(rung, set_form)
+    with more:
         for title, group in (("Model", "model"), ("Training", "train")):
             fields_there = [field for of, field in rest if of == group]
             if fields_there:
                 st.markdown(f"**{title}**")
+            course = st.container() if group == "train" else None
             columns = cycle(st.columns(2, gap="medium"))
             for field in fields_there:
                 with next(columns):
                     chosen[group][field.name] = _labelled(rung.key, group, field, bases[group])
     model, train = rung.settings(None, chosen["model"], chosen["train"])
+    if course is not None:
+        with course:
+            picture(*drawing(train), key=f"{rung.key}.schedule")
     return preset, model, train
 
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import streamlit as st
 
+from core.errors import BardlabError
 from core.jobs import control
 from core.runs import reading, records
 from core.runs.state import Run
@@ -62,7 +63,10 @@ def live_run(rung_key: str) -> None:
 def shown() -> Run | None:
     """The run that was drawn; None if there is none, or it is damaged."""
     slug = st.session_state.get(state.SHOWN)
-    run = reading.find(slug) if slug else None
+    try:
+        run = reading.find(slug) if slug else None
+    except BardlabError:  # deleted since
+        return None
     return None if run is None or run.damage else run
 
 
@@ -77,7 +81,7 @@ def _pick(rung_key: str) -> Run | None:
         "Run",
         by_slug,
         next(iter(by_slug)),
-        lambda run: f"{run.name} · {'damaged' if run.damage else run.state}",
+        lambda run: f"{run.label} · {'damaged' if run.damage else run.state}",
         "The run shown below. Its address is in the page's URL, so a link or a refresh comes back to it.",
     )
     return run if run.damage else control.look_after(run)

@@ -83,7 +83,7 @@ def _set(rung: Rung, preset: str, changes: str) -> str:
 
 
 def _said(rung: Rung, preset: str, model: Settings, train: TrainConfig) -> dict[str, str]:
-    changes = plan.overrides(rung, preset, model, train)
+    changes = rung.changes(preset, model, train)
     changed = ",".join(f"{name}={quote(_text(value), safe='')}" for name, value in changes.items())
     return {PRESET: preset, SET: changed} if changed else {PRESET: preset}
 

@@ -64,7 +64,7 @@ def train_form(rung: Rung) -> tuple[SetUp | None, Corpus | None]:
         tell.caption(remark)
     experiments(wanted, rung, needed, ready=ready and not same)
     with st.container(horizontal=True, gap="xsmall", key="beside-train"):
-        twin_button(rung, preset, model.model_dump(), train.model_dump(), corpus.name, needed, ready=ready)
+        twin_button(rung, wanted, needed, ready=ready)
         if teaching.shown("terminal"):
             with st.popover("Terminal", help="The same from a terminal."):
                 command = plan.command(rung, preset, model, train, wanted.device, corpus.name)

@@ -25,7 +25,7 @@ def complete(corpus: Corpus) -> bool:
 
 def how_far_counting_goes(corpus: Corpus) -> None:
     """The loss by order, with what no order can fall below or needs not exceed."""
-    st.subheader("How far counting alone goes")
+    st.header("How far counting alone goes")
     st.fragment(_by_order, run_every=None if complete(corpus) else 0.2)(corpus.name)
 
 

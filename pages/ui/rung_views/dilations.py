@@ -38,7 +38,7 @@ def _typed(run: Run) -> str | None:
 
 def dilations(run: Run) -> None:
     """Which characters feed a prediction through the dilated layers, and what the gates let through on the way."""
-    st.subheader("Which characters meet where")
+    st.header("Which characters meet where")
     if not run.usable:
         st.info("The tree appears here when the first weights are saved.", icon=":material/account_tree:")
         return

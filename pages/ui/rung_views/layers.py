@@ -15,6 +15,7 @@ from core.runs.state import Run
 from pages.ui import loaders, wording
 from pages.ui.plots.colours import colours
 from pages.ui.plots.figure import figure as plot
+from pages.ui.rung_views.weights import weights_over_time
 
 POSITIONS = 2048
 """Characters of the validation text on which activations are looked at."""
@@ -25,7 +26,7 @@ def layers(run: Run) -> None:
     if not run.usable:
         return
     steps = layout.snapshot_steps(run.path)
-    st.subheader("Inside the layers")
+    st.header("Inside the layers")
     if len(steps) > 1:
         step: int | None = st.select_slider(
             "Weights of step",
@@ -51,6 +52,7 @@ def layers(run: Run) -> None:
     plot(_distributions(shown), "health.distributions")
     with st.expander("All layers in numbers"):
         _table(found)
+    weights_over_time(run)
 
 
 def _version(run: Run, step: int | None) -> float:

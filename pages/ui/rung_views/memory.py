@@ -26,7 +26,7 @@ def memory_span(run: Run) -> None:
     """The norm of d loss / d memory over the distance: this run, other cells' best runs, and all cells untrained."""
     if not run.usable or loaders.text_of(run) is None:
         return
-    st.subheader("How far back a gradient survives")
+    st.header("How far back a gradient survives")
     config = run.need()
     back = int(
         st.select_slider(
@@ -110,7 +110,7 @@ def cell_gates(run: Run) -> None:
     found = _gates(run.slug, (run.path / layout.WEIGHTS).stat().st_mtime, text)
     if not found:
         return
-    st.subheader("The gates along a text")
+    st.header("The gates along a text")
     names = {path: _gate_name(path, len(found)) for path in found}
     path = st.segmented_control(
         "Gate",

@@ -27,7 +27,7 @@ AFTER = "after"
 def backing_off(run: Run, model: Any, tokenizer: CharTokenizer) -> None:
     """What comes after the text typed, and which order supplied how much of it."""
     order = model.config.order
-    st.subheader("After these characters comes ...")
+    st.header("After these characters comes ...")
     usual = openings(run).start
     begin(AFTER, usual, st.query_params.get(AFTER), LONGEST)
     typed = st.text_input(

@@ -4,7 +4,6 @@ import numpy as np
 import streamlit as st
 
 from core.inspect.counting import Tables, learned, tables
-from core.runs import reading
 from core.runs.state import Run
 from core.studies import landmarks
 from core.texts.corpus import Corpus
@@ -14,6 +13,7 @@ from pages.ui.components.charts.curves import Curve, curves
 from pages.ui.plots.figure import figure as plot
 from pages.ui.plots.figures import character_bars, table_heatmaps
 from pages.ui.rung_views.counting import how_far_counting_goes
+from pages.ui.rung_views.followed import followed
 from pages.ui.rung_views.ngram import backing_off, map_after
 from pages.ui.wording import GONE
 
@@ -39,7 +39,7 @@ def pairs(run: Run) -> None:
 
 def _learned(run: Run) -> None:
     """The table alone, of a run whose text is gone."""
-    st.subheader("What was learned")
+    st.header("What was learned")
     st.caption(f"What it would be held against is counted in the run’s text: {GONE}")
     model, tokenizer = loaders.model(run)
     table = np.log(np.clip(learned(model), LOWEST, None))
@@ -48,13 +48,13 @@ def _learned(run: Run) -> None:
 
 def _counted_and_learned(run: Run, corpus: Corpus) -> None:
     pairs, distinct = landmarks.unseen_pairs(corpus)
-    st.subheader("Counted and learned, side by side")
+    st.header("Counted and learned, side by side")
     st.caption(
         f"{pairs:,} neighbours in the validation text ({distinct:,} different pairs) never occur in the training text. "
         "Counting without smoothing gives them no probability, and the validation loss becomes infinite; adding one to "
         "every count keeps it finite. Gradient descent never quite reaches zero, so its loss is finite too."
     )
-    _distance(run.slug)
+    followed(_distance)(run.slug)
     if not run.usable:
         st.info("The tables appear here when the first weights are saved.", icon=":material/table_chart:")
         return
@@ -118,9 +118,7 @@ def _row(found: Tables, characters: str) -> None:
     )
 
 
-@st.fragment
-def _distance(slug: str) -> None:
-    run = reading.find(slug)
+def _distance(run: Run) -> None:
     read = loaders.reader(run)
     step, value = read.curve("kl/counted")
     if not run.state.active and len(step) < 2:
@@ -128,5 +126,5 @@ def _distance(slug: str) -> None:
     st.markdown("**KL(counted ‖ learned)** shrinks as the table is learned")
     name = f"{run.slug}:kl:{read.generation}"
     seconds, characters = read.at("time/seconds", step), read.at("time/characters", step)
-    curve = Curve(name, run.name, "val", run.slug, step, seconds, characters, value)
+    curve = Curve(name, run.label, "val", run.slug, step, seconds, characters, value)
     curves([curve], live=run.state.active, key="kl-curve", y_label="KL (nats per character)", height=240)

@@ -22,7 +22,7 @@ def positions(run: Run) -> None:
         return
     config = run.need().model
     kind = config["positions"]
-    st.subheader("What it knows of positions")
+    st.header("What it knows of positions")
     found = _similarity(run.slug, (run.path / layout.WEIGHTS).stat().st_mtime)
     if found is None:
         st.caption("This run was given no positions: only the causal mask tells it how much text came before.")

@@ -16,7 +16,7 @@ def receptive_field(run: Run) -> None:
     """How much each past character weighs in the next prediction, measured, over the field that could."""
     if not run.usable:
         return
-    st.subheader("How far back it looks")
+    st.header("How far back it looks")
     config = run.need()
     flops = loaders.cost(config.rung_key, config.model_config_, config.train, len(config.characters)).flops_per_step
     context = getattr(config.model_config_, "context", 64)

@@ -19,7 +19,7 @@ export function draw(ctx, view, f) {
   const [train, fits, val] = ["train", "fit", "val"].map((kind) => present.filter((curve) => curve.kind === kind));
   for (const curve of present) if (curve.low) drawBand(ctx, view, f, curve);
   for (const curve of fits) drawLine(ctx, view, f, curve, "smooth", 1.5, 1);
-  for (const curve of ghosts) drawLine(ctx, view, f, curve, "smooth", 1.5, GHOST);
+  for (const curve of ghosts) drawLine(ctx, view, f, curve, "smooth", 1.5, Math.max(GHOST, faintness(view, curve)));
   for (const curve of train) if (!curve.raw) drawLine(ctx, view, f, curve, "value", 1.1, faintness(view, curve));
   for (const curve of train) drawLine(ctx, view, f, curve, "smooth", 1.75, 1);
   for (const curve of val) drawLine(ctx, view, f, curve, "smooth", 1.75, 1, true);

@@ -93,3 +93,13 @@ export function colourKey(low, colours, high) {
 }
 
 export const swatch = (colour) => element("span", { class: "swatch", style: `background:${colour}` });
+
+// A part that scrolls can be reached by keyboard, and only as long as there is something to scroll.
+export function scroller(view, node) {
+  const fit = () => {
+    if (node.scrollWidth > node.clientWidth + 1 || node.scrollHeight > node.clientHeight + 1) node.tabIndex = 0;
+    else node.removeAttribute("tabindex");
+  };
+  view.resized(node, fit);
+  return fit; // for when the content has changed
+}

@@ -1,0 +1,48 @@
+"""Which modules get faults, and which test files are to find them."""
+
+INSPECT = "inspect/test_inspection_numbers.py"
+RUNS = ["runs/test_small_files.py", "runs/test_runs.py"]
+
+TESTS = {
+    "evaluation.py": ["test_evaluation.py"],
+    "inspect/ablation.py": ["inspect/test_ablation.py"],
+    "inspect/activations.py": ["inspect/test_activations.py", INSPECT],
+    "inspect/anatomy.py": [INSPECT],
+    "inspect/attention.py": ["inspect/test_attention.py"],
+    "inspect/counting.py": [INSPECT, "models/test_ngram_rung.py"],
+    "inspect/embeddings.py": ["inspect/test_embeddings.py", INSPECT],
+    "inspect/evaluation_set.py": ["inspect/test_ablation.py"],
+    "inspect/heads.py": ["inspect/test_attention.py"],
+    "inspect/history.py": ["inspect/test_history.py"],
+    "inspect/lens.py": ["inspect/test_lens.py"],
+    "inspect/memory_span.py": ["inspect/test_units.py"],
+    "inspect/paper.py": ["inspect/test_declared_facts.py"],
+    "inspect/patching.py": ["inspect/test_patching.py"],
+    "inspect/price_list.py": ["inspect/test_ablation.py"],
+    "inspect/projection.py": ["inspect/test_history.py"],
+    "inspect/ranking.py": ["inspect/test_ablation.py"],
+    "inspect/receptive.py": ["inspect/test_receptive.py", INSPECT],
+    "inspect/surprise.py": ["inspect/test_surprise.py"],
+    "inspect/trace.py": ["inspect/test_trace.py"],
+    "inspect/units.py": ["inspect/test_units.py"],
+    "models/answers.py": ["models/test_answers.py"],
+    "runs/checkpoints.py": [*RUNS, "training/test_saving.py"],
+    "runs/editing.py": RUNS,
+    "runs/folder.py": ["runs/test_small_files.py"],
+    "runs/layout.py": ["runs/test_small_files.py"],
+    "runs/metrics.py": ["runs/test_metrics.py"],
+    "runs/names.py": ["runs/test_names.py"],
+    "runs/openings.py": ["runs/test_openings.py"],
+    "runs/plan.py": ["runs/test_plan.py"],
+    "runs/reading.py": [*RUNS, "runs/test_old_runs.py"],
+    "runs/records.py": ["runs/test_small_files.py"],
+    "runs/requests.py": ["runs/test_small_files.py"],
+    "runs/state.py": RUNS,
+    "runs/torch_files.py": [*RUNS, "exchange/test_weight_files.py"],
+    "sampling.py": ["test_sampling.py"],
+    "studies/differences.py": ["studies/test_findings.py", "inspect/test_declared_facts.py"],
+    "studies/findings.py": ["studies/test_findings.py"],
+    "training/muon.py": ["training/test_optim.py"],
+    "training/optimizers.py": ["training/test_optim.py"],
+}
+"""By module of core, the files below tests/core."""
