@@ -16,6 +16,7 @@ from core.studies.claims.reproduction import Standing
 from pages.ui import loaders, state, tell
 from pages.ui.choosers.text import DEFAULT, text_picker
 from pages.ui.plots.claims import claim_chart
+from pages.ui.plots.figure import figure as plot
 from pages.ui.wording import duration, plain, roughly
 
 LOOKS: dict[Verdict, tuple[Literal["green", "red", "gray"], str]] = {
@@ -184,7 +185,7 @@ def card(claim: Claim, found: Evidence | None, standing: Standing | None, text: 
         with right:
             if figures:
                 picture = claim.picture(figures)
-                st.plotly_chart(claim_chart(picture), key=f"claims.{claim.key}.chart")
+                plot(claim_chart(picture), f"claims.{claim.key}.chart", claim.key)
                 st.caption(plain(picture.about))
             else:
                 st.caption("Nothing is measured yet: reproduce it.")
