@@ -213,6 +213,12 @@ def pretrained(*more: str) -> None:
     become("-m", "core", "pretrain", *more)
 
 
+def claims(*more: str) -> None:
+    """Reproduce every claim and write the evidence that ships."""
+    install()
+    become("-m", "core", "claim", "all", "--ship", *more)
+
+
 def screenshots(*more: str) -> None:
     """Make the pictures of the documents from the real app, and the README's table of the ladder."""
     install("[test]")
@@ -253,6 +259,7 @@ COMMANDS = {
         lint,
         bench,
         pretrained,
+        claims,
         screenshots,
         faults,
         mutants,

@@ -300,6 +300,7 @@ def _sound(config: RunConfig, label: str) -> RunConfig:
         "preset": config.preset if config.preset in config.rung.presets else None,
         "parent": config.parent if config.parent and slug.fullmatch(config.parent) else None,
         "group": config.group if config.group and slug.fullmatch(config.group) else None,
+        "claim": None,  # it was not measured here
         "versions": dict(list(known.items())[:20]),
     }
     return config.model_copy(update=update)

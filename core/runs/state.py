@@ -68,6 +68,8 @@ class RunConfig(BaseModel):
     """The run that this one repeats with something changed."""
     group: str | None = None
     """The sweep that this run belongs to."""
+    claim: str | None = None
+    """The claim that this run was made to reproduce."""
     memory_needed: float | None = None
     """Bytes that it was estimated to take in all, if whoever started it looked."""
 

@@ -119,9 +119,9 @@ def test_a_finding_is_told_with_its_uncertainty_and_alerts_are_flags():
     records.append(base[0].path, Alert(2, "plateau", "it has not improved"))
     app = draw("use/compare.py", runs=",".join(run.slug for run in [*base, *other]))
 
-    answer = "#### Batch_size 4 → 8 makes it **better** by 0.100 ± 0.000 nats (3 seeds)"
+    answer = "## Batch_size 4 → 8 makes it **better** by 0.100 ± 0.000 nats (3 seeds)"
     kinds = ["answer" if e.type == "markdown" and e.value == answer else e.type for e in app.main]
-    assert kinds.index("answer") < kinds.index("bidi_component")
+    assert kinds.index("answer") < len(kinds) - 1 - kinds[::-1].index("bidi_component")
     chart = next(c for c in app.get("bidi_component") if "compare-loss" in c.proto.id)
     assert b"it has not improved" in chart.proto.bytes
 

@@ -5,7 +5,7 @@ import re
 from types import TracebackType
 from typing import Self
 
-from PIL import Image
+from PIL import Image, ImageChops
 from playwright.sync_api import Browser, Locator, expect
 
 from tests.browser.conftest import ROOT
@@ -60,12 +60,40 @@ class Camera:
         )
         self.rest()
 
+    def shot(self) -> bytes:
+        """Return the window as it is, as a PNG."""
+        return self.page.screenshot(animations="allow")
+
     def look(self) -> Image.Image:
         """Return the window as it is."""
-        return Image.open(io.BytesIO(self.page.screenshot(animations="allow"))).convert("RGB")
+        return developed(self.shot())
+
+    def fold_menu(self) -> None:
+        """Fold the menu away, as a visitor does who needs the room."""
+        self.page.get_by_test_id("stSidebar").hover()
+        self.page.get_by_test_id("stSidebarCollapseButton").get_by_role("button").click()
+        expect(self.page.get_by_test_id("stExpandSidebarButton")).to_be_visible()
+        self.page.mouse.move(0, 0)
+
+    def still(self) -> Image.Image:
+        """Return the window once nothing in it moves any more."""
+        before, now = None, self.look()
+        while before is None or ImageChops.difference(before, now).getbbox():
+            self.page.wait_for_timeout(700)
+            before, now = now, self.look()
+        return now
 
     def save(self, name: str) -> None:
-        """Keep the window as a picture of the documents, in as many colours as a PNG of one byte a pixel has."""
-        PICTURES.mkdir(parents=True, exist_ok=True)
-        few = self.look().quantize(256, method=Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
-        few.save(PICTURES / f"{name}.png", optimize=True)
+        """Keep the window as a picture of the documents, once nothing moves."""
+        keep(self.still(), name)
+
+
+def developed(shot: bytes) -> Image.Image:
+    """Return what a PNG holds."""
+    return Image.open(io.BytesIO(shot)).convert("RGB")
+
+
+def keep(picture: Image.Image, name: str) -> None:
+    """Write a picture of the documents."""
+    PICTURES.mkdir(parents=True, exist_ok=True)
+    picture.save(PICTURES / f"{name}.png", optimize=True)

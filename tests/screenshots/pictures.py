@@ -15,8 +15,9 @@ OF_THE_NEW_RUN = ("knockout",)
 def first_page(camera: Camera, run: str) -> None:
     """The first page, the shipped Transformer's training replayed to its end, and the ladder."""
     camera.open("")
-    camera.page.get_by_role("button", name="Skip").click()
-    camera.page.mouse.move(0, 0)
+    skip = camera.page.get_by_role("button", name="Skip")
+    skip.evaluate("button => button.click()")  # it is off once the film has ended by itself
+    expect(skip).to_be_disabled()
     camera.rest()
 
 
@@ -25,25 +26,35 @@ def attention(camera: Camera, run: str) -> None:
     camera.open(f"attention?run={SHIPPED}")
     board = camera.page.locator(".attention")
     expect(board).to_have_attribute("data-opened", re.compile("@"))
+    camera.fold_menu()
     camera.bring(board)
 
 
 def surprise(camera: Camera, run: str) -> None:
     """Which rung earns which character of a passage that nobody trained on."""
-    camera.open("surprise")
+    camera.open("surprise?mark=29")
+    camera.fold_menu()
+    camera.bring(camera.page.get_by_role("button", name="Who earns it"), 60)
 
 
 def side_by_side(camera: Camera, run: str) -> None:
     """All rungs write from one prompt."""
+    camera.page.set_viewport_size({"width": 1440, "height": 900})  # six columns of text want the room
     camera.open("stage")
+    camera.fold_menu()
+    camera.bring(camera.page.get_by_role("button", name="Replay"), 60)
 
 
 def knockout(camera: Camera, run: str) -> None:
     """What each part of the run is worth."""
     camera.open(f"knockout?run={run}")
-    camera.page.get_by_role("button", name="Rank all").click()
-    camera.page.wait_for_timeout(2000)
+    rank = camera.page.get_by_role("button", name="Rank all")
+    rank.click()
+    expect(rank).to_be_disabled()  # it comes back so once every part is measured
+    camera.page.set_viewport_size({"width": 1040, "height": 650})
     camera.settle()
+    camera.fold_menu()
+    camera.bring(camera.page.get_by_text("Click a cell to switch it off."), 70)
 
 
 ALL: Mapping[str, Callable[[Camera, str], None]] = {

@@ -1,15 +1,18 @@
 """The film: somebody presses Train, a Transformer learns, and its heads are looked at. One real run, start to end."""
 
 import re
-import time
 
 from PIL import Image
 from playwright.sync_api import Locator, expect
 
-from tests.screenshots.camera import PICTURES, Camera
+from core.runs import reading
+from tests.screenshots.camera import PICTURES, Camera, developed, keep
 from tests.screenshots.film import Film
 
 NAMES = ("film", "training")
+RUN = re.compile(r"run=(transformer-[\w-]+)")
+EVERY = 300
+"""Milliseconds between two looks at the training."""
 WATCHED, HALF = 40, 0.6
 """Frames of the training, and how far it is on the still picture."""
 HEADS = 4
@@ -28,38 +31,34 @@ def film(camera: Camera) -> str:
     pointer = _go(film, before, pointer, train)
     film.add(before, 250, pointer, press=True)
     train.click()
-    seen = _watch(camera)
+    run, seen = _watch(camera)
     for frame in _spread(seen, WATCHED):
-        film.add(frame, 230)
-    seen[int(HALF * (len(seen) - 1))].quantize(256, dither=Image.Dither.NONE).save(
-        PICTURES / "training.png", optimize=True
-    )
+        film.add(developed(frame), 230)
+    keep(developed(seen[int(HALF * (len(seen) - 1))]), "training")
     camera.settle()
     after = camera.look()
     film.add(after, 1800, pointer)
-    run = re.search(r"run=([\w-]+)", page.url)
-    assert run, page.url
     to_heads = page.locator("[data-testid=stMain]").get_by_role("link", name=re.compile("attention", re.I)).first
     pointer = _go(film, after, pointer, to_heads)
     film.add(after, 250, pointer, press=True)
-    _heads(camera, film, pointer, run[1])
+    _heads(camera, film, pointer, run)
     film.save(PICTURES / "train.webp")
     print(f"film: {len(film.frames)} frames, {film.seconds:.1f} s", flush=True)
-    return run[1]
+    return run
 
 
-def _watch(camera: Camera) -> list[Image.Image]:
-    """Look at the run until it has ended."""
-    page = camera.page
-    page.wait_for_url(re.compile(r"run=transformer-"))
-    seen: list[Image.Image] = []
-    while not page.get_by_text("the shipped run of this rung").count():
-        seen.append(camera.look())
-        time.sleep(0.3)
-    return seen
+def _watch(camera: Camera) -> tuple[str, list[bytes]]:
+    """Look at the run until it has ended. Returns its folder's name and what was seen."""
+    camera.page.wait_for_url(RUN)
+    slug = RUN.findall(camera.page.url)[0]
+    seen = [camera.shot()]
+    while reading.find(slug).state.active:
+        camera.page.wait_for_timeout(EVERY)
+        seen.append(camera.shot())
+    return slug, seen
 
 
-def _spread(seen: list[Image.Image], most: int) -> list[Image.Image]:
+def _spread(seen: list[bytes], most: int) -> list[bytes]:
     return [seen[round(i * (len(seen) - 1) / (most - 1))] for i in range(most)] if len(seen) > most else seen
 
 

@@ -113,6 +113,17 @@ def test_alerts_of_steps_that_are_taken_again_are_forgotten(tmp_path: Path):
     assert "“5”" in (tmp_path / records.FILE).read_text(encoding="utf-8")
 
 
+def test_numbers_and_text_are_read_as_what_they_are_meant_to_be(tmp_path: Path):
+    """Whoever edits a file by hand may put a number in quotes, or leave them out."""
+    (tmp_path / records.FILE).write_text('{"step": "7", "kind": 1, "text": 2}\n')
+    (tmp_path / folder.SAMPLES).write_text('{"step": "8", "val_loss": "1.5", "prompt": 3, "text": 4}\n')
+    (tmp_path / requests.CHANGES).write_text('{"step": "9", "name": 5, "value": "0.5", "old": "1"}\n')
+
+    assert records.alerts(tmp_path) == [Alert(7, "1", "2")]
+    assert records.samples(tmp_path) == [Sample(8, 1.5, "3", "4")]
+    assert requests.changes(tmp_path) == [Change(9, "5", 0.5, 1.0)]
+
+
 def test_the_validation_curve_is_read_off_the_samples(tmp_path: Path):
     assert records.validation_curve(tmp_path) == []
     for step, loss in ((0, 4.25), (10, None), (20, 2.5e-7), (30, float("inf"))):
