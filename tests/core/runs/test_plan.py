@@ -99,7 +99,7 @@ def test_the_command_line_says_what_differs_from_the_preset():
         "python -m core train transformer --preset reference --set model.n_head=4 --set model.smear=true "
         "--set 'train.prompt=two words' --seed 7 --text own-1 --device cpu"
     )
-    assert plan.overrides(rung, "reference", *settings) == {
+    assert rung.changes("reference", *settings) == {
         "model.n_head": 4,
         "model.smear": True,
         "train.prompt": "two words",
