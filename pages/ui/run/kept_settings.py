@@ -109,7 +109,7 @@ def _load(rung_key: str, read: Callable[[], SetUp], what: str, set_form: Callabl
 def _forget(rung_key: str, key: str) -> None:
     try:
         set_ups.forget(rung_key, st.session_state[key])
-    except OSError as error:
+    except state.PROBLEMS as error:
         state.say_error(error)
 
 
