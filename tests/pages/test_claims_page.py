@@ -67,4 +67,4 @@ def test_a_slow_machine_is_told_before(monkeypatch: pytest.MonkeyPatch):
     st.cache_data.clear()
     monkeypatch.setattr(reproduction, "expected_seconds", lambda claim, text, seeds: 600.0)
     app = draw(PAGE)
-    assert len([each for each in app.warning if "about 10 min instead of 2 min or less" in each.value]) == 10
+    assert words(app).count("about 10 min instead of 2 min or less") == 10
