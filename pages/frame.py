@@ -52,5 +52,7 @@ dead_link()
 try:
     with DRAWING.turn():
         page.run()
+        if teaching.only_picture():
+            teaching.way_back()
 except state.PROBLEMS as error:
     st.error(plain(state.told(error)), icon=":material/error:")

@@ -199,12 +199,12 @@ def the_map(run: Run, table: Table, characters: str) -> None:
         about = [f"{each}<br>{code_point(c)}" for each, c in zip(about, characters, strict=True)]
     figure = vector_map(found.places, labels, about, colours, axes, at, order[:5], joined=table.positions)
     with left:
+        isolate_and_keep(table.key, marked, rows, count)
         flat = {"on_select": "rerun", "selection_mode": ("points", "lasso", "box"), "drag": drag()}
         more: dict[str, Any] = {} if dimensions == 3 else flat
         plot(figure, event_key, f"{table.key}-{method}", **more)
         note = " Colour: log10 of the number of occurrences." if colour == "count" and not table.positions else ""
         tell.caption(spread(found, table, method, dimensions) + note)
-        isolate_and_keep(table.key, marked, rows, count)
     with right:
         if not table.positions:
             hit, chance = same_class(table.vectors, kinds, metric)

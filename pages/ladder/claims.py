@@ -16,6 +16,7 @@ from core.studies.claims.reproduction import Standing
 from pages.ui import loaders, state, tell
 from pages.ui.choosers.text import DEFAULT, text_picker
 from pages.ui.plots.claims import claim_chart
+from pages.ui.plots.figure import figure as plot
 from pages.ui.wording import duration, plain, roughly
 
 LOOKS: dict[Verdict, tuple[Literal["green", "red", "gray"], str]] = {
@@ -102,10 +103,9 @@ def time_line(claim: Claim, found: Evidence | None, text: str) -> None:
         told += f", about {roughly(found.cpu_seconds)} of processor time where it was measured"
     st.caption(f"{told}.")
     if seconds is not None and seconds > STATED:
-        st.warning(
-            f"This machine is slower than the one that the claims are made for: about {roughly(seconds)} instead of "
-            f"{roughly(STATED)} or less.",
-            icon=":material/hourglass_top:",
+        st.caption(
+            ":material/hourglass_top: This machine is slower than the one that the claims are made for: about "
+            f"{roughly(seconds)} instead of {roughly(STATED)} or less."
         )
 
 
@@ -179,12 +179,12 @@ def card(claim: Claim, found: Evidence | None, standing: Standing | None, text: 
         with left:
             st.markdown(claim.sentence)
             st.markdown(f"**Compared.** {claim.compared}")
-            st.markdown(f"**Counts as reproduced.** {plain(claim.rule)}")
+            st.markdown(f"**The rule.** {plain(claim.rule)}")
             time_line(claim, found, text)
         with right:
             if figures:
                 picture = claim.picture(figures)
-                st.plotly_chart(claim_chart(picture), key=f"claims.{claim.key}.chart")
+                plot(claim_chart(picture), f"claims.{claim.key}.chart", claim.key)
                 st.caption(plain(picture.about))
             else:
                 st.caption("Nothing is measured yet: reproduce it.")

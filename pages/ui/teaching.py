@@ -4,9 +4,11 @@ It is a help to keep to what a lesson is about, no barrier: whoever wants everyt
 is kept for the visit, from page to page.
 """
 
-from collections.abc import Collection
+import html
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
+from urllib.parse import urlencode
 
 import streamlit as st
 
@@ -42,6 +44,7 @@ _ONLY_PICTURES = """
 [data-testid=stElementContainer]:not(:has([data-testid^=stBidiComponent], [data-testid=stPlotlyChart], .back)),
 [data-testid=stColumn]:not(:has([data-testid^=stBidiComponent], [data-testid=stPlotlyChart])),
 [data-testid=stExpander] { display: none; }
+.back { font-size: 0.75rem; opacity: 0.75; }
 """
 
 
@@ -117,7 +120,7 @@ def only_picture() -> bool:
     return lesson().only == PICTURE
 
 
-def frame(problems: Collection[str]) -> None:
+def frame(problems: Sequence[str]) -> None:
     """Hide what is common to all pages, offer the way back, and say in one line what of the address is not here."""
     now = lesson()
     if only_picture():
@@ -129,10 +132,21 @@ def frame(problems: Collection[str]) -> None:
         with st.container(horizontal=True, vertical_alignment="center", gap="small", key="as-set"):
             st.caption("Shown as your teacher set it.", width="content")
             st.button("Show all", type="tertiary", key="show-all", on_click=_show_all, help="Hides and locks nothing.")
-    if problems:
-        more = f" and {len(problems) - 5:,} more" if len(problems) > 5 else ""
-        named = ", ".join(each if len(each) <= 60 else f"{each[:60]}…" for each in list(problems)[:5])
-        tell.warning(f"The link asks for what is not here: {named}{more}.", icon=":material/link_off:")
+    more = [f"and {len(problems) - 5:,} more"] if len(problems) > 5 else []
+    not_here([each if len(each) <= 60 else f"{each[:60]}…" for each in problems[:5]] + more)
+
+
+def not_here(problems: Sequence[str]) -> None:
+    """Say in one line what a link asks for and what is not here, if it is anything; call it at the top of a page."""
+    if told := "; ".join(filter(None, problems)):
+        tell.warning(f"The link asks for what is not here: {told}", icon=":material/link_off:")
+
+
+def way_back() -> None:
+    """Below a picture alone, a link to the page that it is of."""
+    rest = {name: value for name, value in st.query_params.to_dict().items() if name != ONLY}
+    address = html.escape(f"?{urlencode(rest)}")
+    st.html(f'<a class="back" href="{address}" target="_blank" rel="noopener">Open in Bardlab</a>')
 
 
 def _show_all() -> None:

@@ -43,7 +43,7 @@ def picked(key: str, rows: Sequence[int]) -> list[int]:
 
 
 def drag() -> str:
-    """What dragging on the map does, as chosen below it."""
+    """What dragging on the map does, as chosen above it."""
     return str(st.session_state.get(DRAG) or "zoom")
 
 

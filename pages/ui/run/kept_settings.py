@@ -19,7 +19,7 @@ def kept_settings(rung: Rung, set_form: Callable[..., None]) -> None:
     def load(read: Callable[[], SetUp], what: str) -> None:
         _load(rung.key, read, what, set_form)
 
-    with st.popover("Keep, load", help="Keep these settings under a name, or load others."):
+    with st.popover("Kept", help="Keep these settings under a name, or load others."):
         name_key, of_name, of_run, of_file = (f"{rung.key}.kept.{what}" for what in ("name", "of", "run", "file"))
         with st.form(f"{rung.key}.keep", border=False), st.container(horizontal=True, vertical_alignment="bottom"):
             st.text_input(
@@ -109,7 +109,7 @@ def _load(rung_key: str, read: Callable[[], SetUp], what: str, set_form: Callabl
 def _forget(rung_key: str, key: str) -> None:
     try:
         set_ups.forget(rung_key, st.session_state[key])
-    except OSError as error:
+    except state.PROBLEMS as error:
         state.say_error(error)
 
 

@@ -8,7 +8,7 @@ import streamlit as st
 
 from core.runs import reading
 from core.runs.state import Run
-from pages.ui import loaders, teaching, tell
+from pages.ui import loaders, teaching
 from pages.ui.choosers.runs import WITH, named
 
 MOST = 9
@@ -17,8 +17,8 @@ KEY = "compare"
 _SAID, _MISSING, _FIND = "compare.said", "compare.missing", "compare.find"
 
 
-def take_from_address() -> None:
-    """Take over the runs that the address names; say in one line which of them are not here."""
+def take_from_address() -> str:
+    """Take over the runs that the address names; return, in words, which of them are not here."""
     text = st.query_params.get(WITH, "")
     said: list[str] = st.session_state.setdefault(_SAID, [])
     if text and text not in said:
@@ -27,9 +27,8 @@ def take_from_address() -> None:
         st.session_state[KEY] = [slug for slug in asked if slug in here][:MOST]
         st.session_state[_MISSING] = [slug for slug in asked if slug not in here]
         said.append(text)
-    if missing := st.session_state.get(_MISSING):
-        named_here = ", ".join(slug[:60] for slug in missing[:5]) + (", …" if len(missing) > 5 else "")
-        tell.warning(f"Runs to compare with that are not here: {named_here}.", icon=":material/search_off:")
+    missing: list[str] = st.session_state.get(_MISSING, [])
+    return ", ".join(f"the run {slug[:60]}" for slug in missing[:5]) + (", …" if len(missing) > 5 else "")
 
 
 def matching(texts: Sequence[str], pattern: str) -> list[bool]:
@@ -50,7 +49,7 @@ def overlay(run: Run) -> list[Run]:
     text = run.need().corpus_sha256  # losses on different texts are not to be compared
     others = (r for r in loaders.listing() if r.slug != run.slug and not r.damage)
     by_slug = {r.slug: r for r in others if r.need().corpus_sha256 == text}
-    if teaching.shown("compare"):
+    if teaching.shown("compare") and not teaching.only_picture():
         with st.container(key="compare-with"), st.popover("Compare", icon=":material/add:", disabled=not by_slug):
             _choose(by_slug)
     chosen = [slug for slug in st.session_state.get(KEY, []) if slug in by_slug]

@@ -36,15 +36,15 @@ def draw(rung: Rung) -> None:
     processes.warm()
     st.html(STYLE)
     state.notices()
-    take_from_address(rung)
-    overlay.take_from_address()
     titles = _titles(rung)
+    asked = st.query_params.get(TAB, "")
+    problems = [take_from_address(rung), overlay.take_from_address()]
+    problems += [f"tab={asked[:60]}"] if asked and asked not in titles else []
+    teaching.not_here(problems)
     st.session_state.pop(state.SHOWN, None)  # this drawing decides which run it is
     if teaching.only_picture():
         live_run(rung.key)
         return
-    if (asked := st.query_params.get(TAB)) and asked not in titles:
-        tell.warning(f"The link asks for what is not here: tab={asked[:60]}", icon=":material/link_off:")
     if teaching.shown("idea"):
         st.markdown(f"*{rung.idea}*")
     with st.container(key="desk"):

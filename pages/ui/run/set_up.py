@@ -9,7 +9,6 @@ from core.ladder.rung import Rung
 from core.runs import plan
 from core.settings import LONGEST_TEXT, Settings
 from core.training.config import TrainConfig
-from pages.ui import tell
 from pages.ui.run.config_form import set_form
 
 PRESET, SET = "preset", "set"
@@ -18,19 +17,18 @@ MOST = 200
 """Settings in one address."""
 
 
-def take_from_address(rung: Rung) -> None:
-    """Set the form as the address says, once for each address; what cannot be set is told in one line.
+def take_from_address(rung: Rung) -> str:
+    """Set the form as the address says, once for each address; return in a line what cannot be set.
 
     An address that this form has had before is not taken again: it may be a little behind the form.
     """
     address = (st.query_params.get(PRESET, ""), st.query_params.get(SET, ""))
     if not any(address):
-        return
+        return ""
     taken = _taken(rung)
     if address not in taken:
         _remember(rung, address, _set(rung, *address))
-    if problem := _taken(rung)[address]:
-        tell.warning(f"The link asks for what is not here: {problem}", icon=":material/link_off:")
+    return _taken(rung)[address]
 
 
 def to_address(rung: Rung, preset: str, model: Settings, train: TrainConfig) -> None:

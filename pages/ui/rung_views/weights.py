@@ -1,5 +1,6 @@
 """How the numbers of each weight are spread, and how that changes along a run's snapshots."""
 
+import numpy as np
 import plotly.graph_objects as go
 import streamlit as st
 
@@ -31,6 +32,7 @@ def weights_over_time(run: Run) -> None:
         name = st.selectbox(
             "Weight",
             names,
+            index=names.index(max(names, key=size.__getitem__)),
             format_func=lambda one: f"{one} ({' × '.join(f'{n:,}' for n in shapes[one])})" if one in shapes else one,
             key="weights.name",
             width=420,
@@ -71,6 +73,8 @@ def _histograms(found: Spread, steps: list[int]) -> go.Figure:
             x=[f"{step:,}" for step in steps],
             y=middle,
             colorscale=SEQUENTIAL,
+            zmin=0,
+            zmax=float(np.median(found.shares.max(axis=1))),  # a bias begins as a single value: that is no scale
             colorbar={"thickness": 10, "tickformat": ".0%", "title": {"text": "share", "side": "right"}},
             hovertemplate="step %{x}, around %{y:.3g}: %{z:.2%}<extra></extra>",
         )

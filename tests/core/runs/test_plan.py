@@ -12,6 +12,7 @@ from core.runs import plan
 from core.runs.state import RunConfig
 from core.texts import own as texts_own
 from core.texts.corpus import Corpus, load
+from tests.conftest import make_run
 
 LINE = ("to be or not to be, " * 50).encode()
 """1,000 characters, of which 900 train."""
@@ -98,7 +99,7 @@ def test_the_command_line_says_what_differs_from_the_preset():
         "python -m core train transformer --preset reference --set model.n_head=4 --set model.smear=true "
         "--set 'train.prompt=two words' --seed 7 --text own-1 --device cpu"
     )
-    assert plan.overrides(rung, "reference", *settings) == {
+    assert rung.changes("reference", *settings) == {
         "model.n_head": 4,
         "model.smear": True,
         "train.prompt": "two words",
@@ -111,3 +112,14 @@ def test_settings_are_sorted_by_their_first_word():
     for name in ("model", "a", "other.b"):
         with refused(f"unknown setting {name!r}; write model.NAME=VALUE or train.NAME=VALUE"):
             plan.split_settings({name: 1})
+
+
+def test_the_operations_of_a_step_are_counted_by_hand():
+    """For each character two a weight and eight a logit in the loss; as many again for each of the two gradients."""
+    run = make_run("mlp")
+    config = run.need()
+    context, embedded, hidden = (config.model[name] for name in ("context", "d_embed", "d_hidden"))
+    characters = config.train.batch_size * config.train.window
+    weights = context * embedded * hidden + hidden * 65
+
+    assert plan.flops_per_step(run) == 3 * characters * (2 * weights + 8 * 65)

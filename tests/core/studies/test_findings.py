@@ -8,6 +8,7 @@ from core.errors import BardlabError
 from core.runs import editing, reading, state
 from core.runs.folder import State
 from core.runs.state import Run
+from core.settings import shown
 from core.studies import differences
 from core.studies.findings import Finding, findings, half_width, paired, table
 from tests.conftest import make_run
@@ -113,7 +114,7 @@ def test_a_table_holds_it_all_and_the_parents_are_the_base():
     ],
 )
 def test_values_are_written_as_people_do(value: object, text: str):
-    assert differences.shown(value) == text
+    assert shown(value) == text
 
 
 def test_settings_of_the_model_and_rungs_count_too():
@@ -144,8 +145,8 @@ def test_labels_say_one_or_two_settings_and_never_the_machine():
     found = [list(differences.labels(pair).values()) for pair in pairs]
 
     assert found[0] == [f"{one.name} (batch_size 4)", f"{two.name} (batch_size 8)"]
-    assert found[1] == [f"{one.name} (batch_size 4, seed 1337)", f"{three.name} (batch_size 8, seed 1)"]
-    assert found[2] == [one.name, four.name] and found[3][0] == one.name and found[4] == [one.name]
+    assert found[1] == [f"{one.name} (batch_size 4, seed 1337)", f"{three.name} (batch_size 8)"]
+    assert found[2] == [one.name, four.name] and found[3][0] == one.label and found[4] == [one.name]
     assert differences.labels([]) == {}
     told = [ended(run, 2.0, device_name=name, precision="float32") for run, name in ((one, "A"), (two, "B"))]
     assert differences.differences(told) == {"device": ["A", "B"], "train.batch_size": [4, 8]}
