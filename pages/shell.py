@@ -20,7 +20,7 @@ CHANGES = (
 def own(html: bytes) -> bytes:
     """Return Streamlit's page as Bardlab serves it."""
     for pattern, words in CHANGES:
-        html = re.sub(pattern, lambda _, words=words: words, html, count=1, flags=re.DOTALL)
+        html = re.sub(pattern, words.replace(b"\\", rb"\\"), html, count=1, flags=re.DOTALL)
     return html
 
 

@@ -120,7 +120,7 @@ for each, found in read.values():
     loss = price_tag.val_loss(each)
     rows.append(
         {
-            "run": each.name,
+            "run": each.label,
             "rung": title_of(each),
             "val": wording.loss(loss),
             "val_bits": "–" if loss is None else f"{loss / math.log(2):.3f}",

@@ -16,6 +16,7 @@ from core.texts.tokenizer import CharTokenizer
 from pages.ui import loaders, state
 from pages.ui.choosers.text import text_picker
 from pages.ui.navigation import rung_page
+from pages.ui.plots.figure import figure as plot
 from pages.ui.plots.figures import character_bars
 from pages.ui.wording import inline, plain, size
 
@@ -251,7 +252,7 @@ def frequencies(corpus: Corpus) -> None:
     kinds = sorted({character_class(c) for c in counts})
     series = {kind: [n if character_class(c) == kind else None for c, n in counts.items()] for kind in kinds}
     figure = character_bars("".join(counts), series, "character", "occurrences", stacked=True)
-    st.plotly_chart(figure, key="frequencies")
+    plot(figure, "frequencies")
 
 
 def reader(corpus: Corpus) -> None:

@@ -22,7 +22,8 @@ from pages.ui.choosers.prompt import LONGEST, begin, known
 from pages.ui.components.grids.cell_grid import Cell, cell_grid
 from pages.ui.components.texts.marked_text import marked_text
 from pages.ui.plots.colours import tint
-from pages.ui.plots.figures import SAVED, changes
+from pages.ui.plots.figure import figure as plot
+from pages.ui.plots.figures import changes
 from pages.ui.wording import GONE, plain
 
 OFF = "off"
@@ -275,7 +276,7 @@ def _consequence(
     if 1 < len(off) <= SINGLES:
         st.markdown(_verdict(extra, se))
     figure = changes(found.classes, "change of the loss (nats)")
-    st.plotly_chart(figure, key="knockout.classes", config=SAVED)
+    plot(figure, "knockout.classes")
     st.caption("By the character to be predicted; whiskers are one standard error. A speaker name is a line `NAME:`.")
     _texts(run, step, where, bench, off, method)
 

@@ -10,6 +10,7 @@ from core.runs import layout, reading
 from core.runs.state import Run
 from pages.ui import loaders
 from pages.ui.plots.colours import DIVERGING
+from pages.ui.plots.figure import figure as plot
 
 SHOWN = 128
 """Rows of the map of positions; a longer context is thinned."""
@@ -55,7 +56,7 @@ def positions(run: Run) -> None:
         xaxis={"title": "position", "constrain": "domain"},
         yaxis={"title": "position", "autorange": "reversed", "scaleanchor": "x", "constrain": "domain"},
     )
-    st.plotly_chart(figure, key="positions")
+    plot(figure, "positions")
 
 
 @st.cache_data(max_entries=16, show_spinner=False)

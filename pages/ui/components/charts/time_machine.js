@@ -336,7 +336,7 @@ function paint(view) {
   view.painted = frame;
   paintWords(view, frame);
   const following = view.follow && view.header.live;
-  if (!view.playing) mirror({ step: following ? null : frame.step });
+  if (!view.playing) mirror(view, { step: following ? null : frame.step });
 }
 
 function paintWords(view, frame) {

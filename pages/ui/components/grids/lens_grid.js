@@ -143,7 +143,7 @@ function mark(view) {
 }
 
 function showControls(view) {
-  const share = () => mirror({ shade: view.shade === "chance" ? null : view.shade });
+  const share = () => mirror(view, { shade: view.shade === "chance" ? null : view.shade });
   const chosen = (shade) => {
     view.shade = shade;
     share();

@@ -14,7 +14,7 @@ def passage(text: str, characters: str, read: Mapping[str, tuple[Run, Surprise]]
     runs = [
         {
             "slug": slug,
-            "name": run.name,
+            "name": run.label,
             "bits": floats(found.bits),
             "rank": whole(found.rank),
             "ids": whole(found.rivals),
