@@ -157,8 +157,8 @@ def source_line(found: Evidence | None, standing: Standing | None) -> None:
         st.caption(f"Measured here: {len(standing.done)} runs, {duration(seconds)} of training.")
     elif found:
         st.caption(
-            f"Shipped: measured on {plain(found.date)}, {found.seeds:d} seeds, {duration(found.seconds)} of training, "
-            f"{plain(found.machine)} ({plain(found.device)})."
+            f"Shipped: measured on {plain(found.date)} with {found.seeds:d} seeds in {duration(found.cpu_seconds)} of "
+            f"processor time, {plain(found.machine)} ({plain(found.device)})."
         )
 
 
