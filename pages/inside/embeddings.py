@@ -165,12 +165,11 @@ def the_map(run: Run, table: Table, characters: str) -> None:
     clicked(event_key, [labels[rows.index(row)] for row in marked], table.positions)
     near_key = f"near.{'position' if table.positions else 'character'}"
     if st.session_state.get(near_key) not in labels:
-        st.session_state.pop(near_key, None)  # it is not among those that are shown alone
+        st.session_state[near_key] = "e" if "e" in labels else labels[0]  # it may not be among those shown alone
     with right:
         chosen = st.selectbox(
             "Nearest to",
             labels,
-            index=labels.index("e") if "e" in labels else 0,
             key=near_key,
             help="Or click a point on the map. Neighbours are found in all dimensions, not on the map.",
         )

@@ -178,7 +178,7 @@ def card(claim: Claim, found: Evidence | None, standing: Standing | None, text: 
     judged = claim.judge(figures)
     with st.container(border=True):
         with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-            st.subheader(claim.title, anchor=claim.key, width="content")
+            st.header(claim.title, anchor=claim.key, width="content")
             if figures:
                 colour, icon = LOOKS[judged.verdict]
                 st.badge(plain(judged.verdict), color=colour, icon=icon)
