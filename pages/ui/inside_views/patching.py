@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 from numpy.typing import NDArray
+from streamlit.delta_generator import DeltaGenerator
 
 from core.errors import BardlabError
 from core.inspect import patching
@@ -22,7 +23,7 @@ from pages.ui.choosers.weights import into_url
 from pages.ui.components.grids.cell_grid import Cell, cell_grid
 from pages.ui.plots.colours import tint
 from pages.ui.plots.figures import SAVED, character_bars, heat
-from pages.ui.wording import inline, plain
+from pages.ui.wording import chance, inline, plain
 
 AT = "at"
 """The URL's query parameter that holds the layer and position patched, such as `3.7`."""
@@ -85,8 +86,10 @@ def patch_view(run: Run, step: int | None) -> None:
     except BardlabError as error:
         tell.info(f"{str(error)[0].upper()}{str(error)[1:]}.", icon=":material/swap_horiz:")
         return
-    site, head = _site(kinds)
-    pair = _pair(tokenizer, usual, a, b)
+    site_at, *answers_at = st.columns([4, 2, 2], gap="medium")
+    with site_at:
+        site, head = _site(kinds)
+    pair = _pair(tokenizer, usual, a, b, answers_at)
     grid = _sweep(where, ids, others, site, pair, head)
     share = patching.recovered(grid, mine, theirs, pair)
     layer, position = _at(share)
@@ -103,7 +106,7 @@ def patch_view(run: Run, step: int | None) -> None:
 def _prompt(label: str, key: str, usual: str, help: str, tokenizer: CharTokenizer, context: int | None) -> str | None:
     """Return a prompt as the model reads it; None, with one line that says why, if there is nothing to read."""
     begin(key, usual, st.query_params.get(key), 2000)
-    text = st.text_area(label, key=key, height=90, max_chars=2000, persist_state="session", help=help)
+    text = st.text_area(label, key=key, height=68, max_chars=2000, persist_state="session", help=help)
     into_url(key, text, usual)
     st.session_state[f"{key}.asked"] = st.query_params.get(key)
     text = known(text, tokenizer, key, usual)
@@ -145,12 +148,14 @@ def _site(kinds: Sequence[Site]) -> tuple[Site, int | None]:
     return site, head if isinstance(head, int) and head < site.heads else None
 
 
-def _pair(tokenizer: CharTokenizer, usual: tuple[int, int], a: str, b: str) -> tuple[int, int]:
+def _pair(
+    tokenizer: CharTokenizer, usual: tuple[int, int], a: str, b: str, columns: Sequence[DeltaGenerator]
+) -> tuple[int, int]:
     """Draw the choice of the two characters between which the prediction moves."""
     found = []
     texts = ("Answer to this prompt", "Answer to the other")
     helps = ("loses", "gains")
-    for column, label, at, verb in zip(st.columns(2, gap="medium"), texts, usual, helps, strict=True):
+    for column, label, at, verb in zip(columns, texts, usual, helps, strict=True):
         options = list(range(tokenizer.size))
         chosen = column.selectbox(
             plain(label),
@@ -299,6 +304,6 @@ def _rows(lens: NDArray[np.float64]) -> list[str]:
 
 def _said(tokenizer: CharTokenizer, chances: NDArray[np.float64]) -> tuple[str, str, str, str]:
     top = np.argsort(-chances)[:3]
-    names = ", ".join(f"{visible(tokenizer.chars[i])} {chances[i]:.0%}" for i in top)
+    names = ", ".join(f"{visible(tokenizer.chars[i])} {chance(float(chances[i]))}" for i in top)
     fill, ink = tint(-float(chances[top[0]]), 1.0)
     return visible(tokenizer.chars[top[0]]), names, fill, ink

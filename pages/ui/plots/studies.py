@@ -6,10 +6,11 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import plotly.graph_objects as go
 
+from core.ladder.registry import RUNGS
 from core.runs import records
 from core.runs.state import Run
 from core.studies.scaling import PowerLaw
-from pages.ui.plots.colours import colours, paper, readable_stops
+from pages.ui.plots.colours import colours, paper, readable_stops, rung_colour
 from pages.ui.plots.figures import LEGEND
 
 MARGIN = {"l": 10, "r": 10, "t": 30, "b": 10}
@@ -28,16 +29,19 @@ def band(family: Sequence[Run]) -> tuple[list[int], np.ndarray] | None:
     return (steps, np.array([[curve[step] for step in steps] for curve in curves])) if steps else None
 
 
-def seed_bands(families: Mapping[str, Sequence[Run]]) -> go.Figure:
-    """Validation loss by step: for each family the mean of its seeds, and the range that they cover."""
+def seed_bands(families: Mapping[str, Sequence[Run]], places: Sequence[int]) -> go.Figure:
+    """Validation loss by step: for each family the mean of its seeds, and the range that they cover.
+
+    `places` are those of the families in the theme's colours.
+    """
     figure = go.Figure()
     palette = colours() or ["#0072b2", "#d55e00", "#009e73"]
-    for i, (label, family) in enumerate(families.items()):
+    for place, (label, family) in zip(places, families.items(), strict=True):
         found = band(family)
         if found is None:
             continue
         steps, losses = found
-        colour = palette[i % len(palette)]
+        colour = palette[place % len(palette)]
         if len(family) > 1:
             figure.add_scatter(
                 x=[*steps, *reversed(steps)],
@@ -54,7 +58,7 @@ def seed_bands(families: Mapping[str, Sequence[Run]]) -> go.Figure:
             y=losses.mean(axis=0),
             name=f"{label} ({len(family)} {noun})",
             mode="lines+markers",
-            line={"color": colour},
+            line={"color": colour, "width": 2.5},
             hovertemplate="step %{x:,}: %{y:.4f}",
         )
     figure.update_layout(
@@ -106,7 +110,7 @@ def parallel(columns: Mapping[str, Sequence[object]], losses: Sequence[float]) -
 def loss_against(
     points: Mapping[str, Sequence[tuple[float, float, str]]], x_title: str, fit: PowerLaw | None
 ) -> go.Figure:
-    """Loss against a cost on logarithmic axes: a colour a rung, points (cost, loss, name), the fit with its band."""
+    """Loss against a cost on logarithmic axes: by rung, points (cost, loss, name), and the fit with its band."""
     figure = go.Figure()
     everything = [x for group in points.values() for x, _, _ in group]
     if fit is not None:
@@ -122,20 +126,19 @@ def loss_against(
             name="95 % band",
         )
         figure.add_scatter(x=xs, y=middle, mode="lines", line={"color": "gray", "dash": "dash"}, name="power law")
-    for label, group in points.items():
+    for key, group in points.items():
         figure.add_scatter(
             x=[x for x, _, _ in group],
             y=[y for _, y, _ in group],
             text=[name for _, _, name in group],
-            name=label,
+            name=RUNGS[key].title,
             mode="markers",
-            marker={"size": 9},
+            marker={"size": 9, "color": rung_colour(key)},
             hovertemplate=f"%{{text}}<br>{x_title} %{{x:.4g}}<br>validation loss %{{y:.4f}}<extra></extra>",
         )
     figure.update_layout(
         height=420,
         margin=MARGIN,
-        colorway=colours(),
         xaxis={"title": x_title, "type": "log", "exponentformat": "SI", "dtick": "D2"},
         yaxis={"title": "validation loss (nats per character)", "type": "log", "tickformat": ".2f", "nticks": 8},
         legend=LEGEND,

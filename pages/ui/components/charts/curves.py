@@ -29,7 +29,7 @@ class Curve:
     kind: str
     """`train` is smoothed, over its faint raw line; `val` is drawn as it is, with dots."""
     group: str
-    """The run: one colour and one legend entry a group."""
+    """The run: one legend entry a group."""
     step: NDArray[np.float64]
     seconds: NDArray[np.float64]
     characters: NDArray[np.float64]
@@ -39,6 +39,10 @@ class Curve:
     """What one step of the run costs; 0 if it is not known."""
     ghost: bool = False
     """Drawn faint, behind the others: what was there before."""
+    hue: int | None = None
+    """Its rung's place in the theme's colours, of which a second run gets a shade. None: any that is free."""
+    twin: bool = False
+    """One of several alike, such as seeds: all of one hue in the same colour, and thin."""
 
 
 @dataclass(frozen=True)
@@ -106,7 +110,7 @@ def pack(header: Mapping[str, object], curves: Sequence[Curve], have: Mapping[st
         start, rows = _rows(curve.value, stride, max(0, int(have.get(name, 0))))
         columns = [np.asarray(column)[rows] for column in (curve.step, curve.seconds, curve.characters, curve.value)]
         about = {"label": curve.label, "kind": curve.kind, "group": curve.group, "flops": curve.flops_per_step}
-        about["ghost"] = curve.ghost
+        about |= {"ghost": curve.ghost, "hue": curve.hue, "twin": curve.twin}
         entries.append({"id": name, "from": start, "n": len(rows), "columns": floats(columns), **about})
     return message({**header, "curves": entries})
 

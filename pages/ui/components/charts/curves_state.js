@@ -1,7 +1,7 @@
 // What a chart of curves holds: their points, and what the learner has set.
 import { extent } from "../shared/scales.js";
 import { smoothed, stepUnit } from "../shared/smoothing.js";
-import { colourAt } from "../shared/theme.js";
+import { colourAt, SHADES, shadeAt } from "../shared/theme.js";
 
 const COLUMNS = ["step", "seconds", "characters", "value"];
 const PLACES = [...COLUMNS, "flops"]; // flops are computed here: steps times what one step costs
@@ -15,7 +15,7 @@ const DEFAULTS = {
   robust: false,
   zoom: null,
   hidden: {},
-  colours: {},
+  places: {},
 };
 
 export function load(key) {
@@ -38,9 +38,9 @@ export function keep(key, ui) {
 export function merge(view, listed) {
   const curves = new Map();
   let gap = false;
-  for (const { id, label, kind, group, flops: cost, ghost, from, n, columns } of listed) {
+  for (const { id, label, kind, group, flops: cost, ghost, hue, twin, from, n, columns } of listed) {
     const curve = view.curves.get(id) ?? { n: 0, room: 0 };
-    Object.assign(curve, { id, label, kind, group, cost, ghost });
+    Object.assign(curve, { id, label, kind, group, cost, ghost, hue, twin });
     if (from > curve.n) gap = true;
     else if (n || from < curve.n || !curve.range) append(curve, from, n, columns);
     curves.set(id, curve);
@@ -92,29 +92,40 @@ export const shownCurves = (view) => [...view.curves.values()].filter((curve) =>
 
 export function groups(view) {
   const found = new Map();
-  for (const { group: id, label, kind } of view.curves.values()) {
-    if (!found.has(id)) found.set(id, { id, label, kinds: [] });
+  for (const { group: id, label, kind, hue, twin } of view.curves.values()) {
+    if (!found.has(id)) found.set(id, { id, label, kinds: [], hue: hue ?? null, twin: Boolean(twin) });
     const { kinds } = found.get(id);
     if (!kinds.includes(kind)) kinds.push(kind);
   }
   return [...found.values()];
 }
 
-// A group keeps its colour while others come and go, and when it comes back. Past the palette, lines are dashed.
+// A group keeps its colour while others come and go. Runs of one rung are shades of its colour; whatever has no hue of
+// its own takes a colour that is free. Past the shades, or the palette, lines are dashed.
 export function takeColours(view) {
-  const known = view.ui.colours;
-  const present = groups(view).map((group) => group.id);
-  for (const id of present.filter((group) => !(group in known))) {
-    if (Object.keys(known).length >= view.theme.palette.length)
-      for (const old of Object.keys(known)) if (!present.includes(old)) delete known[old];
-    const taken = new Set(Object.values(known));
-    known[id] = 0;
-    while (taken.has(known[id])) known[id]++;
+  const { places } = view.ui;
+  const present = new Set(groups(view).map(({ id }) => id));
+  for (const { id, hue, twin } of groups(view)) {
+    if (places[id]?.hue === hue && places[id].twin === twin) continue;
+    const alike = () => Object.entries(places).filter(([, place]) => place.hue === hue && !place.twin);
+    if (hue !== null || alike().length >= view.theme.palette.length)
+      for (const [old] of alike()) if (!present.has(old)) delete places[old];
+    const taken = new Set(alike().map(([, { nth }]) => nth));
+    let nth = 0;
+    while (!twin && taken.has(nth)) nth++;
+    places[id] = { hue, twin, nth };
   }
 }
 
-export const colour = (view, group) => colourAt(view.theme, view.ui.colours[group]);
-export const dashed = (view, group) => view.ui.colours[group] >= view.theme.palette.length;
+export function colour(view, group) {
+  const { hue, nth } = view.ui.places[group];
+  return hue === null ? colourAt(view.theme, nth) : shadeAt(view.theme, hue, nth);
+}
+
+export function dashed(view, group) {
+  const { hue, nth } = view.ui.places[group];
+  return nth >= (hue === null ? view.theme.palette.length : SHADES);
+}
 
 export function toggle({ ui }, slots) {
   const shown = slots.some((name) => !ui.hidden[name]);
