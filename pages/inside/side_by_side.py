@@ -58,10 +58,14 @@ def settings() -> SamplingConfig:
         temperature, seed = fields["temperature"], fields["seed"]
         chosen = {
             "tokens": st.select_slider(
-                label_of("tokens"), TOKENS, key=key["tokens"], persist_state="session", help=fields["tokens"].help
+                label_of(fields["tokens"]),
+                TOKENS,
+                key=key["tokens"],
+                persist_state="session",
+                help=fields["tokens"].help,
             ),
             "temperature": st.slider(
-                label_of("temperature"),
+                label_of(temperature),
                 float(temperature.low or 0),
                 float(temperature.high or 3),
                 step=temperature.step,
@@ -70,7 +74,7 @@ def settings() -> SamplingConfig:
                 help=temperature.help,
             ),
             "seed": st.number_input(
-                label_of("seed"),
+                label_of(seed),
                 int(seed.low or 0),
                 int(seed.high or 0),
                 step=1,

@@ -47,14 +47,14 @@ def config_form(rung: Rung, times: Mapping[str, str]) -> tuple[str, Settings, Tr
 
 def _labelled(prefix: str, group: str, field: FieldInfo, base: Settings) -> Any:
     """Draw a setting under its word, its own name small beside it."""
-    return _widget(prefix, group, field, base, label_of(field.name))
+    return _widget(prefix, group, field, base, label_of(field))
 
 
-def label_of(setting: str) -> str:
+def label_of(field: FieldInfo) -> str:
     """A setting's word, its own name small beside it, as Markdown."""
-    word = name_of(setting)
-    told = word.lower() == setting.replace("_", " ")
-    return word if told else f"{word} :small[:gray[{setting}]]"
+    word = name_of(field.name)
+    told = word.lower() == field.name.replace("_", " ")
+    return word if told else f"{word} :small[:gray[{field.name}]]"
 
 
 def device_choice(rung: Rung) -> str:

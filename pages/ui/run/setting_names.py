@@ -67,5 +67,5 @@ def name_of(setting: str) -> str:
 
 def in_full(setting: str) -> str:
     """Return the word for a dotted setting and, where they differ, what code and command line call it."""
-    word = name_of(setting.split(".")[-1])
-    return word if word.lower() == setting else f"{word} ({setting})"
+    word = NAMES.get(setting.split(".")[-1])
+    return f"{word} ({setting})" if word else setting
