@@ -3,9 +3,9 @@
 
 PYTHON ?= python3
 
-.PHONY: app test check unit lint bench pretrained faults gpu clean
+.PHONY: app test check unit lint bench pretrained claims screenshots faults mutants gpu clean
 
-app test check unit lint pretrained faults clean:
+app test check unit lint pretrained claims screenshots faults mutants clean:
 	@$(PYTHON) tasks.py $@
 
 bench:

@@ -23,6 +23,7 @@ from streamlit.web.server.starlette import App
 
 from core.errors import BardlabError
 from pages import guard, login
+from pages.shell import Shell
 
 
 @asynccontextmanager
@@ -85,5 +86,5 @@ guard.never_ask_outside()
 app = st.App(
     Path(__file__).parent / "pages" / "frame.py",
     lifespan=ready,
-    middleware=[Middleware(guard.Guard), Middleware(Lost)],
+    middleware=[Middleware(guard.Guard), Middleware(Lost), Middleware(Shell)],
 )

@@ -6,12 +6,15 @@ The Makefile calls the same commands. What follows a command is passed on to wha
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
 import subprocess
 import sys
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
 
 ROOT = Path(__file__).resolve().parent
 VENV = ROOT / ".venv"
@@ -20,6 +23,8 @@ CHECKED = ["core", "pages", "tests", "data", "app.py", "tasks.py"]
 WANTED = ["pyproject.toml", "constraints.txt"]
 """What decides what is installed."""
 OLDEST, NEWEST = (3, 11), (3, 14)
+COVERED = 85
+"""The per cent of every module's lines that the unit tests are to run."""
 
 
 def install(extra: str = "") -> None:
@@ -87,9 +92,37 @@ def test(*more: str) -> None:
 
 
 def unit(*more: str) -> None:
-    """Run the tests that need no browser."""
+    """Run the tests that need no browser, and name the modules of core whose lines they run too few of."""
     install("[test]")
-    become(*pytest("-m", "not browser", *more))
+    if more:
+        become(*pytest("-m", "not browser", *more))
+    with TemporaryDirectory() as folder:
+        report = Path(folder) / "coverage.json"
+        os.environ["COVERAGE_FILE"] = str(Path(folder) / "coverage")
+        finish(start(*pytest("-m", "not browser", "--cov", f"--cov-report=json:{report}")))
+        coverage(json.loads(report.read_text(encoding="utf-8")))
+
+
+def coverage(report: dict[str, Any]) -> None:
+    """Print of which modules the tests run too few lines."""
+    print(
+        f"the tests run {report['totals']['percent_covered']:.1f} % of core's lines, and at least {COVERED} % of each"
+    )
+    few = {name: file for name, file in report["files"].items() if file["summary"]["percent_covered"] < COVERED}
+    for name, file in sorted(few.items()):
+        share, lines = file["summary"]["percent_covered"], joined(file["missing_lines"])
+        print(f"  but {name}: {share:.1f} %, without lines {lines}")
+
+
+def joined(lines: list[int]) -> str:
+    """Return line numbers, those that follow one another as 3-5."""
+    spans: list[list[int]] = []
+    for line in lines:
+        if spans and line == spans[-1][-1] + 1:
+            spans[-1].append(line)
+        else:
+            spans.append([line])
+    return ", ".join(str(span[0]) if len(span) == 1 else f"{span[0]}-{span[-1]}" for span in spans)
 
 
 def pytest(*more: str) -> list[str]:
@@ -146,14 +179,18 @@ def lint(*more: str) -> None:
 
 
 def biome() -> None:
-    """Check the components' JavaScript; where Node is missing, say so, unless BARDLAB_NEEDS_NODE is set."""
+    """Install what the browser tests and the components' check need, and check; where Node is missing, say so.
+
+    With BARDLAB_NEEDS_NODE it must be there.
+    """
     npm = shutil.which("npm")
     if npm is None:
         if os.environ.get("BARDLAB_NEEDS_NODE"):
             sys.exit("npm is missing: install Node 18 or newer with npm")
-        print("npm is missing: the JavaScript is not checked")
+        print("npm is missing: the JavaScript is not checked, nor whether everybody can use the pages")
         return
-    if not (ROOT / "node_modules" / "@biomejs").exists():
+    done, wanted = ROOT / "node_modules" / ".package-lock.json", ROOT / "package-lock.json"
+    if not done.exists() or done.stat().st_mtime < wanted.stat().st_mtime:
         finish(subprocess.Popen([npm, "ci", "--no-audit", "--no-fund", "--silent"], cwd=ROOT, text=True))
     finish(subprocess.Popen([npm, "run", "--silent", "lint"], cwd=ROOT, text=True))
 
@@ -176,6 +213,18 @@ def pretrained(*more: str) -> None:
     become("-m", "core", "pretrain", *more)
 
 
+def claims(*more: str) -> None:
+    """Reproduce every claim and write the evidence that ships."""
+    install()
+    become("-m", "core", "claim", "all", "--ship", *more)
+
+
+def screenshots(*more: str) -> None:
+    """Make the pictures of the documents from the real app, and the README's table of the ladder."""
+    install("[test]")
+    become("-m", "tests.screenshots", *more)
+
+
 def gpu(*more: str) -> None:
     """Check everything that needs a GPU, on this machine's; without one it says what it would do."""
     install("[test]")
@@ -188,6 +237,12 @@ def faults(*more: str) -> None:
     become("-m", "tests.faults", *more)
 
 
+def mutants(*more: str) -> None:
+    """Put small faults into core and see which of them the unit tests miss (--all: not a sample)."""
+    install("[test]")
+    become("-m", "tests.mutants", *more)
+
+
 def clean(*_: str) -> None:
     """Remove the virtual environment and what the tools keep."""
     for name in (VENV.name, ".pytest_cache", ".mypy_cache", ".ruff_cache", "node_modules"):
@@ -195,7 +250,22 @@ def clean(*_: str) -> None:
 
 
 COMMANDS = {
-    command.__name__: command for command in (app, test, check, unit, lint, bench, pretrained, faults, gpu, clean)
+    command.__name__: command
+    for command in (
+        app,
+        test,
+        check,
+        unit,
+        lint,
+        bench,
+        pretrained,
+        claims,
+        screenshots,
+        faults,
+        mutants,
+        gpu,
+        clean,
+    )
 }
 
 

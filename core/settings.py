@@ -3,6 +3,7 @@
 The same declaration draws the slider, parses the command line, validates, and is stored with the run.
 """
 
+import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -161,6 +162,17 @@ def _one_line(cls: type[Settings], error: ErrorDetails, prefix: str) -> str:
     if isinstance(value, float) and not math.isfinite(value):
         return f"{label}: {shown} is not a finite number; give {_field_info(cls, name).range}"
     return f"{label}: {shown!s} is not accepted; give {_field_info(cls, name).range}"
+
+
+def shown(value: object) -> str:
+    """A setting's value as people write it."""
+    if value is None:
+        return "–"
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    if isinstance(value, float):
+        return f"{value:g}"
+    return json.dumps(value, ensure_ascii=False) if isinstance(value, str) and not value.strip() else str(value)
 
 
 DEVICE = r"auto|cpu|mps|cuda(:[0-9]{1,2})?"

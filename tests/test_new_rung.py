@@ -133,7 +133,7 @@ def test_its_run_is_drawn_with_every_view_that_fits_it(done: Run):
     for name in PAIR.views:
         app = draw("ladder/pair.py", run=done.slug, tab=name)
         assert not app.warning and not app.error
-        shown += words(app) + "\n".join(heading.value for heading in app.subheader)
+        shown += words(app) + "\n".join(heading.value for heading in app.header)
     assert f"{cost.cost(PAIR, done.need().model_config_, done.need().train, 65).parameters:,}" in shown
     assert "Which characters are alike" in shown
 

@@ -1,25 +1,24 @@
-"""What the README says is so: its commands exist, its tables are the registry's, its links lead somewhere."""
+"""What the README says is so: its commands exist, its ladder is the shipped runs', its links lead somewhere."""
 
 import ast
 import re
-import shlex
 import subprocess
 import sys
 import tomllib
 from pathlib import Path
 
-import click
 import pytest
 
 import tasks
-from core.cli.main import cli
 from core.ladder import cost
 from core.ladder.registry import RUNGS
 from core.texts.corpus import load
+from tests.screenshots import pictures
+from tests.screenshots.__main__ import with_ladder
+from tests.screenshots.camera import MOST_BYTES, PICTURES
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-COMMANDS = re.findall(r"`(python -m core [^`]+)`", README)
 
 
 def test_it_opens_with_the_two_commands_and_make_knows_them():
@@ -63,10 +62,21 @@ def test_an_old_python_can_say_that_it_is_old():
     assert project["requires-python"] == f">=3.{oldest[1]},<3.{newest[1] + 1}"
 
 
-def test_it_has_a_table_row_for_every_rung():
+def test_its_ladder_is_that_of_the_shipped_runs(monkeypatch: pytest.MonkeyPatch):
+    """If this fails, `python -m tests.screenshots ladder` writes it anew."""
+    monkeypatch.delenv("BARDLAB_PRETRAINED")
+
+    assert with_ladder(README) == README
     for rung in RUNGS.values():
-        row = f"| {rung.title} | {rung.idea} | {rung.paper} | {', '.join(rung.presets)} |"
-        assert row in README
+        assert f"| [{rung.title}](docs/rungs/{rung.key}.md) | {rung.idea} | " in README
+
+
+def test_its_pictures_are_what_the_camera_takes_and_small():
+    shown = set(re.findall(r"\]\(docs/pictures/([^)]+)\)", README))
+    taken = {path.name for path in PICTURES.iterdir()}
+
+    assert shown == taken == {"train.webp", *(f"{name}.png" for name in [*pictures.ALL, "training"])}
+    assert sum(path.stat().st_size for path in PICTURES.iterdir()) < MOST_BYTES
 
 
 def test_the_reference_has_the_parameters_it_names():
@@ -74,19 +84,6 @@ def test_the_reference_has_the_parameters_it_names():
     model, train = rung.settings("reference", {}, {})
 
     assert f"{cost.cost(rung, model, train, load().tokenizer.size).parameters:,} parameters" in README
-
-
-@pytest.mark.parametrize("command", COMMANDS)
-def test_its_commands_are_understood(command: str):
-    """Every word is an argument or an option of a command that exists."""
-    _, _, _, name, *arguments = shlex.split(command)
-    entry = cli.commands[name]
-    with click.Context(entry, info_name=name) as context:
-        entry.parse_args(context, arguments)
-
-
-def test_it_names_every_command():
-    assert {shlex.split(command)[3] for command in COMMANDS} == set(cli.commands)
 
 
 @pytest.mark.parametrize("target", re.findall(r"\]\(([^)#]+)\)", README))

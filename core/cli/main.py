@@ -3,6 +3,7 @@
 import sys
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any, Literal
 
 import click
@@ -23,6 +24,7 @@ from core.runs.folder import State
 from core.runs.state import Run
 from core.sampling import SamplingConfig
 from core.settings import Settings
+from core.studies.report_words import Words
 from core.texts.labels import harmless
 
 WEIGHTS = click.option(
@@ -441,6 +443,7 @@ def import_file(file: str, name: str | None, text: str | None, device: str, as_j
 
 @cli.command()
 @click.argument("run")
+@click.option("--out", type=click.Path(), help="A folder to write into, made if need be; by default in the run's own.")
 @click.option(
     "--what",
     type=click.Choice(["plot", "csv", "config", "report", "weights", "pth", "zip"]),
@@ -448,25 +451,32 @@ def import_file(file: str, name: str | None, text: str | None, device: str, as_j
     help="plot: the curves as a PNG; csv: the curves as a table; config: the settings as JSON; report: a lab report in "
     "one HTML file; weights: as safetensors; pth: as the reference GPT's state dict; zip: the whole run.",
 )
+@_options_of(Words)
 @JSON
-def export(run: str, what: str, as_json: bool) -> None:
-    """Write a run's curves, settings, weights, a report, or all of it, for use elsewhere, into its folder."""
+def export(run: str, out: str | None, what: str, as_json: bool, **said: str) -> None:
+    """Write a run's curves, settings, weights, a report, or all of it, for use elsewhere.
+
+    What --title, --author, --question, --guess and --conclusion say stands in a report.
+    """
     from core.exchange import archive
     from core.exchange import export as exchange_export
     from core.exchange import weights as exchange_weights
     from core.studies import report
 
+    words = Words.parse(said)
     found = reading.find(run)
-    write: dict[str, Callable[[], Any]] = {
-        "plot": lambda: exchange_export.training_plot(found),
-        "csv": lambda: exchange_export.curves_csv(found),
-        "config": lambda: exchange_export.config_json(found),
-        "report": lambda: report.lab_report([found]),
-        "weights": lambda: exchange_export.weights(found),
-        "pth": lambda: exchange_weights.export_pth(found),
-        "zip": lambda: archive.export_run(found),
+    stem = found.path.name
+    write: dict[str, tuple[str, Callable[[Run, Path | None], Path]]] = {
+        "plot": (f"{stem}.png", exchange_export.training_plot),
+        "csv": (f"{stem}.csv", exchange_export.curves_csv),
+        "config": (f"{stem}.json", exchange_export.config_json),
+        "report": (f"{stem}.html", lambda run, target: report.lab_report([run], target, words)),
+        "weights": (f"{stem}.safetensors", exchange_export.weights),
+        "pth": (f"{stem}.pth", exchange_weights.export_pth),
+        "zip": (f"{stem}.zip", archive.export_run),
     }
-    file = write[what]()
+    name, written = write[what]
+    file = written(found, Path(out).expanduser() / name if out else None)
     _say({"run": found.slug, "what": what, "path": str(file)}, as_json, str(file))
 
 

@@ -1,4 +1,4 @@
-"""Commands about texts, and about several runs: compare, fork, sweep."""
+"""Commands about texts, and about several runs: compare, fork, sweep, claim."""
 
 from collections.abc import Sequence
 
@@ -10,6 +10,8 @@ from core.errors import BardlabError
 from core.ladder import registry
 from core.runs import editing, reading
 from core.runs.state import Run, RunConfig
+from core.settings import shown
+from core.texts.labels import harmless
 
 
 @click.command()
@@ -37,14 +39,14 @@ def pin(run: str, off: bool, as_json: bool) -> None:
 @JSON
 def compare_(run: Sequence[str], as_json: bool) -> None:
     """Show in which settings runs differ, and what the difference is worth, seed by seed."""
-    from core.studies import differences, findings
+    from core.studies import findings
 
     found = [reading.find(each) for each in run]
     result = findings.table(found)
     lines = [line(each) for each in found] if result["val_loss"] else [f"{each.slug}" for each in found]
     if not result["val_loss"]:
         lines.append("these runs read different texts, so their losses are not compared")
-    lines += [f"  {name}: {' | '.join(differences.shown(v) for v in vs)}" for name, vs in result["differences"].items()]
+    lines += [f"  {name}: {' | '.join(shown(v) for v in vs)}" for name, vs in result["differences"].items()]
     names = {each.slug: each.name for each in found}
     lines += [f"{names[slug]}: {sentence}" for slug, sentence in result["sentences"].items()]
     lines += [finding["sentence"] for finding in result["findings"]]
@@ -133,4 +135,33 @@ def sweep(
     say([summary(each) for each in made], as_json, "\n".join(line(each) for each in made))
 
 
-COMMANDS = (texts_, text, note, pin, compare_, fork, sweep)
+@click.command()
+@click.argument("name")
+@click.option("--seeds", type=click.IntRange(1, 10), help="Seeds to run; as many as the claim declares by default.")
+@click.option("--text", default="tinyshakespeare", help="The text to learn from: a name or title (see: texts).")
+@click.option("--ship", is_flag=True, help="Write what was measured into the evidence that ships with the product.")
+@JSON
+def claim(name: str, seeds: int | None, text: str, ship: bool, as_json: bool) -> None:
+    """Reproduce what a paper claims, or all of them (NAME all): run what is missing, measure, judge by a fixed rule."""
+    from core.studies.claims import registry as claims
+    from core.studies.claims import reproduction
+    from core.texts import own as texts_own
+
+    chosen = list(claims.CLAIMS.values()) if name == "all" else [claims.get(name)]
+    corpus_name = texts_own.find(text)
+    if ship and corpus_name != reproduction.DEFAULT_TEXT:
+        raise BardlabError("what ships is measured on Tiny Shakespeare; leave --text or --ship out")
+    rows, lines = [], []
+    for each in chosen:
+        standing, spent = reproduction.timed(
+            each, corpus_name, seeds or each.seeds, lambda told: click.echo(harmless(told), err=True)
+        )
+        if ship:
+            reproduction.ship(standing, spent)
+        rows.append(reproduction.summary(standing) | {"cpu_seconds": spent})
+        lines.append(f"{each.key}: {standing.judgement.sentence}")
+        lines += [f"    {finding.sentence} {finding.verdict}" for finding in standing.judgement.findings]
+    say(rows if name == "all" else rows[0], as_json, "\n".join(lines))
+
+
+COMMANDS = (texts_, text, note, pin, compare_, fork, sweep, claim)

@@ -141,7 +141,7 @@ def import_run(source: Path | str | bytes, name: str | None = None, *, file_name
 def _free_name(run: Run, label: str) -> str:
     """Return an imported run's own name if that is free, else one made of the file's."""
     with contextlib.suppress(BardlabError):
-        return runs_names.check_name(run.name if run.name != run.path.name else Path(label).stem)
+        return runs_names.check_name(run.given or Path(label).stem)
     return runs_names.free_name(Path(label).stem)
 
 
@@ -300,6 +300,7 @@ def _sound(config: RunConfig, label: str) -> RunConfig:
         "preset": config.preset if config.preset in config.rung.presets else None,
         "parent": config.parent if config.parent and slug.fullmatch(config.parent) else None,
         "group": config.group if config.group and slug.fullmatch(config.group) else None,
+        "claim": None,  # it was not measured here
         "versions": dict(list(known.items())[:20]),
     }
     return config.model_copy(update=update)

@@ -3,7 +3,7 @@
 import csv
 import io
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -18,22 +18,24 @@ from core.runs.metrics import CHARACTERS, SECONDS, TRAIN_LOSS, VAL_LOSS, Metrics
 from core.runs.state import Run
 
 EXPORT, PLOT, CURVES, SETTINGS = "export", "training_plot.png", "curves.csv", "config.json"
+PLACE = ("step", "seconds", "characters", "flops")
+"""Where a point of a curve stands: the first columns of a table of curves."""
 POINTS = 5000  # more of them cannot be told apart on paper
 
 _drawing = Lock()  # Matplotlib does not promise to draw in two threads at once
 
 
-def training_plot(run: Run) -> Path:
-    """Draw a run's training and validation loss against the step into `export/training_plot.png` in its folder.
+def training_plot(run: Run, target: Path | None = None) -> Path:
+    """Draw a run's training and validation loss against the step, by default into `export/training_plot.png`.
 
     Returns the file. Raises BardlabError if the run is damaged or has no curve yet, Matplotlib is not installed, or
     the file cannot be written.
     """
-    file = run.path / EXPORT / PLOT
+    file = target or run.path / EXPORT / PLOT
     with _drawing:
         figure = _figure(run)
         try:
-            file.parent.mkdir(exist_ok=True)
+            file.parent.mkdir(parents=True, exist_ok=True)
             with files.replacing(file) as out:
                 figure.savefig(out, format="png")
         except OSError as error:
@@ -114,27 +116,55 @@ def overlay_svg(compared: Sequence[Run], labels: Sequence[str]) -> str | None:
         return _svg(figure) if drawn else None
 
 
-def curves_csv(run: Run) -> Path:
-    """Write every curve of a run into `export/curves.csv`: a line a step, a column a curve, blank where it has none.
+def curves_csv(run: Run, target: Path | None = None) -> Path:
+    """Write every curve of a run, by default into `export/curves.csv`: a line a step, blank where a curve has none.
 
     Seconds, characters and FLOPs are those up to the step. Returns the file. Raises BardlabError if the run is damaged
     or has no curve yet, or the file cannot be written.
     """
+    tags = _tags(run)
+    rows = list(_rows(run, tags))
+    if not rows:
+        raise BardlabError(f"run {run.slug} has no curve yet; train it first")
+    return written(run, CURVES, _table([*PLACE, *tags], rows), target)
+
+
+def curves_of(runs: Sequence[Run]) -> bytes:
+    """Return the curves of several runs as one CSV: which run in the first two columns, then as in `curves_csv`.
+
+    Raises BardlabError if a run is damaged or none has a curve yet.
+    """
+    tags = sorted({tag for run in runs for tag in _tags(run)})
+    rows = [[run.slug, _cell(run.name), *row] for run in runs for row in _rows(run, tags)]
+    if not rows:
+        raise BardlabError("none of these runs has a curve yet; train one first")
+    return _table(["run", "name", *PLACE, *tags], rows)
+
+
+def _tags(run: Run) -> list[str]:
+    run.need()
+    return [tag for tag in MetricsReader(run.path).refresh().tags() if tag not in (SECONDS, CHARACTERS)]
+
+
+def _rows(run: Run, tags: Sequence[str]) -> Iterator[list[str]]:
+    """Yield a line a step of a run: its place, then a column for each of `tags`."""
     per_step = plan.flops_per_step(run)
     metrics = MetricsReader(run.path).refresh()
-    tags = [tag for tag in metrics.tags() if tag not in (SECONDS, CHARACTERS)]
     curves = {tag: dict(zip(*(column.tolist() for column in metrics.curve(tag)), strict=True)) for tag in tags}
     steps = sorted({step for curve in curves.values() for step in curve})
-    if not steps:
-        raise BardlabError(f"run {run.slug} has no curve yet; train it first")
     seconds, characters = metrics.at(SECONDS, np.array(steps)), metrics.at(CHARACTERS, np.array(steps))
+    for i, step in enumerate(steps):
+        place = [f"{step:.0f}", _figure_of(seconds[i], ".3f"), _figure_of(characters[i], ".0f")]
+        values = [f"{curves[tag][step]:.7g}" if step in curves[tag] else "" for tag in tags]
+        yield [*place, f"{per_step * step:.6g}", *values]
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> bytes:
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(["step", "seconds", "characters", "flops", *(_cell(tag) for tag in tags)])
-    for i, step in enumerate(steps):
-        place = [int(step), _figure_of(seconds[i], ".3f"), _figure_of(characters[i], ".0f"), f"{per_step * step:.6g}"]
-        writer.writerow(place + [f"{curves[tag][step]:.7g}" if step in curves[tag] else "" for tag in tags])
-    return written(run, CURVES, out.getvalue().encode())
+    writer.writerow([_cell(name) for name in head])
+    writer.writerows(rows)
+    return out.getvalue().encode("utf-8", "replace")
 
 
 def _cell(text: str) -> str:
@@ -146,24 +176,25 @@ def _figure_of(value: float, form: str) -> str:
     return f"{value:{form}}" if math.isfinite(value) else ""
 
 
-def config_json(run: Run) -> Path:
-    """Write what was asked for into `export/config.json`. Raises BardlabError as `curves_csv` does."""
-    return written(run, SETTINGS, run.need().model_dump_json(indent=2).encode())
+def config_json(run: Run, target: Path | None = None) -> Path:
+    """Write what was asked for, by default into `export/config.json`. Raises BardlabError as `curves_csv` does."""
+    return written(run, SETTINGS, run.need().model_dump_json(indent=2).encode(), target)
 
 
-def weights(run: Run) -> Path:
-    """Return the file of a run's newest weights, which is a safetensors file already. Raises BardlabError if none."""
+def weights(run: Run, target: Path | None = None) -> Path:
+    """Return the file of a run's newest weights, a safetensors file, or copy it. Raises BardlabError if none."""
     run.need()
     if not run.usable:
         raise BardlabError(f"run {run.slug} has no weights yet; train it first")
-    return run.path / layout.WEIGHTS
+    file = run.path / layout.WEIGHTS
+    return file if target is None else written(run, layout.WEIGHTS, files.read(file), target)
 
 
-def written(run: Run, name: str, content: bytes) -> Path:
-    """Write one export of a run. Returns the file. Raises BardlabError if it cannot be written."""
-    file = run.path / EXPORT / name
+def written(run: Run, name: str, content: bytes, target: Path | None = None) -> Path:
+    """Write one export of a run, by default into its folder. Returns the file. Raises BardlabError if it cannot be."""
+    file = target or run.path / EXPORT / name
     try:
-        file.parent.mkdir(exist_ok=True)
+        file.parent.mkdir(parents=True, exist_ok=True)
         files.replace(file, content)
     except OSError as error:
         raise BardlabError(f"cannot write {file}: {files.explain(error)}") from None

@@ -5,6 +5,7 @@ Letters: S snapshots, V vocabulary, L layers, H heads, K kinds of attention, T p
 
 import csv
 import io
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,9 +15,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from core.inspect.embeddings import Array, neighbours, same_class, token_vectors
+from core.inspect.embeddings import Array, classes_of, neighbours, same_class, token_vectors
 from core.inspect.heads import HeadScores, Probe, head_scores
-from core.inspect.projection import classes_of
 from core.inspect.trace import trace
 from core.models.contract import LanguageModel
 from core.runs.state import Sample
@@ -47,6 +47,33 @@ class Answer:
     """(V,) of the next character."""
     pattern: NDArray[np.float32] | None
     """(L, H, T, T) attention, over the last positions of the prompt; None without attention."""
+
+
+@dataclass(frozen=True)
+class Spread:
+    """How the numbers of one weight are spread at each of several moments. N bins."""
+
+    edges: Array
+    """(N + 1,) the same for all moments, around zero."""
+    shares: Array
+    """(S, N) of the numbers in each bin; those beyond the ends are in the end bins."""
+    deviation: Array
+    """(S,) their standard deviation."""
+    moved: Array
+    """(S,) root mean square of what sets them apart from the first moment."""
+
+
+def spread(moments: Sequence[Array], bins: int = 61) -> Spread:
+    """Return histograms of a weight at several moments, an array of one shape each.
+
+    The range holds 99.9 % of the numbers of every moment.
+    """
+    reach = max(float(np.quantile(np.abs(values), 0.999)) for values in moments) or 1.0
+    edges = np.linspace(-reach, reach, bins + 1)  # (N + 1,)
+    counts = np.stack([np.histogram(np.clip(values, -reach, reach), edges)[0] for values in moments])  # (S, N)
+    first = moments[0]
+    moved = np.array([math.sqrt(float(((values - first) ** 2).mean())) for values in moments])  # (S,)
+    return Spread(edges, counts / first.size, np.array([float(values.std()) for values in moments]), moved)
 
 
 @dataclass(frozen=True)

@@ -145,6 +145,12 @@ class Rung:
         """Return what a page calls a preset."""
         return self.presets[preset].title or USUAL_TITLES.get(preset, preset)
 
+    def changes(self, preset: str | None, model: Settings, train: TrainConfig) -> dict[str, Any]:
+        """Return the settings that differ from a preset, by dotted name. Raises BardlabError if it is not there."""
+        base_model, base_train = self.settings(preset, {}, {})
+        changed = {f"model.{k}": v for k, v in model.changes(base_model).items()}
+        return changed | {f"train.{k}": v for k, v in train.changes(base_train).items()}
+
     def shown_at_once(self, group: str) -> tuple[str, ...]:
         """Return the names of the settings of a group, model or train, that the form shows at once."""
         if group == "train":

@@ -312,5 +312,18 @@ def load_tensor(run: Run, name: str, step: int | None = None) -> NDArray[np.floa
         raise BardlabError(f"run {run.slug}: {file.name} gives no {name}: {_first_line(error)}") from None
 
 
+def tensors(run: Run) -> dict[str, tuple[int, ...]]:
+    """Return the shape of each weight of a run's newest ones, by name, off the head of their file.
+
+    Raises BardlabError if there is no such file or it is damaged.
+    """
+    file = run.path / layout.WEIGHTS
+    try:
+        with safe_open(file, framework="pt") as opened:
+            return {name: tuple(opened.get_slice(name).get_shape()) for name in opened.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError) as error:
+        raise BardlabError(f"run {run.slug}: {file.name} cannot be read: {_first_line(error)}") from None
+
+
 def _first_line(error: Exception) -> str:
     return (str(error).strip().splitlines() or [type(error).__name__])[0]

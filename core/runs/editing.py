@@ -78,7 +78,7 @@ def clear_staging(pid: int) -> None:
 
 def adopt(folder: Path, rung: str) -> Run:
     """Give a complete run folder beside the others a fresh name among them. Raises OSError."""
-    names = {run.name for run in list_runs()}
+    names = {run.given for run in list_runs()}
     path = next(path for path in fresh_path(rung) if not path.exists() and path.name not in names)
     os.rename(folder, path)
     return read(path)

@@ -20,7 +20,7 @@ from core.runs import layout
 CONFIG, STATUS, LABEL, SAMPLES, LOG = "config.json", "status.json", "label.json", "samples.jsonl", "log.txt"
 LOCK, STOP, PAUSE, TURN, LAUNCHED, RESERVE = "lock", "stop", "pause", "turn", "launched", ".reserve"
 START_GRACE = 20.0  # seconds a fresh job may take until its worker holds the lock, if that is not known to be alive
-LONGEST_NAME = 60
+LONGEST_NAME, LONGEST_TITLE = 60, 120
 RANK = "rank"
 """What the status of a ranking names as its task; that of a training names none."""
 
@@ -131,12 +131,14 @@ def resumes_from(status: dict[str, Any]) -> str:
 
 
 def name(path: Path) -> str:
-    """Return the name that a job is shown by: its run's label's, or its folder's."""
+    """Return the name that a job is shown by: its run's label's, its title, or its folder's."""
     if is_ranking(path):
         return f"the ranking of {name(path.parent.parent)}"
-    with contextlib.suppress(OSError, ValueError, TypeError, LookupError, RecursionError):
-        found = json.loads((path / LABEL).read_text(encoding="utf-8"))["name"]
-        return " ".join("".join(c for c in found if c.isprintable()).split())[:LONGEST_NAME] or path.name
+    for file, key, longest in ((LABEL, "name", LONGEST_NAME), (CONFIG, "title", LONGEST_TITLE)):
+        with contextlib.suppress(OSError, ValueError, TypeError, LookupError, RecursionError):
+            found = json.loads((path / file).read_text(encoding="utf-8"))[key]
+            if said := " ".join("".join(c for c in found if c.isprintable()).split())[:longest]:
+                return said
     return path.name
 
 

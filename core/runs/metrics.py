@@ -20,6 +20,9 @@ TRAIN_LOSS, VAL_LOSS, SECONDS, CHARACTERS = "train/loss", "val/loss", "time/seco
 TRAIN_EVAL_LOSS = "train/eval_loss"
 """Of a fixed part of the training split, measured as the validation loss is: without dropout, on unmoving weights."""
 
+_CLOCK = "time/clock"
+"""When each point was written, by the clock on the wall: kept by every event, and no curve of its own."""
+
 
 class MetricsWriter:
     """Appends points to a run's event files from a thread of its own."""
@@ -119,6 +122,10 @@ class MetricsReader:
             steps, values = self._points.setdefault(value.tag, ([], []))
             steps.append(event.step)
             values.append(value.simple_value)
+            if value.tag == SECONDS:
+                steps, times = self._points.setdefault(_CLOCK, ([], []))
+                steps.append(event.step)
+                times.append(event.wall_time)
 
     def _purge(self, first_void: int) -> None:
         for tag, (steps, values) in self._points.items():
@@ -144,7 +151,11 @@ class MetricsReader:
         known, values = self.curve(tag)
         return np.interp(steps, known, values) if len(known) else np.zeros_like(steps)
 
+    def clock(self, steps: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return when `steps` (n,) were reached, in seconds since 1970."""
+        return self.at(_CLOCK, steps)
+
     def tags(self) -> list[str]:
         """List the names of all curves."""
         with self._lock:
-            return sorted(self._points)
+            return sorted(self._points.keys() - {_CLOCK})

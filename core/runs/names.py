@@ -32,13 +32,14 @@ def check_name(name: str, run: Run | None = None) -> str:
     """Return a name as it is kept, in one line. Raises BardlabError if it is none, or would stand for another run.
 
     A name that is another run's address, whether that is the learner's own or ships, would hide one of the two.
+    Titles are no names: several runs may have the same.
     """
     name = " ".join(name.split())
     if not name or len(name) > LONGEST_NAME or not re.fullmatch(r"[\w .,:;()+=%#&'’/-]+", name):
         raise BardlabError("a name has 1 to 60 letters, digits, spaces or simple signs; give another one")
     if name.startswith("pretrained/"):
         raise BardlabError(f"{name!r} is an address of a run that ships with the product; give another name")
-    if any(name in (other.name, other.slug) and (run is None or other.path != run.path) for other in list_runs()):
+    if any(name in (other.given, other.slug) and (run is None or other.path != run.path) for other in list_runs()):
         raise BardlabError(f"another run is called {name!r}; give another name")
     return name
 
@@ -46,5 +47,5 @@ def check_name(name: str, run: Run | None = None) -> str:
 def free_name(wanted: str) -> str:
     """Return a name like the one wanted that no run has: without signs that names lack, with a number if need be."""
     stem = " ".join(re.sub(r"[^\w .,:;()+=%#&'’-]", " ", wanted).split())[: LONGEST_NAME - 5] or "imported"
-    taken = {word for run in list_runs() for word in (run.name, run.slug)}
+    taken = {word for run in list_runs() for word in (run.given, run.slug)}
     return stem if stem not in taken else next(f"{stem} {n}" for n in itertools.count(2) if f"{stem} {n}" not in taken)

@@ -15,6 +15,7 @@ from core.errors import BardlabError
 from core.ladder import cost, registry
 from core.ladder.rung import Rung
 from core.models.contract import LanguageModel
+from core.runs import titles
 from core.runs.state import Run, RunConfig
 from core.settings import DEVICE, Settings
 from core.texts.corpus import Corpus
@@ -69,6 +70,7 @@ def plan(
         versions={"python": platform.python_version(), "torch": version("torch"), "bardlab": _version()},
         parent=parent,
         group=group,
+        title=titles.title(rung, preset, model_config, train_config),
     )
 
 
@@ -133,13 +135,6 @@ def _built(rung_key: str, model: Settings, vocab_size: int) -> LanguageModel:
         return registry.get(rung_key).build(model, vocab_size)
 
 
-def overrides(rung: Rung, preset: str | None, model: Settings, train: TrainConfig) -> dict[str, Any]:
-    """Return the settings that differ from a preset, by dotted name."""
-    base_model, base_train = rung.settings(preset, {}, {})
-    changed = {f"model.{k}": v for k, v in model.changes(base_model).items()}
-    return changed | {f"train.{k}": v for k, v in train.changes(base_train).items()}
-
-
 def command(
     rung: Rung,
     preset: str | None,
@@ -152,7 +147,7 @@ def command(
     words = ["python", "-m", "core", "train", rung.key]
     if preset:
         words += ["--preset", preset]
-    for name, value in overrides(rung, preset, model, train).items():
+    for name, value in rung.changes(preset, model, train).items():
         if name == "train.seed":
             words += ["--seed", str(value)]
         else:

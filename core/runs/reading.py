@@ -29,10 +29,12 @@ from pydantic import ValidationError
 from core import files, paths
 from core.errors import BardlabError
 from core.runs import folder as runs_folder
+from core.runs import titles
 from core.runs.folder import (
     CONFIG,
     LABEL,
     LONGEST_NAME,
+    LONGEST_TITLE,
     STATUS,
     State,
     folders,
@@ -61,9 +63,18 @@ def read(path: Path) -> Run:
     label = label_of(path)
     if not damage and (status.checkpoint_step is not None or (path / WEIGHTS).exists()):
         damage = _weights_damage(path / WEIGHTS)
-    name = " ".join(printable(label.get("name")).split())[:LONGEST_NAME] or path.name
+    given = " ".join(printable(label.get("name")).split())[:LONGEST_NAME]
+    name = given or (_title(config) if config else "") or path.name
     note = printable(label.get("note"))[:LONGEST_NOTE]
-    return Run(path, name, config, _as_seen(path, status), damage, note, label.get("pinned") is True)
+    return Run(path, name, config, _as_seen(path, status), damage, note, label.get("pinned") is True, given)
+
+
+def _title(config: RunConfig) -> str:
+    """What a run is called that nobody has named."""
+    if not config.title:  # of an older version
+        with contextlib.suppress(BardlabError):  # whose presets may be no longer
+            return titles.title(config.rung, config.preset, config.model_config_, config.train)
+    return " ".join(printable(config.title).split())[:LONGEST_TITLE]
 
 
 def label_of(path: Path) -> dict[str, Any]:
@@ -166,9 +177,9 @@ def written() -> tuple[tuple[str, int], ...]:
 
 
 def find(reference: str) -> Run:
-    """Find a run by its slug, its name, a unique beginning of its slug, or `pretrained/<stage>`.
+    """Find a run by its slug, the name it was given, a unique beginning of its slug, or `pretrained/<stage>`.
 
-    Raises BardlabError if none or several fit.
+    Not by its title, which several may have. Raises BardlabError if none or several fit.
     """
     if reference.startswith("pretrained/"):
         there = {f"pretrained/{path.name}": path for path in folders(paths.pretrained())}
@@ -177,7 +188,7 @@ def find(reference: str) -> Run:
             raise BardlabError(f"no run {reference!r} ships with the product; these do: {shipped}")
         return read(there[reference])
     mine = folders()
-    fits = [p for p in mine if p.name == reference] or [p for p in mine if read(p).name == reference]
+    fits = [p for p in mine if p.name == reference] or [p for p in mine if reference and read(p).given == reference]
     fits = fits or [p for p in mine if reference and p.name.startswith(reference)]
     if len(fits) == 1:
         return read(fits[0])

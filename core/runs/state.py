@@ -56,6 +56,8 @@ class RunConfig(BaseModel):
     preset: str | None = None
     model: dict[str, Any]
     train: TrainConfig
+    title: str = ""
+    """What the run is called while it has no name of its own; empty in runs that are older than this field."""
     corpus: str
     corpus_sha256: str
     characters: str
@@ -66,6 +68,8 @@ class RunConfig(BaseModel):
     """The run that this one repeats with something changed."""
     group: str | None = None
     """The sweep that this run belongs to."""
+    claim: str | None = None
+    """The claim that this run was made to reproduce."""
     memory_needed: float | None = None
     """Bytes that it was estimated to take in all, if whoever started it looked."""
 
@@ -150,6 +154,18 @@ class Run:
     damage: str | None = None
     note: str = ""
     pinned: bool = False
+    given: str = ""
+    """The name that somebody gave it; `name` is its title while there is none."""
+
+    @property
+    def handle(self) -> str:
+        """What tells it from others of its name: its address without the rung, or that it came with the product."""
+        return "shipped" if self.shipped else self.path.name.removeprefix(f"{self.rung_key}-")
+
+    @property
+    def label(self) -> str:
+        """What it is called where several runs stand together: no two are called alike."""
+        return self.name if self.given or self.handle == self.name else f"{self.name} · {self.handle}"
 
     @property
     def slug(self) -> str:

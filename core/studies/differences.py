@@ -1,12 +1,14 @@
 """What differs between runs, and what the difference is worth: settings, findings with their uncertainty, fits."""
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 from core.errors import BardlabError
 from core.runs import reading
 from core.runs.state import Run
+from core.settings import shown
 from core.texts.corpus import available
 
 SEED = "train.seed"
@@ -41,17 +43,6 @@ def differences(compared: Sequence[Run]) -> dict[str, list[Any]]:
     names = dict.fromkeys(name for one in each for name in one)
     rows = {name: [one.get(name) for one in each] for name in names}
     return {name: values for name, values in rows.items() if any(value != values[0] for value in values[1:])}
-
-
-def shown(value: object) -> str:
-    """A setting's value as people write it."""
-    if value is None:
-        return "–"
-    if isinstance(value, bool):
-        return "on" if value else "off"
-    if isinstance(value, float):
-        return f"{value:g}"
-    return json.dumps(value, ensure_ascii=False) if isinstance(value, str) and not value.strip() else str(value)
 
 
 def changes(old: Run, new: Run) -> str:
@@ -98,12 +89,17 @@ def lineage(compared: Sequence[Run]) -> dict[str, str]:
 
 
 def labels(compared: Sequence[Run]) -> dict[str, str]:
-    """Return a label for each run, by slug, that says what sets it apart if one or two settings do."""
+    """Return a label for each run, by slug, no two alike, that says what sets it apart if one or two settings do."""
     rows = {name: values for name, values in differences(compared).items() if name not in MACHINE} if compared else {}
-    if not 1 <= len(rows) <= 2:
-        return {run.slug: run.name for run in compared}
-    told = [", ".join(f"{n.split('.')[-1]} {shown(v[i])}" for n, v in rows.items()) for i in range(len(compared))]
-    return {run.slug: f"{run.name} ({what})" for run, what in zip(compared, told, strict=True)}
+    found = {run.slug: run.name for run in compared}
+    if 1 <= len(rows) <= 2:
+        for i, run in enumerate(compared):
+            told = [f"{name.split('.')[-1]} {shown(values[i])}" for name, values in rows.items()]
+            told = [what for what in told if f"{what}," not in f"{run.name},"]
+            found[run.slug] += f" ({', '.join(told)})" if told else ""
+    often = Counter(found.values())
+    alike = [run for run in compared if often[found[run.slug]] > 1]
+    return found | {run.slug: f"{found[run.slug]} · {run.handle}" for run in alike}
 
 
 def key(run: Run) -> str:

@@ -5,9 +5,11 @@ import json
 import math
 import time
 import zlib
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import Protocol
 
 import torch
 
@@ -109,6 +111,37 @@ def of(corpus: Corpus) -> list[Landmark]:
 def published(corpus: Corpus) -> list[Landmark]:
     """Return the losses that others have published for a text."""
     return list(PUBLISHED) if corpus.sha256 == SHA256 else []
+
+
+def all_of(corpus: Corpus) -> list[Landmark]:
+    """Return every loss that is known for a text."""
+    best = best_ngram(corpus)
+    return [*of(corpus), *([best] if best else []), *published(corpus)]
+
+
+class Line(Protocol):
+    """A loss with what it is called."""
+
+    @property
+    def label(self) -> str: ...  # noqa: D102
+    @property
+    def value(self) -> float: ...  # noqa: D102
+
+
+def verdict(loss: float, marks: Sequence[Line], shipped: float | None) -> str:
+    """Say where a loss stands among the landmarks, and how far it is from the shipped run's."""
+    beaten = [mark for mark in marks if loss < mark.value]
+    ahead = [mark for mark in marks if loss >= mark.value]
+    said = []
+    if beaten:
+        said.append(f"better than {min(beaten, key=lambda mark: mark.value).label}")
+    if ahead:
+        said.append(f"not as good as {max(ahead, key=lambda mark: mark.value).label}")
+    if shipped is not None:
+        away = loss - shipped
+        said.append(f"{abs(away):.3f} {'above' if away > 0 else 'below'} the shipped run of this rung")
+    line = "; ".join(said)
+    return f"At {loss:.3f}: {line}." if line else f"At {loss:.3f}."
 
 
 # --- counted n-grams: a second of work an order, so what was measured once is kept on disk ---------------------------

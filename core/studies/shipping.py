@@ -7,6 +7,7 @@ weights as published.
 """
 
 import json
+import math
 import os
 import shutil
 from collections.abc import Callable, Mapping
@@ -123,6 +124,25 @@ def figures() -> str:
             f"| {config.rung.title} | `{config.preset}` | {s.parameters or 0:,} | {s.step:,} | {s.seconds / 60:.1f} | "
             f"{s.val_loss:.4f} | {len(layout.snapshot_steps(run.path))} |"
         )
+    return "\n".join(lines) + "\n"
+
+
+def ladder() -> str:
+    """Return the ladder as a table in Markdown: each rung's idea, and what its shipped run took and reached."""
+    lines = [
+        "| rung | the idea | after | parameters | trained for | validation loss | choices |",
+        "|---|---|---|--:|--:|--:|--:|",
+    ]
+    for rung in RUNGS.values():
+        cited = rung.paper.partition("),")[0].rstrip(")") + ")"
+        known = f"| [{rung.title}](docs/rungs/{rung.key}.md) | {rung.idea} | [{cited}]({rung.paper_url}) |"
+        if not (paths.pretrained() / rung.key).is_dir():
+            lines.append(f"{known} | | | |")
+            continue
+        s = reading.read(paths.pretrained() / rung.key).status
+        took = f"{s.seconds / 60:.0f} min" if s.seconds >= 90 else f"{s.seconds:.0f} s"
+        loss = s.val_loss or 0.0
+        lines.append(f"{known} {s.parameters or 0:,} | {took} | **{loss:.3f}** | {math.exp(loss):.1f} |")
     return "\n".join(lines) + "\n"
 
 

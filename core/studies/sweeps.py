@@ -57,6 +57,7 @@ def fork(run: Run, changes: Mapping[str, Any], seeds: int = 1) -> list[RunConfig
     def plan(model: Mapping[str, Any], train: Mapping[str, Any], seed: int) -> RunConfig:
         return runs_plan.plan(
             config.rung_key,
+            preset=config.preset if config.preset in config.rung.presets else None,
             model=model,
             train={**train, "seed": seed},
             device=device,
@@ -76,6 +77,27 @@ def fork(run: Run, changes: Mapping[str, Any], seeds: int = 1) -> list[RunConfig
     if not wanted:
         raise BardlabError("all of these runs are there already; compare them, or ask for more seeds")
     return wanted
+
+
+def twins(config: RunConfig, setting: str, values: Sequence[Any], seeds: int = 1) -> list[RunConfig]:
+    """Plan a run once for each value of a setting of its model and each of several seeds, its own and those after it.
+
+    The runs of one seed stand together. Raises BardlabError if a value does not fit the other settings.
+    """
+    if not 1 <= seeds <= MOST_SEEDS:
+        raise BardlabError(f"{seeds} seeds are not accepted; give 1 to {MOST_SEEDS}")
+    return [
+        runs_plan.plan(
+            config.rung_key,
+            preset=config.preset,
+            model={**config.model, setting: value},
+            train={**config.train.model_dump(), "seed": config.train.seed + i},
+            device=config.device,
+            corpus_name=config.corpus,
+        )
+        for i in range(seeds)
+        for value in values
+    ]
 
 
 def _identity(config: RunConfig) -> str:

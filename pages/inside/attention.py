@@ -58,7 +58,7 @@ def choose() -> Run | None:
         "Run",
         {slug: everything[slug] for slug in attending},
         runs.best_of_the_text([everything[slug] for slug in usable or attending]).slug,
-        lambda run: f"{run.name} · {run.state}",
+        lambda run: f"{run.label} · {run.state}",
         "Whose attention is shown: any run of a rung with attention, finished or not.",
     )
 

@@ -3,24 +3,32 @@
 import csv
 import io
 import math
+import zlib
 from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import streamlit as st
 
 from core.errors import BardlabError
 from core.inspect.embeddings import (
+    METHODS,
     Map,
     Table,
+    class_order,
+    classes_of,
+    cluster_order,
     cosines,
     distances,
     neighbours,
     position_similarity,
+    project,
     rungs_with_positions,
     same_class,
     tables,
+    umap_installed,
 )
-from core.inspect.projection import METHODS, class_order, classes_of, cluster_order, project, umap_installed
 from core.ladder.registry import RUNGS
 from core.runs.state import Run
 from core.texts.labels import code_point
@@ -29,8 +37,10 @@ from pages.ui import loaders, state, tell
 from pages.ui.choosers.runs import choose_run
 from pages.ui.choosers.weights import choose_weights
 from pages.ui.inside_views.links import inside_links
+from pages.ui.inside_views.map_bookmarks import drag, isolate_and_keep, isolated, picked
 from pages.ui.inside_views.price_tag import price_tag
 from pages.ui.navigation import rung_page
+from pages.ui.plots.figure import figure as plot
 from pages.ui.plots.vectors import by_distance, resemblance, vector_map
 
 MOST = 256  # positions in a heat map: a browser draws a million cells slowly
@@ -131,7 +141,12 @@ def the_map(run: Run, table: Table, characters: str) -> None:
         method, dimensions, near, metric, colour = controls(table, corpus is not None)
         what = "Positions" if table.positions else "Characters"
         tell.caption(f"{what} that are used alike lie close together; click one to see its neighbours.")
-    labels = [str(i) for i in range(len(table.vectors))] if table.positions else labels_of(characters)
+    count = len(table.vectors)
+    rows = isolated(table.key, count)
+    labels = [str(i) for i in range(count)] if table.positions else labels_of(characters)
+    labels = [labels[i] for i in rows]
+    table = replace(table, vectors=table.vectors[rows])
+    characters = characters if table.positions else "".join(characters[i] for i in rows)
     kinds = ["position"] * len(labels) if table.positions else classes_of(characters)
     if method == "umap" and not umap_installed():
         st.info(
@@ -144,14 +159,18 @@ def the_map(run: Run, table: Table, characters: str) -> None:
         st.caption("UMAP compiles itself at its first map after a start; that takes about a minute.")
     found = projected(table.vectors, method, dimensions, near)
     left, right = st.columns([2, 1], gap="large")
-    event_key = f"map.{run.slug}.{table.key}.{method}.{dimensions}"
-    clicked(event_key, labels)
+    event_key = f"map.{run.slug}.{table.key}.{method}.{dimensions}.{zlib.crc32(str(rows).encode())}"
+    marked = picked(event_key, rows)
+    clicked(event_key, [labels[rows.index(row)] for row in marked], table.positions)
+    near_key = f"near.{'position' if table.positions else 'character'}"
+    if st.session_state.get(near_key) not in labels:
+        st.session_state.pop(near_key, None)  # it is not among those that are shown alone
     with right:
         chosen = st.selectbox(
             "Nearest to",
             labels,
             index=labels.index("e") if "e" in labels else 0,
-            key=f"near.{'position' if table.positions else 'character'}",
+            key=near_key,
             help="Or click a point on the map. Neighbours are found in all dimensions, not on the map.",
         )
         at = labels.index(chosen)
@@ -171,7 +190,7 @@ def the_map(run: Run, table: Table, characters: str) -> None:
             },
         )
     if table.positions:
-        colours: list[str] | np.ndarray = np.arange(len(labels), dtype=float)
+        colours: list[str] | np.ndarray = np.array(rows, dtype=float)
     elif colour == "count" and corpus is not None:
         counts = corpus.character_counts()
         colours = np.array([math.log10(max(1, counts.get(c, 0))) for c in characters])
@@ -183,8 +202,10 @@ def the_map(run: Run, table: Table, characters: str) -> None:
         about = [f"{each}<br>{code_point(c)}" for each, c in zip(about, characters, strict=True)]
     figure = vector_map(found.places, labels, about, colours, axes, at, order[:5], joined=table.positions)
     with left:
-        more: dict[str, object] = {} if dimensions == 3 else {"on_select": "rerun", "selection_mode": "points"}
-        st.plotly_chart(figure, key=event_key, config=picture(f"{table.key}-{method}"), **more)
+        isolate_and_keep(table.key, marked, rows, count)
+        flat = {"on_select": "rerun", "selection_mode": ("points", "lasso", "box"), "drag": drag()}
+        more: dict[str, Any] = {} if dimensions == 3 else flat
+        plot(figure, event_key, f"{table.key}-{method}", **more)
         note = " Colour: log10 of the number of occurrences." if colour == "count" and not table.positions else ""
         tell.caption(spread(found, table, method, dimensions) + note)
     with right:
@@ -209,31 +230,16 @@ def the_map(run: Run, table: Table, characters: str) -> None:
         )
 
 
-def clicked(key: str, labels: Sequence[str]) -> None:
-    """If a point of the map was clicked since the last time, choose it; called before the chooser is drawn."""
-    event = st.session_state.get(key)
-    points = event["selection"]["points"] if event else []
-    at = points[0].get("customdata") if points else None
-    at = at[0] if isinstance(at, list) else at
-    if at is not None and st.session_state.get(f"{key}.last") != at and 0 <= int(at) < len(labels):
-        chooser = "near.position" if labels[:2] == ["0", "1"] else "near.character"
-        st.session_state[chooser] = labels[int(at)]
-    st.session_state[f"{key}.last"] = at
-
-
-def picture(name: str) -> dict[str, object]:
-    """How the camera in a figure's corner saves it: as vectors, under this name."""
-    return {
-        "toImageButtonOptions": {"format": "svg", "filename": name},
-        "displaylogo": False,
-        "scrollZoom": True,
-        "displayModeBar": True,
-    }
+def clicked(key: str, marked: Sequence[str], positions: bool) -> None:
+    """If a single point of the map was clicked since the last time, choose it; called before the chooser is drawn."""
+    if len(marked) == 1 and st.session_state.get(f"{key}.last") != marked:
+        st.session_state["near.position" if positions else "near.character"] = marked[0]
+    st.session_state[f"{key}.last"] = list(marked)
 
 
 def who_resembles_whom(table: Table, characters: str) -> None:
     """The heat map of all pairs."""
-    st.subheader("Who resembles whom")
+    st.header("Who resembles whom")
     metric = st.session_state.get("metric") or "cosine"
     values = (cosines if metric == "cosine" else distances)(table.vectors)
     what = "cosine" if metric == "cosine" else "distance"
@@ -245,8 +251,8 @@ def who_resembles_whom(table: Table, characters: str) -> None:
             + (f"; every {every:,}th position is drawn." if every > 1 else ".")
         )
         figure = resemblance(values[np.ix_(at, at)], [str(i) for i in at], what, metric == "cosine", "position")
-        st.plotly_chart(figure, key="resemblance", config=picture(f"{table.key}-{what}"))
-        st.plotly_chart(by_distance(values, f"mean {what}"), key="by-distance", config=picture("by-distance"))
+        plot(figure, "resemblance", f"{table.key}-{what}")
+        plot(by_distance(values, f"mean {what}"), "by-distance")
         return
     orders = {"class": "by class", "clusters": "by likeness", "alphabet": "alphabet"}
     order = choice(
@@ -266,7 +272,7 @@ def who_resembles_whom(table: Table, characters: str) -> None:
         found = found[::every]
     labels = labels_of("".join(characters[i] for i in found))
     figure = resemblance(values[np.ix_(found, found)], labels, what, metric == "cosine", "character")
-    st.plotly_chart(figure, key="resemblance", config=picture(f"{table.key}-{what}"))
+    plot(figure, "resemblance", f"{table.key}-{what}")
 
 
 def rotary(run: Run, similarity: np.ndarray) -> None:
@@ -274,7 +280,7 @@ def rotary(run: Run, similarity: np.ndarray) -> None:
     config = run.need().model_config_.model_dump()
     d_head = config["d_model"] // config["n_head"]
     context = min(config["context"], MOST)
-    st.subheader("Rotary positions")
+    st.header("Rotary positions")
     st.markdown(
         f"This model adds no position vectors. It turns each pair of numbers of every query and key by an angle that "
         f"grows with the position: {d_head // 2:,} pairs a head, the fastest by one radian a character, the slowest by "
@@ -282,10 +288,10 @@ def rotary(run: Run, similarity: np.ndarray) -> None:
         "their distance alone: below, for a query and a key with all numbers alike, the mean of cos(distance × rate)."
     )
     values = similarity[:context, :context]
-    st.plotly_chart(by_distance(values, "what is left of a match"), key="rotary", config=picture("rotary"))
+    plot(by_distance(values, "what is left of a match"), "rotary")
     labels = [str(i) for i in range(context)]
     figure = resemblance(values, labels, "match", True, "position")
-    st.plotly_chart(figure, key="rotary-map", config=picture("rotary-positions"))
+    plot(figure, "rotary-map")
 
 
 def page() -> None:

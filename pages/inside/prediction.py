@@ -18,13 +18,15 @@ from pages.ui.choosers.prompt import begin, known
 from pages.ui.components.grids.lens_grid import lens_grid
 from pages.ui.components.texts.next_character import Branch, next_character
 from pages.ui.inside_views import price_tag
+from pages.ui.inside_views.salience import salience_view
+from pages.ui.plots.figure import figure as plot
 from pages.ui.plots.figures import contributions
 from pages.ui.wording import plain
 
 LONGEST = 2000
 SHOWN = 64  # positions of the lens
 PROMPT, ROOT, LEAVES, CELL = "prediction.prompt", "prediction.root", "prediction.leaves", "prediction.cell"
-VIEWS = {"next": "Next character", "lens": "Logit lens"}
+VIEWS = {"next": "Next character", "lens": "Logit lens", "salience": "Salience"}
 
 
 def set_prompt(text: str, default: str) -> None:
@@ -158,7 +160,7 @@ def parts_view(run: Run, step: int | None, tokenizer: Any, text: str, position: 
     found = predictions.parts_of(run, step, text, position - len(text))
     values, characters = found.centred, tokenizer.chars
     order = np.argsort(-found.logits, kind="stable")
-    st.subheader("Who says so")
+    st.header("Who says so")
     here = f"character {position + 1:,}, {wording.inline(visible(text[position]))}"
     st.markdown(
         f"The prediction after {here}, as a sum: every head and every feed-forward layer wrote "
@@ -209,8 +211,7 @@ def parts_view(run: Run, step: int | None, tokenizer: Any, text: str, position: 
         f"{found.logits[target]:.4f} less the mean of all logits {found.logits.mean():.4f} is {shift:+.4f}."
     )
     figure = contributions(values[:, order], found.parts, [characters[i] for i in order])
-    options = {"filename": "contributions", "format": "svg"}
-    st.plotly_chart(figure, key="contributions", config={"toImageButtonOptions": options, "displaylogo": False})
+    plot(figure, "contributions")
 
 
 state.notices()
@@ -231,8 +232,11 @@ if not text.startswith(root):
 st.session_state[ROOT] = root
 with st.container(horizontal=True, vertical_alignment="center", gap="medium"):
     view = weights.choose_view(
-        VIEWS, "The bars of the next character, or what the layers and heads make of each position."
+        VIEWS, "The next character's bars, what the layers make of each position, or which characters it rests on."
     )
     price_tag.price_tag(run, step)
 if text:
-    (next_view if view == "next" else lens_view)(run, step, model, tokenizer, text)
+    if view == "salience":
+        salience_view(run, step, text)
+    else:
+        (next_view if view == "next" else lens_view)(run, step, model, tokenizer, text)

@@ -102,7 +102,7 @@ def column(run: Run, prompt: str, config: SamplingConfig) -> Column:
         ("own text", f"{written.bits.mean():.3f} bits"),
         ("speed", f"{written.per_second:,.0f}/s"),
     ]
-    return Column(title_of(run), run.name, facts, written.text, written.bits, place_of(run))
+    return Column(title_of(run), run.label, facts, written.text, written.bits, place_of(run))
 
 
 state.notices()

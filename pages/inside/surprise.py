@@ -116,7 +116,7 @@ st.caption(
 )
 price_tag.price_tag(run)
 
-st.subheader("What it costs" if len(read) == 1 else "Who saves how much")
+st.header("What it costs" if len(read) == 1 else "Who saves how much")
 rows = []
 before = math.log2(tokenizer.size) * (len(text) - 1)
 for each, found in read.values():
@@ -124,7 +124,7 @@ for each, found in read.values():
     loss = price_tag.val_loss(each)
     rows.append(
         {
-            "run": each.name,
+            "run": each.label,
             "rung": title_of(each),
             "val": wording.loss(loss),
             "val_bits": "–" if loss is None else f"{loss / math.log(2):.3f}",

@@ -153,7 +153,11 @@ def machine(run: Run, beside: DeltaGenerator) -> None:
 @st.fragment(run_every=2.0)
 def waiting(slug: str) -> None:
     """Look whether a run has its first snapshot by now."""
-    if layout.snapshot_steps(reading.find(slug).path):
+    try:
+        run = reading.find(slug)
+    except BardlabError:  # deleted meanwhile
+        st.rerun()
+    if layout.snapshot_steps(run.path):
         st.rerun()
 
 

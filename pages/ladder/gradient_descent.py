@@ -44,7 +44,7 @@ def set_race(surface: str, rate: float, chosen: list[str]) -> None:
 @st.fragment
 def graph() -> None:
     """One expression, value by value and gradient by gradient."""
-    st.subheader("Forward, then backward")
+    st.header("Forward, then backward")
     st.caption(
         "Forward, every node computes its value from its operands. Backward, every node learns how much the result "
         "would move if it moved: its gradient, the sum over all ways to the result of the local derivatives along "
@@ -84,7 +84,7 @@ def graph() -> None:
 @st.fragment
 def race() -> None:
     """Optimisers on one landscape."""
-    st.subheader("A race downhill")
+    st.header("A race downhill")
     st.caption(
         "All start at the same place and get the same kind of gradient; they differ in what they remember of earlier "
         "ones. The fainter, the lower; crosses mark the lowest points. Click the map to start elsewhere. Who steps too "
@@ -162,7 +162,7 @@ def fit_of(task: str, hidden: int, optimizer: str, rate: float) -> Fit:
 @st.fragment
 def net() -> None:
     """A net of scalars, fitted to points."""
-    st.subheader("A net made of such values")
+    st.header("A net made of such values")
     left, middle, right, last = st.columns(4)
     task = left.selectbox("Points", list(TASKS), key="task", bind="query-params", help="What the net shall answer.")
     hidden = middle.slider("Hidden units", 2, 12, 6, key="units", help="tanh units between the inputs and the answer.")
@@ -207,7 +207,7 @@ st.latex(r"\theta \leftarrow \theta - \eta\,\frac{\partial L}{\partial \theta}, 
          r"\sum_{b\ \text{uses}\ a} \frac{\partial L}{\partial b}\,\frac{\partial b}{\partial a}")  # fmt: skip
 graph()
 race()
-st.subheader("Try this")
+st.header("Try this")
 for number, (column, (title, look_for, surface, rate, chosen)) in enumerate(
     zip(st.columns(3), EXPERIMENTS, strict=True)
 ):
@@ -222,6 +222,6 @@ for number, (column, (title, look_for, surface, rate, chosen)) in enumerate(
             help="Moves the controls of the race above.",
         )
 net()
-st.subheader("The new lines")
+st.header("The new lines")
 st.caption("From `core/scalars/autograd.py`, as they run here.")
 st.code(inspect.getsource(Value.backward), language="python", wrap_lines=True)

@@ -54,7 +54,7 @@ for point in points:
         ours.markdown(point.model)
         if point.why and not point.kept:
             ours.caption(point.why)
-st.subheader("The model, block by block")
+st.header("The model, block by block")
 st.caption("With the shapes of one training step. Hover a box for its weights.")
 picture(*block_diagram(model, shapes), key="paper.diagram")
 st.page_link(rung_page("transformer"), label="Train it, with other settings", icon=":material/hub:")

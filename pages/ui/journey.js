@@ -1,4 +1,5 @@
-// What the browser does between pages, done once a tab: one history entry a page, and a phone's menu that closes.
+// What the browser does on every page, set up once a tab: one history entry a page, a phone's menu that closes, and "?"
+// buttons that are no stop on the way with Tab: the key "?" leads to the one of the control that has the focus.
 if (!window.bardlabJourney) {
   window.bardlabJourney = true;
   const push = window.history.pushState.bind(window.history);
@@ -12,5 +13,17 @@ if (!window.bardlabJourney) {
     const link = event.target instanceof Element && event.target.closest("[data-testid=stSidebar] a[href]");
     if (link && window.innerWidth < 768)
       document.querySelector("[data-testid=stSidebarCollapseButton] button")?.click();
+  });
+  const helps = "[data-testid=stTooltipIcon] button";
+  const stepAside = () => {
+    for (const help of document.querySelectorAll(`${helps}:not([tabindex])`)) help.tabIndex = -1;
+  };
+  new MutationObserver(stepAside).observe(document.body, { childList: true, subtree: true });
+  stepAside();
+  document.addEventListener("keydown", (event) => {
+    const at = event.target;
+    if (event.key !== "?" || !(at instanceof Element) || at.matches("textarea, input:not([type=range], [type=radio])"))
+      return;
+    at.closest("[data-testid=stElementContainer]")?.querySelector(helps)?.focus();
   });
 }

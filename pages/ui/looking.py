@@ -41,7 +41,7 @@ def _change(run: Run) -> None:
         st.selectbox(
             "Look at",
             list(found),
-            format_func=lambda slug: found[slug].name if slug in found else slug,
+            format_func=lambda slug: found[slug].label if slug in found else slug,
             key="looking.run",
             on_change=lambda: chosen.choose(st.session_state["looking.run"]),
             help="Every page that can shows this run, until another is chosen.",

@@ -91,8 +91,15 @@ def _table() -> "dict[str, list[partial[StreamlitPage]]]":
         url_path="paper",
         help="Point by point: Attention is all you need, and the Transformer of this ladder.",
     )
+    claims = _page(
+        "ladder/claims.py",
+        title="Claims",
+        icon=":material/science:",
+        url_path="claims",
+        help="What ten papers claim, reproduced here in minutes, with a verdict.",
+    )
     return {
-        "Learn": [ladder, _gradient_descent(), *(_rung(key) for key in RUNGS), paper],
+        "Learn": [ladder, _gradient_descent(), *(_rung(key) for key in RUNGS), paper, claims],
         INSIDE: [
             _page(
                 "inside/attention.py",

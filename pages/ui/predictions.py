@@ -10,6 +10,7 @@ import streamlit as st
 from numpy.typing import NDArray
 
 from core.inspect.lens import Attribution, Lens, attribution, lens, log_softmax
+from core.inspect.salience import Baseline, Salience, log_probability, salience
 from core.inspect.surprise import Surprise, surprise, written_log_probs
 from core.runs.state import Run
 from core.sampling import SamplingConfig, generate
@@ -92,3 +93,14 @@ def surprise_of(run: Run, text: str) -> Surprise:
     """How surprising a text is to a run's newest weights."""
     model, tokenizer = loaders.model(run)
     return _surprise(model, _version(run, None), tokenizer.encode(text))
+
+
+@st.cache_data(max_entries=64, show_spinner="Following the gradient")
+def _salience(_model: Any, version: object, ids: list[int], target: int, steps: int, baseline: Baseline) -> Salience:
+    return salience(_model, ids, log_probability(target), steps, baseline)
+
+
+def salience_of(run: Run, step: int | None, text: str, target: int, steps: int, baseline: Baseline) -> Salience:
+    """What each character of a text adds to the log-probability of the one that follows."""
+    model, tokenizer = loaders.model(run, step)
+    return _salience(model, _version(run, step), tokenizer.encode(text), target, steps, baseline)

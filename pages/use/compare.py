@@ -8,20 +8,24 @@ import pandas as pd
 import streamlit as st
 
 from core.errors import BardlabError
+from core.exchange import export
 from core.jobs import control
 from core.runs import reading
 from core.runs.folder import State
 from core.runs.metrics import CHARACTERS, SECONDS, TRAIN_LOSS, VAL_LOSS
 from core.runs.state import Run
-from core.studies import differences, findings, report
+from core.settings import shown
+from core.studies import differences, findings
 from core.studies.findings import Finding
 from pages.ui import loaders, state, wording
+from pages.ui.choosers.runs import named
 from pages.ui.choosers.text import text_picker
 from pages.ui.components.charts.curves import Curve, curves
 from pages.ui.navigation import link_to_first_rung
 from pages.ui.plots.colours import place_of
 from pages.ui.plots.studies import band, seed_bands
 from pages.ui.run.fork_form import MOST
+from pages.ui.run.report_form import report_form
 from pages.ui.run.run_curves import flags_of, loss_curves, marks_of
 from pages.ui.run.setting_names import in_full
 
@@ -60,7 +64,7 @@ def choose(everything: Sequence[Run]) -> list[Run]:
     chosen = st.multiselect(
         "Runs",
         list(fitting),
-        format_func=lambda slug: f"{fitting[slug].name} ({fitting[slug].rung_key})" if slug in fitting else slug,
+        format_func=lambda slug: named(fitting[slug]) if slug in fitting else slug,
         key="compare.runs",
         max_selections=MOST,
         placeholder="Choose runs",
@@ -111,7 +115,9 @@ def charts(slugs: Sequence[str], labels: dict[str, str], look: dict[str, tuple[i
         return replace(curve, label=labels[curve.group], hue=hue, twin=twin)
 
     losses = [coloured(curve) for run in shown for curve in loss_curves(run)]
-    curves(losses, marks_of(shown[0]), flags_of(shown), live=bool(live), key="compare-loss", interval=interval)
+    curves(
+        losses, marks_of(shown[0]), flags_of(shown), live=bool(live), key="compare-loss", interval=interval, main=True
+    )
     known = {TRAIN_LOSS, VAL_LOSS, SECONDS, CHARACTERS}
     tags = sorted({tag for run in shown for tag in loaders.reader(run).tags()} - known)
     if not tags:
@@ -121,7 +127,8 @@ def charts(slugs: Sequence[str], labels: dict[str, str], look: dict[str, tuple[i
         tags,
         index=tags.index(SECOND) if SECOND in tags else 0,
         format_func=lambda tag: NAMES.get(tag, tag),
-        key="compare.tag",
+        key="curve",
+        bind="query-params",
         width=260,
         help="Point at one chart, and both show the same place.",
     )
@@ -142,13 +149,11 @@ def quantity(run: Run, tag: str) -> Curve | None:
 
 def changed(chosen: Sequence[Run]) -> None:
     """The settings that differ, as a table and in sentences."""
-    st.subheader("What changed")
+    st.header("What changed")
     rows = differences.differences(chosen)
     if rows:
-        frame = pd.DataFrame(
-            [[in_full(name), *(differences.shown(v) for v in values)] for name, values in rows.items()]
-        )
-        headings = {str(i + 1): st.column_config.TextColumn(run.name) for i, run in enumerate(chosen)}
+        frame = pd.DataFrame([[in_full(name), *(shown(v) for v in values)] for name, values in rows.items()])
+        headings = {str(i + 1): st.column_config.TextColumn(run.label) for i, run in enumerate(chosen)}
         frame.columns = [str(i) for i in range(len(frame.columns))]
         st.dataframe(frame, hide_index=True, column_config={"0": st.column_config.TextColumn("Setting"), **headings})
     else:
@@ -167,8 +172,8 @@ def verdict(finding: Finding) -> str:
         return f"{what} made it {direction} by {size} nats with one seed, which proves nothing yet: run more seeds."
     known = f"{size} ± {finding.half_width:.3f} nats ({seeds:d} seeds)"
     if finding.trusted:
-        return f"#### {what} makes it **{direction}** by {known}"
-    return f"#### {what}: no difference you can trust, {direction} by {known}"
+        return f"## {what} makes it **{direction}** by {known}"
+    return f"## {what}: no difference you can trust, {direction} by {known}"
 
 
 @st.fragment(run_every=2.0)
@@ -220,8 +225,14 @@ def worth(chosen: Sequence[Run]) -> None:
     if any(len(family) > 1 and band(family) for family in families):
         base = families[0][0]
         named = {differences.changes(base, f[0]) or base.name: f for f in families}
-        places = looks(chosen)
-        st.plotly_chart(seed_bands(named, [places[f[0].slug][0] for f in families]), key="compare-bands")
+        curves(
+            seed_bands(named, {slug: hue for slug, (hue, _) in looks(chosen).items()}),
+            live=False,
+            key="compare-bands",
+            palette="compare-bands",
+            x_label="step",
+            y_label="validation loss (nats per character)",
+        )
         st.caption("Lines: mean over the seeds. Bands: from the lowest to the highest of them.")
 
 
@@ -259,10 +270,11 @@ if len(chosen) > 1:
 with st.container(horizontal=True):
     relatives(chosen, everything)
     st.download_button(
-        "Lab report (.html)",
-        lambda: report.lab_report(chosen).read_bytes(),
-        "runs-compared.html",
-        "text/html",
-        icon=":material/description:",
-        help="One file with curves, what differs, findings, samples and seeds; opens without network.",
+        "Curves (.csv)",
+        lambda: export.curves_of(chosen),
+        "curves-compared.csv",
+        "text/csv",
+        icon=":material/download:",
+        help="The curves of all these runs in one table, a line a step.",
     )
+    report_form(chosen)

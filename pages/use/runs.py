@@ -4,6 +4,7 @@ import zlib
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import streamlit as st
@@ -13,21 +14,26 @@ from core.exchange.reference_gpt import unlike_reference
 from core.exchange.weights import export_pth
 from core.jobs import control
 from core.ladder.registry import RUNGS
-from core.runs import editing, layout, reading
+from core.runs import editing, layout, reading, titles
 from core.runs.folder import State
 from core.runs.state import Run
-from core.studies import report
+from core.settings import shown
+from core.studies import differences
 from core.studies.differences import against_parent
 from core.texts.corpus import available
 from pages.ui import loaders, state, tell, wording
+from pages.ui.choosers import chosen
 from pages.ui.choosers.text import text_picker
 from pages.ui.navigation import link_to_first_rung, rung_page
+from pages.ui.run.buttons import state_badge, weights_only
 from pages.ui.run.fork_form import MOST, fork_form
 from pages.ui.run.queue import queue_panel
+from pages.ui.run.report_form import report_form
 
-COLUMNS = {
-    "pinned": st.column_config.TextColumn("Pin", width=46, help="Pinned runs come first."),
-    "name": st.column_config.TextColumn("Run", help="What it is called; rename it below."),
+COLUMNS: dict[str, Any] = {
+    "pinned": st.column_config.TextColumn("Pin", width=46, pinned=True, help="Pinned runs come first."),
+    "name": st.column_config.TextColumn("Run", pinned=True, help="Its name, or its rung and what its preset lacks."),
+    "handle": st.column_config.TextColumn("", width=124, help="The words of its address, which tell it from others."),
     "state": st.column_config.TextColumn(
         "State", width=84, help="Queued, running, paused, stopping, finished, stopped, failed, lost or damaged."
     ),
@@ -44,8 +50,11 @@ COLUMNS = {
     ),
     "device": st.column_config.TextColumn("Device", width=60, help="Where it was computed."),
     "started": st.column_config.DatetimeColumn("Made", width=110, format="distance", help="When it was made."),
-    "note": st.column_config.TextColumn("Note", help="Your own words; write them below."),
+    "note": st.column_config.TextColumn("Note", help="Your own words; write them in the run's card."),
 }
+AHEAD = ("pinned", "name", "handle", "state", "validation", "curve")
+"""The columns before those of the settings that differ."""
+MOST_SETTINGS = 6
 STATES = [*(str(one) for one in State), "damaged"]
 
 
@@ -60,6 +69,7 @@ def row(run: Run) -> dict[str, object]:
     return {
         "pinned": "★" if run.pinned else "",
         "name": run.name,
+        "handle": run.handle if not run.given and run.handle != run.name else "",
         "state": state_in_words(run),
         "stage": RUNGS[run.rung_key].title if run.rung_key in RUNGS else "–",
         "validation": s.val_loss,
@@ -70,6 +80,26 @@ def row(run: Run) -> dict[str, object]:
         "started": pd.to_datetime(run.config.created, errors="coerce", utc=True) if run.config else None,
         "note": " ".join(run.note.split()),
     }
+
+
+def settings_that_differ(listed: Sequence[Run]) -> dict[str, list[str]]:
+    """The settings in which the runs differ, each with its values, the seed last.
+
+    Those come first in which the learner's own runs have the most values. A run whose rung lacks the setting does not
+    count as different, nor does what makes no other model.
+    """
+    told = [{} if run.damage else differences.settings(run) for run in listed]
+    own = [settings for settings, run in zip(told, listed, strict=True) if not run.shipped]
+    names = [name for name in dict.fromkeys(name for one in told for name in one) if "." in name]
+    names = [name for name in names if name not in titles.UNTOLD]
+
+    def values(name: str, among: Sequence[dict[str, Any]]) -> int:
+        return len({shown(one[name]) for one in among if name in one})
+
+    several_ = [name for name in names if values(name, told) > 1]
+    several_.sort(key=lambda name: (-values(name, own), -values(name, told)))
+    kept = sorted(several_[:MOST_SETTINGS], key=lambda name: name == differences.SEED)
+    return {name: [shown(one[name]) if name in one else "" for one in told] for name in kept}
 
 
 def act(action: str, slug: str) -> None:
@@ -83,7 +113,7 @@ def act(action: str, slug: str) -> None:
         elif action == "delete":
             editing.delete(run)
         elif action == "rename":
-            editing.rename(run, st.session_state["runs.name"])
+            editing.rename(run, st.session_state[f"runs.name.{slug}"])
         elif action == "note":
             editing.annotate(run, st.session_state[f"runs.note.{slug}"])
         elif action == "pin":
@@ -182,13 +212,6 @@ def downloads(run: Run) -> None:
         ]
     kinds += [
         ("Settings (.json)", "What was asked for.", ".json", export.config_json, "application/json"),
-        (
-            "Lab report (.html)",
-            "One file with curves, settings, samples and seeds; opens without network.",
-            ".html",
-            lambda run: report.lab_report([run]),
-            "text/html",
-        ),
     ]
     if run.usable:
         kinds.append(("Weights (.safetensors)", "The newest weights.", ".safetensors", export.weights, None))
@@ -251,8 +274,8 @@ def filtered(everything: Sequence[Run]) -> list[Run]:
 
 
 def one(run: Run) -> None:
-    """What can be done with one run."""
-    st.markdown(f"**{wording.plain(run.name)}**" + (f" · {wording.inline(run.slug)}" if run.slug != run.name else ""))
+    """The card of one run: what can be done with it."""
+    st.markdown(f"**{wording.plain(run.name)}** :small[:gray[{wording.plain(run.slug)}]] {facts(run)}")
     if run.damage:
         st.error(
             f"Damaged: {wording.plain(run.damage)}. It cannot be opened; the others are not affected.",
@@ -264,17 +287,18 @@ def one(run: Run) -> None:
         st.caption(wording.plain(run.status.message))
     if not run.damage and loaders.text_of(run) is None:
         st.caption("Its text is no longer here: it can be looked at and written with, but not trained further.")
-    with st.container(horizontal=True, vertical_alignment="bottom"):
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         if run.rung_key in RUNGS and not run.damage:
             st.page_link(
                 rung_page(run.rung_key), label="Open", icon=":material/open_in_new:", query_params={"run": run.slug}
             )
         if run.usable:
-            st.page_link(
-                "use/write.py", label="Write with it", icon=":material/edit_note:", query_params={"run": run.slug}
-            )
+            st.page_link("use/write.py", label="Write", icon=":material/edit_note:", query_params={"run": run.slug})
         if not run.damage:
             downloads(run)
+            report_form([run])
+        if not run.shipped:
+            name_and_note(run)
         if run.state in (State.QUEUED, State.RUNNING, State.PAUSED):
             button("Stop", ":material/stop:", "stop", run, "Keeps the weights.")
         if run.state in (State.STOPPED, State.FAILED, State.LOST) and not run.shipped and not run.damage:
@@ -284,39 +308,53 @@ def one(run: Run) -> None:
                 "Unpin" if run.pinned else "Pin", ":material/keep:", "pin", run, "Keeps it at the head of the table."
             )
         if not run.shipped and not run.state.active:
-            st.checkbox(
-                f"Yes, delete {wording.plain(run.name)} for good",
-                key=f"runs.sure.{run.slug}",
-                help="Deletes its folder with weights, curves and text.",
-            )
-            sure = st.session_state.get(f"runs.sure.{run.slug}")
-            button("Delete", ":material/delete:", "delete", run, "Asks first: tick the box.", disabled=not sure)
-    if not run.shipped:
-        name, note = st.columns(2, gap="large")
-        with (
-            name.form("runs.rename", border=False),
-            st.container(horizontal=True, vertical_alignment="bottom"),
-        ):
+            with st.popover("Delete", icon=":material/delete:", help="Asks first."):
+                st.checkbox(
+                    f"Yes, delete {wording.plain(run.label)} for good",
+                    key=f"runs.sure.{run.slug}",
+                    help="Deletes its folder with weights, curves and text.",
+                )
+                sure = st.session_state.get(f"runs.sure.{run.slug}")
+                button("Delete", ":material/delete:", "delete", run, "Asks first: tick the box.", disabled=not sure)
+    if not run.damage:
+        with st.expander("Again, with one thing changed", icon=":material/call_split:"):
+            fork_form(run.slug)
+
+
+def facts(run: Run) -> str:
+    """A run's state, its loss and how far it came, as Markdown."""
+    s = run.status
+    parts = [] if s.val_loss is None else [f"val {wording.loss(s.val_loss)}"]
+    if weights_only(run):
+        parts.insert(0, "weights only")
+    elif s.step:
+        parts.append(f"step {s.step:,} of {s.of:,}")
+    return f"{state_badge(run)} {', '.join(parts)}"
+
+
+def name_and_note(run: Run) -> None:
+    """Let a run be named, and a note be kept with it."""
+    with st.popover("Name, note", icon=":material/edit:", help="What it is called, and what to remember of it."):
+        with st.form("runs.rename", border=False), st.container(horizontal=True, vertical_alignment="bottom"):
             st.text_input(
-                "New name", run.name, key="runs.name", max_chars=60, help="Shown everywhere; the address stays."
+                "New name",
+                run.given,
+                key=f"runs.name.{run.slug}",
+                max_chars=60,
+                help="Shown everywhere; the address stays.",
             )
             st.form_submit_button("Rename", on_click=act, args=("rename", run.slug), help="Give it this name.")
-        with (
-            note.form("runs.note", border=False),
-            st.container(horizontal=True, vertical_alignment="bottom"),
-        ):
+        with st.form("runs.note", border=False):
             st.text_area(
                 "Note",
                 run.note,
                 key=f"runs.note.{run.slug}",
                 max_chars=layout.LONGEST_NOTE,
-                height=68,
-                help="What you want to remember of this run; it goes into its report.",
+                height=140,
+                width=420,
+                help="What you want to remember of this run; it stands at the top of its report.",
             )
             st.form_submit_button("Keep", on_click=act, args=("note", run.slug), help="Keeps the note with the run.")
-    if not run.damage:
-        st.markdown("**Again, with one thing changed**")
-        fork_form(run.slug)
 
 
 def button(label: str, icon: str, action: str, run: Run, help: str, disabled: bool = False) -> None:
@@ -325,23 +363,24 @@ def button(label: str, icon: str, action: str, run: Run, help: str, disabled: bo
     st.button(label, icon=icon, key=key, on_click=act, args=(action, run.slug), help=help, disabled=disabled)
 
 
-def several(chosen: Sequence[Run]) -> None:
+def several(together: Sequence[Run]) -> None:
     """What can be done with several runs."""
-    st.markdown(f"**{len(chosen)} runs**")
-    slugs = [run.slug for run in chosen]
-    own = [run for run in chosen if not run.shipped and not run.state.active]
+    st.markdown(f"**{len(together)} runs**")
+    slugs = [run.slug for run in together]
+    own = [run for run in together if not run.shipped and not run.state.active]
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        if len(slugs) <= MOST and not any(run.damage for run in chosen):
+        if len(slugs) <= MOST and not any(run.damage for run in together):
             query = {state.RUNS: ",".join(slugs)}
             st.page_link("use/compare.py", label="Compare", icon=":material/compare_arrows:", query_params=query)
             st.download_button(
-                "Lab report",
-                lambda: report.lab_report(chosen).read_bytes(),
-                "runs-compared.html",
-                "text/html",
-                icon=":material/description:",
-                help="One file with curves, what differs, findings, samples and seeds; opens without network.",
+                "Curves (.csv)",
+                lambda: export.curves_of(together),
+                "curves.csv",
+                "text/csv",
+                icon=":material/download:",
+                help="The curves of all these runs in one table, a line a step.",
             )
+            report_form(together)
         if own:
             sure = st.checkbox(
                 f"Yes, delete {count(len(own))} for good",
@@ -367,23 +406,40 @@ if not found:
     bring_in()
     st.stop()
 listed = filtered(found)
-st.caption("Choose one run to open, name, note, repeat or export it; choose several to compare them.")
+card = st.container(key="runs-card")
+differing = settings_that_differ(listed)
+order = [*AHEAD, *differing, *(name for name in COLUMNS if name not in AHEAD)]
+table = pd.DataFrame([row(run) for run in listed], columns=list(COLUMNS)).assign(**differing)
+of_settings = {
+    name: st.column_config.TextColumn(name.partition(".")[2], width=84, help=f"The setting {name}.")
+    for name in differing
+}
 event = st.dataframe(
-    pd.DataFrame([row(run) for run in listed], columns=list(COLUMNS)),
-    column_config=COLUMNS,
+    table[order],
+    column_config={**COLUMNS, **of_settings},
     hide_index=True,
     placeholder="–",
     on_select="rerun",
-    selection_mode="multi-row",
+    selection_mode=["multi-row", "single-cell"],
     key=f"runs.table.{zlib.crc32(' '.join(run.slug for run in listed).encode())}",  # a new list forgets the old choice
 )
+ticked = [listed[i] for i in event.selection.rows if i < len(listed)]
+clicked = [listed[i] for i, _ in event.selection.get("cells", []) if i < len(listed)]
+if clicked and not ticked and clicked[0].slug != st.session_state.get("runs.clicked"):
+    st.session_state["runs.clicked"] = clicked[0].slug
+    chosen.choose(clicked[0].slug)
+    st.rerun()  # the sidebar names it
+st.session_state["runs.clicked"] = clicked[0].slug if clicked else None
+looked_at = [run for run in listed if run.slug == chosen.chosen()]
+opened = ticked or clicked or looked_at or listed[:1]
+with card, st.container(border=True):
+    if not opened:
+        st.caption("No run is left by these filters.")
+    elif len(opened) == 1:
+        one(opened[0])
+    else:
+        several(opened)
+st.caption("Click a run to see its card above, on every page; tick several to compare them.")
 if busy := [run for run in listed if run.state.active]:
     watch(busy)
-chosen = [listed[i] for i in event.selection.rows if i < len(listed)]
-if chosen:
-    with st.container(border=True):
-        if len(chosen) == 1:
-            one(chosen[0])
-        else:
-            several(chosen)
 bring_in()

@@ -13,12 +13,14 @@ from core.ladder.rung import Rung
 from core.runs import reading
 from core.runs.folder import State
 from core.runs.state import Run
-from core.settings import LONGEST_TEXT
+from core.settings import LONGEST_TEXT, shown
 from core.studies import differences, sweeps
 from core.studies import scaling as studies_scaling
 from core.training.config import TrainConfig
-from pages.ui import loaders, state, wording
+from pages.ui import loaders, state, tell, wording
 from pages.ui.choosers.text import text_picker
+from pages.ui.components.charts.curves import curves
+from pages.ui.plots.figure import figure as plot
 from pages.ui.plots.studies import loss_against, parallel
 from pages.ui.run.memory_tick import memory_tick
 from pages.ui.run.setting_names import in_full
@@ -39,7 +41,7 @@ def values_of(rung: Rung, name: str, column: DeltaGenerator, number: int) -> str
     stops = field.choices or field.ticks or ((True, False) if field.kind == "bool" else None)
     low = field.low if field.low is not None else 0
     stops = stops or (low, low + (field.step or 1), low + 2 * (field.step or 1))
-    suggested = ", ".join(differences.shown(v) if not isinstance(v, bool) else str(v).lower() for v in stops[:4])
+    suggested = ", ".join(shown(v) if not isinstance(v, bool) else str(v).lower() for v in stops[:4])
     return column.text_input(
         "Values",
         suggested,
@@ -149,9 +151,9 @@ def result(members: Sequence[Run]) -> None:
     names = sweeps.swept(done)
     each = [differences.settings(run) for run in done]
     losses = [run.status.val_loss for run in done if run.status.val_loss is not None]
-    st.plotly_chart(parallel({n: [one.get(n) for one in each] for n in names}, losses), key="sweep-parallel")
+    plot(parallel({n: [one.get(n) for one in each] for n in names}, losses), "sweep-parallel")
     best = done[losses.index(min(losses))]
-    told = ", ".join(f"{n.split('.')[-1]} {differences.shown(differences.settings(best).get(n))}" for n in names)
+    told = ", ".join(f"{n.split('.')[-1]} {shown(differences.settings(best).get(n))}" for n in names)
     st.markdown(wording.plain(f"Lowest: {wording.loss(best.status.val_loss)} with {told} ({best.name})."))
     st.caption("One run a point: before you trust a small difference, repeat it over several seeds on the page Runs.")
     slugs = ",".join(run.slug for run in members[:20])
@@ -162,14 +164,15 @@ def result(members: Sequence[Run]) -> None:
 
 def scaling(everything: Sequence[Run], members: Sequence[Run]) -> None:
     """The learner's own scaling plot."""
-    st.subheader("Loss against cost")
+    st.header("Loss against cost")
     row = st.container(horizontal=True, gap="medium")
     cost = row.segmented_control(
         "Cost",
         list(AXES),
         default="parameters",
         required=True,
-        key="scaling.cost",
+        key="cost",
+        bind="query-params",
         help="What the loss is set against: trained numbers, arithmetic of the training, or its wall time.",
     )
     scope = (
@@ -178,7 +181,8 @@ def scaling(everything: Sequence[Run], members: Sequence[Run]) -> None:
             ["all", "this sweep"],
             default="all",
             required=True,
-            key="scaling.scope",
+            key="scope",
+            bind="query-params",
             help="All finished ones, or these.",
         )
         if members
@@ -189,7 +193,8 @@ def scaling(everything: Sequence[Run], members: Sequence[Run]) -> None:
     chosen = row.multiselect(
         "Rungs",
         present,
-        key="scaling.rungs",
+        key="rungs",
+        bind="query-params",
         format_func=lambda key: RUNGS[key].title,
         placeholder="all",
         width=260,
@@ -203,13 +208,22 @@ def scaling(everything: Sequence[Run], members: Sequence[Run]) -> None:
         if cost == "flops":
             spent = loaders.flops_per_step(run) * run.status.step
         if spent and run.status.val_loss > 0:
-            points.setdefault(run.rung_key, []).append((float(spent), run.status.val_loss, run.name))
+            points.setdefault(run.rung_key, []).append((float(spent), run.status.val_loss, run.label))
     flat = [point for group in points.values() for point in group]
     if len(flat) < 2:
         st.caption("The plot needs two finished runs.")
         return
     fit = studies_scaling.power_law([x for x, _, _ in flat], [y for _, y, _ in flat])
-    st.plotly_chart(loss_against(points, AXES[cost or "parameters"], fit), key="scaling-plot")
+    curves(
+        loss_against(points, fit),
+        live=False,
+        key="scaling-plot",
+        palette="rungs",
+        x_label=AXES[cost or "parameters"],
+        y_label="validation loss (nats per character)",
+        log="xy",
+        main=True,
+    )
     if fit is None:
         st.caption("A power law needs runs of three different costs.")
         return
@@ -230,18 +244,20 @@ groups = sweeps.groups(same)
 members: list[Run] = []
 if groups:
     asked = st.query_params.get("sweep")
+    if asked and asked not in groups:
+        tell.warning(f"There is no sweep “{asked[:60]}” on this text; this is another.", icon=":material/search_off:")
     if asked in groups and st.session_state.get("sweep.asked") != asked:
         st.session_state["sweep.shown"] = st.session_state["sweep.asked"] = asked
-    shown = right.selectbox(
+    looked_at = right.selectbox(
         "Sweep",
         list(groups),
         format_func=lambda group: title(groups[group]) if group in groups else group,
         key="sweep.shown",
         help="The newest first. Its address is in the page's URL.",
     )
-    st.query_params["sweep"] = shown
-    st.session_state["sweep.asked"] = shown
-    members = groups[shown]
+    st.query_params["sweep"] = looked_at
+    st.session_state["sweep.asked"] = looked_at
+    members = groups[looked_at]
     result(members)
 with st.expander("New sweep", icon=":material/grid_view:", expanded=not any(r.need().group for r in everything)):
     new_sweep(text)

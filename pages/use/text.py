@@ -16,6 +16,7 @@ from core.texts.tokenizer import CharTokenizer
 from pages.ui import loaders, state
 from pages.ui.choosers.text import text_picker
 from pages.ui.navigation import rung_page
+from pages.ui.plots.figure import figure as plot
 from pages.ui.plots.figures import character_bars
 from pages.ui.wording import inline, plain, size
 
@@ -199,7 +200,7 @@ def to_numbers(corpus: Corpus, tokenizer: CharTokenizer) -> None:
     """Characters to numbers and back."""
     suffix = f".{corpus.name}" if texts_own.is_own(corpus.name) else ""
     start = corpus.text[:14].strip() or corpus.text[:1]
-    st.subheader("From characters to numbers")
+    st.header("From characters to numbers")
     key = f"corpus.typed{suffix}"
     if len(st.query_params.get(key, "")) > TYPED:  # what the browser would not let anybody type
         st.query_params[key] = st.query_params[key][:TYPED]
@@ -243,7 +244,7 @@ def to_numbers(corpus: Corpus, tokenizer: CharTokenizer) -> None:
 
 def frequencies(corpus: Corpus) -> None:
     """How often each character occurs."""
-    st.subheader("How often each character occurs")
+    st.header("How often each character occurs")
     counts = corpus.character_counts()
     if len(counts) > COMMONEST:
         st.caption(f"The {COMMONEST} commonest of {len(counts)}.")
@@ -251,12 +252,12 @@ def frequencies(corpus: Corpus) -> None:
     kinds = sorted({character_class(c) for c in counts})
     series = {kind: [n if character_class(c) == kind else None for c, n in counts.items()] for kind in kinds}
     figure = character_bars("".join(counts), series, "character", "occurrences", stacked=True)
-    st.plotly_chart(figure, key="frequencies")
+    plot(figure, "frequencies")
 
 
 def reader(corpus: Corpus) -> None:
     """The text itself, a page at a time."""
-    st.subheader("The text itself")
+    st.header("The text itself")
     page_size = 4000
     pages = (len(corpus.text) + page_size - 1) // page_size
     page = 1

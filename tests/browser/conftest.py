@@ -10,6 +10,7 @@
 A test without Chromium fails; it is never skipped.
 """
 
+import base64
 import os
 import re
 import shutil
@@ -19,10 +20,12 @@ import time
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 from filelock import FileLock
-from playwright.sync_api import Browser, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+from streamlit.proto.BackMsg_pb2 import BackMsg
 
 from core import paths
 from core.jobs import control
@@ -188,3 +191,18 @@ def stop_app(process: subprocess.Popen[bytes]) -> None:
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
+
+
+def asked_of_server(page: Page) -> list[BackMsg]:
+    """What the page asks the server from now on, the clocks of its fragments left out."""
+    asked: list[BackMsg] = []
+
+    def sent(frame: dict[str, Any]) -> None:
+        message = BackMsg.FromString(base64.b64decode(frame["response"]["payloadData"]))
+        if not message.rerun_script.is_auto_rerun:
+            asked.append(message)
+
+    devtools = page.context.new_cdp_session(page)
+    devtools.send("Network.enable")
+    devtools.on("Network.webSocketFrameSent", sent)
+    return asked

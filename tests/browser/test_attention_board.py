@@ -15,6 +15,7 @@ from core.runs import checkpoints
 from core.runs.state import Run
 from pages.ui.components.grids.attention_board import BoardView, board_page
 from pages.ui.plots.attention_maps import pack_maps
+from tests.browser.conftest import asked_of_server
 
 pytestmark = pytest.mark.browser
 PROMPT = "ab <img>:\nab ab"  # 15 of the tiny model's 16 characters once < and > are left out
@@ -61,10 +62,7 @@ def test_hover_lock_and_the_link_in_another_browser(page: Page, address: str, br
     page.goto(address)
     board = board_of(page)
     assert board.locator(".chars").inner_text().replace("\n", "") == KNOWN.replace("\n", "↵")
-    sent: list[object] = []
-    cdp = page.context.new_cdp_session(page)
-    cdp.send("Network.enable")
-    cdp.on("Network.webSocketFrameSent", lambda frame: sent.append(frame))
+    sent = asked_of_server(page)
 
     page.mouse.move(*middle(page, 2))
     expect(board).to_have_attribute("data-shown", "1.0")

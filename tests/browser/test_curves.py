@@ -96,6 +96,12 @@ def shown(chart: Locator, name: str) -> Locator:
     return chart.get_by_role("button", name=name, exact=True)
 
 
+def axes(chart: Locator) -> None:
+    """Open what lies behind the button Axes."""
+    if chart.locator(".panel").is_hidden():
+        shown(chart, "Axes").click()
+
+
 def ids(chart: Locator) -> list[str]:
     return json.loads(chart.get_attribute("data-curves") or "[]")
 
@@ -170,6 +176,7 @@ def test_only_the_wheel_with_ctrl_or_alt_zooms(page: Page, chart: Locator) -> No
 
 
 def test_settings_survive_updates_and_a_refresh(page: Page, chart: Locator) -> None:
+    axes(chart)
     chart.get_by_label("Smoothing").fill("0.9")
     chart.get_by_label("x axis").select_option("characters")
     shown(chart, "log y").click()
@@ -180,6 +187,7 @@ def test_settings_survive_updates_and_a_refresh(page: Page, chart: Locator) -> N
     after_updates(chart, 3)
 
     def unchanged() -> None:
+        axes(chart)
         expect(chart.get_by_label("Smoothing")).to_have_value("0.9")
         expect(chart.get_by_label("x axis")).to_have_value("characters")
         expect(shown(chart, "log y")).to_have_attribute("aria-pressed", "true")
@@ -292,6 +300,7 @@ def test_values_that_are_not_numbers_do_not_break(page: Page, chart: Locator) ->
     expect(tip).to_be_visible()
     expect(tip).not_to_contain_text("NaN")
     expect(tip).not_to_contain_text("Infinity")
+    axes(chart)
     shown(chart, "log x").click()
     shown(chart, "log y").click()
     after_updates(chart, 1)
@@ -323,11 +332,29 @@ def test_no_points_yet(page: Page, growing: str) -> None:
 def test_every_control_has_help_and_can_be_reached_by_keyboard(chart: Locator) -> None:
     for control in chart.locator(".controls :is(button, label, .help), .legend button").all():
         assert control.get_attribute("title")
+    axes(chart)
     chart.get_by_label("Smoothing").focus()
     chart.page.keyboard.press("ArrowRight")
     expect(chart.get_by_label("Smoothing")).to_have_value("0.61")
     chart.page.keyboard.press("Tab")
     expect(chart.get_by_label("x axis")).to_be_focused()
+    chart.page.keyboard.press("Escape")
+    expect(shown(chart, "Axes")).to_be_focused()
+    expect(chart.locator(".panel")).to_be_hidden()
+
+
+def test_the_points_are_there_as_a_table(page: Page, chart: Locator) -> None:
+    """Thinned curve by curve, with a heading for each column."""
+    switch(page, "live")
+    shown(chart, "Table").click()
+    table = chart.get_by_role("table")
+    expect(table.get_by_role("columnheader")).to_have_text(
+        ["curve", "kind", "step", "seconds", "characters", "value", "smoothed"]
+    )
+    expect(table.get_by_role("row").nth(1)).to_contain_text("first")
+    assert table.get_by_role("row").count() <= 4 * 40 + 1
+    shown(chart, "Table").click()
+    expect(table).to_have_count(0)
 
 
 def test_the_keyboard_walks_along_the_points_and_says_them(chart: Locator) -> None:

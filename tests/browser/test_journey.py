@@ -60,7 +60,7 @@ def test_a_dead_link_is_told_at_the_top(page: Page, lab: str, trained: Path):
     told = page.get_by_text("There is no run “bigram-gone-away” here")
 
     expect(told).to_be_in_viewport()
-    assert told.bounding_box()["y"] < 160
+    page.wait_for_function("() => document.querySelector('.st-key-gone').getBoundingClientRect().top < 160")
     expect(page.get_by_role("link", name="Train a Bigram again")).to_be_visible()
 
 

@@ -27,7 +27,7 @@ from core.runs.state import Run
 from core.sampling import SamplingConfig, next_distribution
 from core.texts import own as texts_own
 from core.texts.labels import visible
-from tests.browser.conftest import know_speed, start_app, stop_app, wait_until_up
+from tests.browser.conftest import asked_of_server, know_speed, start_app, stop_app, wait_until_up
 from tests.conftest import TINY
 
 pytestmark = pytest.mark.browser
@@ -109,15 +109,6 @@ def settled(page: Page) -> None:
 def address(page: Page) -> dict[str, str]:
     """The query of the address."""
     return {name: values[0] for name, values in parse_qs(urlsplit(page.url).query, keep_blank_values=True).items()}
-
-
-def frames_sent(page: Page) -> list[object]:
-    """What the page says to the server from now on."""
-    sent: list[object] = []
-    cdp = page.context.new_cdp_session(page)
-    cdp.send("Network.enable")
-    cdp.on("Network.webSocketFrameSent", lambda frame: sent.append(frame))
-    return sent
 
 
 def tab_to(page: Page, target: Locator, most: int = 60) -> None:
@@ -210,7 +201,7 @@ def test_bars_follow_the_sliders_without_the_server(page: Page, house: House) ->
 
     assert found.locator(".bar-of").count() == 65
     np.testing.assert_allclose(heights(found), expected(), atol=1e-5)
-    sent = frames_sent(page)
+    sent = asked_of_server(page)
     settings: dict[str, Any] = {}
     for name, value in (("temperature", 0.5), ("top_k", 9), ("top_p", 0.9)):
         settings[name] = value
@@ -389,7 +380,7 @@ def test_the_slider_moves_everything_together(page: Page, house: House, browser:
     open_page(page, house, "time", run=SHIPPED)
     machine = machine_of(page)
     expect(machine).to_have_attribute("data-step", str(steps[-1]))
-    sent = frames_sent(page)
+    sent = asked_of_server(page)
     tab_to(page, machine.get_by_label("Snapshot"))
     seen = {steps[-1]: look(machine)}
     for step in reversed(steps[:-1]):

@@ -175,7 +175,7 @@ def _whole(browser: Browser, url: str) -> bool:
     page.on("pageerror", lambda error: errors.append(str(error)))
     page.goto(url, timeout=120_000)
     page.wait_for_selector(".curves canvas", timeout=120_000)
-    expect(page.get_by_text("Validation loss").first).to_be_visible(timeout=120_000)
+    expect(page.locator(".st-key-numbers").get_by_text("val ")).to_be_visible(timeout=120_000)
     page.close()
     return not errors
 

@@ -1,5 +1,6 @@
 """Faults while a run trains: its worker is killed, deaf, or out of disk. Each function returns what it measured."""
 
+import contextlib
 import os
 import random
 import signal
@@ -214,7 +215,8 @@ def full_disk(fills: int = 12) -> dict[str, Any]:
                 leave = number * 8192
                 filler = paths.runs() / ".filler"
                 disk = os.statvfs(filler.parent)
-                filler.write_bytes(bytes(max(0, disk.f_bavail * disk.f_frsize - leave)))
+                with contextlib.suppress(OSError):  # the worker was quicker: the disk is full as it is
+                    filler.write_bytes(bytes(max(0, disk.f_bavail * disk.f_frsize - leave)))
                 await_end(pid)
                 tried += 1
                 ended = reading.read(run.path)
@@ -222,7 +224,7 @@ def full_disk(fills: int = 12) -> dict[str, Any]:
                 found = checkpoints.load_trainer_state(run.path)
                 checkpoints.load_model(ended)
                 intact += found is not None and found[1] is None and ended.damage is None
-                filler.unlink()
+                filler.unlink(missing_ok=True)
                 editing.queue_again(ended)
                 pid = nursery.begin(ended)
                 while alive(pid) and reading.read(run.path).status.step <= (found[0]["done"] if found else 0):

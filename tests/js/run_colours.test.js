@@ -1,35 +1,19 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { dashed, takeColours } from "../../pages/ui/components/charts/curves_state.js";
+import { placesFor } from "../../pages/ui/components/charts/curves_state.js";
 
-const viewOf = () => ({ ui: { places: {} }, theme: { palette: ["#111111", "#222222"] }, curves: new Map() });
+const group = (id, hue = null, twin = false) => ({ id, hue, twin });
+const shades = (places) => Object.fromEntries(Object.entries(places).map(([id, { nth }]) => [id, nth]));
 
-function show(view, ...runs) {
-  view.curves = new Map(runs.map(({ id, hue = null, twin = false }) => [id, { group: id, kind: "val", hue, twin }]));
-  takeColours(view);
-  return runs.map(({ id }) => view.ui.places[id].nth);
-}
-
-test("runs of one rung are shades of its colour, of which the first is pure; past the shades they are dashed", () => {
-  const view = viewOf();
-  const mlps = ["a", "b", "c", "d"].map((id) => ({ id, hue: 2 }));
-  assert.deepEqual(show(view, ...mlps, { id: "t", hue: 1 }), [0, 1, 2, 3, 0]);
-  assert.deepEqual(
-    ["a", "c", "d"].map((id) => dashed(view, id)),
-    [false, false, true],
-  );
-  assert.deepEqual(show(view, mlps[1], mlps[0]), [1, 0]); // each keeps its shade while it stays
-  assert.deepEqual(show(view, { id: "e", hue: 2 }), [0]); // alone, a run has its rung's colour
+test("runs of one rung are shades of its colour, of which the first is pure", () => {
+  const all = [group("a", 2), group("b", 2), group("t", 1)];
+  const places = placesFor(all, {}, {});
+  assert.deepEqual(shades(places), { a: 0, b: 1, t: 0 });
+  assert.deepEqual(shades(placesFor([group("c", 2), group("b", 2)], places, {})), { b: 1, c: 0 }); // what stays keeps it
+  assert.deepEqual(shades(placesFor([group("d", 2)], {}, {})), { d: 0 }); // alone, a run has its rung's colour
 });
 
-test("twins share one colour", () => {
-  const seeds = ["a", "b"].map((id) => ({ id, hue: 0, twin: true }));
-  assert.deepEqual(show(viewOf(), ...seeds, { id: "c", hue: 0 }), [0, 0, 0]);
-});
-
-test("what has no colour of its own keeps the free one that it took", () => {
-  const view = viewOf();
-  assert.deepEqual(show(view, { id: "a" }, { id: "b" }), [0, 1]);
-  assert.deepEqual(show(view, { id: "b" }), [1]);
-  assert.deepEqual(show(view, { id: "a" }, { id: "b" }), [0, 1]);
+test("twins share one colour, and what has no hue has a free one of the palette", () => {
+  const all = [group("a", 0, true), group("b", 0, true), group("x")];
+  assert.deepEqual(shades(placesFor(all, {}, { x: 3 })), { a: 0, b: 0, x: 3 });
 });

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from streamlit.testing.v1 import AppTest
 
 from core.inspect import price_list
 from core.inspect.attention import AttentionMaps, attention_maps
@@ -119,13 +120,19 @@ def test_a_snapshot_deleted_while_the_page_is_open(trained: Path):
     assert not app.error and app.get("download_button")
 
 
+def board_of(app: AppTest) -> dict[str, object]:
+    """What the browser is told of the board."""
+    told = [unpack(element.proto.bytes) for element in app.get("bidi_component") if element.proto.bytes]
+    return next(message for message in told if "blocks" in message)
+
+
 def test_the_board_holds_what_each_head_was_measured_to_be_worth(finished: Run):
     """Unmeasured it offers to measure; then every head's price reaches the browser as it stands on file."""
     app = draw(PAGE, run=finished.slug)
-    before = unpack(app.get("bidi_component")[0].proto.bytes)
+    before = board_of(app)
     rankings.work(finished, None, "mean", lambda job: None)
     listed = price_list.read(finished, None, "mean")
-    worth = unpack(draw(PAGE, run=finished.slug).get("bidi_component")[0].proto.bytes)
+    worth = board_of(draw(PAGE, run=finished.slug))
 
     assert "prices" not in before and app.button(key="attention.rank").label == "Rank all heads"
     assert listed is not None

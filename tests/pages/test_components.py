@@ -12,10 +12,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from core.studies.landmarks import Counted
 from core.texts import labels
 from pages.ui.components.shared import toolkit
-from pages.ui.plots.figures import counting_chart
 from tests.message import unpack
 
 ROOT = Path(__file__).parents[2]
@@ -122,11 +120,3 @@ def test_a_message_names_its_content():
     assert unpack(toolkit.message(one))["serial"] == unpack(toolkit.message(one))["serial"]
     assert unpack(toolkit.message(one))["serial"] != unpack(toolkit.message(other))["serial"]
     assert unpack(toolkit.message({**one, "serial": "mine"}))["serial"] == "mine"
-
-
-def test_landmarks_of_a_chart_are_seen_on_any_paper():
-    """Plotly would draw them black on the dark theme's near-black."""
-    figure = counting_chart({2: Counted(2, 2.48, 1, 0.1)}, [("uniform", 4.17), ("published", 1.47)])
-
-    assert len(figure.layout.shapes) == 2
-    assert {shape.line.color for shape in figure.layout.shapes} == {"rgba(128,128,128,0.9)"}

@@ -32,6 +32,7 @@ OWN = frozenset(
     {
         "RUNGS",
         "SURFACES",
+        "claim",
         "rung",
         "rungs",
         "declared",

@@ -154,7 +154,7 @@ def test_other_rungs_have_boards_and_patches_too(rung: str, home: Path):
     assert metric(app, "Loss without")
     app = draw(PAGE, run=run.slug, tool="patching")
     assert not app.error and not app.info
-    assert "Where the difference is" in [s.value for s in app.subheader]
+    assert "Where the difference is" in [s.value for s in app.header]
 
 
 def test_patching_shows_three_lenses_and_follows_the_address(finished: Run):
@@ -163,7 +163,7 @@ def test_patching_shows_three_lenses_and_follows_the_address(finished: Run):
     )
     assert not app.error and not app.info
     assert "layer 1 at position 11" in words(app)
-    assert "What each layer would say" in [s.value for s in app.subheader]
+    assert "What each layer would say" in [s.value for s in app.header]
 
 
 @pytest.mark.parametrize(

@@ -135,7 +135,7 @@ def test_losses_are_compared_within_one_text(own: dict[str, Run], finished: Run)
     assert not app.exception and not app.warning
 
     app = draw("inside/surprise.py", run=finished.slug)
-    assert list(app.dataframe[0].value["run"]) == [finished.name]
+    assert list(app.dataframe[0].value["run"]) == [finished.label]
 
 
 def test_the_counted_passage_is_one_of_the_run_s_own_validation_split(own: dict[str, Run]):

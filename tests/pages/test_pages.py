@@ -290,7 +290,7 @@ def test_the_runs_page_renames_and_deletes_only_after_asking(finished: Run):
     table = f"runs.table.{zlib.crc32(finished.slug.encode())}"
     app.session_state[table] = {"selection": {"rows": [0], "columns": [], "cells": []}}
     app.run()
-    app.text_input(key="runs.name").set_value("my first")
+    app.text_input(key=f"runs.name.{finished.slug}").set_value("my first")
     next(b for b in app.button if b.label == "Rename").click().run()
 
     assert reading.read(finished.path).name == "my first"

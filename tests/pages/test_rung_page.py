@@ -1,15 +1,13 @@
 """A rung's page: settings in the address, one run for one set-up, one view at a time, places that stay."""
 
-from urllib.parse import parse_qs
-
 import pytest
 
 from core.ladder.registry import RUNGS
 from core.runs import editing, folder, plan, reading, state
 from core.runs.folder import State
 from core.runs.state import Run
+from core.studies.landmarks import verdict
 from pages.ui.components.charts.curves import Landmark
-from pages.ui.run.run_numbers import verdict
 from pages.ui.rung_views import table
 from tests.conftest import make_run
 from tests.pages.test_pages import draw, under_way, words
@@ -24,17 +22,6 @@ def test_a_link_sets_the_form():
         assert app.text_input(key="transformer.train.prompt").value == "a,b"
         assert not app.warning
     assert draw("ladder/mlp.py", preset="good").segmented_control(key="mlp.preset").value == "minutes"
-
-
-def test_the_link_that_is_offered_leads_back():
-    app = draw("ladder/mlp.py")
-    app.select_slider(key="mlp.model.d_hidden").set_value(64).run()
-    app.text_input(key="mlp.train.prompt").set_value("A, b & c").run()
-    link = next(code.value for code in app.code if "preset=" in code.value)
-    _, _, query = link.partition("?")
-    again = draw("ladder/mlp.py", **{name: values[0] for name, values in parse_qs(query).items()})
-    assert again.select_slider(key="mlp.model.d_hidden").value == 64
-    assert again.text_input(key="mlp.train.prompt").value == "A, b & c"
 
 
 @pytest.mark.parametrize(

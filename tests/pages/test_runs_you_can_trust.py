@@ -21,6 +21,7 @@ from core.texts import own as texts_own
 from core.training.watch import Alert
 from tests.conftest import make_run
 from tests.core.studies.test_compare import ended
+from tests.message import unpack
 from tests.pages.test_live_run import queued
 from tests.pages.test_pages import draw, under_way, words
 
@@ -45,7 +46,7 @@ def test_the_runs_page_shows_how_far_runs_are_and_who_waits():
         queued(waiting, 1.0)
         app = draw("use/runs.py")
         (bar,) = app.get("progress")
-        assert bar.proto.value == 25 and run.name.replace("_", "") in bar.proto.text
+        assert bar.proto.value == 25 and run.name in bar.proto.text
         assert "**Waiting for a device:** 1 run" in words(app)
         app.button(key=f"runs.queue.cancel.{waiting.slug}").click().run()
 
@@ -118,9 +119,9 @@ def test_a_finding_is_told_with_its_uncertainty_and_alerts_are_flags():
     records.append(base[0].path, Alert(2, "plateau", "it has not improved"))
     app = draw("use/compare.py", runs=",".join(run.slug for run in [*base, *other]))
 
-    answer = "#### Batch_size 4 → 8 makes it **better** by 0.100 ± 0.000 nats (3 seeds)"
+    answer = "## Batch_size 4 → 8 makes it **better** by 0.100 ± 0.000 nats (3 seeds)"
     kinds = ["answer" if e.type == "markdown" and e.value == answer else e.type for e in app.main]
-    assert kinds.index("answer") < kinds.index("bidi_component")
+    assert kinds.index("answer") < len(kinds) - 1 - kinds[::-1].index("bidi_component")
     chart = next(c for c in app.get("bidi_component") if "compare-loss" in c.proto.id)
     assert b"it has not improved" in chart.proto.bytes
 
@@ -160,7 +161,11 @@ def test_a_sweep_is_queued_and_its_result_is_shown(taken: list[Run]):
 
     assert "Lowest: 2.1000 with d_hidden 128" in words(app)
     assert "Power law: loss falls as the power" in words(app)
-    assert len(app.get("plotly_chart")) == 2
+    assert len(app.get("plotly_chart")) == 1
+    sent = [unpack(each.proto.bytes) for each in app.get("bidi_component") if each.proto.bytes]
+    (chart,) = [each for each in sent if each.get("x_label") == "parameters"]
+    assert [(each["kind"], each["n"]) for each in chart["curves"]] == [("fit", 40), ("points", 3)]
+    assert len(chart["curves"][0]["band"]) == 80 and len(set(chart["curves"][1]["names"])) == 3
 
 
 # --- a text of one's own ---------------------------------------------------------------------------------------------

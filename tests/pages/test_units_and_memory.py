@@ -51,5 +51,5 @@ def test_units_are_shown_on_other_rungs_too(rung: str):
     app = draw(f"ladder/{rung}.py", run=f"pretrained/{rung}", tab="units")
 
     assert not app.exception and not app.warning
-    assert "What single units follow" in [heading.value for heading in app.subheader]
+    assert "What single units follow" in [heading.value for heading in app.header]
     assert "with speaker name" in words(app) and "Promotes" in words(app)

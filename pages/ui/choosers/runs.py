@@ -23,7 +23,7 @@ WITH = "with"
 
 def named(run: Run) -> str:
     """A run's name, with its rung if the name does not say it."""
-    return run.name if run.rung_key in run.name.lower() else f"{run.name} ({run.rung_key})"
+    return run.label if run.rung_key in run.name.lower() else f"{run.label} ({run.rung_key})"
 
 
 def usable_runs() -> dict[str, Run]:

@@ -3,7 +3,7 @@
 import streamlit as st
 
 from core.texts.corpus import available
-from pages.ui import state
+from pages.ui import state, teaching
 from pages.ui.wording import plain
 
 DEFAULT = "tinyshakespeare"
@@ -20,6 +20,8 @@ def text_picker(label: str, help: str, names: list[str] | None = None) -> str:
         st.warning(f"There is no text “{plain(asked)}” here.", icon=":material/search_off:")
     if st.session_state.get(state.TEXT) not in names:
         st.session_state[state.TEXT] = names[0]
+    if not teaching.shown("text"):
+        return str(st.session_state[state.TEXT])
     chosen = st.selectbox(
         label,
         names,
@@ -27,6 +29,7 @@ def text_picker(label: str, help: str, names: list[str] | None = None) -> str:
         key=state.TEXT,
         on_change=_to_url,
         persist_state="session",
+        disabled=teaching.locked("text"),
         help=help,
     )
     _write(chosen)

@@ -24,7 +24,8 @@ from pages.ui.choosers.prompt import LONGEST, begin, known
 from pages.ui.components.grids.cell_grid import Cell, cell_grid
 from pages.ui.components.texts.marked_text import marked_text
 from pages.ui.plots.colours import tint
-from pages.ui.plots.figures import SAVED, changes
+from pages.ui.plots.figure import figure as plot
+from pages.ui.plots.figures import changes
 from pages.ui.wording import GONE, plain
 
 OFF = "off"
@@ -266,7 +267,7 @@ def _consequence(
     titles = {part.key: part.title for part in bench.board}
     if not off:
         return
-    st.subheader("Switched off")
+    st.header("Switched off")
     st.markdown(plain(", ".join(titles[key] for key in off)))
     found = _effect(bench, where, off, method)
     with st.container(horizontal=True, gap="medium"):
@@ -298,7 +299,7 @@ def _consequence(
     if 1 < len(off) <= SINGLES:
         st.markdown(_verdict(extra, se))
     figure = changes(found.classes, "change of the loss (nats)")
-    st.plotly_chart(figure, key="knockout.classes", config=SAVED)
+    plot(figure, "knockout.classes")
     st.caption("By the character to be predicted; whiskers are one standard error. A speaker name is a line `NAME:`.")
     _texts(run, step, where, bench, off, method)
 
@@ -363,7 +364,7 @@ def _table(run: Run, bench: Bench, listed: PriceList) -> None:
             row: dict[str, object] = {"part": part.key, "what": part.title, "delta": price.delta, "se": price.se}
             rows.append({**row, **{name: delta for name, (delta, _) in price.classes.items()}})
     table = pd.DataFrame(rows).sort_values("delta", ascending=False)
-    st.subheader("Price list")
+    st.header("Price list")
     st.dataframe(
         table,
         hide_index=True,

@@ -22,7 +22,8 @@ from pages.ui.choosers.prompt import begin, known
 from pages.ui.choosers.weights import into_url
 from pages.ui.components.grids.cell_grid import Cell, cell_grid
 from pages.ui.plots.colours import tint
-from pages.ui.plots.figures import SAVED, character_bars, heat
+from pages.ui.plots.figure import figure as plot
+from pages.ui.plots.figures import character_bars, heat
 from pages.ui.wording import chance, inline, plain
 
 AT = "at"
@@ -200,7 +201,7 @@ def _effects(
     pair: tuple[int, int],
 ) -> None:
     first, second = (visible(tokenizer.chars[i]) for i in pair)
-    st.subheader("Where the difference is")
+    st.header("Where the difference is")
     if not np.isfinite(share).all():
         st.info(
             "These two characters do not tell the prompts apart. Choose two others.", icon=":material/compare_arrows:"
@@ -231,7 +232,7 @@ def _effects(
     with st.expander("The same as a figure, and as a table"):
         labels = [f"{i} {name.replace(chr(10), '/')}" for i, name in enumerate(_columns(a, b))]
         rows_named = [f"layer {i}" for i in range(len(share))]
-        st.plotly_chart(heat(share, labels, rows_named, "recovered"), key="patch.figure", config=SAVED)
+        plot(heat(share, labels, rows_named, "recovered"), "patch.figure")
         st.download_button(
             "Effects (.csv)",
             table.to_csv().encode(),
@@ -251,7 +252,7 @@ def _predictions(tokenizer: CharTokenizer, readings: Mapping[str, Reading]) -> N
     st.markdown("**The next character** by each prompt, and by this one with the chosen activation carried over")
     series = {name: values[order] for name, values in chances.items()}
     figure = character_bars(characters, series, "", "probability", height=260)
-    st.plotly_chart(figure, key="patch.bars", config=SAVED)
+    plot(figure, "patch.bars")
 
 
 def _lenses(
@@ -265,7 +266,7 @@ def _lenses(
     position: int,
 ) -> None:
     """Three grids of the logit lens: this prompt, the other, and the patched run with its causal cone."""
-    st.subheader("What each layer would say")
+    st.header("What each layer would say")
     st.caption(
         "The likeliest next character if the model stopped there (logit lens): the residual stream, read off as after "
         "the last layer. Purple: how likely it is."

@@ -1,6 +1,5 @@
 """Figures that do not refresh: data in, figure out. Colour scales are chosen here and nowhere else."""
 
-import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -8,7 +7,6 @@ import plotly.graph_objects as go
 from numpy.typing import NDArray
 from plotly.subplots import make_subplots
 
-from core.studies.landmarks import Counted
 from core.texts.labels import code_point, visible
 from core.texts.labels import labels as labels_of
 from pages.ui.plots.colours import DIVERGING, HIGHER, LOWER, SEQUENTIAL, colours
@@ -16,8 +14,6 @@ from pages.ui.plots.colours import DIVERGING, HIGHER, LOWER, SEQUENTIAL, colours
 __all__ = ["visible"]  # pages take it from here
 
 
-SAVED = {"toImageButtonOptions": {"format": "svg", "filename": "bardlab"}, "displaylogo": False}
-"""What a figure's camera button saves: a drawing of any size."""
 MOST_CHARACTERS = 150
 """A table of more characters than these is drawn of a part of them: a browser draws a million cells slowly."""
 FEW = 40
@@ -26,13 +22,6 @@ FEW = 40
 
 LEGEND = {"orientation": "h", "y": 1.02, "yanchor": "bottom"}
 """Above the drawing, never over it, however many lines it takes on a narrow screen."""
-
-
-def _add_landmarks(figure: go.Figure, marks: Sequence[tuple[str, float]]) -> None:
-    """Draw dashed lines in a grey that is seen on light paper and on dark; without a colour they would be black."""
-    look = {"line_dash": "dash", "line_width": 1, "line_color": "rgba(128,128,128,0.9)"}
-    for label, value in marks:
-        figure.add_hline(value, annotation_text=label, annotation_position="top right", **look)
 
 
 def table_heatmaps(
@@ -113,37 +102,6 @@ def character_bars(
         yaxis={"title": y_title},
         legend=LEGEND,
         showlegend=len(series) > 1,
-    )
-    return figure
-
-
-def counting_chart(known: Mapping[int, Counted], marks: Sequence[tuple[str, float]]) -> go.Figure:
-    """The n-gram's validation loss by order, best order marked, with dashed losses to compare with."""
-    orders = list(known)
-    heights = [*(each.loss for each in known.values()), *(value for _, value in marks)]
-    heights = [height for height in heights if math.isfinite(height)]
-    best = min(known, key=lambda order: known[order].loss)
-    about = [[each.numbers, 1000 * each.seconds] for each in known.values()]
-    figure = go.Figure(
-        go.Scatter(
-            x=orders,
-            y=[known[order].loss for order in orders],
-            customdata=about,
-            mode="lines+markers+text",
-            text=[f"{known[order].loss:.3f}" for order in orders],
-            textposition="top right",
-            marker={"size": [13 if order == best else 8 for order in orders]},
-            hovertemplate="order %{x}: %{y:.4f} nats<br>%{customdata[0]:,} numbers, counted in %{customdata[1]:.0f} ms"
-            "<extra></extra>",
-        )
-    )
-    _add_landmarks(figure, marks)
-    figure.update_layout(
-        colorway=colours(),
-        height=340,
-        margin={"l": 10, "r": 10, "t": 20, "b": 10},
-        yaxis={"title": "validation loss (nats per character)", "range": [0.8 * min(heights), 1.07 * max(heights)]},
-        xaxis={"title": "order (characters in one counted piece)", "dtick": 1, "range": [1.7, 8.5]},
     )
     return figure
 

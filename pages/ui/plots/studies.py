@@ -1,4 +1,4 @@
-"""Figures over several runs that do not refresh: seeds as a band, sweeps as parallel coordinates, loss against cost."""
+"""Several runs in one picture: seeds as a band, sweeps as parallel coordinates, loss against cost."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -10,16 +10,8 @@ from core.ladder.registry import RUNGS
 from core.runs import records
 from core.runs.state import Run
 from core.studies.scaling import PowerLaw
-from pages.ui.plots.colours import colours, paper, readable_stops, rung_colour
-from pages.ui.plots.figures import LEGEND
-
-MARGIN = {"l": 10, "r": 10, "t": 30, "b": 10}
-
-
-def _faint(colour: str, share: float) -> str:
-    """A #rrggbb colour, mostly transparent."""
-    red, green, blue = (int(colour[i : i + 2], 16) for i in (1, 3, 5))
-    return f"rgba({red},{green},{blue},{share})"
+from pages.ui.components.charts.curves import Curve, plain_curve
+from pages.ui.plots.colours import paper, readable_stops, rung_colours
 
 
 def band(family: Sequence[Run]) -> tuple[list[int], np.ndarray] | None:
@@ -29,47 +21,21 @@ def band(family: Sequence[Run]) -> tuple[list[int], np.ndarray] | None:
     return (steps, np.array([[curve[step] for step in steps] for curve in curves])) if steps else None
 
 
-def seed_bands(families: Mapping[str, Sequence[Run]], places: Sequence[int]) -> go.Figure:
+def seed_bands(families: Mapping[str, Sequence[Run]], hues: Mapping[str, int]) -> list[Curve]:
     """Validation loss by step: for each family the mean of its seeds, and the range that they cover.
 
-    `places` are those of the families in the theme's colours.
+    `hues` are places in the theme's colours, by the slugs of the runs.
     """
-    figure = go.Figure()
-    palette = colours() or ["#0072b2", "#d55e00", "#009e73"]
-    for place, (label, family) in zip(places, families.items(), strict=True):
-        found = band(family)
-        if found is None:
+    found = []
+    for label, family in families.items():
+        if (known := band(family)) is None:
             continue
-        steps, losses = found
-        colour = palette[place % len(palette)]
-        if len(family) > 1:
-            figure.add_scatter(
-                x=[*steps, *reversed(steps)],
-                y=[*losses.max(axis=0), *reversed(losses.min(axis=0))],
-                fill="toself",
-                fillcolor=_faint(colour, 0.2),
-                line={"width": 0},
-                hoverinfo="skip",
-                showlegend=False,
-            )
+        steps, losses = known
         noun = "seed" if len(family) == 1 else "seeds"
-        figure.add_scatter(
-            x=steps,
-            y=losses.mean(axis=0),
-            name=f"{label} ({len(family)} {noun})",
-            mode="lines+markers",
-            line={"color": colour, "width": 2.5},
-            hovertemplate="step %{x:,}: %{y:.4f}",
-        )
-    figure.update_layout(
-        height=380,
-        margin=MARGIN,
-        hovermode="x unified",
-        xaxis={"title": "step"},
-        yaxis={"title": "validation loss (nats per character)"},
-        legend=LEGEND,
-    )
-    return figure
+        ends = {"low": losses.min(axis=0), "high": losses.max(axis=0)} if len(family) > 1 else {}
+        title, hue = f"{label} ({len(family)} {noun})", hues[family[0].slug]
+        found.append(plain_curve(title, "val", steps, losses.mean(axis=0), hue=hue, **ends))
+    return found
 
 
 def _steep(values: Sequence[float]) -> bool:
@@ -107,40 +73,15 @@ def parallel(columns: Mapping[str, Sequence[object]], losses: Sequence[float]) -
     return figure
 
 
-def loss_against(
-    points: Mapping[str, Sequence[tuple[float, float, str]]], x_title: str, fit: PowerLaw | None
-) -> go.Figure:
-    """Loss against a cost on logarithmic axes: by rung, points (cost, loss, name), and the fit with its band."""
-    figure = go.Figure()
-    everything = [x for group in points.values() for x, _, _ in group]
+def loss_against(points: Mapping[str, Sequence[tuple[float, float, str]]], fit: PowerLaw | None) -> list[Curve]:
+    """Loss against a cost: of each rung its points (cost, loss, name), and the fit with its band."""
+    found = []
     if fit is not None:
+        everything = [x for group in points.values() for x, _, _ in group]
         xs = np.geomspace(min(everything), max(everything), 40)
         middle, low, high = np.array([fit.at(float(x)) for x in xs]).T
-        figure.add_scatter(
-            x=[*xs, *xs[::-1]],
-            y=[*high, *low[::-1]],
-            fill="toself",
-            fillcolor="rgba(128,128,128,0.2)",
-            line={"width": 0},
-            hoverinfo="skip",
-            name="95 % band",
-        )
-        figure.add_scatter(x=xs, y=middle, mode="lines", line={"color": "gray", "dash": "dash"}, name="power law")
+        found.append(plain_curve("power law, with its 95 % band", "fit", xs, middle, low=low, high=high))
     for key, group in points.items():
-        figure.add_scatter(
-            x=[x for x, _, _ in group],
-            y=[y for _, y, _ in group],
-            text=[name for _, _, name in group],
-            name=RUNGS[key].title,
-            mode="markers",
-            marker={"size": 9, "color": rung_colour(key)},
-            hovertemplate=f"%{{text}}<br>{x_title} %{{x:.4g}}<br>validation loss %{{y:.4f}}<extra></extra>",
-        )
-    figure.update_layout(
-        height=420,
-        margin=MARGIN,
-        xaxis={"title": x_title, "type": "log", "exponentformat": "SI", "dtick": "D2"},
-        yaxis={"title": "validation loss (nats per character)", "type": "log", "tickformat": ".2f", "nticks": 8},
-        legend=LEGEND,
-    )
-    return figure
+        costs, losses, names = zip(*sorted(group), strict=True)
+        found.append(plain_curve(RUNGS[key].title, "points", costs, losses, names=names, hue=rung_colours()[key]))
+    return found

@@ -85,7 +85,6 @@ def vector_map(
         margin={"l": 10, "r": 10, "t": 10, "b": 10},
         legend={"orientation": "h", "y": -0.12, "yanchor": "top"},
         clickmode="event+select",
-        dragmode="orbit" if spatial else "pan",
     )
     if spatial:
         figure.update_scenes({f"{name}axis": {"title": {"text": axes[i]}} for i, name in enumerate("xyz")})

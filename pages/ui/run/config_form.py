@@ -12,7 +12,10 @@ from core.runs import plan
 from core.settings import FieldInfo, Settings
 from core.training import devices
 from core.training.config import TrainConfig
-from pages.ui import state
+from pages.ui import state, teaching
+from pages.ui.components.pictures.picture import picture
+from pages.ui.drawings.schedule import drawing
+from pages.ui.run.kept_settings import kept_settings
 from pages.ui.run.setting_names import name_of
 
 
@@ -22,9 +25,15 @@ def config_form(rung: Rung, times: Mapping[str, str]) -> tuple[str, Settings, Tr
     Returns (preset, model settings, training settings). Raises BardlabError, one line, when the settings contradict
     each other.
     """
+    chosen: dict[str, dict[str, Any]] = {"model": {}, "train": {}}
+    if not teaching.shown("settings"):
+        preset = st.session_state.setdefault(state.preset_key(rung.key), rung.default_preset)
+        for group, base in zip(chosen, rung.settings(preset, {}, {}), strict=True):
+            for name, value in base.model_dump().items():
+                chosen[group][name] = st.session_state.get(state.setting_key(rung.key, group, name), value)
+        return preset, *rung.settings(None, chosen["model"], chosen["train"])
     preset = _preset(rung, times)
     bases = dict(zip(("model", "train"), rung.settings(preset, {}, {}), strict=True))
-    chosen: dict[str, dict[str, Any]] = {"model": {}, "train": {}}
     rest = []
     for group, base in bases.items():
         at_once = rung.shown_at_once(group)
@@ -32,16 +41,23 @@ def config_form(rung: Rung, times: Mapping[str, str]) -> tuple[str, Settings, Tr
         for name in at_once:
             chosen[group][name] = _labelled(rung.key, group, fields[name], base)
         rest += [(group, field) for name, field in fields.items() if name not in at_once]
-    with st.popover("All settings", icon=":material/tune:", width="stretch", help="The other settings of this rung."):
+    with st.container(horizontal=True, gap="xsmall", key="all-settings"):
+        more = st.popover("All settings", width="stretch", help="The other settings of this rung.")
+        kept_settings(rung, set_form)
+    with more:
         for title, group in (("Model", "model"), ("Training", "train")):
             fields_there = [field for of, field in rest if of == group]
             if fields_there:
                 st.markdown(f"**{title}**")
+            course = st.container() if group == "train" else None
             columns = cycle(st.columns(2, gap="medium"))
             for field in fields_there:
                 with next(columns):
                     chosen[group][field.name] = _labelled(rung.key, group, field, bases[group])
     model, train = rung.settings(None, chosen["model"], chosen["train"])
+    if course is not None:
+        with course:
+            picture(*drawing(train), key=f"{rung.key}.schedule")
     return preset, model, train
 
 
@@ -79,14 +95,18 @@ def device_chosen(rung: Rung) -> str:
     return timing.best_device() if chosen == "auto" else chosen
 
 
-def set_form(rung: Rung, preset: str, changes: dict[str, Any] | None = None) -> None:
-    """Move every slider of a rung to a preset, with `changes` (dotted names) laid over it. For callbacks."""
+def set_form(rung: Rung, preset: str, changes: Mapping[str, Any] | None = None, *, by_link: bool = False) -> None:
+    """Move every slider of a rung to a preset, with `changes` (dotted names) laid over it. For callbacks.
+
+    What a teacher's link locks is moved by a link alone.
+    """
     model_changes, train_changes = plan.split_settings(changes or {})
     model, train = rung.settings(preset, model_changes, train_changes)
     st.session_state[state.preset_key(rung.key)] = preset
     for group, config in (("model", model), ("train", train)):
         for name, value in config.model_dump().items():
-            st.session_state[state.setting_key(rung.key, group, name)] = value
+            if by_link or not teaching.locked(f"{group}.{name}"):
+                st.session_state[state.setting_key(rung.key, group, name)] = value
 
 
 def settings_widgets(prefix: str, config: type[Settings]) -> dict[str, Any]:
@@ -115,6 +135,7 @@ def _preset(rung: Rung, times: Mapping[str, str]) -> str:
         on_change=apply,
         required=True,
         persist_state="session",
+        disabled=teaching.locked("preset"),
         help="\n".join(
             f"- **{rung.title_of_preset(name)}** (`{name}`): {preset.help}" for name, preset in rung.presets.items()
         ),
@@ -131,6 +152,7 @@ def _widget(rung: str, group: str, field: FieldInfo, base: Settings, label: str 
         "key": key,
         "help": field.help,
         "persist_state": "session",
+        "disabled": bool(group) and teaching.locked(f"{group}.{field.name}"),
     }
     if field.kind == "bool":
         return st.toggle(label, **common)

@@ -5,6 +5,7 @@ import streamlit as st
 from core.ladder import registry
 from core.ladder.rung import Experiment, Rung
 from core.runs import plan
+from pages.ui import teaching
 from pages.ui.run.config_form import set_form
 from pages.ui.run.setting_names import name_of
 from pages.ui.run.starting import SetUp, start
@@ -13,6 +14,8 @@ from pages.ui.wording import plain
 
 def experiments(wanted: SetUp | None, rung: Rung, needed: float, *, ready: bool) -> None:
     """Draw the buttons. `wanted` is what the form holds, `ready` whether Train may be pressed."""
+    if not teaching.shown("experiments"):
+        return
     number = _set_up_now(wanted, rung)
     with st.container(key="experiments", horizontal=True, gap="xsmall"):
         for each, experiment in enumerate(rung.experiments):
@@ -21,7 +24,7 @@ def experiments(wanted: SetUp | None, rung: Rung, needed: float, *, ready: bool)
                 experiment.title,
                 key=f"{rung.key}.try.{each}",
                 type="primary" if is_set else "secondary",
-                disabled=is_set and not ready,
+                disabled=(is_set and not ready) or any(map(teaching.locked, ("preset", *experiment.changes))),
                 on_click=start if is_set else _set,
                 args=(wanted, needed) if is_set else (rung.key, each),
             )

@@ -1,15 +1,20 @@
 """The right half of a rung's page: one run, followed while it is under way. It reads the run folder alone."""
 
+from collections.abc import Sequence
+
 import streamlit as st
 
+from core.errors import BardlabError
 from core.jobs import control
 from core.runs import reading, records
 from core.runs.state import Run
-from pages.ui import loaders, state, wording
+from pages.ui import state, teaching, wording
+from pages.ui.choosers import chosen
 from pages.ui.choosers.run import missing, run_picker
-from pages.ui.components.charts.curves import curves
+from pages.ui.components.charts.curves import Landmark, curves
 from pages.ui.components.texts.sample_strip import sample_strip
 from pages.ui.run.buttons import headline, run_buttons, weights_only
+from pages.ui.run.overlay import overlay
 from pages.ui.run.run_curves import flags_of, flat_curve, loss_curves, marks_of
 from pages.ui.run.run_numbers import numbers, told
 from pages.ui.run.starting import WAITING, begun, ghost_of
@@ -17,15 +22,21 @@ from pages.ui.run.two_texts import two_texts
 
 CHART = 270
 """Height of the loss curves, px."""
+PICTURE = 420
+"""The same where there is nothing else."""
 
 
 @st.fragment
 def live_run(rung_key: str) -> None:
-    """Choose a run of a rung and show it, following it while it is under way."""
+    """Choose a run of a rung and show it, following it while it is under way; or nothing but its curves."""
     if started := begun():
         state.show_run(started.slug)
         state.say_next(f"{started.name} has begun", ":material/play_arrow:")
         st.rerun()
+    if teaching.only_picture():
+        if run := _asked(rung_key):
+            _curves(run, overlay(run))
+        return
     with st.container(key="bar"):
         left, right = st.columns([44, 56], gap="small", vertical_alignment="center")
     with left:
@@ -43,15 +54,19 @@ def live_run(rung_key: str) -> None:
             icon=":material/broken_image:",
         )
         return
-    with right:
-        run_buttons(run)
+    if teaching.shown("buttons"):
+        with right:
+            run_buttons(run)
     _follow(run)
 
 
 def shown() -> Run | None:
     """The run that was drawn; None if there is none, or it is damaged."""
     slug = st.session_state.get(state.SHOWN)
-    run = reading.find(slug) if slug else None
+    try:
+        run = reading.find(slug) if slug else None
+    except BardlabError:  # deleted since
+        return None
     return None if run is None or run.damage else run
 
 
@@ -66,7 +81,7 @@ def _pick(rung_key: str) -> Run | None:
         "Run",
         by_slug,
         next(iter(by_slug)),
-        lambda run: f"{run.name} · {'damaged' if run.damage else run.state}",
+        lambda run: f"{run.label} · {'damaged' if run.damage else run.state}",
         "The run shown below. Its address is in the page's URL, so a link or a refresh comes back to it.",
     )
     return run if run.damage else control.look_after(run)
@@ -77,7 +92,21 @@ def _follow(run: Run) -> None:
     headline(run)
     with st.container(horizontal=True, vertical_alignment="center", gap="xsmall"):
         numbers(run)
-        others = _others(run)
+        others = overlay(run)
+    marks = _curves(run, others)
+    if teaching.shown("samples"):
+        two_texts(records.samples(run.path), run.slug)
+    told(run, marks)
+    was_live = st.session_state.get("watching") == run.slug
+    if run.state.active:
+        st.session_state["watching"] = run.slug
+    elif was_live:
+        st.session_state.pop("watching")
+        st.rerun()  # the run has just ended: let the rest of the page see it
+
+
+def _curves(run: Run, others: Sequence[Run]) -> list[Landmark]:
+    """Draw the losses of a run and of others; return what they are compared with."""
     ghost = ghost_of(run)
     if ghost and ghost.slug in [run.slug, *(each.slug for each in others)]:
         ghost = None
@@ -94,34 +123,17 @@ def _follow(run: Run) -> None:
         key="loss-curves",
         interval=min(4.0, max(1.0, run.status.seconds / 60)),  # a look at a long curve brings as large a part of it
         eager=not run.status.message.startswith("waiting for the"),
-        height=CHART,
+        height=PICTURE if teaching.only_picture() else CHART,
+        main=True,
     )
-    two_texts(records.samples(run.path), run.slug)
-    told(run, marks)
-    was_live = st.session_state.get("watching") == run.slug
-    if run.state.active:
-        st.session_state["watching"] = run.slug
-    elif was_live:
-        st.session_state.pop("watching")
-        st.rerun()  # the run has just ended: let the rest of the page see it
+    return marks
 
 
-def _others(run: Run) -> list[Run]:
-    text = run.need().corpus_sha256  # losses on different texts are not to be compared
-    others = (r for r in loaders.listing() if r.slug != run.slug and not r.damage)
-    slugs = {r.slug: r for r in others if r.need().corpus_sha256 == text}
-    with st.container(key="compare-with"), st.popover("Compare", icon=":material/add:", disabled=not slugs):
-        chosen = st.multiselect(
-            "Compare with",
-            list(slugs),
-            format_func=lambda s: f"{slugs[s].name} ({slugs[s].rung_key})" if s in slugs else s,
-            key="compare",
-            max_selections=9,
-            persist_state="session",
-            placeholder="Other runs, of any rung",
-            help="Draws the curves of these runs on the same axes.",
-        )
-    return [r for s in chosen if s in slugs and not (r := reading.read(slugs[s].path)).damage]
+def _asked(rung_key: str) -> Run | None:
+    """The run that the address names, else the newest of the rung."""
+    runs = [run for run in reading.list_runs(shipped=True) if run.rung_key == rung_key and not run.damage]
+    slug = chosen.chosen()
+    return next((run for run in runs if run.slug == slug), next(iter(runs), None))
 
 
 def samples(run: Run) -> None:

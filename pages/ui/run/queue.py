@@ -27,7 +27,7 @@ def queue_panel(key: str = "queue") -> int:
             place[kind] = place.get(kind, 0) + 1
             with st.container(horizontal=True, vertical_alignment="center", gap="small"):
                 _, behind, ahead = run.status.message.partition(", behind ")
-                told = f"{place[kind]:d}. **{wording.plain(run.name)}** for the {wording.device(kind)}"
+                told = f"{place[kind]:d}. **{wording.plain(run.label)}** for the {wording.device(kind)}"
                 st.markdown(told + wording.plain(behind + ahead), width="stretch")
                 first = place[kind] == 1
                 st.button(

@@ -44,25 +44,17 @@ def loss_curves(run: Run, *, ghost: bool = False) -> list[Curve]:
         seconds, characters = read.at(SECONDS, step), read.at(CHARACTERS, step)
         name = f"{run.slug}:{tag}:{read.generation}"
         flops = loaders.flops_per_step(run)
-        label = f"before: {run.name}" if ghost else run.name
-        found.append(Curve(name, label, kind, run.slug, step, seconds, characters, value, flops, ghost, place_of(run)))
+        label = f"before: {run.label}" if ghost else run.label
+        clock, hue = read.clock(step), place_of(run)
+        found.append(Curve(name, label, kind, run.slug, step, seconds, characters, value, flops, ghost, clock, hue=hue))
     return found
 
 
 def flat_curve(run: Run) -> Curve:
     """The loss of a run of which there are only weights, as a line across."""
     across, loss = np.array([0.0, 1.0]), np.full(2, run.status.val_loss or math.nan)
-    return Curve(
-        f"{run.slug}:flat",
-        f"{run.name}: weights only",
-        "val",
-        run.slug,
-        across,
-        across,
-        across,
-        loss,
-        hue=place_of(run),
-    )
+    name, hue = f"{run.label}: weights only", place_of(run)
+    return Curve(f"{run.slug}:flat", name, "val", run.slug, across, across, across, loss, hue=hue)
 
 
 def curve_damage(run: Run) -> str | None:

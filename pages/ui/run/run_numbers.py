@@ -8,6 +8,7 @@ import streamlit as st
 from core.errors import BardlabError
 from core.runs import reading, records
 from core.runs.state import Meters, Run
+from core.studies.landmarks import verdict
 from pages.ui import tell, wording
 from pages.ui.components.charts.curves import Landmark
 from pages.ui.inside_views.links import inside_links
@@ -54,22 +55,6 @@ def told(run: Run, marks: Sequence[Landmark]) -> None:
         if run.status.val_loss is not None and not run.status.impossible:
             tell.caption(verdict(run.status.val_loss, marks, _shipped_loss(run)))
         inside_links(run)
-
-
-def verdict(loss: float, marks: Sequence[Landmark], shipped: float | None) -> str:
-    """Say where a loss stands among the landmarks, and how far it is from the shipped run's."""
-    beaten = [mark for mark in marks if loss < mark.value]
-    ahead = [mark for mark in marks if loss >= mark.value]
-    said = []
-    if beaten:
-        said.append(f"better than {min(beaten, key=lambda mark: mark.value).label}")
-    if ahead:
-        said.append(f"not as good as {max(ahead, key=lambda mark: mark.value).label}")
-    if shipped is not None:
-        away = loss - shipped
-        said.append(f"{abs(away):.3f} {'above' if away > 0 else 'below'} the shipped run of this rung")
-    line = "; ".join(said)
-    return f"At {loss:.3f}: {line}." if line else f"At {loss:.3f}."
 
 
 def _shipped_loss(run: Run) -> float | None:

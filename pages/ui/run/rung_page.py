@@ -13,12 +13,14 @@ from core.ladder import rung as ladder_rung
 from core.ladder.rung import Rung
 from core.runs.state import Run
 from core.texts.corpus import Corpus
-from pages.ui import state, tell
+from pages.ui import state, teaching, tell
 from pages.ui.components.pictures.picture import picture
 from pages.ui.drawings.rungs import PICTURES
+from pages.ui.run import overlay
 from pages.ui.run.live_run import live_run, log, samples, shown
+from pages.ui.run.set_up import take_from_address
 from pages.ui.run.starting import SetUp
-from pages.ui.run.train_form import train_form
+from pages.ui.run.train_form import form_shown, train_form
 from pages.ui.rung_views.table import title_of, view
 from pages.ui.wording import inline
 
@@ -34,20 +36,31 @@ def draw(rung: Rung) -> None:
     processes.warm()
     st.html(STYLE)
     state.notices()
-    st.markdown(f"*{rung.idea}*")
+    titles = _titles(rung)
+    asked = st.query_params.get(TAB, "")
+    problems = [take_from_address(rung), overlay.take_from_address()]
+    problems += [f"tab={asked[:60]}"] if asked and asked not in titles else []
+    teaching.not_here(problems)
     st.session_state.pop(state.SHOWN, None)  # this drawing decides which run it is
+    if teaching.only_picture():
+        live_run(rung.key)
+        return
+    if teaching.shown("idea"):
+        st.markdown(f"*{rung.idea}*")
     with st.container(key="desk"):
-        left, right = st.columns([29, 71], gap="medium")
-        with left, st.container(border=True, key="form"):
+        left, right = st.columns([29, 71], gap="medium") if form_shown() else (st.empty(), st.container())
+        with left, st.container(border=form_shown(), key="form"):
             wanted, corpus = train_form(rung)
         with right, st.container(key="run-view"):
             live_run(rung.key)
+    if not titles:
+        return
     with st.container(key="views"):
-        _open_view(rung, wanted, corpus)
+        _open_view(rung, titles, wanted, corpus)
 
 
-def _open_view(rung: Rung, wanted: SetUp | None, corpus: Corpus | None) -> None:
-    """Draw the choice of the views, and the one that is open: the others compute nothing."""
+def _titles(rung: Rung) -> dict[str, str]:
+    """The views of a rung's page, by their names in the address."""
     titles = {
         IDEA: "The idea",
         **{name: title_of(name) for name in rung.views},
@@ -55,6 +68,13 @@ def _open_view(rung: Rung, wanted: SetUp | None, corpus: Corpus | None) -> None:
         CODE: "Code",
         RECORD: "Log",
     }
+    if not teaching.shown("views"):
+        return {}
+    return {name: title for name, title in titles.items() if teaching.shown(name)}
+
+
+def _open_view(rung: Rung, titles: dict[str, str], wanted: SetUp | None, corpus: Corpus | None) -> None:
+    """Draw the choice of the views, and the one that is open: the others compute nothing."""
     chosen = _choice(rung, titles)
     with st.container(key="view"):
         _draw_view(chosen, rung, wanted, corpus)
@@ -79,14 +99,14 @@ def _draw_view(chosen: str, rung: Rung, wanted: SetUp | None, corpus: Corpus | N
 def _choice(rung: Rung, titles: dict[str, str]) -> str:
     """Draw the choice of the view, which lives in the address."""
     key = f"{rung.key}.{TAB}"
-    asked = st.query_params.get(TAB)
+    asked, first = st.query_params.get(TAB), next(iter(titles))
     if asked in titles:
         st.session_state[key] = asked
     elif st.session_state.get(key) not in titles:
-        st.session_state[key] = IDEA
+        st.session_state[key] = first
 
     def to_address() -> None:
-        if st.session_state[key] == IDEA:
+        if st.session_state[key] == first:
             st.query_params.pop(TAB, None)
         else:
             st.query_params[TAB] = st.session_state[key]
@@ -101,7 +121,7 @@ def _choice(rung: Rung, titles: dict[str, str]) -> str:
         label_visibility="collapsed",
         help="Only the view that is open is computed. It stands in the address.",
     )
-    return chosen or IDEA
+    return chosen or first
 
 
 def _view(name: str, run: Run) -> None:

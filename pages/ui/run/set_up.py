@@ -1,6 +1,6 @@
-"""A rung's settings in the address: `?preset=` and `?set=model.n_head=1,train.steps=50`, and the link to them."""
+"""A rung's settings in the address: `?preset=` and `?set=model.n_head=1,train.steps=50`."""
 
-from urllib.parse import quote, unquote, urlencode
+from urllib.parse import quote, unquote
 
 import streamlit as st
 
@@ -9,51 +9,87 @@ from core.ladder.rung import Rung
 from core.runs import plan
 from core.settings import LONGEST_TEXT, Settings
 from core.training.config import TrainConfig
-from pages.ui import state, tell
-from pages.ui.choosers.text import DEFAULT
 from pages.ui.run.config_form import set_form
 
 PRESET, SET = "preset", "set"
+REMEMBERED = 50
+MOST = 200
+"""Settings in one address."""
 
 
-def take_from_address(rung: Rung) -> None:
-    """Set the form as the address says, once for each address; what cannot be set is told in one line."""
-    preset, changes = st.query_params.get(PRESET, ""), st.query_params.get(SET, "")
-    taken = f"{rung.key}.taken"
-    if not (preset or changes) or (preset, changes) == st.session_state.get(taken):
-        return
-    st.session_state[taken] = (preset, changes)
-    preset = {rung.title_of_preset(name): name for name in rung.presets}.get(preset, preset)
-    try:
-        set_form(rung, preset or rung.default_preset, _read(changes))
-    except BardlabError as error:
-        tell.warning(f"The link asks for what is not here: {error}", icon=":material/link_off:")
+def take_from_address(rung: Rung) -> str:
+    """Set the form as the address says, once for each address; return in a line what cannot be set.
+
+    An address that this form has had before is not taken again: it may be a little behind the form.
+    """
+    address = (st.query_params.get(PRESET, ""), st.query_params.get(SET, ""))
+    if not any(address):
+        return ""
+    taken = _taken(rung)
+    if address not in taken:
+        _remember(rung, address, _set(rung, *address))
+    return _taken(rung)[address]
 
 
-def to_address(rung: Rung, preset: str, model: Settings, train: TrainConfig, run: str) -> None:
-    """Put the settings of the form and the run shown into the address, as one step of its history."""
+def to_address(rung: Rung, preset: str, model: Settings, train: TrainConfig) -> None:
+    """Let the address say what the form says; a form as it is at first goes without saying."""
     said = _said(rung, preset, model, train)
-    st.session_state[f"{rung.key}.taken"] = (preset, said.get(SET, ""))
-    kept = {name: value for name, value in st.query_params.to_dict().items() if name != SET}
-    st.query_params.from_dict({**kept, **said, state.RUN: run})
+    now = {name: st.query_params[name] for name in (PRESET, SET) if name in st.query_params}
+    usual = said == {PRESET: rung.default_preset}
+    asked = (now.get(PRESET, ""), now.get(SET, ""))
+    linked: dict[tuple[str, str], dict[str, str]] = st.session_state.setdefault(f"{rung.key}.linked", {})
+    if now == said or (usual and not now) or (_taken(rung).get(asked) and linked.setdefault(asked, said) == said):
+        return  # what was asked for and is not here goes on standing there, and being told, until something is changed
+    _remember(rung, (said[PRESET], said.get(SET, "")), "")
+    kept = {name: value for name, value in st.query_params.to_dict().items() if name not in (PRESET, SET)}
+    st.query_params.from_dict({**kept, **({} if usual else said)})
 
 
-def link_to(rung: Rung, preset: str, model: Settings, train: TrainConfig, text: str) -> str:
-    """Return the address at which the form stands as it stands now."""
-    query = _said(rung, preset, model, train)
-    if text != DEFAULT:
-        query[state.TEXT] = text
-    return f"{st.context.url or rung.key}?{urlencode(query, safe=',=')}"
+def _taken(rung: Rung) -> dict[tuple[str, str], str]:
+    """The addresses that the form has had, and what of each is not here."""
+    found: dict[tuple[str, str], str] = st.session_state.get(f"{rung.key}.taken", {})
+    return found
+
+
+def _remember(rung: Rung, address: tuple[str, str], problem: str) -> None:
+    latest = [*((old, told) for old, told in _taken(rung).items() if old != address), (address, problem)]
+    st.session_state[f"{rung.key}.taken"] = dict(latest[-REMEMBERED:])
+
+
+def _set(rung: Rung, preset: str, changes: str) -> str:
+    """Set the form as far as that can be done; return what cannot, in a line."""
+    preset = {rung.title_of_preset(name): name for name in rung.presets}.get(preset, preset) or rung.default_preset
+    problems = []
+    if preset not in rung.presets:
+        problems.append(f"there is no preset {preset[:60]!r}")
+        preset = rung.default_preset
+    try:
+        asked = _read(changes)
+    except BardlabError as error:
+        asked, problems = {}, [*problems, str(error)]
+    try:
+        set_form(rung, preset, asked, by_link=True)
+    except BardlabError:  # one by one, then: what fits is set
+        fitting: dict[str, str] = {}
+        for name, value in asked.items():
+            try:
+                rung.settings(preset, *plan.split_settings({**fitting, name: value}))
+                fitting[name] = value
+            except BardlabError as error:
+                problems.append(str(error))
+        set_form(rung, preset, fitting, by_link=True)
+    more = f" (and {len(problems) - 1:,} more)" if len(problems) > 1 else ""
+    return f"{problems[0][:300]}{more}" if problems else ""
 
 
 def _said(rung: Rung, preset: str, model: Settings, train: TrainConfig) -> dict[str, str]:
-    changes = plan.overrides(rung, preset, model, train)
+    changes = rung.changes(preset, model, train)
     changed = ",".join(f"{name}={quote(_text(value), safe='')}" for name, value in changes.items())
     return {PRESET: preset, SET: changed} if changed else {PRESET: preset}
 
 
 def _read(changes: str) -> dict[str, str]:
-    if len(changes) > 2 * LONGEST_TEXT:
+    if len(changes) > 2 * LONGEST_TEXT or changes.count(",") > MOST:
         raise BardlabError("the settings in the address are too long")
     found = {}
     for part in filter(None, changes.split(",")):

@@ -17,7 +17,6 @@ from core.runs.state import Run, RunConfig
 from core.settings import Settings
 from core.training.config import TrainConfig
 from pages.ui import loaders, state
-from pages.ui.run.set_up import to_address
 
 WAITING = "waiting"
 """Session state: slugs of the runs started here that have not begun, which are shown when they do."""
@@ -79,7 +78,7 @@ def start(wanted: SetUp, needed: float) -> None:
         st.session_state[WAITING] = [*st.session_state.get(WAITING, []), run.slug]
         state.say_next(f"{run.name} waits until {before.name} has ended", ":material/hourglass_empty:")
         shown = before
-    to_address(wanted.rung, wanted.preset, wanted.model, wanted.train, shown.slug)
+    state.show_run(shown.slug)
 
 
 def begun() -> Run | None:

@@ -12,24 +12,29 @@ from core.runs.state import Run
 from core.settings import Settings
 from core.texts.corpus import Corpus
 from core.training.config import TrainConfig
-from pages.ui import loaders, tell, wording
+from pages.ui import loaders, teaching, tell, wording
 from pages.ui.choosers.text import text_picker
 from pages.ui.run.config_form import config_form, device_choice, device_chosen
 from pages.ui.run.experiments import experiments
 from pages.ui.run.memory_tick import memory_tick
-from pages.ui.run.set_up import link_to, take_from_address
+from pages.ui.run.set_up import to_address
 from pages.ui.run.starting import SetUp, start, under_way
 from pages.ui.run.twin_button import twin_button
 
 
+def form_shown() -> bool:
+    """Whether a teacher's link has left anything of the form."""
+    return any(map(teaching.shown, ("text", "settings", "train", "experiments", "terminal")))
+
+
 def train_form(rung: Rung) -> tuple[SetUp | None, Corpus | None]:
     """Draw the form. Returns what it asks for, None if that contradicts itself, and the text."""
-    take_from_address(rung)
     corpus: Corpus | None = None
     try:
         corpus = loaders.corpus(text_picker("Text", "What it learns from. Add one of your own on the page The text."))
         device = device_chosen(rung)
         preset, model, train = config_form(rung, _times(rung, device, corpus))
+        to_address(rung, preset, model, train)
         plan.check(rung, model, train, corpus)
     except BardlabError as error:
         tell.error(error)
@@ -53,25 +58,30 @@ def train_form(rung: Rung) -> tuple[SetUp | None, Corpus | None]:
             wanted=wanted,
             needed=needed,
         )
+    if teaching.shown("train"):
+        _takes(built, device, seconds)
+    for remark in plan.remarks(rung, model, train, corpus):
+        tell.caption(remark)
+    experiments(wanted, rung, needed, ready=ready and not same)
+    with st.container(horizontal=True, gap="xsmall", key="beside-train"):
+        twin_button(rung, wanted, needed, ready=ready)
+        if teaching.shown("terminal"):
+            with st.popover("Terminal", help="The same from a terminal."):
+                command = plan.command(rung, preset, model, train, wanted.device, corpus.name)
+                st.code(command + (" --force" if short else ""), language="bash", wrap_lines=True)
+    if seconds is None and not st.session_state.get("probed"):
+        _measure(rung.key)
+    return wanted, corpus
+
+
+def _takes(built: Cost, device: str, seconds: float | None) -> None:
+    """Say what a run of the form needs."""
     measuring = "; its speed is being measured" if seconds is None else ""
     st.caption(
         f"{wording.size(built.memory_bytes)} on the {wording.device(device)}{measuring}",
         help="Memory, the most held at once: weights, gradients, optimiser, activations. The time comes from steps "
         "timed on this machine, and gets better with every run.",
     )
-    for remark in plan.remarks(rung, model, train, corpus):
-        tell.caption(remark)
-    experiments(wanted, rung, needed, ready=ready and not same)
-    with st.container(horizontal=True, gap="xsmall", key="beside-train"):
-        twin_button(rung, preset, model.model_dump(), train.model_dump(), corpus.name, needed, ready=ready)
-        with st.popover("Terminal", help="The same from a terminal."):
-            command = plan.command(rung, preset, model, train, wanted.device, corpus.name)
-            st.code(command + (" --force" if short else ""), language="bash", wrap_lines=True)
-        with st.popover("Copy link", help="An address that opens with this set-up."):
-            st.code(link_to(rung, preset, model, train, corpus.name), language=None, wrap_lines=True)
-    if seconds is None and not st.session_state.get("probed"):
-        _measure(rung.key)
-    return wanted, corpus
 
 
 def _cost(rung: Rung, model: Settings, train: TrainConfig, device: str, corpus: Corpus) -> Cost:
@@ -112,6 +122,8 @@ def _same(wanted: SetUp) -> Run | None:
 def _train_button(
     rung: Rung, label: str, *, disabled: bool, help: str, wanted: SetUp | None = None, needed: float = 0
 ) -> None:
+    if not teaching.shown("train"):
+        return
     st.button(
         label,
         type="primary",

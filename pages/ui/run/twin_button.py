@@ -1,57 +1,50 @@
-"""Trains two runs that differ in one setting."""
+"""Trains runs that differ in one setting, over one seed or several."""
 
 import streamlit as st
 
-from core.jobs import control
 from core.ladder.rung import Rung
-from core.runs import editing
-from core.runs import plan as runs_plan
-from core.runs.state import Run
-from pages.ui import state
+from core.studies import sweeps
+from core.studies.findings import INTERVAL
+from pages.ui import state, teaching
+from pages.ui.run.starting import SetUp
 
 
-def twin_button(
-    rung: Rung,
-    preset: str,
-    model: dict[str, object],
-    train: dict[str, object],
-    corpus_name: str,
-    needed: float,
-    *,
-    ready: bool,
-) -> None:
+def twin_button(rung: Rung, wanted: SetUp, needed: float, *, ready: bool) -> None:
     """Offer to train the rung's twins with the settings of the form; each needs as many bytes as that run."""
-    if rung.twins is None:
+    if rung.twins is None or not teaching.shown("experiments"):
         return
-    st.button(
-        rung.twins.title,
-        icon=":material/compare:",
-        key=f"{rung.key}.twins",
-        on_click=_start,
-        args=(rung.key, rung.twins.setting, rung.twins.values, preset, model, train, corpus_name, needed),
-        disabled=not ready,
-        help=rung.twins.look_for,
-    )
+    with st.popover(rung.twins.title, help=rung.twins.look_for):
+        seeds = st.number_input(
+            "Seeds",
+            1,
+            sweeps.MOST_SEEDS,
+            1,
+            key=f"{rung.key}.twins.seeds",
+            persist_state="session",
+            help="The seed of the form and those after it. One seed proves nothing: a difference between two runs may "
+            f"be chance. With three to five, the page Compare tells how sure it is, in a {INTERVAL:.0%} interval.",
+        )
+        count = len(rung.twins.values) * int(seeds)
+        if st.button(
+            f"Train {count:d} runs",
+            type="primary",
+            key=f"{rung.key}.twins",
+            disabled=not ready or teaching.locked(f"model.{rung.twins.setting}"),
+            help="One after the other. With several seeds, the page Compare opens with them.",
+        ):
+            _start(wanted, rung.twins.setting, rung.twins.values, int(seeds), needed)
 
 
-def _start(
-    rung_key: str,
-    setting: str,
-    values: tuple[object, object],
-    preset: str,
-    model: dict[str, object],
-    train: dict[str, object],
-    corpus_name: str,
-    needed: float,
-) -> None:
-    started: list[Run] = []
+def _start(wanted: SetUp, setting: str, values: tuple[object, object], seeds: int, needed: float) -> None:
     try:
-        for value in values:
-            changed = {**model, setting: value}
-            plan = runs_plan.plan(rung_key, preset=preset, model=changed, train=train, corpus_name=corpus_name)
-            started.append(control.start(editing.create(plan.model_copy(update={"memory_needed": needed}))))
+        plans = sweeps.twins(wanted.plan(), setting, values, seeds)
+        made = sweeps.start([plan.model_copy(update={"memory_needed": needed}) for plan in plans])
     except state.PROBLEMS as error:
         state.say_error(error)
-    if started:
-        state.show_run(started[0].slug)
-        st.session_state["compare"] = [run.slug for run in started[1:]]
+        st.rerun()
+    if seeds > 1:
+        state.say_next(f"Queued {len(made)} runs")
+        st.switch_page("use/compare.py", query_params={state.RUNS: ",".join(run.slug for run in made)})
+    state.show_run(made[0].slug)
+    st.session_state["compare"] = [run.slug for run in made[1:]]
+    st.rerun()

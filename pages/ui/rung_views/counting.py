@@ -6,7 +6,7 @@ from core.studies import landmarks
 from core.studies.landmarks import ORDERS, Counted
 from core.texts.corpus import Corpus
 from pages.ui import loaders
-from pages.ui.plots.figures import counting_chart
+from pages.ui.components.charts.curves import Landmark, curves, plain_curve
 
 
 def count_more(corpus: Corpus) -> dict[int, Counted]:
@@ -25,7 +25,7 @@ def complete(corpus: Corpus) -> bool:
 
 def how_far_counting_goes(corpus: Corpus) -> None:
     """The loss by order, with what no order can fall below or needs not exceed."""
-    st.subheader("How far counting alone goes")
+    st.header("How far counting alone goes")
     st.fragment(_by_order, run_every=None if complete(corpus) else 0.2)(corpus.name)
 
 
@@ -45,5 +45,19 @@ def _by_order(name: str) -> None:
             f"text were never seen, and the shorter orders must answer anyway. Meanwhile the table grows: order "
             f"{ORDERS[-1]} holds {known[ORDERS[-1]].numbers:,} numbers."
         )
-    marks = [(m.label, m.value) for m in loaders.computed_landmarks(corpus.sha256, corpus.name)]
-    st.plotly_chart(counting_chart(known, marks), key="loss-by-order")
+    marks = [Landmark(m.label, m.value, m.help) for m in loaders.computed_landmarks(corpus.sha256, corpus.name)]
+    told = [
+        f"order {order:d}: {each.numbers:,} numbers, counted in {1000 * each.seconds:.0f} ms"
+        for order, each in known.items()
+    ]
+    line = plain_curve("counted", "val", list(known), [each.loss for each in known.values()], names=told)
+    curves(
+        [line],
+        marks,
+        live=False,
+        key="loss-by-order",
+        palette="loss-by-order",
+        x_label="order (characters in one counted piece)",
+        y_label="validation loss (nats per character)",
+        height=340,
+    )

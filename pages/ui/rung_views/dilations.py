@@ -15,6 +15,7 @@ from pages.ui.choosers.prompt import begin, known
 from pages.ui.components.pictures.picture import picture
 from pages.ui.drawings.rungs import tree
 from pages.ui.plots.colours import SEQUENTIAL
+from pages.ui.plots.figure import figure as plot
 from pages.ui.wording import plain
 
 LONGEST = 200
@@ -37,7 +38,7 @@ def _typed(run: Run) -> str | None:
 
 def dilations(run: Run) -> None:
     """Which characters feed a prediction through the dilated layers, and what the gates let through on the way."""
-    st.subheader("Which characters meet where")
+    st.header("Which characters meet where")
     if not run.usable:
         st.info("The tree appears here when the first weights are saved.", icon=":material/account_tree:")
         return
@@ -88,7 +89,7 @@ def _gates(run: Run, text: str) -> None:
     else:
         values = found[layers.index(chosen) - 1]
         rows, title = [str(c) for c in range(len(values))], "channel"
-    st.plotly_chart(_gate_map(values, rows, title, text), key="gates")
+    plot(_gate_map(values, rows, title, text), "gates")
     open_, shut = float((found > 0.9).mean()), float((found < 0.1).mean())
     st.caption(
         f"1 lets everything through, 0 nothing. On this text {open_:.0%} of all gates are open (above 0.9) and "

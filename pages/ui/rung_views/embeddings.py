@@ -49,7 +49,7 @@ def embeddings(run: Run) -> None:
     """The learned vectors of the characters: a map that moves as they are learned."""
     if not run.usable:
         return
-    st.subheader("Which characters are alike")
+    st.header("Which characters are alike")
     every = 6.0 if run.state.active else None
     st.fragment(_moving_map, run_every=every)(run.slug)
 

@@ -14,6 +14,8 @@ from core.runs import layout, reading
 from core.runs.state import Run
 from pages.ui import loaders, wording
 from pages.ui.plots.colours import colours
+from pages.ui.plots.figure import figure as plot
+from pages.ui.rung_views.weights import weights_over_time
 
 POSITIONS = 2048
 """Characters of the validation text on which activations are looked at."""
@@ -24,7 +26,7 @@ def layers(run: Run) -> None:
     if not run.usable:
         return
     steps = layout.snapshot_steps(run.path)
-    st.subheader("Inside the layers")
+    st.header("Inside the layers")
     if len(steps) > 1:
         step: int | None = st.select_slider(
             "Weights of step",
@@ -47,9 +49,10 @@ def layers(run: Run) -> None:
         "of one layer: left what its units give, right the gradient of the loss with respect to it."
     )
     shown = [found[i] for i in spread(len(found), 8)]
-    st.plotly_chart(_distributions(shown), key="health.distributions")
+    plot(_distributions(shown), "health.distributions")
     with st.expander("All layers in numbers"):
         _table(found)
+    weights_over_time(run)
 
 
 def _version(run: Run, step: int | None) -> float:

@@ -14,6 +14,7 @@ from core.texts.labels import visible
 from pages.ui import loaders
 from pages.ui.choosers import runs
 from pages.ui.plots.colours import SEQUENTIAL, colours
+from pages.ui.plots.figure import figure as plot
 from pages.ui.wording import plain
 
 FAINT = 0.01
@@ -25,7 +26,7 @@ def memory_span(run: Run) -> None:
     """The norm of d loss / d memory over the distance: this run, other cells' best runs, and all cells untrained."""
     if not run.usable or loaders.text_of(run) is None:
         return
-    st.subheader("How far back a gradient survives")
+    st.header("How far back a gradient survives")
     config = run.need()
     back = int(
         st.select_slider(
@@ -44,7 +45,7 @@ def memory_span(run: Run) -> None:
             trained.setdefault(str(about.model["cell"]), other)
     found = {cell: _span(r.slug, (r.path / layout.WEIGHTS).stat().st_mtime, back) for cell, r in trained.items()}
     fresh = _fresh(config.corpus, config.model_config_.model_dump_json(), back)
-    st.plotly_chart(_span_chart(found, fresh), key="memory.span")
+    plot(_span_chart(found, fresh), "memory.span")
     st.markdown(f"**{_verdict(found[mine], mine, back)}**")
     compared = ", ".join(cell for cell in found if cell != mine)
     st.caption(
@@ -109,7 +110,7 @@ def cell_gates(run: Run) -> None:
     found = _gates(run.slug, (run.path / layout.WEIGHTS).stat().st_mtime, text)
     if not found:
         return
-    st.subheader("The gates along a text")
+    st.header("The gates along a text")
     names = {path: _gate_name(path, len(found)) for path in found}
     path = st.segmented_control(
         "Gate",
@@ -122,7 +123,7 @@ def cell_gates(run: Run) -> None:
     )
     values = found[path]
     moving = np.argsort(-values.std(axis=1), kind="stable")[:GATES_SHOWN]
-    st.plotly_chart(_gate_chart(values[moving], [str(unit) for unit in moving], text), key="memory.gates")
+    plot(_gate_chart(values[moving], [str(unit) for unit in moving], text), "memory.gates")
     open_, shut = float((values > 0.9).mean()), float((values < 0.1).mean())
     st.caption(
         f"The {len(moving):,} units whose gate moves most, of {len(values):,}. On this text {open_:.0%} of this gate's "

@@ -14,6 +14,7 @@ from core.texts.tokenizer import CharTokenizer
 from pages.ui.choosers.prompt import begin
 from pages.ui.choosers.weights import into_url
 from pages.ui.plots.colours import graded_colours
+from pages.ui.plots.figure import figure as plot
 from pages.ui.plots.figures import character_bars, table_heatmaps
 from pages.ui.wording import inline
 
@@ -26,7 +27,7 @@ AFTER = "after"
 def backing_off(run: Run, model: Any, tokenizer: CharTokenizer) -> None:
     """What comes after the text typed, and which order supplied how much of it."""
     order = model.config.order
-    st.subheader("After these characters comes ...")
+    st.header("After these characters comes ...")
     usual = openings(run).start
     begin(AFTER, usual, st.query_params.get(AFTER), LONGEST)
     typed = st.text_input(
@@ -46,7 +47,7 @@ def backing_off(run: Run, model: Any, tokenizer: CharTokenizer) -> None:
     st.markdown(_in_words(found, tokenizer))
     best = np.argsort(-found.probs)[:SHOWN]
     series = {_name(level, tokenizer): level.part[best] for level in found.levels if level.weight > 0}
-    st.plotly_chart(
+    plot(
         character_bars(
             "".join(tokenizer.chars[i] for i in best),
             series,
@@ -55,7 +56,7 @@ def backing_off(run: Run, model: Any, tokenizer: CharTokenizer) -> None:
             stacked=True,
             palette=graded_colours(len(series)),
         ),
-        key="backoff",
+        "backoff",
     )
     st.dataframe(
         pd.DataFrame([_row(level, tokenizer) for level in found.levels]),
@@ -134,4 +135,4 @@ def map_after(model: Any, tokenizer: CharTokenizer) -> None:
         figure = table_heatmaps({"This run": np.log(np.clip(probs, np.exp(-12), None))}, tokenizer.chars, "nats")
     else:
         figure = table_heatmaps({"This run": probs}, tokenizer.chars, "")
-    st.plotly_chart(figure, key="ngram-map")
+    plot(figure, "ngram-map")

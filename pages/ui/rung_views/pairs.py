@@ -4,7 +4,6 @@ import numpy as np
 import streamlit as st
 
 from core.inspect.counting import Tables, learned, tables
-from core.runs import reading
 from core.runs.state import Run
 from core.studies import landmarks
 from core.texts.corpus import Corpus
@@ -12,8 +11,10 @@ from core.texts.labels import visible
 from pages.ui import loaders
 from pages.ui.components.charts.curves import Curve, curves
 from pages.ui.plots.colours import place_of
+from pages.ui.plots.figure import figure as plot
 from pages.ui.plots.figures import character_bars, table_heatmaps
 from pages.ui.rung_views.counting import how_far_counting_goes
+from pages.ui.rung_views.followed import followed
 from pages.ui.rung_views.ngram import backing_off, map_after
 from pages.ui.wording import GONE
 
@@ -39,22 +40,22 @@ def pairs(run: Run) -> None:
 
 def _learned(run: Run) -> None:
     """The table alone, of a run whose text is gone."""
-    st.subheader("What was learned")
+    st.header("What was learned")
     st.caption(f"What it would be held against is counted in the run’s text: {GONE}")
     model, tokenizer = loaders.model(run)
     table = np.log(np.clip(learned(model), LOWEST, None))
-    st.plotly_chart(table_heatmaps({"This run": table}, tokenizer.chars, "nats"), key="tables")
+    plot(table_heatmaps({"This run": table}, tokenizer.chars, "nats"), "tables")
 
 
 def _counted_and_learned(run: Run, corpus: Corpus) -> None:
     pairs, distinct = landmarks.unseen_pairs(corpus)
-    st.subheader("Counted and learned, side by side")
+    st.header("Counted and learned, side by side")
     st.caption(
         f"{pairs:,} neighbours in the validation text ({distinct:,} different pairs) never occur in the training text. "
         "Counting without smoothing gives them no probability, and the validation loss becomes infinite; adding one to "
         "every count keeps it finite. Gradient descent never quite reaches zero, so its loss is finite too."
     )
-    _distance(run.slug)
+    followed(_distance)(run.slug)
     if not run.usable:
         st.info("The tables appear here when the first weights are saved.", icon=":material/table_chart:")
         return
@@ -92,7 +93,7 @@ def _maps(found: Tables, characters: str) -> None:
         if shown == "log-probabilities":
             both = {name: np.log(np.clip(table, LOWEST, None)) for name, table in both.items()}
         figure = table_heatmaps(both, characters, "" if shown == "probabilities" else "nats", often=often[:, 0])
-    st.plotly_chart(figure, key="tables")
+    plot(figure, "tables")
 
 
 def _row(found: Tables, characters: str) -> None:
@@ -107,20 +108,18 @@ def _row(found: Tables, characters: str) -> None:
     at = characters.index(row)
     order = np.argsort(-found.counted[at])[:20]
     series = {"counted": found.counted[at][order], "this run": found.model[at][order]}
-    st.plotly_chart(
+    plot(
         character_bars(
             "".join(characters[i] for i in order),
             series,
             f"the 20 commonest characters after “{visible(row)}”",
             "probability",
         ),
-        key="row",
+        "row",
     )
 
 
-@st.fragment
-def _distance(slug: str) -> None:
-    run = reading.find(slug)
+def _distance(run: Run) -> None:
     read = loaders.reader(run)
     step, value = read.curve("kl/counted")
     if not run.state.active and len(step) < 2:
@@ -132,5 +131,5 @@ def _distance(slug: str) -> None:
     )
     name = f"{run.slug}:kl:{read.generation}"
     seconds, characters = read.at("time/seconds", step), read.at("time/characters", step)
-    curve = Curve(name, run.name, "val", run.slug, step, seconds, characters, value, hue=place_of(run))
+    curve = Curve(name, run.label, "val", run.slug, step, seconds, characters, value, hue=place_of(run))
     curves([curve], live=run.state.active, key="kl-curve", y_label="KL (nats per character)", height=240)

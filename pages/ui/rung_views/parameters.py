@@ -11,7 +11,7 @@ def parameters(run: Run) -> None:
     """Where a run's parameters are, part by part."""
     config = run.need()
     built = cost.cost(config.rung, config.model_config_, config.train, len(config.characters))
-    st.subheader("Where the parameters are")
+    st.header("Where the parameters are")
     st.caption(f"Counted on this run's model, part by part: {built.parameters:,} in all.")
     table = pd.DataFrame(built.parts, columns=["part", "parameters"])
     table["share"] = table["parameters"] / built.parameters

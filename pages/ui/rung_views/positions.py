@@ -10,6 +10,7 @@ from core.runs import layout, reading
 from core.runs.state import Run
 from pages.ui import loaders
 from pages.ui.plots.colours import DIVERGING
+from pages.ui.plots.figure import figure as plot
 
 SHOWN = 128
 """Rows of the map of positions; a longer context is thinned."""
@@ -21,7 +22,7 @@ def positions(run: Run) -> None:
         return
     config = run.need().model
     kind = config["positions"]
-    st.subheader("What it knows of positions")
+    st.header("What it knows of positions")
     found = _similarity(run.slug, (run.path / layout.WEIGHTS).stat().st_mtime)
     if found is None:
         st.caption("This run was given no positions: only the causal mask tells it how much text came before.")
@@ -55,7 +56,7 @@ def positions(run: Run) -> None:
         xaxis={"title": "position", "constrain": "domain"},
         yaxis={"title": "position", "autorange": "reversed", "scaleanchor": "x", "constrain": "domain"},
     )
-    st.plotly_chart(figure, key="positions")
+    plot(figure, "positions")
 
 
 @st.cache_data(max_entries=16, show_spinner=False)

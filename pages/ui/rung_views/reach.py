@@ -9,13 +9,14 @@ from core.runs import layout, reading
 from core.runs.state import Run
 from pages.ui import loaders
 from pages.ui.plots.colours import colours
+from pages.ui.plots.figure import figure as plot
 
 
 def receptive_field(run: Run) -> None:
     """How much each past character weighs in the next prediction, measured, over the field that could."""
     if not run.usable:
         return
-    st.subheader("How far back it looks")
+    st.header("How far back it looks")
     config = run.need()
     flops = loaders.cost(config.rung_key, config.model_config_, config.train, len(config.characters)).flops_per_step
     context = getattr(config.model_config_, "context", 64)
@@ -43,7 +44,7 @@ def receptive_field(run: Run) -> None:
         st.metric("It can see", seen, help="The theoretical field, the current one included.")
         st.metric("Half of the weight", f"last {half}", help="So many characters hold half of the gradient.")
         st.metric("Nine tenths", f"last {most}", help="So many hold 90 % of it.")
-    st.plotly_chart(_field_chart(found, scale == "logarithmic"), key="reach")
+    plot(_field_chart(found, scale == "logarithmic"), "reach")
     beyond = found.gradient[found.reach :]
     checked = ""
     if found.reach is None:

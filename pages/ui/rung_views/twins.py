@@ -12,16 +12,16 @@ from core.studies.differences import twins_of
 from pages.ui import loaders
 from pages.ui.components.charts.curves import Curve, Landmark, curves
 from pages.ui.plots.colours import colours, place_of
+from pages.ui.plots.figure import figure as plot
+from pages.ui.rung_views.followed import followed
 
 
 def gap(run: Run) -> None:
     """Validation loss minus loss on the training split, over training, beside the twin with another dropout."""
-    _gap(run.slug)
+    followed(_gap)(run.slug)
 
 
-@st.fragment
-def _gap(slug: str) -> None:
-    run = reading.find(slug)
+def _gap(run: Run) -> None:
     beside = twins_of(run, "dropout", reading.list_runs(shipped=True))
     drawn, seen = [], []
     for each in (run, *beside[:3]):
@@ -30,14 +30,14 @@ def _gap(slug: str) -> None:
         if not len(step):
             continue
         value = read.at(VAL_LOSS, step) - trained
-        label = f"dropout {each.need().model['dropout']:g}: {each.name}"
+        label = f"dropout {each.need().model['dropout']:g}: {each.label}"
         seconds, characters = read.at(SECONDS, step), read.at(CHARACTERS, step)
         name = f"{each.slug}:gap:{read.generation}"
         drawn.append(Curve(name, label, "val", each.slug, step, seconds, characters, value, hue=place_of(each)))
         seen.append(f"{label} ends at {value[-1]:+.3f}")
     if not drawn:
         return
-    st.subheader("Learned, or learned by heart?")
+    st.header("Learned, or learned by heart?")
     st.markdown(f"**{'; '.join(seen)} nats.**")
     corpus, passes = loaders.text_of(run), ""
     if corpus is not None:
@@ -69,7 +69,7 @@ def by_depth(run: Run) -> None:
             "depth": other.need().model["depth"],
             "skip": other.need().model["skip"],
             "loss": other.status.best_val_loss,
-            "name": other.name,
+            "name": other.label,
             "steps": other.status.step,
         }
         for other in reading.list_runs(shipped=True)
@@ -80,12 +80,12 @@ def by_depth(run: Run) -> None:
     ]
     if not rows:
         return
-    st.subheader("Loss by depth")
+    st.header("Loss by depth")
     st.caption(
         "The best validation loss of every run of this rung on this text. Without skips more layers soon make it "
         "worse; with them they do not. Runs with other steps or widths are in it too: hover a point to see what it is."
     )
-    st.plotly_chart(_depth_chart(pd.DataFrame(rows)), key="by-depth")
+    plot(_depth_chart(pd.DataFrame(rows)), "by-depth")
 
 
 def _depth_chart(frame: pd.DataFrame) -> go.Figure:

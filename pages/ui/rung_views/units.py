@@ -31,7 +31,7 @@ def units(run: Run) -> None:
     layers = list(hidden_layers(model))
     if corpus is None or not layers:
         return
-    st.subheader("What single units follow")
+    st.header("What single units follow")
     version = (run.path / layout.WEIGHTS).stat().st_mtime
     left, middle, right = st.columns(3)
     layer = layers[-1]

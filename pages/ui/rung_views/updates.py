@@ -16,22 +16,22 @@ from core.training.monitor import GRAD_NORM, UPDATE_RATIO
 from pages.ui import loaders, wording
 from pages.ui.components.charts.curves import Curve, Landmark, curves
 from pages.ui.plots.colours import SEQUENTIAL
+from pages.ui.plots.figure import figure as plot
+from pages.ui.rung_views.followed import followed
 from pages.ui.rung_views.layers import spread
 
 
 def updates(run: Run) -> None:
     """How far each step moves each matrix, over training."""
-    _updates(run.slug)
+    followed(_updates)(run.slug)
 
 
-@st.fragment
-def _updates(slug: str) -> None:
-    run = reading.find(slug)
+def _updates(run: Run) -> None:
     read = loaders.reader(run)
     tags = [tag for tag in _model_order(run, read.tags(), UPDATE_RATIO) if len(read.curve(tag)[0])]
     if not tags:
         return
-    st.subheader("How far each step moves the weights")
+    st.header("How far each step moves the weights")
     shown = [tags[i] for i in spread(len(tags), 8)]
     latest = {tag: float(read.curve(tag)[1][-1]) for tag in tags}
     st.markdown(f"**{wording.plain(_pace(latest))}**")
@@ -53,6 +53,7 @@ def _updates(slug: str) -> None:
         live=run.state.active,
         interval=4.0,
         key="updates",
+        palette="updates",
         y_label="log10(update : weights)",
         height=280,
     )
@@ -72,22 +73,21 @@ def _pace(latest: dict[str, float]) -> str:
 def gradients(run: Run, setting: str | None = None) -> None:
     """Gradient norm of every layer over training; beside it the twin that differs in `setting`, on one scale."""
     every = 12.0 if run.state.active else None
-    st.fragment(_gradients, run_every=every)(run.slug, setting)
+    followed(_gradients, run_every=every)(run.slug, setting)
 
 
-def _gradients(slug: str, setting: str | None) -> None:
-    run = reading.find(slug)
+def _gradients(run: Run, setting: str | None) -> None:
     beside = twins_of(run, setting, reading.list_runs(shipped=True))[:1] if setting else []
     panels = {}
     for each in (run, *beside):
         names, steps, values = _norms(each)
         if len(names):
             value = each.need().model.get(setting) if setting else None
-            title = each.name if value is None else f"{setting} {value:g}: {each.name}"
+            title = each.label if value is None else f"{setting} {value:g}: {each.label}"
             panels[title] = (names, steps, values)
     if not panels:
         return
-    st.subheader("The gradient on its way down")
+    st.header("The gradient on its way down")
     if setting and not beside:
         st.caption(
             f"Train its twin, alike but for {wording.plain(setting)}, and both stand here side by side on one colour "
@@ -98,7 +98,7 @@ def _gradients(slug: str, setting: str | None) -> None:
             "Norm of each layer's gradient at single steps of training; logarithmic, one scale for all panels, blank "
             "where it is exactly zero."
         )
-    st.plotly_chart(_norm_maps(panels), key="gradient-norms")
+    plot(_norm_maps(panels), "gradient-norms")
 
 
 def _norms(run: Run) -> tuple[list[str], np.ndarray, np.ndarray]:

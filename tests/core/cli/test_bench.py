@@ -1,9 +1,13 @@
 """The benches measure the real thing: at tiny sizes here, without a clock in any assertion."""
 
+import math
 import re
+import shutil
 from pathlib import Path
 
 import pytest
+import torch
+from torch.nn import functional as F
 
 from core import paths
 from core.bench import report, sample, train
@@ -13,6 +17,7 @@ from core.errors import BardlabError
 from core.ladder.registry import RUNGS
 from core.ladder.rung import Preset
 from core.models.transformer import TransformerConfig
+from core.texts.corpus import Corpus
 from core.training.config import TrainConfig
 from tests.conftest import TINY
 
@@ -61,6 +66,28 @@ def test_an_ingredient_is_worth_the_mean_difference_on_the_same_seeds(monkeypatc
 def test_a_folder_without_the_peer_is_refused(tmp_path: Path):
     with pytest.raises(BardlabError, match=r"no model\.py in"):
         Peer(tmp_path, TransformerConfig(), 65)
+
+
+def test_the_peer_is_driven_at_its_own_rates_and_judged_as_ours(tmp_path: Path, corpus: Corpus):
+    """Up to 1e-3 in a hundred steps, by a cosine to a tenth of it: loaded from a folder, seeded, and learning."""
+    shutil.copyfile(paths.ROOT / "tests" / "gpu" / "stand_in.py", tmp_path / "model.py")
+    ours = RUNGS["transformer"]
+    config = TransformerConfig.parse(TINY["transformer"]["model"])
+    peer, twin = (Peer(tmp_path, config, 65) for _ in range(2))
+    like = ours.build(config, 65)
+    rates = []
+    for step in (0, 49, 99, 100, 1050, 2000):
+        peer.train_step(corpus.train_ids[:2000], 4, step)
+        rates.append(peer.optimizer.param_groups[0]["lr"])
+
+    assert rates == pytest.approx([1e-3 / 101, 50e-3 / 101, 100e-3 / 101, 1e-3, 0.55e-3, 0.1e-3])
+    assert peer.loss == pytest.approx(math.log(65), abs=0.5) and (peer.taken, peer.format) == (6, "float32")
+    assert peer.parameters == sum(p.numel() for p in peer.model.parameters()) > 0
+    before, after = (p.evaluate(corpus.val_ids[:500], like) for p in (twin, peer))
+    assert before.predictions == after.predictions == 499 and after.loss != before.loss
+    whole = F.cross_entropy(twin.model(corpus.val_ids[None, :16])[0][0], corpus.val_ids[1:17])
+    assert twin.evaluate(corpus.val_ids[:17], like).loss == pytest.approx(float(whole.detach()), rel=1e-5)
+    assert peer.generate(torch.zeros((2, 3), dtype=torch.long), 5).shape == (2, 8)
 
 
 def test_the_machine_is_named():

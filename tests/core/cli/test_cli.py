@@ -360,7 +360,7 @@ def test_what_makes_no_sense_for_a_finished_run(refusal: Any, finished: Run):
 
 
 def test_a_name_that_is_taken_leaves_no_run_behind(refusal: Any, finished: Run):
-    assert "another run is called" in refusal("train", "bigram", "--name", finished.name)
+    assert "another run is called" in refusal("train", "bigram", "--name", finished.slug)
     assert [run.slug for run in reading.list_runs()] == [finished.slug]
 
 

@@ -26,8 +26,10 @@ from core.runs.metrics import VAL_LOSS, MetricsReader
 from core.runs.requests import Change
 from core.runs.state import Run
 from core.studies import report
+from core.studies.report_words import Words
 from core.training.watch import Alert
-from tests.conftest import make_run
+from tests.conftest import copied, make_run
+from tests.core.studies.test_compare import ended
 from tests.fuzz_imports import fuzz
 
 
@@ -282,12 +284,57 @@ def test_the_report_holds_everything_and_runs_nothing(finished: Run):
     assert "train.seed" in text and sample.prompt == "\n"
 
 
+def test_the_report_answers_its_question_at_its_top(finished: Run):
+    """Note, question, guess, finding, figure, what changed, texts, then the appendix; for one run and for several."""
+    note = editing.annotate(finished, "Remember: short run")
+    alone = report.html([note])
+    base = [ended(make_run("bigram", seed=seed), 2.5 + seed / 1000) for seed in (1, 2, 3)]
+    other = [ended(make_run("bigram", seed=seed, batch_size=8), 2.4 + seed / 1000) for seed in (1, 2, 3)]
+    words = Words(title="Batches", question="Do larger ones help?", guess="Yes.", conclusion="They do.")
+    compared = report.html([*base, *other], words)
+
+    heads = ["Question", "Guess", "Finding", "Figure", "What changed", "Text before and after", "Appendix"]
+    places = [alone.index(f"<h2>{head}") for head in heads]
+    assert places == sorted(places) and alone.index("Remember: short run") < places[0]
+    assert "How well does a Transformer predict the next character of Tiny Shakespeare?" in alone
+    assert "None was written down." in alone and "hesitates between" in alone and "At 4." in alone
+    for said in ("<h1>Batches</h1>", "Do larger ones help?", "Yes.", "They do."):
+        assert said in compared
+    assert "batch_size 4 → 8 makes it better by 0.100 ± 0.000 nats a character over 3 seeds." in compared
+
+
+def test_curves_of_several_runs_are_one_table(finished: Run):
+    other = copied(finished.path, "transformer-other")
+    one = list(csv.DictReader(io.StringIO(export.curves_csv(finished).read_text())))
+    both = list(csv.DictReader(io.StringIO(export.curves_of([finished, other]).decode())))
+    assert [row["run"] for row in both] == [finished.slug] * len(one) + [other.slug] * len(one)
+    assert [{name: row[name] for name in one[0]} for row in both] == one * 2
+    with pytest.raises(BardlabError, match="none of these runs has a curve"):
+        export.curves_of([make_run("bigram")])
+
+
 @pytest.mark.parametrize("what", ["csv", "config", "report", "weights", "zip", "plot"])
 def test_each_export_has_its_command(what: str, finished: Run, capsys: pytest.CaptureFixture[str]):
     main(["export", finished.slug, "--what", what, "--json"])
     told = json.loads(capsys.readouterr().out)
 
     assert Path(told["path"]).stat().st_size > 100 and Path(told["path"]).is_relative_to(finished.path)
+
+
+def test_an_export_goes_where_it_is_asked_to(finished: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    """Into a folder that is made, nothing into the run's own; a report with what its author says."""
+    out = tmp_path / "new" / "folder"
+    for what in ("csv", "config", "weights", "zip", "plot", "report"):
+        main(["export", finished.slug, "--what", what, "--out", str(out), "--author", "Ann <b>", "--guess", "lower"])
+    kinds = ("csv", "html", "json", "png", "safetensors", "zip")
+    assert sorted(path.name for path in out.iterdir()) == [f"{finished.path.name}.{kind}" for kind in kinds]
+    assert not (finished.path / "export").exists()
+    text = (out / f"{finished.path.name}.html").read_text()
+    assert "Ann &lt;b&gt;" in text and "lower" in text
+    (tmp_path / "file").write_text("")
+    with pytest.raises(SystemExit):
+        main(["export", finished.slug, "--out", str(tmp_path / "file")])
+    assert "error: cannot write" in capsys.readouterr().err
 
 
 def test_compare_and_notes_from_the_command_line(finished: Run, capsys: pytest.CaptureFixture[str]):

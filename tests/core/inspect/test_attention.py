@@ -23,6 +23,7 @@ from core.inspect.trace import intervening, trace
 from core.models.bigram import Bigram, BigramConfig
 from core.models.transformer import Transformer, TransformerConfig
 from core.texts.corpus import Corpus
+from core.texts.tokenizer import CharTokenizer
 
 TEXT = 'Ay, "no"\nno;a'
 SIZES = dict(n_layer=2, n_head=3, d_model=12, context=16)
@@ -193,3 +194,44 @@ def test_the_shortest_contexts_are_measured_as_far_as_they_go(context: int, corp
     assert np.isfinite(scores.score[:2]).all()
     assert context > 2 or np.isnan(scores.score[3:]).all()
     assert scores.label(0, 0) in (None, *KINDS[:6])
+
+
+def test_windows_of_a_probe_begin_with_speeches_and_lie_evenly():
+    """Nine speeches of 20 characters in windows of 300 at most: the first of each third, as 768 / 100 is 7."""
+    speech = "A{}B:\nto be or not\n\n\n"
+    text = "".join(speech.format(i) for i in range(9))
+    tokenizer = CharTokenizer("".join(sorted(set(text))))
+    at = [m.start() for m in heads.SPEAKER.finditer(text)]
+    made = probe(text + "…", tokenizer, 100)
+    first = [tokenizer.decode(row.tolist()) for row in made.ids[0]]
+
+    fitting = [start for start in at if start + 100 <= len(text)]
+    assert len(at) == 9 and len(fitting) == 5
+    assert first == [text[start : start + 100] for start in fitting]
+    few = probe(text, tokenizer, 20).ids[0]
+    assert [tokenizer.decode(row.tolist())[:3] for row in few] == [f"A{i}B" for i in range(9)]
+    long = probe(text * 20, tokenizer, 1000)
+    assert long.ids[0].shape == (3, 256) and long.ids[1].shape == (1, 256)  # 768 // 256, and 256 // 256
+    none = probe("to be or not", CharTokenizer(" benort"), 100)
+    assert [row.shape for row in none.ids] == [(1, 12), (2, 100)]
+
+
+def test_repeated_text_is_repeated_and_its_key_is_what_followed():
+    tokenizer = CharTokenizer("abcdefgh")
+    made = probe("abcdefgh" * 9, tokenizer, 8)
+    repeated, wanted = made.ids[1], made.targets[1]
+
+    assert repeated.shape == (32, 8) and torch.equal(repeated[:, :4], repeated[:, 4:])
+    assert len({tuple(row) for row in repeated.tolist()}) > 20
+    assert wanted.shape == (32, len(KINDS), 8, 8) and not wanted[:, :-1].any()
+    assert wanted[5, -1].nonzero().tolist() == [[4, 1], [5, 2], [6, 3], [7, 4]]
+    assert torch.equal(probe("abc" * 9, tokenizer, 8, seed=0).ids[1], repeated)
+    assert not torch.equal(probe("abc" * 9, tokenizer, 8, seed=1).ids[1], repeated)
+
+
+def test_a_lift_is_what_is_above_chance_and_a_label_needs_a_fifth():
+    score = np.array([[[0.6, 0.28, 0.4]], [[0.5, 0.2, 0.3]], [[np.nan] * 3]])
+    found = heads.HeadScores(KINDS[:3], score, np.array([0.2, 0.1, np.nan]), score[0], score[0])
+
+    np.testing.assert_allclose(found.lift[:2, 0], [[0.5, 0.1, 0.25], [4 / 9, 1 / 9, 2 / 9]])
+    assert [found.label(0, head) for head in range(3)] == [KINDS[0], None, KINDS[0]]

@@ -1,9 +1,11 @@
 """Maps of vectors: what they keep, and that a film of them neither flips nor spins."""
 
+import math
+
 import numpy as np
 import pytest
 
-from core.inspect.embeddings import aligned_maps, embedding_map, neighbours
+from core.inspect.embeddings import aligned_maps, cosines, embedding_map, film, neighbours, same_class
 
 
 def vectors(n: int = 20, d: int = 6, seed: int = 0) -> np.ndarray:
@@ -52,3 +54,41 @@ def test_neighbours_by_angle_and_by_distance():
 
     assert neighbours(table)[0] == [1, 2, 3]
     assert neighbours(table, "euclidean")[0] == [2, 3, 1]
+
+
+def test_principal_components_by_hand():
+    """Four points along (3, 4) / 5 at -3, -1, 1, 3 and a little across: variances 20 and 4 times 0.01."""
+    along, across = np.array([3.0, 4.0]) / 5, np.array([-4.0, 3.0]) / 5
+    table = 7.0 + np.array([a * along + b * across for a, b in ((-3, 0.1), (-1, -0.1), (1, -0.1), (3, 0.1))])
+    found = embedding_map(table, 3)
+
+    np.testing.assert_allclose(np.abs(found.places[:, 0]), [3, 1, 1, 3])
+    np.testing.assert_allclose(np.abs(found.places[:, 1]), 0.1)
+    assert (found.places[:, 2] == 0).all() and found.places[:, 0].sum() == pytest.approx(0)
+    assert found.explained == pytest.approx((20 / 20.04, 0.04 / 20.04, 0.0))
+    assert embedding_map(np.ones((3, 2))).explained == (0.0, 0.0)
+
+
+def test_cosines_are_of_angles_and_a_vector_of_no_length_has_none():
+    found = cosines(np.array([[2.0, 0.0], [3.0, 3.0], [0.0, 0.0], [-1.0, 0.0]]))
+
+    np.testing.assert_allclose(found[0], [1, math.sqrt(0.5), 0, -1], atol=1e-12)
+    assert not found[2].any()
+
+
+def test_how_often_the_nearest_is_of_the_same_class():
+    """Of a, a, b, b, c: c is alone and does not count; chance gives 1 of the 4 others. One b points where both a do."""
+    table = np.array([[1.0, 0.0], [1.0, 0.1], [0.0, 1.0], [9.0, 0.3], [0.1, 1.0]])
+
+    assert same_class(table, list("aabbc")) == (0.0, 0.25)
+    assert same_class(table, list("aabbc"), "euclidean") == (0.5, 0.25)
+    assert same_class(table[:3], list("aab")) == (1.0, 0.5)
+    for nothing in (same_class(table, list("abcde")), same_class(np.ones((4, 2)), list("aabb"))):
+        assert all(math.isnan(share) for share in nothing)
+
+
+def test_a_film_of_one_number_lies_on_a_line_and_says_so():
+    flat, deep = film([vectors(d=1), vectors(d=1, seed=1)]), film([vectors(), vectors(seed=1)])
+
+    assert flat.dimensions == 1 and flat.places.shape == (2, 20, 2) and not flat.places[..., 1].any()
+    assert deep.dimensions == 6 and deep.places[..., 1].any() and deep.explained.shape == (2, 2)

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from core.errors import BardlabError
-from core.inspect import embeddings, heads, history, projection
+from core.inspect import embeddings, heads, history
 from core.inspect.embeddings import Map
 from core.ladder.registry import RUNGS
 from core.runs import checkpoints, layout
@@ -71,36 +71,49 @@ def two_groups() -> np.ndarray:
 
 def test_tsne_keeps_groups_apart_and_repeats_itself():
     vectors = two_groups()
-    first = projection.project(vectors, "tsne", 2, near=5).places
+    first = embeddings.project(vectors, "tsne", 2, near=5).places
 
-    np.testing.assert_array_equal(first, projection.project(vectors, "tsne", 2, near=5).places)
+    np.testing.assert_array_equal(first, embeddings.project(vectors, "tsne", 2, near=5).places)
     assert (np.array(embeddings.neighbours(first, "euclidean"))[:15, 0] < 15).all()
     assert (np.array(embeddings.neighbours(first, "euclidean"))[15:, 0] >= 15).all()
 
 
 @pytest.mark.parametrize("method", ["pca", "tsne"])
-def test_fewer_numbers_than_dimensions_leave_the_rest_at_zero(method: projection.Method):
-    found = projection.project(two_groups()[:, :1], method, 2).places
+def test_fewer_numbers_than_dimensions_leave_the_rest_at_zero(method: embeddings.Method):
+    found = embeddings.project(two_groups()[:, :1], method, 2).places
 
     assert found.shape == (30, 2)
     assert (found[:, 1] == 0).all()
 
 
+def test_histograms_of_a_weight_hold_all_its_numbers():
+    """Shares add up to one at each moment; the deviation and the way are those of the numbers themselves."""
+    start = np.random.default_rng(0).normal(0, 0.1, (40, 30))
+    later = start + 0.5
+    found = history.spread([start, start, later])
+    np.testing.assert_allclose(found.shares.sum(1), 1.0)
+    np.testing.assert_allclose(found.deviation, [start.std(), start.std(), later.std()])
+    np.testing.assert_allclose(found.moved, [0, 0, 0.5])
+    middle = (found.edges[:-1] + found.edges[1:]) / 2
+    assert abs(float(found.shares[2] @ middle) - later.mean()) < 0.02
+    assert np.isfinite(history.spread([np.zeros(20), np.zeros(20)]).shares).all()
+
+
 def test_umap_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(projection, "umap_installed", lambda: False)
+    monkeypatch.setattr(embeddings, "umap_installed", lambda: False)
 
     with pytest.raises(BardlabError, match="pip install umap-learn"):
-        projection.project(two_groups(), "umap")
+        embeddings.project(two_groups(), "umap")
 
 
 def test_orders_put_like_beside_like():
-    order = projection.cluster_order(two_groups()[np.random.default_rng(1).permutation(30)])
+    order = embeddings.cluster_order(two_groups()[np.random.default_rng(1).permutation(30)])
     shuffled = two_groups()[np.random.default_rng(1).permutation(30)]
     signs = [shuffled[i, 0] > 0 for i in order]
 
     assert sorted(order) == list(range(30))
     assert sum(a != b for a, b in itertools.pairwise(signs)) == 1
-    assert "".join("eA b,\n"[i] for i in projection.class_order("eA b,\n")) == "ebA, \n"
+    assert "".join("eA b,\n"[i] for i in embeddings.class_order("eA b,\n")) == "ebA, \n"
 
 
 def test_same_class_neighbours_against_chance():

@@ -92,3 +92,13 @@ def test_the_other_norm_and_activation(ids: torch.Tensor):
     torch.testing.assert_close(end.mean(-1), torch.zeros(3, 12), atol=1e-5, rtol=0)
     assert (t["blocks.1.mlp.post"] < 0).any()
     assert sum(p.numel() for p in model.ln_final.parameters()) == 0
+
+
+def test_a_model_in_training_is_looked_at_without_dropout_and_goes_on_training(ids: torch.Tensor):
+    model = Transformer(TransformerConfig(**SMALL), 11)
+    still = trace(model.eval(), ids).logits
+
+    torch.testing.assert_close(trace(model.train(), ids).logits, still)
+    assert model.training and not still.requires_grad
+    assert trace(model, ids, ()).activations == {}
+    assert list(trace(model, ids, ("embed", "logits")).activations) == ["embed", "logits"]

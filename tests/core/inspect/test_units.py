@@ -42,6 +42,8 @@ def test_properties_of_a_text_are_counted_by_hand():
     text = "\n\nROMEO:\nO, it is"
 
     assert line_position(text).tolist() == [0, 0, 1, 2, 3, 4, 5, 6, 0, 1, 2, 3, 4, 5, 6, 7, 8]
+    assert line_position("to\n").tolist() == [1, 2, 0]
+    assert word_start("to b").tolist() == [1, 0, 0, 1]
     assert speaker_name(text).tolist() == [0] * 2 + [1] * 6 + [0] * 9
     assert word_start(text).tolist() == [0, 0, 1, 0, 0, 0, 0, 0, 0, 1, 0, 0, 1, 0, 0, 1, 0]
 
@@ -64,6 +66,7 @@ def test_units_are_read_and_correlated_in_every_hidden_layer(key: str, corpus: C
         values, found = activations(model, ids, layer), follow(model, ids, text, layer)
         order = found.order("word start")
         sizes = np.abs(found.correlations[2, order])
+        assert (found.layer, found.characters) == (layer, 300)
         assert values.shape == (300, found.correlations.shape[1]) and found.correlations.shape[0] == len(PROPERTIES)
         assert np.all(np.diff(sizes) <= 0) and sizes[0] > 0 and sorted(order) == list(range(values.shape[1]))
     with pytest.raises(BardlabError, match="no hidden layer 'nowhere'"):
@@ -167,3 +170,27 @@ def test_gates_along_a_text_are_those_of_the_run():
     first = torch.sigmoid((W @ x + b + c)[:H]).detach().numpy()  # the memory is zero before the first character
     np.testing.assert_allclose(found["layers.0.reset_gate"][:, 0], first, atol=1e-6)
     assert spans.gates_along(build("recurrent", cell="plain"), ids) == {}
+
+
+def test_what_survives_is_counted_to_the_first_distance_below():
+    span = spans.MemorySpan(np.array([[8.0, 8.0, 8.0], [4.0, 2.0, 0.04]]), 1)
+
+    np.testing.assert_allclose(span.share, [[1, 1, 1], [1, 0.5, 0.01]])
+    assert [span.survives(part) for part in (0.6, 0.5, 0.02, 0.01, 0.001)] == [1, 2, 2, 3, 3]
+    assert span.survives() == 3
+    assert not spans.MemorySpan(np.zeros((1, 2)), 1).share.any()
+
+
+def test_each_layer_is_measured_over_all_texts_and_a_text_too_short_is_refused():
+    model = build("recurrent", cell="gru", n_layer=2, dropout=0.5).train()
+    ids = torch.randint(V, (41,), generator=torch.Generator().manual_seed(2))
+    several, again = spans.memory_span(model, ids, back=5, texts=4), spans.memory_span(model, ids, back=5, texts=4)
+
+    np.testing.assert_array_equal(several.norms, again.norms)  # without dropout
+    assert several.norms.shape == (2, 5) and several.texts == 4 and model.training
+    both = spans.memory_span(model, ids, back=5, texts=2).norms
+    pieces = [torch.cat((ids[s : s + 38], ids[:1])) for s in (0, 3)]
+    alone = [spans.memory_span(model, piece, back=5, texts=1).norms for piece in pieces]
+    np.testing.assert_allclose(both, np.mean(alone, axis=0), rtol=1e-4)
+    with pytest.raises(BardlabError, match=r"\Athe text has 38 characters, too few to go back 5; choose a longer text"):
+        spans.memory_span(model, ids[:38], back=5)

@@ -51,7 +51,7 @@ def test_a_new_run_is_queued_and_reads_back():
     assert again == run and run.damage is None and run.state is State.QUEUED
     assert again.config is not None and again.config.train.seed == 5
     assert again.config.model_config_ == again.config.rung.config.parse(again.config.model)
-    assert run.slug == run.name == run.path.name and run.path.parent == paths.runs()
+    assert run.slug == run.path.name and run.given == "" and run.path.parent == paths.runs()
     assert not run.usable and not run.shipped
 
 
@@ -113,7 +113,7 @@ def test_bad_names_are_refused(name: str):
 
     with refused("a name has 1 to 60"):
         editing.rename(run, name)
-    assert reading.read(run.path).name == run.slug
+    assert reading.read(run.path).given == ""
 
 
 def test_a_name_belongs_to_one_run():
@@ -375,7 +375,7 @@ def test_a_damaged_label_costs_only_the_name(content: bytes, finished: Run):
     (finished.path / folder.LABEL).write_bytes(content)
     run = reading.read(finished.path)
 
-    assert run.name == run.slug and run.damage is None
+    assert run.given == "" and run.damage is None
 
 
 @pytest.mark.parametrize("how", ["empty", "missing"])

@@ -1,15 +1,20 @@
 """Optimisers against plain arithmetic: Muon's update, and the schedule at its corners."""
 
+import copy
 import itertools
 import math
 
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.amp import GradScaler
 
+from core.ladder.registry import RUNGS
+from core.models.contract import LanguageModel
 from core.training.config import TrainConfig
 from core.training.muon import POLAR_EXPRESS, Muon, orthogonalise
-from core.training.optimizers import schedule
+from core.training.optimizers import Optimizers, schedule
+from tests.conftest import TINY
 
 SHAPES = [(16, 16), (8, 40), (40, 8), (30, 10)]
 
@@ -136,3 +141,112 @@ def test_the_schedule_is_a_trapezium():
     assert found[9:60] == [1.0] * 51
     assert rise == pytest.approx([0.1] * 9) and fall == pytest.approx([1 / 41] * 39)
     assert found[60] == pytest.approx(40 / 41) and found[-1] == pytest.approx(1 / 41)
+
+
+# --- the optimisers of a model, under one schedule -------------------------------------------------------------------
+
+RISING = {"steps": 10, "warmup": 4, "learning_rate": 0.01, "weight_decay": 0.1, "beta2": 0.95}
+
+
+def optimised(optimizer: str, key: str = "mlp", **changes: object) -> tuple[LanguageModel, Optimizers]:
+    torch.manual_seed(0)
+    model = RUNGS[key].build(RUNGS[key].config.parse(TINY[key]["model"]), 11)
+    return model, Optimizers(model, TrainConfig.parse({**RISING, "optimizer": optimizer, **changes}))
+
+
+def gradients_of(model: nn.Module, seed: int) -> list[Tensor]:
+    """Give every weight a gradient, and return them."""
+    generator = torch.Generator().manual_seed(seed)
+    for weight in model.parameters():
+        weight.grad = torch.randn(weight.shape, generator=generator)
+    return [weight.grad.double() for weight in model.parameters() if weight.grad is not None]
+
+
+def test_adamw_by_arithmetic_while_the_rate_rises():
+    """Kingma and Ba (2015), algorithm 1, with the decay of Loshchilov and Hutter (2019) taken off first."""
+    model, optimisers = optimised("adamw")
+    expected = [weight.detach().double() for weight in model.parameters()]
+    first, second = [torch.zeros_like(w) for w in expected], [torch.zeros_like(w) for w in expected]
+    for step in range(3):
+        rate = 0.01 * (step + 1) / 4
+        for i, g in enumerate(gradients_of(model, step)):
+            first[i], second[i] = 0.9 * first[i] + 0.1 * g, 0.95 * second[i] + 0.05 * g**2
+            m, v = first[i] / (1 - 0.9 ** (step + 1)), second[i] / (1 - 0.95 ** (step + 1))
+            expected[i] = expected[i] * (1 - rate * 0.1) - rate * m / (v.sqrt() + 1e-8)
+        optimisers.step(step)
+        assert optimisers.learning_rate == pytest.approx(rate)
+        assert all(weight.grad is None for weight in model.parameters())
+
+    for weight, wanted in zip(model.parameters(), expected, strict=True):
+        assert torch.allclose(weight.double(), wanted, atol=1e-6)
+
+
+def test_sgd_follows_the_gradient():
+    model, optimisers = optimised("sgd")
+    before = [weight.detach().double() for weight in model.parameters()]
+    found = gradients_of(model, 0)
+    optimisers.step(1)
+    for weight, w, g in zip(model.parameters(), before, found, strict=True):
+        assert torch.allclose(weight.double(), w - 0.005 * (g + 0.1 * w), atol=1e-7)
+
+
+def test_muon_has_the_hidden_matrices_and_adamw_the_rest():
+    model, optimisers = optimised("muon", "transformer", muon_learning_rate=0.03, muon_momentum=0.8)
+    rest, muon = optimisers.parts
+    (group,), hidden = muon.param_groups, list(model.hidden_matrices())
+
+    assert isinstance(muon, Muon) and hidden
+    assert [id(weight) for weight in group["params"]] == [id(weight) for weight in hidden]
+    assert {id(w) for part in (rest, muon) for g in part.param_groups for w in g["params"]} == {
+        id(weight) for weight in model.parameters()
+    }
+    assert (group["lr"], group["momentum"], group["weight_decay"]) == (0.03, 0.8, 0.1)
+    assert {muon.stacked(weight) for weight in hidden} == {1, 3}  # queries, keys and values are three matrices
+    assert len(optimised("muon", "bigram")[1].parts) == 1
+
+
+def test_a_rate_is_changed_from_the_next_step_on():
+    """Each of the two by its name; the warm-up still applies."""
+    model, optimisers = optimised("muon")
+
+    def rates_of(step: int) -> tuple[float, ...]:
+        gradients_of(model, step)
+        optimisers.step(step)
+        return tuple(part.param_groups[0]["lr"] for part in optimisers.parts)
+
+    assert rates_of(0) == pytest.approx((0.0025, 0.005))
+    optimisers.set_rate("muon_learning_rate", 0.4)
+    assert rates_of(1) == pytest.approx((0.005, 0.2))
+    optimisers.set_rate("learning_rate", 0.1)
+    assert rates_of(2) == pytest.approx((0.075, 0.3))
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", "muon"])
+def test_a_state_taken_up_goes_on_as_if_never_interrupted(optimizer: str):
+    model, optimisers = optimised(optimizer)
+    gradients_of(model, 0)
+    optimisers.step(0)
+    twin = copy.deepcopy(model)
+    other = Optimizers(twin, optimisers.config)
+    other.load_state_dict(copy.deepcopy(optimisers.state_dict()))
+    for m, o in ((model, optimisers), (twin, other)):
+        gradients_of(m, 1)
+        o.step(1)
+    assert all(torch.equal(a, b) for a, b in zip(model.parameters(), twin.parameters(), strict=True))
+
+
+@pytest.mark.parametrize("overflow", [False, True])
+def test_a_scaler_keeps_weights_where_a_gradient_has_overflowed(overflow: bool):
+    model, optimisers = optimised("adamw")
+    scaler, before = GradScaler("cpu", init_scale=8.0), copy.deepcopy(model)
+    scaler.scale(torch.zeros(()))
+    gradients_of(model, 0)
+    if overflow:
+        next(model.parameters()).grad[0] = torch.inf  # type: ignore[index]
+    for part in optimisers.parts:
+        scaler.unscale_(part)
+    optimisers.step(0, scaler)
+
+    same = [torch.equal(a, b) for a, b in zip(model.parameters(), before.parameters(), strict=True)]
+    assert all(same) if overflow else not any(same)
+    assert all(weight.grad is None for weight in model.parameters())

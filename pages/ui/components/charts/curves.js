@@ -1,13 +1,15 @@
 // The loss chart. Messages bring new points only (see curves.py); what the learner sets lives in sessionStorage.
 
+import { mirror } from "../shared/address.js";
 import { component } from "../shared/component.js";
-import { button, element, menu, slider } from "../shared/dom.js";
+import { button, disclosed, element, menu, slider } from "../shared/dom.js";
 import { canvasContext } from "../shared/pens.js";
 import { savers } from "../shared/saving.js";
-import { AXES, frameOf } from "./curves_axes.js";
+import { frameOf } from "./curves_axes.js";
 import { draw, drawLegend, legendOf } from "./curves_draw.js";
 import { described, hover, listen } from "./curves_pointer.js";
 import {
+  AXES,
   colour,
   dashed,
   groups,
@@ -19,8 +21,10 @@ import {
   smoothAll,
   solo,
   takeColours,
+  toAddress,
   toggle,
   WEIGHT,
+  zoomed,
 } from "./curves_state.js";
 
 const RETRY = 3000; // ms to wait for an answer before asking again
@@ -31,8 +35,8 @@ const HELP = {
     "only the trend. The raw line stays behind it, faint. Until it is moved, curves of few points are " +
     "drawn as they are.",
   x:
-    "What runs along the bottom: optimiser steps, seconds of training, characters trained on, or " +
-    "floating-point operations (evaluations left out).",
+    "What runs along the bottom: optimiser steps, seconds of training, the clock on the wall, characters trained " +
+    "on, or floating-point operations (evaluations left out).",
   logx: "Logarithmic x axis: shows the first steps in detail. Only values above 0 are drawn.",
   logy: "Logarithmic y axis: shows small improvements late in training. Only values above 0 are drawn.",
   robust:
@@ -42,6 +46,7 @@ const HELP = {
     "Drag to zoom into a box, Shift + drag to move, Ctrl or Alt + wheel to zoom, double click to see " +
     "everything. Arrow keys walk from point to point and from curve to curve, Shift makes ten steps, " +
     "Escape lets go.",
+  how: "Smoothing, the x axis, logarithms and outliers: how the curves are drawn.",
   legend: "Click shows or hides it. Double click, or Shift + click, shows it alone.",
 };
 const mounts = {};
@@ -49,12 +54,13 @@ const mounts = {};
 export default component(mount, update);
 
 function mount(view, header) {
-  Object.assign(view, { curves: new Map(), ui: load(header.key), polls: 0, askedAt: 0, answeredAt: 0 });
+  Object.assign(view, { curves: new Map(), ui: load(header), polls: 0, askedAt: 0, answeredAt: 0 });
   mounts[header.key] = (mounts[header.key] ?? 0) + 1;
   Object.assign(view.root.dataset, { mounts: mounts[header.key], updates: 0, points: 0, sent: 0, zoom: "" });
   view.set = (change) => {
     Object.assign(view.ui, change);
     keep(view.header.key, view.ui);
+    share(view);
     if ("weight" in change) smoothAll(view);
     showControls(view);
     redraw(view);
@@ -73,7 +79,13 @@ function update(view, message) {
   if (view.fresh) receive(view, message);
   showLegend(view);
   showControls(view);
+  share(view);
   redraw(view);
+}
+
+// How the main chart of a page is drawn stands in the page's address.
+function share(view) {
+  if (view.header.main) mirror(view, toAddress(view.ui, view.header));
 }
 
 function receive(view, header) {
@@ -82,7 +94,7 @@ function receive(view, header) {
   takeColours(view);
   const known = new Set(groups(view).map((group) => group.id));
   const { zoom } = view.ui;
-  if (zoom && known.size && !zoom.groups.some((group) => known.has(group))) view.ui.zoom = null; // other runs
+  if (zoom?.groups && known.size && !zoom.groups.some((group) => known.has(group))) view.ui.zoom = null; // other runs
   view.plot.style.height = `${header.height}px`;
   answered(view, gap);
   const all = [...view.curves.values()];
@@ -137,16 +149,18 @@ function build(view) {
   const about = { class: "help", tabindex: 0, role: "note", title: HELP.chart, "aria-label": HELP.chart };
   const row = savers(view, () => "curves", { picture: () => picture(view), table: () => table(view), fit: view.fit });
   row.append(element("span", about, "?"));
-  view.controls = element("div", { class: "controls bar", role: "group", "aria-label": "How the chart is drawn" });
-  view.controls.append(view.smoothing, view.axis, element("span", { class: "pair" }, ...view.switches), row);
   view.legend = element("div", { class: "legend", role: "group", "aria-label": "Curves shown" });
+  const switches = element("span", { class: "pair" }, ...view.switches);
+  const how = disclosed(view, "Axes", HELP.how, view.smoothing, view.axis, switches);
+  view.controls = element("div", { class: "controls bar", role: "group", "aria-label": "How the chart is drawn" });
+  view.controls.append(view.legend, how, row);
   view.base = element("canvas", { class: "base" });
   view.over = element("canvas", { class: "over" });
   view.tip = element("div", { class: "tip", hidden: "" });
   view.spoken = element("p", { class: "spoken", "aria-live": "polite" });
   const plot = { class: "plot", role: "application", tabindex: 0, "aria-roledescription": "chart" };
   view.plot = element("div", { ...plot, "aria-description": HELP.chart }, view.base, view.over, view.tip);
-  view.root.append(view.controls, view.legend, view.plot, view.spoken);
+  view.root.append(view.controls, view.plot, view.spoken);
 }
 
 function showControls(view) {
@@ -156,13 +170,16 @@ function showControls(view) {
   view.smoothing.hidden = all.length > 0 && !train.length;
   view.unsmoothed = ui.weight === null && train.length > 0 && train.every(({ raw }) => raw);
   view.smoothing.show(ui.weight ?? WEIGHT);
-  const counted = !all.length || all.some(({ cost }) => cost);
-  view.axis.querySelector("[value=flops]").hidden = !counted;
-  if (!counted && ui.x === "flops") ui.x = "step";
+  const known = { flops: all.some(({ cost }) => cost), clock: all.some(({ since }) => since) };
+  for (const [name, there] of Object.entries(known)) {
+    view.axis.querySelector(`[value=${name}]`).hidden = all.length > 0 && !there;
+    if (all.length && !there && ui.x === name) ui.x = "step";
+  }
+  view.axis.hidden = Boolean(view.header.x_label);
   view.axis.querySelector("select").value = ui.x;
   for (const node of view.switches) node.setAttribute("aria-pressed", ui[node.dataset.name]);
   view.fit.disabled = !ui.zoom;
-  view.root.dataset.zoom = ui.zoom ? [...ui.zoom.x, ...ui.zoom.y].map((v) => +v.toPrecision(6)).join(",") : "";
+  view.root.dataset.zoom = ui.zoom ? zoomed(ui.zoom) : "";
   for (const node of view.legend.querySelectorAll("button"))
     node.setAttribute(
       "aria-pressed",
@@ -189,7 +206,8 @@ function showLegend(view) {
   const entries = all.map(({ id, label, kinds }) => {
     const line = element("i", { class: dashed(view, id) ? "dashed" : "" });
     const slots = kinds.map((kind) => slot({ group: id, kind }));
-    const parts = kinds.length > 1 ? kinds.map((kind, i) => entry(`kind ${kind}`, [slots[i]], kind)) : [];
+    const parts =
+      kinds.length > 1 && !view.header.x_label ? kinds.map((kind, i) => entry(`kind ${kind}`, [slots[i]], kind)) : [];
     const name = entry("name", slots, [line, element("span", {}, label)]);
     return element("span", { class: "entry", style: `--c:${colour(view, id)}` }, name, ...parts);
   });
@@ -225,12 +243,19 @@ function picture(view) {
 }
 
 function table(view) {
-  const head = ["curve", "kind", "step", "seconds", "characters", "value", "smoothed"];
-  const rows = [...view.curves.values()].flatMap((curve) =>
-    Array.from({ length: curve.n }, (_, i) => {
-      const numbers = [curve.step, curve.seconds, curve.characters, curve.value].map((column) => column[i]);
-      return [curve.label, curve.kind, ...numbers, curve.raw ? "" : curve.smooth[i]];
-    }),
+  const { x_label: plain, y_label: value } = view.header;
+  const columns = plain ? ["step"] : ["step", "seconds", "characters"];
+  const all = [...view.curves.values()];
+  const [trend, band] = [all.some(({ kind }) => kind === "train"), all.some(({ low }) => low)];
+  const head = ["curve", "kind", ...(plain ? [plain] : columns), plain ? value : "value"];
+  const rows = all.flatMap((curve) =>
+    Array.from({ length: curve.n }, (_, i) => [
+      curve.names[i] ?? curve.label,
+      curve.kind,
+      ...[...columns, "value"].map((name) => curve[name][i]),
+      ...(trend ? [curve.raw ? "" : curve.smooth[i]] : []),
+      ...(band ? [curve.low?.[i] ?? "", curve.high?.[i] ?? ""] : []),
+    ]),
   );
-  return [head, ...rows];
+  return [[...head, ...(trend ? ["smoothed"] : []), ...(band ? ["low", "high"] : [])], ...rows];
 }

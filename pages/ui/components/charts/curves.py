@@ -1,21 +1,33 @@
-"""The live loss chart. Only new points travel to the browser, which holds zoom, smoothing and all else set there.
+"""The chart of curves: losses while they are learned, and every other line, band or cloud of points over one axis.
 
-Of every curve a message holds the columns step, seconds, characters and value, one after another, as float32.
+Only new points travel to the browser, which holds zoom, smoothing and all else set there. Of every curve a message
+holds the columns step, seconds, characters and value, one after another, as float32.
 """
 
 import math
+import re
 import uuid
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 import numpy as np
 import streamlit as st
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from pages.ui.components.shared.toolkit import declare, floats, message
 
 LONGEST = 20_000
 """A curve with more points than this is thinned before it is sent."""
+
+_ADDRESS = {
+    "x": "step|seconds|clock|characters|flops",
+    "log": "x|y|xy|none",
+    "smooth": r"0(\.[0-9]{1,6})?",
+    "y": "robust",
+    "zoom": r"(-?[0-9.]{1,20}(e[+-]?[0-9]{1,3})?(,|$)){4}",
+}
+"""What the page's address may say of its main chart. The browser reads it; see curves_state.js."""
 
 _curves = declare("curves", "Chart of curves", "curves")
 
@@ -27,7 +39,8 @@ class Curve:
     id: str
     label: str
     kind: str
-    """`train` is smoothed, over its faint raw line; `val` is drawn as it is, with dots."""
+    """`train` is smoothed, over its faint raw line; `val` is drawn as it is, with dots; `fit` is a dashed line, and of
+    `points` there are only dots."""
     group: str
     """The run: one legend entry a group."""
     step: NDArray[np.float64]
@@ -39,10 +52,35 @@ class Curve:
     """What one step of the run costs; 0 if it is not known."""
     ghost: bool = False
     """Drawn faint, behind the others: what was there before."""
+    clock: NDArray[np.float64] | None = None
+    """When each point was reached, in seconds since 1970 (n,)."""
+    low: NDArray[np.float64] | None = None
+    high: NDArray[np.float64] | None = None
+    """The band around the line, both (n,)."""
+    names: Sequence[str] = ()
+    """What each point is called, if it has a name of its own."""
     hue: int | None = None
     """Its rung's place in the theme's colours, of which a second run gets a shade. None: any that is free."""
     twin: bool = False
     """One of several alike, such as seeds: all of one hue in the same colour, and thin."""
+
+
+def plain_curve(
+    label: str,
+    kind: str,
+    x: ArrayLike,
+    y: ArrayLike,
+    *,
+    low: NDArray[np.float64] | None = None,
+    high: NDArray[np.float64] | None = None,
+    names: Sequence[str] = (),
+    hue: int | None = None,
+) -> Curve:
+    """A curve over an axis of its own, all of which is known: it is of no run, and does not grow."""
+    across, value = np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64)
+    content = zlib.crc32(value.tobytes(), zlib.crc32(across.tobytes()))
+    name = f"{label}:{kind}:{content:08x}"
+    return Curve(name, label, kind, label, across, across, across, value, low=low, high=high, names=names, hue=hue)
 
 
 @dataclass(frozen=True)
@@ -73,11 +111,18 @@ def curves(
     interval: float = 1.0,
     eager: bool = True,
     y_label: str = "loss (nats per character)",
+    x_label: str = "",
+    log: str = "",
     height: int = 380,
+    palette: str = "runs",
+    main: bool = False,
 ) -> None:
     """Draw curves on shared axes. Call it in an `st.fragment`: while `live`, the chart reruns it every `interval` s.
 
-    As long as there is no point at all it asks more often, if `eager`: the first one is expected any moment.
+    As long as there is no point at all it asks more often, if `eager`: the first one is expected any moment. With
+    `x_label` the x axis is of that alone, not of training; `log` names the axes ("x", "y", "xy") that are logarithmic
+    at first. On all charts of one `palette` a group has the same colour. How the `main` chart of a page is drawn stands
+    in the page's address.
     """
     pending = f"{key}:have"
 
@@ -93,12 +138,22 @@ def curves(
         "interval": max(0.1, interval),
         "eager": eager,
         "y_label": y_label,
+        "x_label": x_label,
+        "log": log,
+        "palette": palette,
+        "main": main,
         "height": height,
         "landmarks": [asdict(mark) for mark in landmarks if math.isfinite(mark.value)],
         "marks": [asdict(mark) for mark in marks],
     }
     have = st.session_state.pop(pending, {})  # nothing pending: a new page or a full rerun, so everything is sent
     _curves(key=key, data=pack(header, curves, have), on_poll_change=remember)
+
+
+def not_in_address(parameters: Mapping[str, str]) -> list[str]:
+    """What an address says of the main chart that is none of its words."""
+    said = ((name, parameters[name]) for name in _ADDRESS if name in parameters)
+    return [f"{name}={value}" for name, value in said if not re.fullmatch(_ADDRESS[name], value[:200])]
 
 
 def pack(header: Mapping[str, object], curves: Sequence[Curve], have: Mapping[str, int]) -> bytes:
@@ -109,8 +164,14 @@ def pack(header: Mapping[str, object], curves: Sequence[Curve], have: Mapping[st
         name = curve.id if stride == 1 else f"{curve.id}/{stride}"
         start, rows = _rows(curve.value, stride, max(0, int(have.get(name, 0))))
         columns = [np.asarray(column)[rows] for column in (curve.step, curve.seconds, curve.characters, curve.value)]
-        about = {"label": curve.label, "kind": curve.kind, "group": curve.group, "flops": curve.flops_per_step}
-        about |= {"ghost": curve.ghost, "hue": curve.hue, "twin": curve.twin}
+        about: dict[str, object] = {"label": curve.label, "kind": curve.kind, "group": curve.group}
+        about["flops"] = curve.flops_per_step
+        about |= {"ghost": curve.ghost, "names": [curve.names[row] for row in rows] if curve.names else []}
+        about |= {"hue": curve.hue, "twin": curve.twin}
+        if curve.clock is not None and len(curve.clock) and curve.clock[0] > 0:
+            about |= {"since": float(curve.clock[0]), "clock": floats(curve.clock[rows] - curve.clock[0])}
+        if curve.low is not None and curve.high is not None:
+            about["band"] = floats([curve.low[rows], curve.high[rows]])
         entries.append({"id": name, "from": start, "n": len(rows), "columns": floats(columns), **about})
     return message({**header, "curves": entries})
 

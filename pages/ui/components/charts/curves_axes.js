@@ -1,20 +1,27 @@
 // Which part of the values a chart of curves shows, and where that lies on the screen.
 
 import { clipped, textWidth } from "../shared/pens.js";
-import { scale, spread, ticks } from "../shared/scales.js";
+import { clockTicks, scale, spread, ticks } from "../shared/scales.js";
 import { shownCurves } from "./curves_state.js";
 
-export const AXES = { step: "Step", seconds: "Time", characters: "Characters", flops: "FLOPs" };
 const NARROW = 560; // px of width below which landmarks go by their value
 const LINE = 15; // px a label takes
+const TITLES = {
+  step: "step",
+  clock: "clock on the wall",
+  characters: "characters trained on",
+  flops: "floating-point operations",
+};
 
-export function xRange({ x, logx }, shown) {
+export function xRange({ x, logx, room = 0 }, shown) {
   const ranges = shown.map((curve) => curve.range[x]);
   const lo = Math.min(...ranges.map((range) => (logx ? range.positive : range.lo)));
   const hi = Math.max(...ranges.map((range) => range.hi));
   if (!(lo <= hi)) return [logx ? 1 : 0, 100];
+  if (x === "clock") return [lo, Math.max(hi + 0.01 * (hi - lo), lo + 1)];
   if (lo === hi) return logx ? [lo / 2, hi * 2] : [Math.min(0, lo), hi > 0 ? hi * 1.25 : 1];
-  if (logx) return [lo, hi * (hi / lo) ** 0.01];
+  if (logx) return [lo / (hi / lo) ** room, hi * (hi / lo) ** (room || 0.01)];
+  if (room) return [lo - room * (hi - lo), hi + room * (hi - lo)];
   return [lo > 0 && lo < 0.1 * hi ? 0 : lo, hi + 0.01 * (hi - lo)];
 }
 
@@ -60,7 +67,9 @@ export function frameOf(view, width, height) {
   const shown = shownCurves(view).filter((curve) => curve.n);
   const present = shown.filter((curve) => !curve.ghost); // what was there before does not stretch the axes
   const fitted = present.length ? present : shown;
-  const { zoom, x, logx, logy } = ui;
+  const { zoom, logy } = ui;
+  const x = header.x_label ? "step" : ui.x;
+  const logx = ui.logx && x !== "clock";
   const font = `12px ${theme.font}`;
   const [top, bottom] = [26, height - 40];
   const y = scale(zoom ? zoom.y : yRange(ui, fitted, header.landmarks), bottom, top, logy);
@@ -69,12 +78,13 @@ export function frameOf(view, width, height) {
   const labels = placeLabels(header.landmarks, y, { top, bottom, width, font });
   const right = width - Math.max(12, ...labels.map((label) => label.width + 16));
   for (const label of labels) Object.assign(label, { left: right + 12, right: right + 12 + label.width });
-  const across = scale(zoom ? zoom.x : xRange(ui, fitted), left, right, logx);
+  const across = scale(zoom ? zoom.x : xRange({ x, logx, room: header.x_label ? 0.02 : 0 }, fitted), left, right, logx);
   const [unit, unitName] = x === "seconds" ? timeUnit(across.hi) : [1, ""];
-  const xTicks = ticks(across, Math.max(2, (right - left) / 85), unit);
-  const titles = { step: "step", characters: "characters trained on", flops: "floating-point operations" };
-  const xTitle = titles[x] ?? `time (${unitName})`;
-  return { width, height, left, right, top, bottom, x: across, y, xTicks, yTicks, xTitle, shown, labels, font };
+  const whole = header.x_label && !logx && fitted.every(({ step, n }) => step.subarray(0, n).every(Number.isInteger));
+  const count = Math.max(2, Math.min((right - left) / 85, whole ? across.hi - across.lo : Infinity));
+  const xTicks = x === "clock" ? clockTicks(across, count) : ticks(across, count, unit);
+  const xTitle = header.x_label || (x === "seconds" ? `time (${unitName})` : TITLES[x]);
+  return { width, height, left, right, top, bottom, x: across, by: x, y, xTicks, yTicks, xTitle, shown, labels, font };
 }
 
 // A label "name: value" that is too long loses the end of its name, never its value.

@@ -18,12 +18,15 @@ export function draw(ctx, view, f) {
   drawLandmarks(ctx, view, f);
   const ghosts = f.shown.filter((curve) => curve.ghost);
   const present = f.shown.filter((curve) => !curve.ghost);
-  const [train, val] = [true, false].map((is) => present.filter((curve) => (curve.kind === "train") === is));
-  for (const curve of ghosts) drawLine(ctx, view, f, curve, "smooth", 1.5, GHOST);
+  const [train, fits, val] = ["train", "fit", "val"].map((kind) => present.filter((curve) => curve.kind === kind));
+  for (const curve of present) if (curve.low) drawBand(ctx, view, f, curve);
+  for (const curve of fits) drawLine(ctx, view, f, curve, "smooth", 1.5, 1);
+  for (const curve of ghosts) drawLine(ctx, view, f, curve, "smooth", 1.5, Math.max(GHOST, faintness(view, curve)));
   for (const curve of train) if (!curve.raw) drawLine(ctx, view, f, curve, "value", 1, faintness(view, curve));
   for (const curve of train) drawLine(ctx, view, f, curve, "smooth", curve.twin ? TWIN.train : THIN, 1);
   for (const curve of val) drawLine(ctx, view, f, curve, "smooth", curve.twin ? TWIN.val : THICK, 1, true);
-  for (const curve of present) if (curve.kind !== "train" || curve.n === 1) drawDots(ctx, view, f, curve);
+  const dotted = ({ kind, n }) => kind === "val" || kind === "points" || n === 1;
+  for (const curve of present.filter(dotted)) drawDots(ctx, view, f, curve);
   ctx.restore();
   drawMarks(ctx, view, f);
   drawLabels(ctx, view, f);
@@ -58,7 +61,7 @@ function drawAxes(ctx, view, f) {
     write(ctx, text, Math.min(x, f.width - textWidth(text, f.font) / 2), f.bottom + 14, "center", 0.75);
   }
   write(ctx, yTitle(view), 0, 9, "left", 0.75);
-  write(ctx, f.xTitle + (view.ui.logx ? ", log" : ""), f.right, f.height - 7, "right", 0.75);
+  write(ctx, f.xTitle + (f.x.log ? ", log" : ""), f.right, f.height - 7, "right", 0.75);
 }
 
 // Adds the line through the points to the path. A pixel column with many points is filled at once, from its lowest to
@@ -117,12 +120,12 @@ function trace(ctx, xs, ys, n, f, thick, dash) {
 
 function drawLine(ctx, view, f, curve, name, width, alpha, outlined = false) {
   const solid = alpha === 1;
-  const dash = dashed(view, curve.group) && solid;
+  const dash = (dashed(view, curve.group) || curve.kind === "fit") && solid;
   const line = colour(view, curve.group);
   Object.assign(ctx, { fillStyle: line, strokeStyle: line, globalAlpha: alpha });
   Object.assign(ctx, { lineJoin: solid ? "round" : "bevel", lineCap: solid ? "round" : "butt" });
   ctx.beginPath();
-  trace(ctx, curve[view.ui.x], curve[name], curve.n, f, width, dash);
+  trace(ctx, curve[f.by], curve[name], curve.n, f, width, dash);
   if (outlined) {
     // keeps a validation line apart from the noise it runs through
     Object.assign(ctx, { strokeStyle: view.theme.paper, lineWidth: width + 2.5 });
@@ -136,15 +139,30 @@ function drawLine(ctx, view, f, curve, name, width, alpha, outlined = false) {
   ctx.globalAlpha = 1;
 }
 
+function drawBand(ctx, view, f, curve) {
+  const places = Array.from({ length: curve.n }, (_, i) => f.x.px(curve[f.by][i]));
+  const inside = (y) => (Number.isFinite(y) ? y : f.bottom + 1); // zero on a logarithmic axis lies below everything
+  ctx.beginPath();
+  for (const [i, x] of places.entries()) ctx.lineTo(x, inside(f.y.px(curve.high[i])));
+  for (const [i, x] of [...places.entries()].reverse()) ctx.lineTo(x, inside(f.y.px(curve.low[i])));
+  Object.assign(ctx, { fillStyle: colour(view, curve.group), globalAlpha: 0.18 });
+  ctx.fill();
+  ctx.globalAlpha = 1;
+}
+
 function drawDots(ctx, view, f, curve) {
-  const xs = Array.from(curve[view.ui.x].subarray(0, curve.n), f.x.px);
+  const xs = Array.from(curve[f.by].subarray(0, curve.n), f.x.px);
+  Object.assign(ctx, { fillStyle: colour(view, curve.group), strokeStyle: view.theme.paper, lineWidth: 1 });
+  if (curve.kind === "points") {
+    for (const [i, x] of xs.entries()) dot(ctx, x, f.y.px(curve.smooth[i]), 4.5);
+    return;
+  }
   const gaps = xs.slice(1).flatMap((x, i) => (x >= f.left && x <= f.right ? [x - xs[i]] : []));
   const known = gaps.filter((gap) => !Number.isNaN(gap));
   const apart = known.reduce((sum, gap) => sum + gap, 0) / known.length;
   const most = curve.twin ? 2.5 : 3.5;
   const radius = Math.min(most, known.length ? apart * 0.35 : most); // crowded dots shrink and go
   if (radius < 1) return;
-  Object.assign(ctx, { fillStyle: colour(view, curve.group), strokeStyle: view.theme.paper, lineWidth: 1 });
   for (const [i, x] of xs.entries()) dot(ctx, x, f.y.px(curve.smooth[i]), radius);
 }
 
@@ -185,7 +203,7 @@ function drawMarks(ctx, view, f) {
   for (const { group, step, label } of view.header.marks) {
     const curve = f.shown.find((other) => other.group === group);
     if (!curve) continue;
-    const at = view.ui.x === "step" ? step : curve[view.ui.x][nearest(curve, "step", step)];
+    const at = f.by === "step" ? step : curve[f.by][nearest(curve, "step", step)];
     const x = Math.round(f.x.px(at)) + 0.5;
     if (!(x >= f.left && x <= f.right)) continue;
     Object.assign(ctx, { fillStyle: colour(view, group), strokeStyle: colour(view, group), lineWidth: 1.5 });
@@ -208,7 +226,7 @@ export function legendOf(view, width) {
   const entries = groups(view).flatMap(({ id, label, kinds }) => {
     const shown = kinds.filter((kind) => visible.has(slot({ group: id, kind })));
     if (!shown.length) return [];
-    const words = `${label} (${shown.join(", ")})`;
+    const words = view.header.x_label ? label : `${label} (${shown.join(", ")})`;
     const wide = 20 + textWidth(words, font);
     if (x && x + wide > width) [x, y] = [0, y + LEGEND.line];
     const entry = { words, group: id, x, y };

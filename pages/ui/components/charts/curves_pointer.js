@@ -1,7 +1,7 @@
 // Pointer and keyboard on a chart of curves: reading values, zooming, walking from point to point.
 
 import { clamp, element, place } from "../shared/dom.js";
-import { clock, fixed, grouped } from "../shared/format.js";
+import { clock, fixed, grouped, short } from "../shared/format.js";
 import { canvasContext, segment } from "../shared/pens.js";
 import { dot } from "./curves_draw.js";
 import { colour, groups, nearest } from "./curves_state.js";
@@ -23,9 +23,7 @@ export function hover(view) {
   if (label) return placeTip(view, f, p, [element("p", {}, [label.label, label.help].filter(Boolean).join(". "))]);
   if (flag) return placeTip(view, f, p, [element("p", {}, flag.label)]);
   if (p.x < f.left || p.x > f.right || p.y < f.top || p.y > f.bottom) return;
-  const found = f.shown
-    .map((curve) => ({ curve, i: nearest(curve, view.ui.x, f.x.at(p.x)) }))
-    .filter(({ i }) => i >= 0);
+  const found = f.shown.map((curve) => ({ curve, i: pointAt(curve, f, p) })).filter(({ i }) => i >= 0);
   if (!found.length) return;
   for (const each of found) each.y = f.y.px(each.curve.smooth[each.i]);
   const away = ({ y }) => (Number.isFinite(y) ? Math.abs(y - p.y) : Infinity);
@@ -34,7 +32,7 @@ export function hover(view) {
   segment(ctx, Math.round(p.x) + 0.5, f.top, Math.round(p.x) + 0.5, f.bottom);
   Object.assign(ctx, { strokeStyle: view.theme.paper, globalAlpha: 1 });
   for (const { curve, i, y } of found) {
-    const x = f.x.px(curve[view.ui.x][i]);
+    const x = f.x.px(curve[f.by][i]);
     if (x < f.left || x > f.right || y < f.top || y > f.bottom) continue;
     ctx.fillStyle = colour(view, curve.group);
     dot(ctx, x, y, curve === view.cursor?.curve ? 6.5 : 4.5);
@@ -42,6 +40,19 @@ export function hover(view) {
   const limit = found.map(away).sort((a, b) => a - b)[MOST_ROWS - 1] ?? Infinity;
   const rows = found.filter((each) => away(each) <= limit).slice(0, MOST_ROWS);
   placeTip(view, f, p, tipTable(view, rows, closest, found.length - rows.length));
+}
+
+// The point of a curve that is shown for a place: the nearest along x, in a cloud of points the nearest of all.
+const REACH = 40; // px
+
+function pointAt(curve, f, p) {
+  if (curve.kind !== "points") return nearest(curve, f.by, f.x.at(p.x));
+  let [best, away] = [-1, REACH];
+  for (let i = 0; i < curve.n; i++) {
+    const distance = Math.hypot(f.x.px(curve[f.by][i]) - p.x, f.y.px(curve.smooth[i]) - p.y);
+    if (distance < away) [best, away] = [i, distance];
+  }
+  return best;
 }
 
 // Where another chart on the page is pointed at, if both have the same x axis.
@@ -56,30 +67,42 @@ function lead(view) {
   const p = view.pointer ?? walked(view);
   const inside = p && !view.drag && p.x >= view.frame.left && p.x <= view.frame.right;
   for (const other of mounted) {
-    if (other === view || other.ui.x !== view.ui.x) continue;
+    if (other === view || other.frame?.xTitle !== view.frame.xTitle) continue;
     other.follow = inside ? view.frame.x.at(p.x) : null;
     if (other.frame) hover(other);
   }
 }
 
 function tipTable(view, rows, closest, left) {
-  const cell = (text, name = "") => element("td", { class: name }, text);
-  const head = element("tr", {}, ...["", "smoothed", "value", "step", "time"].map((text) => element("th", {}, text)));
+  const columns = columnsOf(view);
+  const head = element("tr", {}, ...["", ...Object.keys(columns)].map((text) => element("th", {}, text)));
   const body = rows.map(({ curve, i }) => {
     const line = element("i", { style: `--c:${colour(view, curve.group)}`, class: curve.kind });
-    const name = element("td", { class: "who" }, line, `${curve.label} `, element("small", {}, curve.kind));
-    const { smoothed, value, step, time } = pointOf(curve, i);
-    const numbers = [smoothed ?? "–", value, step, time].map((text) => cell(text));
+    const kind = view.header.x_label ? "" : curve.kind;
+    const name = element("td", { class: "who" }, line, `${nameAt(curve, i)} `, element("small", {}, kind));
+    const numbers = Object.values(columns).map((words) => element("td", {}, words(curve, i)));
     return element("tr", { class: curve === closest.curve ? "near" : "" }, name, ...numbers);
   });
   const more = left > 0 ? [element("p", {}, `and ${left} more`)] : [];
   return [element("table", {}, head, ...body), ...more];
 }
 
-function pointOf(curve, i) {
-  const smoothed = curve.raw ? null : curve.smooth[i].toFixed(4);
-  const value = curve.value[i].toFixed(4);
-  return { smoothed, value, step: grouped(curve.step[i]), time: clock(curve.seconds[i]) };
+const nameAt = (curve, i) => curve.names[i] ?? curve.label;
+
+// What is said of a point: words by what they say.
+export function columnsOf({ header, curves }) {
+  const all = [...curves.values()];
+  const smoothed = (curve, i) => (curve.raw ? "–" : curve.smooth[i].toFixed(4));
+  const band = (curve, i) => (curve.low ? `${curve.low[i].toFixed(4)} to ${curve.high[i].toFixed(4)}` : "–");
+  const axis = header.x_label
+    ? { [header.x_label]: (curve, i) => short(curve.step[i], 4) }
+    : { step: (curve, i) => grouped(curve.step[i]), time: (curve, i) => clock(curve.seconds[i]) };
+  return {
+    ...(all.some(({ kind }) => kind === "train") && { smoothed }),
+    value: (curve, i) => curve.value[i].toFixed(4),
+    ...(all.some(({ low }) => low) && { band }),
+    ...axis,
+  };
 }
 
 function placeTip({ tip }, f, p, content) {
@@ -98,7 +121,7 @@ function placeTip({ tip }, f, p, content) {
 function walked(view) {
   const { cursor, frame: f } = view;
   if (!cursor || !f.shown.includes(cursor.curve) || cursor.i >= cursor.curve.n) return null;
-  return { x: f.x.px(cursor.curve[view.ui.x][cursor.i]), y: f.y.px(cursor.curve.smooth[cursor.i]) };
+  return { x: f.x.px(cursor.curve[f.by][cursor.i]), y: f.y.px(cursor.curve.smooth[cursor.i]) };
 }
 
 // Where a key leads from a curve's point; `curves` are those with points. Null: away; undefined: not a key of ours.
@@ -126,13 +149,17 @@ function pressed(view, event) {
   view.pointer = null;
   hover(view);
   lead(view);
-  view.spoken.textContent = to ? spokenPoint(to) : "";
+  view.spoken.textContent = to ? spokenPoint(view, to) : "";
 }
 
-function spokenPoint({ curve, i }) {
-  const { smoothed, value, step, time } = pointOf(curve, i);
-  const number = Number.isFinite(curve.value[i]) ? value : "no number";
-  return `${curve.label} ${curve.kind}: ${number}${smoothed ? `, smoothed ${smoothed}` : ""}, step ${step}, ${time}`;
+function spokenPoint(view, { curve, i }) {
+  const { value, smoothed, ...more } = columnsOf(view);
+  const number = Number.isFinite(curve.value[i]) ? value(curve, i) : "no number";
+  const trend = curve.raw ? "" : `, smoothed ${smoothed(curve, i)}`;
+  const { time, ...rest } = Object.fromEntries(Object.entries(more).map(([name, words]) => [name, words(curve, i)]));
+  const where = Object.entries(rest).map(([name, words]) => `, ${name} ${words}`);
+  const kind = view.header.x_label ? "" : ` ${curve.kind}`;
+  return `${nameAt(curve, i)}${kind}: ${number}${trend}${where.join("")}${time ? `, ${time}` : ""}`;
 }
 
 // ---- zoom -----------------------------------------------------------------------------------------------------------
@@ -231,9 +258,13 @@ function wheeled(view, event) {
 // What a screen reader says of the chart as a whole.
 export function described(view) {
   const latest = ({ smooth, n }) => fixed(smooth.subarray(0, n).findLast(Number.isFinite));
+  const plain = view.header.x_label;
+  const last = ({ step, n }) => (plain ? short(step[n - 1], 4) : grouped(step[n - 1]));
   const { shown, xTitle } = view.frame;
   const parts = shown
     .slice(0, 8)
-    .map((curve) => `${curve.label} ${curve.kind} ${latest(curve)} at step ${grouped(curve.step[curve.n - 1])}`);
+    .map(
+      (curve) => `${curve.label}${plain ? "" : ` ${curve.kind}`} ${latest(curve)} at ${plain || "step"} ${last(curve)}`,
+    );
   return `Chart of ${view.header.y_label} by ${xTitle}. ${parts.join("; ") || "No points yet"}.`;
 }

@@ -135,7 +135,7 @@ function chart(view, name, title, { height, draw, table }, ...controls) {
     return { ...size, draw: (ctx) => draw(new Pen(ctx, size.width, size.height), view) };
   };
   const row = savers(view, () => `${name}-step-${now(view).step}`, { picture, table, title });
-  const head = element("header", {}, element("h4", {}, title), ...controls, row);
+  const head = element("header", {}, element("h2", {}, title), ...controls, row);
   const box = element("section", { class: name, "aria-label": title }, head, canvas);
   view.charts[name] = { canvas, box, draw, height };
   return box;
@@ -175,8 +175,8 @@ function build(view) {
   Object.assign(view, { legend: note("legend"), kinds: note("legend"), said: note("said", "p") });
   Object.assign(view, { spread: note("note", "span"), boardNote: note("note", "span") });
   view.bars = element("div", { class: "rows", role: "list" });
-  view.barsTitle = element("h4", {}, "Next character");
-  view.sampleTitle = element("h4", {}, "What it writes");
+  view.barsTitle = element("h2", {}, "Next character");
+  view.sampleTitle = element("h2", {}, "What it writes");
   view.sample = element("pre", { class: "prose", tabindex: 0 });
   const lossTable = () => curvesTable(view);
   const careersTable = () => table(view, ({ careers }) => careers[view.career], view.header.careers[view.career].lines);
@@ -187,7 +187,7 @@ function build(view) {
   const coordinates = () => view.header.characters.flatMap((c) => [`${visible(c)} x`, `${visible(c)} y`]);
   const places = { height: 0, draw: drawPlaces, table: () => table(view, (frame) => frame.places, coordinates()) };
   const map = chart(view, "map", "Character vectors", places, check(view, "trails", "Trails"));
-  map.querySelector("h4").title = HELP.map;
+  map.querySelector("h2").title = HELP.map;
   map.append(view.kinds, view.spread);
   const board = chart(view, "board", "Attention", { height: -1, draw: drawHeads });
   board.append(view.boardNote);
@@ -292,7 +292,7 @@ function showLegend(view) {
   view.kinds.replaceChildren(...present.map(entry));
   const career = header.careers[view.career];
   if (!career) return;
-  view.charts.careers.box.querySelector("h4").title = career.help;
+  view.charts.careers.box.querySelector("h2").title = career.help;
   const colours = careerColours(career);
   const layered = career.lines[0].includes(".");
   const layers = [...new Set(colours)].map((layer) => [`layer ${layer}`, layer]);
@@ -335,7 +335,7 @@ function paint(view) {
   view.painted = frame;
   paintWords(view, frame);
   const following = view.follow && view.header.live;
-  if (!view.playing) mirror({ step: following ? null : frame.step });
+  if (!view.playing) mirror(view, { step: following ? null : frame.step });
 }
 
 function paintWords(view, frame) {

@@ -18,9 +18,8 @@ import numpy as np
 import streamlit as st
 from numpy.typing import NDArray
 
-from core.inspect.embeddings import Map
+from core.inspect.embeddings import Map, classes_of
 from core.inspect.history import Answer, Career, Milestone
-from core.inspect.projection import classes_of
 from core.runs.state import Sample
 from core.texts.character_classes import CLASSES
 from pages.ui.components.shared.toolkit import declare, floats, message

@@ -282,6 +282,7 @@ function build(view) {
 function showText(view) {
   const made = view.board.tokens.flatMap((token, i) => {
     const about = { "data-at": i, role: "option", id: `${view.header.key}-${i}`, title: hint(token) };
+    if (/^\s$/.test(token)) about["aria-label"] = token === "\n" ? "new line" : "space";
     if (token === "\n") return [element("span", { ...about, class: "break" }, "↵"), element("br")];
     return [element("span", about, token === " " ? token : visible(token))];
   });

@@ -94,7 +94,7 @@ function draw(view) {
   const middle = (t) => x(t) + CELL.w / 2;
   const next = (t) => (t + 1 < T ? drawn(data.positions[t + 1]) : "?");
   const feet = data.positions.map((c, t) => words(middle(t), height - 8, drawn(c)));
-  const heads = data.positions.map((_, t) => words(middle(t), 17, next(t), { "fill-opacity": 0.5 }));
+  const heads = data.positions.map((_, t) => words(middle(t), 17, next(t), { "fill-opacity": 0.7 }));
   const side = { "text-anchor": "end", "font-family": theme.font, "font-size": 11 };
   const corners = [words(EDGE.left - 8, 17, "next", side), words(EDGE.left - 8, height - 8, "reads", side)];
   view.frame = shape("rect", { ...box, fill: "none", "stroke-width": 2.5, stroke: theme.accent });
@@ -143,7 +143,7 @@ function mark(view) {
 }
 
 function showControls(view) {
-  const share = () => mirror({ shade: view.shade === "chance" ? null : view.shade });
+  const share = () => mirror(view, { shade: view.shade === "chance" ? null : view.shade });
   const chosen = (shade) => {
     view.shade = shade;
     share();

@@ -1,6 +1,6 @@
 // The graph is built once per expression and numbers; a step only changes classes and text.
 import { component } from "../shared/component.js";
-import { element, shape } from "../shared/dom.js";
+import { element, scroller, shape } from "../shared/dom.js";
 import { Player } from "../shared/player.js";
 
 const BOX = { w: 118, h: 58 };
@@ -24,11 +24,9 @@ function mount(view) {
   view.svg = shape("svg", { role: "img", "aria-label": "Computation graph" });
   view.told = element("div", { class: "told", "aria-live": "polite" });
   const group = { class: "bar steps", role: "group", "aria-label": "Steps through the graph" };
-  view.root.append(
-    element("div", group, ...view.player.controls),
-    element("div", { class: "scroll" }, view.svg),
-    view.told,
-  );
+  const box = element("div", { class: "scroll" }, view.svg);
+  view.root.append(element("div", group, ...view.player.controls), box, view.told);
+  view.fit = scroller(view, box);
 }
 
 function update(view, data) {
@@ -46,6 +44,7 @@ function update(view, data) {
     ...view.edges.map((e) => e.label),
   ];
   view.svg.replaceChildren(...parts);
+  view.fit();
   view.player.reset(data.steps.length, Math.min(view.player.step, data.steps.length));
 }
 

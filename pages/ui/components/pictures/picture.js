@@ -1,6 +1,6 @@
 // Puts an SVG in place; hovering or focusing an element shows its tip and lights what it names.
 import { component } from "../shared/component.js";
-import { element } from "../shared/dom.js";
+import { element, scroller } from "../shared/dom.js";
 
 export default component(mount, update);
 
@@ -8,6 +8,7 @@ function mount(view) {
   view.box = element("div", { class: "picture", role: "img" });
   view.tip = element("div", { class: "tip", hidden: "" });
   view.root.append(view.box, view.tip);
+  view.fit = scroller(view, view.box);
   view.on(view.box, "pointermove", (event) => pointed(view, event));
   view.on(view.box, "pointerleave", () => unlit(view));
 }
@@ -16,6 +17,7 @@ function update(view, { svg, label }) {
   if (!view.fresh) return;
   view.box.setAttribute("aria-label", label);
   view.box.innerHTML = svg;
+  view.fit();
   view.byId = new Map();
   for (const node of view.box.querySelectorAll("[data-id]"))
     view.byId.set(node.dataset.id, [...(view.byId.get(node.dataset.id) ?? []), node]);

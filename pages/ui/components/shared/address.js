@@ -1,5 +1,7 @@
-// What the learner has set goes into the address, without asking the server; null leaves the default unsaid.
-export function mirror(values) {
+// What the learner has set goes into the address of the page that the view stands on, without asking the server; null
+// leaves the default unsaid.
+export function mirror(view, values) {
+  if (location.pathname !== view.path) return; // another page has taken its place
   const url = new URL(location.href);
   for (const [name, value] of Object.entries(values)) {
     if (value === null) url.searchParams.delete(name);

@@ -43,5 +43,5 @@ function newView(root) {
     observer.observe(node);
     abort.signal.addEventListener("abort", () => observer.disconnect());
   };
-  return { root, abort, on, resized, calls: 0, updates: 0 };
+  return { root, abort, on, resized, path: location.pathname, calls: 0, updates: 0 };
 }

@@ -30,6 +30,24 @@ export function menu(label, title, options, value, chosen) {
   return element("label", { title }, label, select);
 }
 
+// A button that shows and hides what lies behind it; a click elsewhere and Escape hide it again.
+export function disclosed(view, words, title, ...content) {
+  const panel = element("div", { class: "panel", hidden: "" }, ...content);
+  const opener = button(words, title, () => show(panel.hidden), { "aria-expanded": "false", class: "opener" });
+  const show = (open) => {
+    panel.hidden = !open;
+    opener.ariaExpanded = String(open);
+  };
+  const both = element("span", { class: "disclosed" }, opener, panel);
+  view.on(document, "pointerdown", (event) => !event.composedPath().includes(both) && show(false));
+  view.on(both, "keydown", (event) => {
+    if (event.key !== "Escape" || panel.hidden) return;
+    show(false);
+    opener.focus();
+  });
+  return both;
+}
+
 export function fillOptions(select, options) {
   const made = Object.entries(options).map(([value, words]) => element("option", { value }, words));
   select.replaceChildren(...made);
@@ -75,3 +93,13 @@ export function colourKey(low, colours, high) {
 }
 
 export const swatch = (colour) => element("span", { class: "swatch", style: `background:${colour}` });
+
+// A part that scrolls can be reached by keyboard, and only as long as there is something to scroll.
+export function scroller(view, node) {
+  const fit = () => {
+    if (node.scrollWidth > node.clientWidth + 1 || node.scrollHeight > node.clientHeight + 1) node.tabIndex = 0;
+    else node.removeAttribute("tabindex");
+  };
+  view.resized(node, fit);
+  return fit; // for when the content has changed
+}

@@ -1,5 +1,5 @@
 import { button, element, SVG, shape } from "./dom.js";
-import { csv } from "./format.js";
+import { csv, grouped, short } from "./format.js";
 import { canvasContext } from "./pens.js";
 import { SvgContext } from "./svg_context.js";
 
@@ -23,7 +23,54 @@ export function savers(view, name, { picture, table, fit, title = "" }) {
     add("svg", "as a picture of lines, as it stands", (drawing) => drawing && vector(view, drawing));
     add("png", "as a picture of pixels, as it stands", (drawing) => drawing && pixels(view, drawing));
   }
+  if (table) buttons.push(tableButton(view, table, title));
   return element("span", { class: "savers" }, ...buttons, ...(fit ? [fit] : []));
+}
+
+const figure = (value) => (Number.isInteger(value) ? grouped(value) : short(value, 5));
+
+// The points behind a picture as a table, thinned to what one can read.
+const READABLE = 40; // of one curve
+
+function tableButton(view, table, title) {
+  const place = element("div", { class: "behind", tabindex: 0, role: "region", "aria-label": `Table ${title}`.trim() });
+  const opener = button("Table", `Show${title && ` ${title}`} as a table of numbers, below`, () => {
+    if (place.isConnected) place.remove();
+    else view.root.append(place);
+    place.replaceChildren(...(place.isConnected ? [tableOf(table())] : []));
+    opener.ariaPressed = String(place.isConnected);
+  });
+  opener.ariaPressed = "false";
+  return opener;
+}
+
+function tableOf([head, ...rows]) {
+  const kept = thinned(rows);
+  const cells = (tag, row) => row.map((cell) => element(tag, {}, typeof cell === "number" ? figure(cell) : cell));
+  const caption =
+    kept.length < rows.length ? `${kept.length} of ${grouped(rows.length)} points` : `${rows.length} points`;
+  return element(
+    "table",
+    {},
+    element("caption", {}, caption),
+    element("thead", {}, element("tr", {}, ...cells("th", head))),
+    element("tbody", {}, ...kept.map((row) => element("tr", {}, ...cells("td", row)))),
+  );
+}
+
+// Of each stretch of rows that begin with the same two words, evenly spread ones, the first and the last among them.
+export function thinned(rows, most = READABLE) {
+  const stretches = [];
+  for (const row of rows) {
+    const name = row
+      .slice(0, 2)
+      .filter((cell) => typeof cell === "string")
+      .join("\n");
+    if (!stretches.length || stretches.at(-1).name !== name) stretches.push({ name, rows: [] });
+    stretches.at(-1).rows.push(row);
+  }
+  const spread = (all) => Array.from({ length: most }, (_, i) => all[Math.round((i * (all.length - 1)) / (most - 1))]);
+  return stretches.flatMap((stretch) => (stretch.rows.length > most ? spread(stretch.rows) : stretch.rows));
 }
 
 function download(name, blob) {

@@ -35,6 +35,22 @@ export function ticks({ lo, hi, log = false }, count, unit = 1) {
   return inside.map((v) => ({ value: v * unit, text: compact(v, step ? largest : v, step) }));
 }
 
+const SPANS = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10_800, 21_600, 43_200, 86_400];
+
+// Ticks of an axis of seconds since 1970, at whole minutes, hours and days of the visitor's own time.
+export function clockTicks({ lo, hi }, count, zone = new Date(1000 * lo).getTimezoneOffset() * 60) {
+  const rough = (hi - lo) / count;
+  const step = SPANS.find((span) => span >= rough) ?? 86_400 * niceStep(rough / 86_400, 1);
+  const found = [];
+  for (let at = Math.ceil((lo - zone) / step) * step + zone; at <= hi; at += step) {
+    const day = new Date(1000 * (at - zone)).toISOString();
+    const midnight = (at - zone) % 86_400 === 0;
+    const text = step >= 86_400 || midnight ? day.slice(5, 10) : day.slice(11, step < 60 ? 19 : 16);
+    found.push({ value: at, text });
+  }
+  return found;
+}
+
 function powers(low, high, decades, count) {
   const every = Math.max(1, Math.ceil(decades / count));
   const factors = decades < count / 3 ? [1, 2, 5] : [1];

@@ -61,7 +61,7 @@ function changed(view) {
   const params = { order: ui.order === "likely" ? null : ui.order, y: ui.y === "linear" ? null : ui.y };
   for (const { name, initial: usual } of data.settings) params[name] = ui[name] === usual ? null : String(ui[name]);
   params.character = ui.locked === null ? null : data.characters[ui.locked];
-  mirror(params);
+  mirror(view, params);
   view.found = distribution(view.logits, ui.temperature, ui.top_k, ui.top_p);
   draw(view);
 }
@@ -114,7 +114,7 @@ function hovered(view, id) {
 function lock(view, id) {
   view.ui.locked = view.ui.locked === id ? null : id;
   view.note = "";
-  mirror({ character: view.ui.locked === null ? null : view.data.characters[view.ui.locked] });
+  mirror(view, { character: view.ui.locked === null ? null : view.data.characters[view.ui.locked] });
   mark(view);
 }
 

@@ -85,7 +85,7 @@ function update(view, message) {
 }
 
 function share(view) {
-  mirror({
+  mirror(view, {
     shade: view.runs.length > 1 && view.mode !== WHO ? view.runs[view.mode].slug : null,
     free: view.free === 1 ? null : String(view.free),
     mark: view.kept === null ? null : String(view.kept + 1),

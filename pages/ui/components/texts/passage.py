@@ -15,7 +15,7 @@ def passage(text: str, characters: str, read: Mapping[str, tuple[Run, Surprise]]
     runs = [
         {
             "slug": slug,
-            "name": run.name,
+            "name": run.label,
             "hue": place_of(run),
             "bits": floats(found.bits),
             "rank": whole(found.rank),

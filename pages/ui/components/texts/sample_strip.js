@@ -17,7 +17,12 @@ function mount(view) {
 function card({ step, loss, prompt, text }) {
   const span = (name, words) => element("span", { class: name }, words);
   const head = element("div", { class: "head" }, span("step", step), span("loss", loss));
-  const written = element("pre", { class: "prose" }, span("prompt", prompt.trimStart()), readableText(text));
+  const written = element(
+    "pre",
+    { class: "prose", tabindex: 0 },
+    span("prompt", prompt.trimStart()),
+    readableText(text),
+  );
   return element("article", { class: "card", role: "listitem" }, head, written);
 }
 

@@ -51,7 +51,7 @@ function card(view, { title, name, facts, chars, bits, hue: rung }, c, prompt) {
   return element(
     "article",
     { class: "card", style: `border-top-color: ${colourAt(view.theme, rung)}` },
-    element("h4", {}, title),
+    element("h2", {}, title),
     quiet("p", name),
     element("div", { class: "facts" }, ...told),
     element("pre", paper, quiet("span", prompt), ...letters),
