@@ -230,13 +230,12 @@ root = tokenizer.drop_unknown(st.session_state[ROOT])
 if not text.startswith(root):
     root, st.session_state[LEAVES] = text, []
 st.session_state[ROOT] = root
-with st.container(horizontal=True, vertical_alignment="center", gap="medium"):
-    view = weights.choose_view(
-        VIEWS, "The next character's bars, what the layers make of each position, or which characters it rests on."
-    )
-    price_tag.price_tag(run, step)
+view = weights.choose_view(
+    VIEWS, "The next character's bars, what the layers make of each position, or which characters it rests on."
+)
 if text:
     if view == "salience":
         salience_view(run, step, text)
     else:
         (next_view if view == "next" else lens_view)(run, step, model, tokenizer, text)
+price_tag.price_tag(run, step)

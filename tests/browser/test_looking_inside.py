@@ -149,7 +149,7 @@ FIRST = {
     "knockout": "table[role=grid]",
     "knockout?tool=patching": "table[role=grid]",
     "stage": ".stage .card",
-    "write": "[data-testid=stMain] [data-testid=stCode], .st-key-paper",
+    "write": ".st-key-paper",
 }
 """Where the first thing is that a page is opened for, by its address."""
 WHOLE = {"attention": (".board .plot", ".head .plot"), "time": (".loss canvas", ".map canvas")}

@@ -69,7 +69,7 @@ def patch_view(run: Run, step: int | None) -> None:
     where = (run.slug, step, checkpoints.fingerprint(run, step))
     model, tokenizer = loaders.model(run, step)
     kinds = patching.sites(model)
-    left, right = st.columns(2, gap="medium")
+    left, right, *answers_at = st.columns([3, 3, 2, 2], gap="medium")
     this, other = openings(run).pair
     with left:
         a = _prompt("This prompt", "a", this, "The one whose prediction is to change.", tokenizer, model.context)
@@ -87,8 +87,7 @@ def patch_view(run: Run, step: int | None) -> None:
     except BardlabError as error:
         tell.info(f"{str(error)[0].upper()}{str(error)[1:]}.", icon=":material/swap_horiz:")
         return
-    site_at, *answers_at = st.columns([4, 2, 2], gap="medium")
-    with site_at:
+    with st.container(horizontal=True, gap="medium"):
         site, head = _site(kinds)
     pair = _pair(tokenizer, usual, a, b, answers_at)
     grid = _sweep(where, ids, others, site, pair, head)
@@ -131,11 +130,11 @@ def _site(kinds: Sequence[Site]) -> tuple[Site, int | None]:
         required=True,
         key="site",
         bind="query-params",
+        label_visibility="collapsed",
         help="\n".join(f"- **{site.key}**: {site.title}" for site in kinds),
     )
     site = by_key.get(key, kinds[0])
     if not site.heads:
-        st.caption(f"{site.title[0].upper()}{site.title[1:]}.")
         return site, None
     head = st.segmented_control(
         "Of which head",
@@ -144,6 +143,7 @@ def _site(kinds: Sequence[Site]) -> tuple[Site, int | None]:
         required=True,
         key="head",
         bind="query-params",
+        label_visibility="collapsed",
         help="One head's z alone, or all of them together.",
     )
     return site, head if isinstance(head, int) and head < site.heads else None
@@ -207,12 +207,6 @@ def _effects(
             "These two characters do not tell the prompts apart. Choose two others.", icon=":material/compare_arrows:"
         )
         return
-    st.caption(
-        f"Each cell: {site.key} of that layer, at that position only, taken from the other prompt's run. The number is "
-        f"the share of the way that the prediction then moves from “{plain(first)}” to “{plain(second)}”: 0 as it was, "
-        "1 as for the other prompt. Where the prompts differ, the other's character stands below. **Click a cell "
-        "to look into it.**"
-    )
 
     def pick(key: str) -> None:
         st.query_params[AT] = key
@@ -228,6 +222,12 @@ def _effects(
             cells.append(Cell(f"{layer}.{position}", text, title, fill, ink, chosen))
         rows.append((f"layer {layer}", cells))
     cell_grid("Effect of patching", _columns(a, b), rows, key="patch.effects", on_pick=pick)
+    st.caption(
+        f"Each cell: {site.key}, {site.title}, at that position only, taken from the other prompt's run. The number is "
+        f"the share of the way that the prediction then moves from “{plain(first)}” to “{plain(second)}”: 0 as it was, "
+        "1 as for the other prompt. Where the prompts differ, the other's character stands below. **Click a cell "
+        "to look into it.**"
+    )
     table = pd.DataFrame(share, columns=range(len(a)), index=pd.RangeIndex(len(share), name="layer"))
     with st.expander("The same as a figure, and as a table"):
         labels = [f"{i} {name.replace(chr(10), '/')}" for i, name in enumerate(_columns(a, b))]

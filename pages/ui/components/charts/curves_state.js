@@ -2,7 +2,7 @@
 import { asked } from "../shared/address.js";
 import { extent } from "../shared/scales.js";
 import { smoothed, stepUnit } from "../shared/smoothing.js";
-import { colourAt, SHADES, shadeAt } from "../shared/theme.js";
+import { colourAt, RUN_SHADES, shadeAt } from "../shared/theme.js";
 
 const COLUMNS = ["step", "seconds", "characters", "value"];
 const PLACES = [...COLUMNS, "flops", "clock"]; // flops are computed here: steps times what one step costs
@@ -212,7 +212,7 @@ export function colour(view, group) {
 
 export function dashed(view, group) {
   const { hue, nth } = view.places[group];
-  return nth >= (hue === null ? view.theme.palette.length : SHADES);
+  return nth >= (hue === null ? view.theme.palette.length : RUN_SHADES);
 }
 
 export function toggle({ ui }, slots) {

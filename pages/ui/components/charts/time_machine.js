@@ -6,7 +6,7 @@ import { isolated, readableText, spelled, visible } from "../shared/characters.j
 import { scaleOf } from "../shared/colours.js";
 import { component } from "../shared/component.js";
 import { button, clamp, element, fill } from "../shared/dom.js";
-import { fixed, grouped, chance as written } from "../shared/format.js";
+import { chance, fixed, grouped } from "../shared/format.js";
 import { canvasPen, Pen } from "../shared/pens.js";
 import { savers } from "../shared/saving.js";
 import { extent } from "../shared/scales.js";
@@ -358,7 +358,7 @@ function paintWords(view, frame) {
   for (const [i, row] of [...view.bars.children].entries()) {
     const likely = between(view, (f) => f.chances[header.bars[i]]);
     row.querySelector("i").style.width = `${100 * likely}%`;
-    row.querySelector("output").textContent = written(likely);
+    row.querySelector("output").textContent = chance(likely);
   }
   view.bars.dataset.first = header.bars.length ? frame.chances[header.bars[0]].toFixed(4) : "";
   if (view.written !== frame.sample) paintSample(view, frame);

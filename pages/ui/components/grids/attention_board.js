@@ -43,7 +43,7 @@ const HELP = {
   rows: "The keys in the order of the text, or the heaviest first.",
 };
 const MIXED = "mixed: no one thing stands out";
-const ROOM = 530; // px of height that the board of all heads may take
+const ROOM = 488; // px of height that the board of all heads may take
 const PARTS = ["board", "head", "text", "query"];
 
 export default component(mount, update);
