@@ -97,7 +97,7 @@ def _question(compared: Sequence[Run], worth: Sequence[Finding]) -> str:
         return "In what do these runs differ, and which of them predicts the next character better?"
     config = compared[0].need()
     text = available().get(config.corpus, "its text")
-    return f"How well does a {config.rung.title_of(config.model_config_)} predict the next character of {text}?"
+    return f"How well does this {config.rung.title_of(config.model_config_)} predict the next character of {text}?"
 
 
 def _verdict(finding: Finding) -> str:
@@ -124,8 +124,9 @@ def _standing(compared: Sequence[Run], labels: dict[str, str]) -> list[str]:
             told.append(f"{which}no validation loss was measured.")
             continue
         choices = f"{math.exp(loss):.1f} of {len(run.need().characters)}" if loss < 20 else "countless"
-        line = f"{which}a validation loss of {loss:.4f} nats a character: it hesitates between {choices} characters."
+        line = f"{which}validation loss {loss:.4f} nats a character: it hesitates between {choices} characters."
         marks = landmarks.all_of(text) if text else []
+        line = line if which else line[:1].upper() + line[1:]
         told.append(f"{line} {landmarks.verdict(loss, marks, _shipped_loss(run))}")
     return told
 

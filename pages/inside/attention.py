@@ -1,6 +1,7 @@
 """Attention: every head of a run at once, one head, one query, and the text they shade."""
 
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import streamlit as st
@@ -248,7 +249,7 @@ def show(run: Run, step: int | None, prompt: Prompt) -> None:
         for label, wanted in (("Weights of the chosen heads (.csv)", chosen), ("Weights of all heads (.csv)", every)):
             st.download_button(
                 label,
-                lambda wanted=wanted: weights_csv(maps, prompt.text, wanted),
+                partial(weights_csv, maps, prompt.text, wanted),
                 f"{name}.csv",
                 "text/csv",
                 key=f"attention.csv.{label}",

@@ -15,6 +15,8 @@ from core.errors import BardlabError
 from core.inspect.embeddings import (
     METHODS,
     Map,
+    Method,
+    Metric,
     Table,
     class_order,
     classes_of,
@@ -48,7 +50,7 @@ SHOWN = 8  # neighbours listed
 
 
 @st.cache_data(max_entries=32, show_spinner="Drawing the map")
-def projected(vectors: np.ndarray, method: str, dimensions: int, near: int) -> Map:
+def projected(vectors: np.ndarray, method: Method, dimensions: int, near: int) -> Map:
     """A map, drawn once."""
     return project(vectors, method, dimensions, near)
 
@@ -85,18 +87,19 @@ def table_csv(table: Table, labels: Sequence[str], kinds: Sequence[str], found: 
     return out.getvalue().encode()
 
 
-def controls(table: Table, counted: bool) -> tuple[str, int, int, str, str]:
+def controls(table: Table, counted: bool) -> tuple[Method, int, int, Metric, str]:
     """Draw what decides the map. Returns method, dimensions, neighbours looked at, metric, colour."""
     with st.popover("View", icon=":material/tune:", help="How the map is drawn, and how neighbours are found."):
-        method = choice(
+        wanted = choice(
             "Method",
-            dict(METHODS),
+            {str(name): title for name, title in METHODS.items()},
             "method",
             "PCA is a plain view from the side on which the vectors differ most. t-SNE and UMAP bend the space to keep "
             "neighbours together: read who is next to whom, not how far groups lie apart.",
         )
         dimensions = choice("Dimensions", {"2": "2-D", "3": "3-D"}, "dimensions", "A flat map, or one to turn about.")
-        metric = choice(
+        method = next(name for name in METHODS if name == wanted)
+        near_by = choice(
             "Nearness",
             {"cosine": "cosine", "euclidean": "Euclidean"},
             "metric",
@@ -118,6 +121,7 @@ def controls(table: Table, counted: bool) -> tuple[str, int, int, str, str]:
                 width=220,
                 help="t-SNE's perplexity, UMAP's n_neighbors: few keep small groups, many the large picture.",
             )
+    metric: Metric = "euclidean" if near_by == "euclidean" else "cosine"
     return method, int(dimensions), near, metric, colour
 
 
@@ -164,12 +168,11 @@ def the_map(run: Run, table: Table, characters: str) -> None:
     clicked(event_key, [labels[rows.index(row)] for row in marked], table.positions)
     near_key = f"near.{'position' if table.positions else 'character'}"
     if st.session_state.get(near_key) not in labels:
-        st.session_state.pop(near_key, None)  # it is not among those that are shown alone
+        st.session_state[near_key] = "e" if "e" in labels else labels[0]  # it may not be among those shown alone
     with right:
         chosen = st.selectbox(
             "Nearest to",
             labels,
-            index=labels.index("e") if "e" in labels else 0,
             key=near_key,
             help="Or click a point on the map. Neighbours are found in all dimensions, not on the map.",
         )
@@ -314,8 +317,8 @@ def page() -> None:
         chosen = choice(
             "Vectors", names, "vectors", "Which of the model's tables: what it reads, what it writes, where."
         )
-    if chosen == "rotary":
-        rotary(run, position_similarity(model))
+    if chosen == "rotary" and (similarity := position_similarity(model)) is not None:
+        rotary(run, similarity)
     else:
         table = found[chosen]
         the_map(run, table, tokenizer.chars)

@@ -157,8 +157,8 @@ def source_line(found: Evidence | None, standing: Standing | None) -> None:
         st.caption(f"Measured here: {len(standing.done)} runs, {duration(seconds)} of training.")
     elif found:
         st.caption(
-            f"Shipped: measured on {plain(found.date)}, {found.seeds:d} seeds, {duration(found.seconds)} of training, "
-            f"{plain(found.machine)} ({plain(found.device)})."
+            f"Shipped: measured on {plain(found.date)} with {found.seeds:d} seeds in {duration(found.cpu_seconds)} of "
+            f"processor time, {plain(found.machine)} ({plain(found.device)})."
         )
 
 
@@ -169,7 +169,7 @@ def card(claim: Claim, found: Evidence | None, standing: Standing | None, text: 
     judged = claim.judge(figures)
     with st.container(border=True):
         with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-            st.subheader(claim.title, anchor=claim.key, width="content")
+            st.header(claim.title, anchor=claim.key, width="content")
             if figures:
                 colour, icon = LOOKS[judged.verdict]
                 st.badge(plain(judged.verdict), color=colour, icon=icon)

@@ -14,12 +14,18 @@ if (!window.bardlabJourney) {
     if (link && window.innerWidth < 768)
       document.querySelector("[data-testid=stSidebarCollapseButton] button")?.click();
   });
-  const helps = "[data-testid=stTooltipIcon] button";
-  const stepAside = () => {
+  const helps = '[data-testid=stTooltipIcon] button[aria-label^="Help"]:not([data-testid])';
+  const mend = () => {
     for (const help of document.querySelectorAll(`${helps}:not([tabindex])`)) help.tabIndex = -1;
+    // a text of a given height scrolls
+    for (const text of document.querySelectorAll("[overflow=auto] > [data-testid=stCode] > pre:not([tabindex])"))
+      text.tabIndex = 0;
+    // a label that is set small or grey is read without its markup
+    for (const input of document.querySelectorAll('input[aria-label*=":gray["]'))
+      input.setAttribute("aria-label", input.getAttribute("aria-label").replace(/:\w+\[|\]/g, ""));
   };
-  new MutationObserver(stepAside).observe(document.body, { childList: true, subtree: true });
-  stepAside();
+  new MutationObserver(mend).observe(document.body, { childList: true, subtree: true });
+  mend();
   document.addEventListener("keydown", (event) => {
     const at = event.target;
     if (event.key !== "?" || !(at instanceof Element) || at.matches("textarea, input:not([type=range], [type=radio])"))

@@ -19,7 +19,7 @@ def test_every_claim_is_there_with_its_evidence_and_nothing_is_made_by_looking()
     app = draw(PAGE)
     shown, known = words(app), evidence.read()
 
-    assert [each.value for each in app.subheader] == [claim.title for claim in registry.CLAIMS.values()]
+    assert [each.value for each in app.header] == [claim.title for claim in registry.CLAIMS.values()]
     assert shown.count("The rule.") == len(registry.CLAIMS)
     assert shown.count("Shipped: measured on") == len(known) == len(app.get("plotly_chart"))
     assert shown.count("95 % interval") > len(known)

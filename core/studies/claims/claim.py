@@ -101,16 +101,17 @@ class Finding:
         unit = f" {self.criterion.unit}" if self.criterion.unit else ""
         if not math.isfinite(found.low + found.high):
             return f"{what}: {_shown(found.value)}{unit} with one seed, which has no interval."
-        interval = f"95 % interval {_shown(found.low)} to {_shown(found.high)}, {found.method}"
-        return f"{what}: {_shown(found.value)}{unit} ({interval})."
+        width = found.high - found.low
+        value, low, high = (_shown(number, width) for number in (found.value, found.low, found.high))
+        return f"{what}: {value}{unit} (95 % interval {low} to {high}, {found.method})."
 
 
-def _shown(value: float) -> str:
-    """A number with three digits after the point, or as many as say something of a small one."""
-    if value and abs(value) < 0.001:
-        return f"{value:.1g}".replace("-", "−")
-    text = f"{value:.3f}" if abs(value) < 10 else f"{value:,.1f}"
-    text = text.rstrip("0").rstrip(".") if value == round(value, 2) else text
+def _shown(value: float, width: float | None = None) -> str:
+    """A number as people write it: a bound as short as it is, an estimate with the digits that its interval shows."""
+    if width is None:
+        text = f"{value:.3g}"
+    else:
+        text = f"{value:.{min(6, max(2, 2 - math.floor(math.log10(width)))) if width > 0 else 4}f}"
     return text.replace("-", "−")
 
 

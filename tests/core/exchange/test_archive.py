@@ -296,7 +296,7 @@ def test_the_report_answers_its_question_at_its_top(finished: Run):
     heads = ["Question", "Guess", "Finding", "Figure", "What changed", "Text before and after", "Appendix"]
     places = [alone.index(f"<h2>{head}") for head in heads]
     assert places == sorted(places) and alone.index("Remember: short run") < places[0]
-    assert "How well does a Transformer predict the next character of Tiny Shakespeare?" in alone
+    assert "How well does this Transformer predict the next character of Tiny Shakespeare?" in alone
     assert "None was written down." in alone and "hesitates between" in alone and "At 4." in alone
     for said in ("<h1>Batches</h1>", "Do larger ones help?", "Yes.", "They do."):
         assert said in compared

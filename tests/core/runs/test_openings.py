@@ -2,9 +2,13 @@
 
 import pytest
 
-from core.runs.openings import Openings, of_text, passage
+from core.runs import editing, records
+from core.runs.openings import SHAKESPEARE, Openings, of_text, passage, remembered
+from core.runs.openings import openings as openings_of
+from core.runs.state import Sample
 from core.texts.corpus import Corpus
 from core.texts.tokenizer import CharTokenizer
+from tests.conftest import make_run
 
 HOUSE = (
     "THE OLD HOUSE\nIt stood by the river, and nobody had lived in it for years.\n\n"
@@ -71,3 +75,15 @@ def test_signs_outside_the_alphabet_are_left_out():
 )
 def test_a_passage_begins_and_ends_where_something_does(text: str, turn: int, expected: tuple[int, int]):
     assert passage(text, turn, 50) == text[slice(*expected)]
+
+
+def test_a_run_whose_text_is_gone_begins_with_what_it_wrote_last():
+    here = make_run("bigram")
+    gone = editing.create(here.need().model_copy(update={"corpus": "own-0123456789ab", "characters": "\nabc"}))
+
+    assert openings_of(here) == SHAKESPEARE and remembered(gone) == ""
+    assert openings_of(gone).passage == ("abc" * 64)[:64]
+    for text in ("cccc", "bcab"):
+        records.append_sample(gone.path, Sample(1, None, "a\n", text))
+    assert remembered(gone) == "a\nbcab"
+    assert openings_of(gone).passage == ("bcab" + "abc" * 64)[:64]

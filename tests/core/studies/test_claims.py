@@ -20,7 +20,7 @@ from core.studies.claims.claim import Arm, Claim, Criterion, Estimate, Finding, 
 from core.studies.claims.declared.vowels import shuffled
 from core.studies.claims.figuring import bars, difference, level, over_seeds, slope
 from core.texts import own as texts_own
-from tests.conftest import SHORT
+from tests.conftest import SHORT, make_run
 
 TEXT = "tinyshakespeare"
 ARMS = tuple(
@@ -137,6 +137,25 @@ def test_every_declared_claim_can_be_run_and_is_in_words():
         assert all(criterion.estimate({}) is None for criterion in claim.criteria)
         assert isinstance(claim.picture({}), Picture)
         assert claim.judge({}).verdict is Verdict.OPEN
+
+
+def test_every_measure_measures_and_every_number_can_be_drawn(finished: Run):
+    """On tiny runs of the rungs: what is measured is what criteria and picture ask for."""
+    made = {key: work.work(make_run(key).path, log=lambda line: None) for key in ("bigram", "mlp", "recurrent")}
+    runs = {**made, "transformer": finished}
+    for claim in registry.CLAIMS.values():
+        run = runs.get(claim.arms[0].rung)
+        values = {"loss": 2.0, "gap": 0.1} if run is None else measuring.measured(claim, run)
+        assert all(map(math.isfinite, values.values())) and "loss" in values
+        figures: dict[str, dict[int, dict[str, float]]] = {}
+        for seed in claim.run_seeds(2):  # every arm a little different, sizes too
+            for place, arm in enumerate(claim.arms, 1):
+                sized = {name: value * place if name == "size" else value for name, value in values.items()}
+                figures.setdefault(arm.key, {})[seed] = {**sized, "loss": values["loss"] / place}
+        judged = claim.judge(figures)
+        assert all(finding.estimate and finding.estimate.seeds == 2 for finding in judged.findings), claim.key
+        assert sum(len(series.points) for series in claim.picture(figures).series) >= 2
+        assert judged.sentence.startswith(tuple(verdict.capitalize() for verdict in Verdict))
 
 
 def test_what_ships_is_of_the_claims_as_declared():

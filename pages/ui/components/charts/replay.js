@@ -115,7 +115,7 @@ function tell({ head, words }, name, sample) {
 function chart(view, run, step) {
   const { chart: svg, message, theme } = view;
   const width = view.root.clientWidth || 600;
-  const right = width < 480 ? 110 : RIGHT;
+  const right = width < 480 ? 134 : RIGHT;
   svg.setAttribute("width", width);
   svg.setAttribute("aria-label", "Loss against steps: lower is better");
   const lowest = Math.min(...message.marks.map((mark) => mark.value), ...(run?.losses ?? []));
@@ -155,7 +155,8 @@ function chart(view, run, step) {
     );
     if (labels[i] !== undefined) say(mark.label, width - right + 8, labels[i] + 4, "start");
   });
-  if (run) say("thin: while learning, thick with dots: on unseen text", width - right - 6, TOP + 26, "end");
+  const key = "thin: while learning, thick with dots: on unseen text";
+  if (run && width >= 480) say(key, width - right - 6, TOP + 26, "end");
   if (run) lines(parts, run, step, x, y, colourAt(theme, run.colour));
   svg.replaceChildren(...parts);
 }
