@@ -2,7 +2,7 @@
 
 import re
 
-from starlette.datastructures import MutableHeaders
+from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 WITHOUT_SCRIPTS = (
@@ -35,6 +35,10 @@ class Shell:
         if scope["type"] != "http" or scope["method"] != "GET":
             await self.app(scope, receive, send)
             return
+        asked = Headers(scope=scope)
+        if "text/html" in asked.get("accept", ""):  # a page is changed, so it must not come compressed
+            kept = [(name, value) for name, value in asked.raw if name != b"accept-encoding"]
+            scope = {**scope, "headers": kept}
         start: Message | None = None
         body = b""
 

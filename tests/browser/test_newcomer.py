@@ -93,7 +93,7 @@ def test_a_newcomer_trains_watches_refreshes_and_stops(page: Page, lab: str):
     other.goto(page.url)
     settled(other, "Bigram")
     wait_for_points(other, before)
-    other.get_by_role("button", name="Stop", exact=True).click()
+    other.get_by_test_id("stMain").get_by_role("button", name="Stop", exact=True).click()
 
     for tab in (page, other):
         expect(tab.get_by_role("button", name="Resume")).to_be_enabled()
@@ -164,7 +164,7 @@ def test_writing_streams_and_stops(page: Page, lab: str, trained: Path):
     note.wait_for()
     first = note.inner_text()
     expect(note).not_to_have_text(first)
-    page.get_by_role("button", name="Stop", exact=True).click()
+    page.get_by_test_id("stMain").get_by_role("button", name="Stop", exact=True).click()
 
     expect(note).to_have_count(0)
     expect(page.locator("[data-testid=stCode]").first).to_contain_text("ROMEO:")

@@ -42,8 +42,11 @@ def test_training_is_seen_without_scrolling_and_moves_no_control(page: Page, lab
     wait_for_points(page, 0)
 
     expect(page.get_by_role("button", name="Training …")).to_be_disabled()
-    box = page.locator(".curves .plot").first.bounding_box()
-    assert box and box["y"] > 0 and box["y"] + box["height"] <= 800
+    plot = page.locator(".curves .plot").first
+    expect(plot).to_be_visible()
+    box = plot.bounding_box()
+    assert box and box["y"] > 0
+    assert box["y"] + box["height"] <= 800
     assert page.locator("[data-testid=stMain]").evaluate("main => main.scrollTop") == 0
     running = page.evaluate(PLACES)
     assert {f"st-key-{key}" for key in ("mlp-train", "pause", "stop", "resume")} <= set(running)
@@ -60,7 +63,7 @@ def test_a_link_restores_the_settings_and_the_view(page: Page, lab: str):
     page.goto(f"{lab}/transformer?preset=good&set=model.n_head=2&tab=code")
     settled(page, "Transformer")
 
-    expect(page.get_by_role("slider", name="Heads")).to_have_attribute("aria-valuenow", "2")
+    expect(page.get_by_role("slider", name="Heads")).to_have_value("2")
     expect(page.get_by_role("radio", name="good")).to_be_checked()
     expect(page.get_by_role("radio", name="Code")).to_be_checked()
     expect(page.get_by_text("def forward")).to_be_visible()
@@ -83,6 +86,6 @@ def test_on_a_phone_the_run_comes_first_while_it_trains(browser: Browser, lab: s
     page.get_by_role("button", name="Train ·").click()
     wait_for_points(page, 0)
     page.wait_for_function(above)
-    page.get_by_role("button", name="Stop", exact=True).click()
+    page.get_by_test_id("stMain").get_by_role("button", name="Stop", exact=True).click()
     page.wait_for_function(f"() => !({above})()")
     context.close()

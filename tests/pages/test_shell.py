@@ -1,6 +1,7 @@
 """The page before any script: Streamlit's own file, as Bardlab serves it."""
 
 import asyncio
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from starlette.responses import FileResponse
@@ -24,7 +25,8 @@ def answer(file: Path) -> tuple[dict[str, str], bytes]:
         sent.append(message)
 
     scope: Scope = {"type": "http", "method": "GET", "path": "/", "headers": [], "extensions": {}}
-    asyncio.run(Shell(FileResponse(file))(scope, receive, send))
+    with ThreadPoolExecutor(1) as apart:  # this thread may have an event loop already, that of a browser
+        apart.submit(lambda: asyncio.run(Shell(FileResponse(file))(scope, receive, send))).result()
     headers = {name.decode(): value.decode() for name, value in sent[0]["headers"]}
     return headers, b"".join(message.get("body", b"") for message in sent[1:])
 

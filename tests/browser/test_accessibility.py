@@ -1,0 +1,239 @@
+"""For everybody: what axe-core finds on every page, light and dark, wide and narrow; the keyboard; stillness; a thumb.
+
+The pages are walked by the menu of one window, which loads once. What only Streamlit can mend is listed in `THEIRS`; an
+entry that nothing needs any more fails as well.
+"""
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+from playwright.sync_api import Browser, ConsoleMessage, Locator, Page, expect
+
+from core.jobs import work
+from core.ladder.registry import RUNGS
+from pages.ui.navigation import page_table
+from tests.browser.test_newcomer import settled
+from tests.conftest import copied, make_run
+
+pytestmark = pytest.mark.browser
+
+ROOT = Path(__file__).parents[2]
+AXE = ROOT / "node_modules" / "axe-core" / "axe.min.js"
+COUNT = sum(len(section) for section in page_table().values())
+MOST_STOPS = 20
+"""Presses of Tab and Enter from the top of a rung's page to Train."""
+THUMB = 38
+"""The least height of what is pressed on a phone, px: 40 with the frame of its box."""
+
+THEIRS: dict[tuple[str, str], str] = {
+    ("list", "[data-testid=stSidebarNavItems]"): "the menu's sections stand between its list and its items",
+    ("listitem", "[data-testid=stSidebarNavItems] li"): "the same",
+}
+"""(rule, selector): the reason why it is Streamlit's."""
+COLOUR = ["color-contrast", "link-in-text-block"]
+"""The rules that depend on the theme."""
+STATES = (("light", 1280, None), ("dark", 1280, COLOUR), ("dark", 400, None), ("light", 400, COLOUR))
+"""Theme, width in px, and rules; None for all."""
+
+LOOK = """async ([theirs, rules]) => {
+    for (const each of document.getAnimations())
+        if (Number.isFinite(each.effect.getComputedTiming().endTime)) each.finish(); // colours on their way to others
+    const options = { resultTypes: ["violations"], preload: false, elementRef: true };
+    const { violations } = await axe.run(document, rules ? { ...options, runOnly: rules } : options);
+    const [ours, needed] = [[], []];
+    for (const { id, impact, nodes } of violations.filter((each) => each.impact !== "minor"))
+        for (const { element, target, failureSummary } of nodes) {
+            const excuse = theirs.findIndex(([rule, selector]) => rule === id && element.matches(selector));
+            if (excuse >= 0) needed.push(excuse);
+            else ours.push(`${id} (${impact}): ${target.flat().join(" ")}: ${failureSummary.replace(/\\s+/g, " ")}`);
+        }
+    return [ours, needed];
+}"""
+COUNT_FRAMES = """(() => {
+    window.realFrame = window.requestAnimationFrame.bind(window);
+    window.asked = 0;
+    window.requestAnimationFrame = (draw) => { window.asked++; return window.realFrame(draw); };
+})()"""
+"""Counts who asks for a frame."""
+STILL = """async () => {
+    const before = window.asked;
+    for (let i = 0; i < 12; i++) await new Promise(window.realFrame);
+    const moving = document.getAnimations().filter(({ effect }) => effect.target?.closest(".inside"));
+    return window.asked - before < 12 && moving.length === 0;
+}"""
+"""Whether nothing of ours moves: no script asks for frame after frame, no part has an animation."""
+
+
+@pytest.fixture(scope="module")
+def axe() -> str:
+    """axe-core's script. Without npm there is none, and the test is skipped unless BARDLAB_NEEDS_NODE is set."""
+    if not AXE.exists():
+        if shutil.which("npm") is None and not os.environ.get("BARDLAB_NEEDS_NODE"):
+            pytest.skip("npm is missing: whether everybody can use the pages is not checked")
+        pytest.fail("axe-core is not installed; run: npm ci", pytrace=False)
+    return AXE.read_text("utf-8")
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """A finished tiny run of every rung."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("BARDLAB_HOME", str(tmp_path_factory.mktemp("runs")))
+        return [work.work(make_run(key).path).path for key in RUNGS]
+
+
+class Problems(list[str]):
+    """What a window's console and requests tell that they should not."""
+
+    def __init__(self, page: Page, url: str) -> None:
+        self.page, self.url = page, url
+        page.on("console", self.said)
+        page.on("pageerror", lambda error: self.append(f"{page.url}: {error}"))
+        page.on("request", lambda request: self.asked(request.url))
+
+    def said(self, message: ConsoleMessage) -> None:
+        """Note an error; Streamlit asks for its health under the page's address at first, and gets a 404."""
+        if message.type == "error" and not message.location["url"].endswith(
+            ("/_stcore/health", "/_stcore/host-config")
+        ):
+            self.append(f"{self.page.url}: {message.text} {message.location}")
+
+    def asked(self, url: str) -> None:
+        """Note a request to another host."""
+        if not url.startswith((self.url, self.url.replace("http", "ws"), "data:", "blob:")):
+            self.append(f"{self.page.url} asks for {url}")
+
+
+@contextmanager
+def window(browser: Browser, url: str) -> Iterator[tuple[Page, Problems]]:
+    """A window that counts frames, of a visitor who wants nothing to move."""
+    context = browser.new_context(viewport={"width": 1280, "height": 800}, reduced_motion="reduce")
+    context.set_default_timeout(60_000)
+    context.add_init_script(COUNT_FRAMES)
+    page = context.new_page()
+    yield page, Problems(page, url)
+    context.close()
+
+
+def in_state(page: Page, theme: str, width: int) -> None:
+    """Give the window a theme and a width, and wait until the page has taken them."""
+    page.emulate_media(color_scheme=theme, reduced_motion="reduce")
+    page.set_viewport_size({"width": width, "height": 800})
+    paper = {"light": "rgb(253, 252, 249)", "dark": "rgb(23, 22, 26)"}[theme]
+    expect(page.locator(".stApp")).to_have_css("background-color", paper)
+    settled(page)
+    page.evaluate("new Promise(done => realFrame(() => realFrame(done)))")
+
+
+def look(page: Page, axe: str, states: tuple[tuple[str, int, list[str] | None], ...]) -> tuple[list[str], set[int]]:
+    """Return what axe finds on the page in these states that is ours, and which entries of THEIRS it took."""
+    if not page.evaluate("'axe' in window"):
+        page.evaluate(axe)
+    found, needed = [], set[int]()
+    for theme, width, rules in states:
+        in_state(page, theme, width)
+        ours, excused = page.evaluate(LOOK, [[list(entry) for entry in THEIRS], rules])
+        found += [f"{urlsplit(page.url).path} {theme} {width}: {each}" for each in ours]
+        needed |= set(excused)
+        if not page.evaluate("document.documentElement.scrollWidth <= innerWidth + 1"):
+            found.append(f"{page.url} {theme} {width}: wider than the screen")
+    in_state(page, *states[0][:2])
+    return found, needed
+
+
+def test_every_page_is_for_everybody(browser: Browser, lab: str, axe: str, runs: list[Path]):
+    """Without runs and with them, every page and every view: nothing above minor, nothing that moves or goes wrong."""
+    found, needed = [], set[int]()
+    with window(browser, lab) as (page, problems):
+        for with_runs in (False, True):
+            for run in runs if with_runs else []:
+                copied(run, run.name)
+            page.goto(lab)
+            links = page.locator("[data-testid=stSidebarNav] a")
+            expect(links).to_have_count(COUNT)
+            for i in range(COUNT):
+                links.nth(i).click()
+                expect(links.nth(i)).to_have_attribute("aria-current", "page")
+                settled(page)
+                more, excused = look(page, axe, STATES if with_runs else STATES[:1])
+                found, needed = found + more, needed | excused
+                if not page.evaluate(STILL):
+                    found.append(f"{page.url}: something moves")
+        for rung, name in views():
+            page.goto(f"{lab}/{rung}?tab={name}")
+            settled(page)
+            more, excused = look(page, axe, STATES[:2])
+            found, needed = found + more, needed | excused
+    assert "\n".join(found + problems) == ""
+    assert [entry for i, entry in enumerate(THEIRS) if i not in needed] == []
+
+
+def views() -> list[tuple[str, str]]:
+    """Every view of a run once, with a rung that shows it."""
+    rungs = {name: rung.key for rung in RUNGS.values() for name in (*rung.views, "samples", "code", "log")}
+    return [(rung, name) for name, rung in rungs.items()]
+
+
+@pytest.mark.parametrize("rung", ["bigram", "transformer"])
+def test_few_presses_lead_to_train(browser: Browser, lab: str, rung: str):
+    """By the link that skips the menu; a "?" button is no stop, and the key leads to it from its control."""
+    with window(browser, lab) as (page, _):
+        page.goto(f"{lab}/{rung}")
+        settled(page, RUNGS[rung].title)
+        expect(page.locator("[data-testid=stTooltipIcon] button[aria-label^=Help]:not([tabindex='-1'])")).to_have_count(
+            0
+        )
+        page.keyboard.press("Tab")
+        expect(page.get_by_test_id("stSkipToContent")).to_be_focused()
+        page.keyboard.press("Enter")
+        train = page.get_by_role("button", name="Train ·")
+        stops = 2
+        while not train.evaluate("node => node === document.activeElement"):
+            page.keyboard.press("Tab")
+            stops += 1
+            assert stops <= MOST_STOPS
+
+        page.get_by_role("slider", name="Steps").focus()
+        page.keyboard.press("?")
+        expect(page.get_by_test_id("stTooltipContent")).to_be_visible()
+
+
+def test_a_thumb_can_press_what_writes_and_attends(browser: Browser, lab: str, runs: list[Path]):
+    """On a phone every button of the two pages is high enough, and no page is wider than the screen."""
+    copied(runs[list(RUNGS).index("transformer")], "transformer-mine")
+    with window(browser, lab) as (page, _):
+        page.set_viewport_size({"width": 400, "height": 800})
+        for path, title in (("write", "Write"), ("attention", "Attention")):
+            page.goto(f"{lab}/{path}?run=transformer-mine")
+            settled(page, title)
+            main = page.get_by_test_id("stMain")
+            expect(main.get_by_role("button").first).to_be_visible()
+            buttons = main.get_by_role("button").all()
+            pressed = [button for button in buttons if button.is_visible() and "Help" not in _name(button)]
+            assert pressed
+            assert {_name(button): height for button in pressed if (height := _height(button)) < THUMB} == {}
+            assert page.evaluate("document.documentElement.scrollWidth <= innerWidth + 1")
+
+
+def _name(button: Locator) -> str:
+    return button.get_attribute("aria-label") or button.inner_text()
+
+
+def _height(button: Locator) -> float:
+    box = button.bounding_box()
+    assert box
+    return box["height"]
+
+
+def test_without_javascript_a_sentence_says_what_to_do(browser: Browser, lab: str):
+    context = browser.new_context(java_script_enabled=False)
+    page = context.new_page()
+    page.goto(f"{lab}/transformer")
+    expect(page).to_have_title("Bardlab")
+    assert "JavaScript: switch it on" in (page.locator("noscript").text_content() or "")
+    context.close()
