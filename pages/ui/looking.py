@@ -116,4 +116,4 @@ def _changed(page: str) -> bool:
         return True
     if page in RUNG_FOLLOWS and State(shown[2]).active:
         return False
-    return (run.slug, run.name, str(run.state), run.usable) != shown
+    return bool((run.slug, run.name, str(run.state), run.usable) != shown)
