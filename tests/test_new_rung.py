@@ -30,6 +30,7 @@ from core.runs.state import Run
 from core.sampling import SamplingConfig, generate
 from core.settings import Settings, setting
 from core.texts.corpus import Corpus
+from pages.ui.inside_views import knockout
 from pages.ui.navigation import addresses
 from tests.conftest import SHORT
 from tests.pages.test_pages import draw, words
@@ -138,7 +139,8 @@ def test_its_run_is_drawn_with_every_view_that_fits_it(done: Run):
 
 
 @pytest.mark.parametrize("page", ["prediction", "surprise", "embeddings", "knockout", "time"])
-def test_the_pages_that_look_inside_take_it(page: str, done: Run):
+def test_the_pages_that_look_inside_take_it(page: str, done: Run, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(knockout, "UNASKED", 0.0)  # another process does not know the rung
     app = draw(f"inside/{page}.py", run=done.slug)
 
     assert not app.error

@@ -84,15 +84,15 @@ def _figure(run: Run) -> Any:
     figure, axes = _axes(run.name)
     if len(train):
         thin = slice(None, None, math.ceil(len(train) / POINTS))
-        axes.plot(train_steps[thin], train[thin], color="tab:blue", alpha=0.25, linewidth=1, label="training loss")
+        axes.plot(train_steps[thin], train[thin], color="tab:blue", alpha=0.25, linewidth=0.8, label="training loss")
         weight = min(0.98, max(0.6, 1 - 50 / len(train)))  # the mean lags by a fiftieth of the curve
         mean = smoothed(train, weight)[thin]
         label = f"training loss, smoothed ({weight:.2f})"
         marker = "none" if len(train) > 1 else "."  # one point makes no line
-        axes.plot(train_steps[thin], mean, color="tab:blue", linewidth=1.75, marker=marker, label=label)
+        axes.plot(train_steps[thin], mean, color="tab:blue", linewidth=1.2, marker=marker, label=label)
     if len(val):
         label = f"validation loss, last {val[-1]:.4f}"
-        axes.plot(val_steps, val, "o", color="tab:orange", markersize=5, label=label)
+        axes.plot(val_steps, val, "o-", color="tab:blue", linewidth=2.5, markersize=6, label=label)
     uniform = math.log(characters)
     axes.axhline(
         uniform, color="tab:gray", linestyle="--", linewidth=1, label=f"uniform: ln {characters} = {uniform:.3f}"
@@ -110,7 +110,7 @@ def overlay_svg(compared: Sequence[Run], labels: Sequence[str]) -> str | None:
             points = records.validation_curve(run.path)
             drawn += len(points)
             name = "\u200a" + _drawable(label)  # a label that begins with _ would be left out
-            axes.plot([s for s, _ in points], [v for _, v in points], "o-", markersize=3, label=name)
+            axes.plot([s for s, _ in points], [v for _, v in points], "o-", linewidth=2, markersize=4, label=name)
         for entry in axes.legend(loc="upper right", fontsize="small").get_texts():
             entry.set_parse_math(False)
         return _svg(figure) if drawn else None

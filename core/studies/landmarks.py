@@ -77,6 +77,12 @@ def unseen_pairs(corpus: Corpus) -> tuple[int, int]:
     return int(new.sum()), int((new > 0).sum())
 
 
+def blind(size: int) -> Landmark:
+    """What an alphabet alone tells: the loss of whoever knows nothing else."""
+    loss = math.log(size)
+    return Landmark("uniform", f"blind guessing: {loss:.3f}", loss, f"All {size} characters equally likely: ln {size}.")
+
+
 def of(corpus: Corpus) -> list[Landmark]:
     """Compute the landmarks of a text: knowing nothing, knowing the frequencies, knowing the pairs."""
     size = corpus.tokenizer.size
@@ -86,11 +92,19 @@ def of(corpus: Corpus) -> list[Landmark]:
     bigram.fit(corpus.train_ids)
     counted = evaluate(bigram, corpus.val_ids).loss
     return [
+        blind(size),
         Landmark(
-            "uniform", f"uniform: ln {size} = {math.log(size):.3f}", math.log(size), "Every character equally likely."
+            "unigram",
+            f"single letters: {unigram:.3f}",
+            float(unigram),
+            "Knows how frequent each character is, and nothing else (unigram).",
         ),
-        Landmark("unigram", f"unigram: {unigram:.3f}", float(unigram), "Each character as likely as it is frequent."),
-        Landmark("bigram", f"counted bigram: {counted:.3f}", counted, "Counted pairs, add-one smoothing."),
+        Landmark(
+            "bigram",
+            f"pairs of letters: {counted:.3f}",
+            counted,
+            "Knows how often each pair of characters occurs, counted with add-one smoothing (bigram).",
+        ),
     ]
 
 

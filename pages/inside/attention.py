@@ -97,14 +97,13 @@ def choose_step(run: Run) -> int | None:
 @st.fragment
 def look() -> None:
     """Draw the page; a new prompt or a click draws only this anew."""
-    left, right = st.columns([2, 3], gap="large")
+    left, middle, right = st.columns([5, 3, 8], gap="medium")
     with left:
         run = choose()
     if run is None:
         return
-    with left:
+    with middle:
         step = choose_step(run) if run.usable else None
-        again(run)
     if not run.usable:
         when = "Look again in a moment" if run.state.active else "Train it first"
         tell.info(
@@ -116,6 +115,7 @@ def look() -> None:
         model, tokenizer = loaders.model(run, step)
         with right:
             prompt = prompt_box(run, tokenizer, window(model))
+        again(run)
         if prompt is not None:
             show(run, step, prompt)
         inside_links(run)
@@ -195,7 +195,6 @@ def show(run: Run, step: int | None, prompt: Prompt) -> None:
     maps, packed = loaders.attention(run, step, prompt.ids)
     scores = loaders.head_scores(run, step)
     worth = price_list.prices(run, step)
-    offer_prices(run, step, worth is not None)
     if scores is None:
         st.caption(f"What each head looks for is measured on the run’s text: {GONE}")
     asked = BoardView.parse({name: st.query_params.get(name) for name in URL_NAMES}, *packed.shape)
@@ -203,8 +202,8 @@ def show(run: Run, step: int | None, prompt: Prompt) -> None:
     if first is not None:
         (layer, head), kind = first
         st.caption(
-            f"Each row is a letter that asks; bright is where it looks. Begin with head {layer:d}.{head:d}, which "
-            f"looks for: {plain(kind.title)}. {plain(kind.help)}"
+            f"Each row is a letter that asks; bright is where it looks. Begin with layer {layer:d}, head {head:d}, "
+            f"which looks for: {plain(kind.title)}. {plain(kind.help)}"
         )
         if not asked.heads:
             asked = replace(asked, heads=((layer, head),))
@@ -223,6 +222,7 @@ def show(run: Run, step: int | None, prompt: Prompt) -> None:
             st.query_params[name] = value
         else:
             st.query_params.pop(name, None)
+    offer_prices(run, step, worth is not None)
     layers, heads, _ = packed.shape
     every = [(layer, head) for layer in range(layers) for head in range(heads)]
     chosen = list(view.heads or every[:1])
@@ -259,5 +259,5 @@ def show(run: Run, step: int | None, prompt: Prompt) -> None:
 
 
 state.notices()
-st.caption("Point at anything to see it everywhere; a click locks it, and the address holds what is locked.")
 look()
+st.caption("Point at anything to see it everywhere; a click locks it, and the address holds what is locked.")

@@ -89,7 +89,7 @@ def table_csv(table: Table, labels: Sequence[str], kinds: Sequence[str], found: 
 
 def controls(table: Table, counted: bool) -> tuple[Method, int, int, Metric, str]:
     """Draw what decides the map. Returns method, dimensions, neighbours looked at, metric, colour."""
-    with st.container(horizontal=True, gap="medium", vertical_alignment="bottom"):
+    with st.popover("View", icon=":material/tune:", help="How the map is drawn, and how neighbours are found."):
         wanted = choice(
             "Method",
             {str(name): title for name, title in METHODS.items()},
@@ -141,7 +141,10 @@ def spread(found: Map, table: Table, method: str, dimensions: int) -> str:
 def the_map(run: Run, table: Table, characters: str) -> None:
     """The map and who is near the chosen one."""
     corpus = loaders.text_of(run)
-    method, dimensions, near, metric, colour = controls(table, corpus is not None)
+    with st.container(horizontal=True, vertical_alignment="center", gap="medium"):
+        method, dimensions, near, metric, colour = controls(table, corpus is not None)
+        what = "Positions" if table.positions else "Characters"
+        tell.caption(f"{what} that are used alike lie close together; click one to see its neighbours.")
     count = len(table.vectors)
     rows = isolated(table.key, count)
     labels = [str(i) for i in range(count)] if table.positions else labels_of(characters)
@@ -296,28 +299,31 @@ def rotary(run: Run, similarity: np.ndarray) -> None:
 
 def page() -> None:
     """Everything of one run."""
-    left, right = st.columns([2, 1], gap="large")
+    left, middle, right = st.columns([5, 3, 8], gap="medium")
     with left:
         run = choose_run()
-    with right:
+    with middle:
         step = choose_weights(run)
     try:
         model, tokenizer = loaders.model(run, step)
     except (BardlabError, OSError) as error:
         tell.error(f"{error}. Choose another run, or other weights, above.", icon=":material/folder_off:")
         return
-    price_tag(run, step)
     found = {table.key: table for table in tables(model)}
     names = {key: table.title for key, table in found.items()}
     if model.position_scheme == "rotary":
         names["rotary"] = "positions (rotary)"
-    chosen = choice("Vectors", names, "vectors", "Which of the model's tables: what it reads, what it writes, where.")
+    with right:
+        chosen = choice(
+            "Vectors", names, "vectors", "Which of the model's tables: what it reads, what it writes, where."
+        )
     if chosen == "rotary" and (similarity := position_similarity(model)) is not None:
         rotary(run, similarity)
     else:
         table = found[chosen]
-        tell.caption(f"{table.about} {len(table.vectors)} vectors of {table.vectors.shape[1]} numbers.")
         the_map(run, table, tokenizer.chars)
+        tell.caption(f"{table.about} {len(table.vectors)} vectors of {table.vectors.shape[1]} numbers.")
+        price_tag(run, step)
         who_resembles_whom(table, tokenizer.chars)
     if model.position_scheme == "order":
         with st.container(horizontal=True, vertical_alignment="center"):
@@ -331,8 +337,4 @@ def page() -> None:
 
 
 state.notices()
-st.caption(
-    "A model knows a character as a vector of numbers, learned with the rest. Characters that are used alike come to "
-    "lie close together; click one to see its neighbours."
-)
 page()

@@ -11,7 +11,7 @@ from pages.ui.address import number_from_url
 from pages.ui.choosers import chosen
 from pages.ui.choosers.run import run_picker
 from pages.ui.choosers.runs import best_of_the_text, named
-from pages.ui.inside_views.knockout import knock_view
+from pages.ui.inside_views.knockout import choose_method, knock_view
 from pages.ui.inside_views.patching import patch_view
 from pages.ui.navigation import rung_page
 from pages.ui.wording import plain
@@ -92,7 +92,7 @@ def choose_step(run: Run) -> int | None:
 
 
 state.notices()
-left, middle, right = st.columns([3, 2, 2], gap="medium")
+left, middle, right, last = st.columns([5, 4, 4, 3], gap="medium")
 with left:
     run = choose()
 if run is not None and run.usable:
@@ -109,7 +109,12 @@ if run is not None and run.usable:
             help="Knock-out: switch parts off and measure what that costs. Patching: carry an activation of another "
             "prompt over into this one.",
         )
-    (patch_view if tool == TOOLS[1] else knock_view)(run, step)
+    if tool == TOOLS[1]:
+        patch_view(run, step)
+    else:
+        with last:
+            method = choose_method()
+        knock_view(run, step, method)
 elif run is not None:
     st.info(
         "This run has no weights yet: they are saved at its first evaluation. "

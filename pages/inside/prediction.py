@@ -51,7 +51,7 @@ def prompt_box(default: str) -> str:
         key=PROMPT,
         on_change=lambda: start_from(st.session_state[PROMPT]),
         persist_state="session",
-        height=110,
+        height=68,
         max_chars=LONGEST,
         help="What the model reads. It knows the characters of its own text only.",
     )
@@ -94,11 +94,6 @@ def act(default: str, done: dict[str, Any]) -> None:
 
 def next_view(run: Run, step: int | None, model: Any, tokenizer: Any, text: str) -> None:
     """All bars, the arithmetic, and the branches."""
-    st.caption(
-        "All characters the model knows, each with its true probability. Move a slider: the bars follow from the same "
-        "logits, the model is not asked again. Point at a bar for its arithmetic, click to keep it, double-click or "
-        "press Enter to append it."
-    )
     root = st.session_state[ROOT]
     leaves = [leaf for leaf in st.session_state[LEAVES] if not tokenizer.unknown(leaf)]
     branches = [Branch(leaf, predictions.log_prob(run, step, root, leaf)) for leaf in leaves]
@@ -111,6 +106,11 @@ def next_view(run: Run, step: int | None, model: Any, tokenizer: Any, text: str)
         model=f"{run.slug}/{step}",
         act=partial(act, openings(run).sentence),
         key="next-character",
+    )
+    st.caption(
+        "All characters the model knows, each with its true probability. Move a slider: the bars follow from the same "
+        "logits, the model is not asked again. Point at a bar for its arithmetic, click to keep it, double-click or "
+        "press Enter to append it."
     )
 
 
@@ -137,11 +137,6 @@ def lens_view(run: Run, step: int | None, model: Any, tokenizer: Any, text: str)
     readable = model.readable(len(text))
     shown = min(readable, SHOWN)
     first = len(text) - shown
-    st.caption(
-        "What the model would say if it stopped after each layer: the residual stream, read with the model's own last "
-        "step. The top row is the prediction itself. Early layers were not trained to be read, so take them as hints."
-        + (f" Shown are the last {shown:,} of {len(text)} characters." if first else "")
-    )
     found = predictions.lens_of(run, step, text, shown)
     asked = (_number("row", len(found.rows) - 1), _number("position", len(text)) - 1)
     row, position = st.session_state.get(CELL, asked)
@@ -149,6 +144,12 @@ def lens_view(run: Run, step: int | None, model: Any, tokenizer: Any, text: str)
     weights.into_url("row", row, len(found.rows) - 1)
     weights.into_url("position", position + 1, len(text))
     lens_grid(found, tokenizer.chars, text[first:], first, (row, position), chosen=chosen_cell, key="lens")
+    st.caption(
+        "What the model would say if it stopped after each layer: the residual stream, the vector that every layer "
+        "adds to, read with the model's own last step. The top row is the prediction itself. Early layers were not "
+        "trained to be read, so take them as hints."
+        + (f" Shown are the last {shown:,} of {len(text)} characters." if first else "")
+    )
     if model.skip_scale == 0:
         st.caption("This network has no skip connections (skip 0): its layers replace the stream instead of adding.")
     parts_view(run, step, tokenizer, text, position)
@@ -214,9 +215,10 @@ def parts_view(run: Run, step: int | None, tokenizer: Any, text: str, position: 
 
 
 state.notices()
-left, right = st.columns([2, 3], gap="large")
+left, middle, right = st.columns([5, 3, 8], gap="medium")
 with left:
     run = runs.choose_run()
+with middle:
     step = weights.choose_weights(run)
 model, tokenizer = loaders.model(run, step)
 with right:
@@ -228,7 +230,6 @@ root = tokenizer.drop_unknown(st.session_state[ROOT])
 if not text.startswith(root):
     root, st.session_state[LEAVES] = text, []
 st.session_state[ROOT] = root
-price_tag.price_tag(run, step)
 view = weights.choose_view(
     VIEWS, "The next character's bars, what the layers make of each position, or which characters it rests on."
 )
@@ -237,3 +238,4 @@ if text:
         salience_view(run, step, text)
     else:
         (next_view if view == "next" else lens_view)(run, step, model, tokenizer, text)
+price_tag.price_tag(run, step)

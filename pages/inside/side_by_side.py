@@ -17,6 +17,8 @@ from pages.ui.choosers.prompt import begin, known
 from pages.ui.components.texts.side_by_side import Column, side_by_side
 from pages.ui.inside_views import price_tag
 from pages.ui.navigation import link_to_first_rung
+from pages.ui.plots.colours import place_of
+from pages.ui.run.config_form import label_of
 
 LONGEST = 500
 PROMPT = "stage.prompt"
@@ -27,7 +29,7 @@ def prompt_box(default: str) -> str:
     """The prompt: the URL's, when the page is opened by a link, else how the text begins."""
     begin(PROMPT, default, st.query_params.get("prompt"), LONGEST)
     text: str = st.text_area(
-        "Prompt", key=PROMPT, persist_state="session", height=90, max_chars=LONGEST, help="All of them go on from here."
+        "Prompt", key=PROMPT, persist_state="session", height=68, max_chars=LONGEST, help="All of them go on from here."
     )
     weights.into_url("prompt", text, default)
     st.session_state[f"{PROMPT}.asked"] = st.query_params.get("prompt")
@@ -52,14 +54,18 @@ def settings() -> SamplingConfig:
         st.session_state.setdefault(key[name], asked(fields[name], default))
     if st.session_state[key["tokens"]] not in TOKENS:
         st.session_state[key["tokens"]] = defaults["tokens"]
-    with st.container(horizontal=True, gap="medium"):
+    with st.popover("Settings", icon=":material/tune:", help="How many characters, how boldly, with which seed."):
         temperature, seed = fields["temperature"], fields["seed"]
         chosen = {
             "tokens": st.select_slider(
-                "tokens", TOKENS, key=key["tokens"], persist_state="session", help=fields["tokens"].help
+                label_of(fields["tokens"]),
+                TOKENS,
+                key=key["tokens"],
+                persist_state="session",
+                help=fields["tokens"].help,
             ),
             "temperature": st.slider(
-                "temperature",
+                label_of(temperature),
                 float(temperature.low or 0),
                 float(temperature.high or 3),
                 step=temperature.step,
@@ -68,7 +74,7 @@ def settings() -> SamplingConfig:
                 help=temperature.help,
             ),
             "seed": st.number_input(
-                "seed",
+                label_of(seed),
                 int(seed.low or 0),
                 int(seed.high or 0),
                 step=1,
@@ -96,30 +102,30 @@ def column(run: Run, prompt: str, config: SamplingConfig) -> Column:
         ("own text", f"{written.bits.mean():.3f} bits"),
         ("speed", f"{written.per_second:,.0f}/s"),
     ]
-    return Column(title_of(run), run.label, facts, written.text, written.bits)
+    return Column(title_of(run), run.label, facts, written.text, written.bits, place_of(run))
 
 
 state.notices()
-st.caption(
-    "One prompt, one seed, one temperature. Each column is written by one model, and each character is tinted by how "
-    "surprising it was to its own writer (at temperature 1): pale is routine, deep is a risk taken."
-)
 fits = runs.usable_runs()
 if not fits:
     st.info("No model has been trained yet. Train some rungs first; each takes seconds.", icon=":material/search:")
     link_to_first_rung()
     st.stop()
-left, right = st.columns([2, 3], gap="large")
-with left:
+left, right = st.columns([3, 2], gap="medium", vertical_alignment="bottom")
+with right:
     fits = runs.choose_text(fits)
+    with st.container(horizontal=True, gap="small"):
+        with st.popover(
+            "Models", icon=":material/view_column:", help="Which models write: at first the best of each rung."
+        ):
+            chosen = runs.choose_runs(
+                "Models", fits, runs.best_of_each_rung(fits), "stage.with", "At first the best run of each rung."
+            )
+        config = settings()
+with left:
     first = next(iter(fits.values()))  # all of them share its alphabet
     default = openings(first).line
     typed = prompt_box(default)
-with right:
-    chosen = runs.choose_runs(
-        "Models", fits, runs.best_of_each_rung(fits), "stage.with", "At first the best run of each rung."
-    )
-    config = settings()
 prompt = known(typed, CharTokenizer(first.need().characters), PROMPT, default)
 columns = []
 for run in chosen if prompt else []:
@@ -130,6 +136,8 @@ for run in chosen if prompt else []:
 if columns:
     side_by_side(prompt, columns, key="stage")
     st.caption(
+        "One prompt, one seed, one temperature. Each column is written by one model, and each character is tinted by "
+        "how surprising it was to its own writer (at temperature 1): pale is routine, deep is a risk taken. "
         "Validation: nats a character over the validation split. Choices: e^loss, as unsure as an even choice among so "
         "many. Own text: mean surprise at what it wrote itself, low for a model that repeats itself. Speed: characters "
         "a second on this machine; the text appears at one pace for all."

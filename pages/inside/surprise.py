@@ -40,21 +40,12 @@ def passage_box(run: Run, corpus: Corpus | None) -> str:
         "Passage",
         key=TEXT,
         persist_state="session",
-        height=180,
+        height=110,
         max_chars=LONGEST,
         help="Paste any text of up to 2,000 characters; at first, a piece of the validation split.",
     )
     weights.into_url("text", text, default if not st.session_state.get(TURN) else None)
     st.session_state[f"{TEXT}.asked"] = st.query_params.get("text")
-    st.button(
-        "Another passage of the validation split",
-        icon=":material/shuffle:",
-        on_click=another,
-        args=(run, corpus),
-        disabled=corpus is None,
-        key="surprise.another",
-        help="Text that no model here has been trained on." if corpus else "The text of this run is no longer here.",
-    )
     return text
 
 
@@ -63,13 +54,14 @@ def others(run: Run) -> list[Run]:
     text = run.need().corpus_sha256  # losses on different texts are not to be compared
     alike = {slug: r for slug, r in runs.usable_runs().items() if r.need().corpus_sha256 == text}
     default = [slug for slug in runs.best_of_each_rung(alike) if key_of(alike[slug]) != key_of(run)]
-    return runs.choose_runs(
-        "Compare with",
-        {slug: r for slug, r in alike.items() if slug != run.slug},
-        default,
-        "surprise.with",
-        "Who earns this character? Each run reads the same passage; at first the best run of every other rung.",
-    )
+    with st.popover("Compare with", icon=":material/add:", help="Who earns this character? Runs that read it too."):
+        return runs.choose_runs(
+            "Compare with",
+            {slug: r for slug, r in alike.items() if slug != run.slug},
+            default,
+            "surprise.with",
+            "Who earns this character? Each run reads the same passage; at first the best run of every other rung.",
+        )
 
 
 def where_from(corpus: Corpus | None, text: str) -> str:
@@ -84,15 +76,26 @@ def where_from(corpus: Corpus | None, text: str) -> str:
 
 
 state.notices()
-left, right = st.columns([2, 3], gap="large")
+left, right = st.columns([2, 3], gap="medium")
 with left:
     run = runs.choose_run()
-    price_tag.price_tag(run)
+    corpus = loaders.text_of(run)
+    with st.container(horizontal=True, gap="small"):
+        compared = others(run)
+        st.button(
+            "Another passage",
+            icon=":material/shuffle:",
+            on_click=another,
+            args=(run, corpus),
+            disabled=corpus is None,
+            key="surprise.another",
+            help="Of the validation split: text that no model here has been trained on."
+            if corpus
+            else "The text of this run is no longer here.",
+        )
 with right:
     model, tokenizer = loaders.model(run)
-    corpus = loaders.text_of(run)
     text = known(passage_box(run, corpus), tokenizer, TEXT, usual(run, corpus))
-compared = others(run)
 if len(text) < 2:
     if text:
         st.info("Give at least two characters: the first is never predicted.", icon=":material/keyboard_return:")
@@ -106,11 +109,12 @@ for each in sorted([run, *compared], key=runs.ladder_order):
         tell.warning(str(error), icon=":material/broken_image:")
 if not read:
     st.stop()
+passage(text, tokenizer.chars, read, key="passage")
 st.caption(
     "A character that was given probability p costs -log2 p bits: 0 if it was certain, 6 if it was as unexpected as "
     f"one of 64. {where_from(corpus, text)}"
 )
-passage(text, tokenizer.chars, read, key="passage")
+price_tag.price_tag(run)
 
 st.header("What it costs" if len(read) == 1 else "Who saves how much")
 rows = []

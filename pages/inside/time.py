@@ -3,6 +3,7 @@
 import math
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from core.errors import BardlabError
 from core.inspect.attention import rungs_with_attention
@@ -19,6 +20,7 @@ from pages.ui.choosers.runs import choose_run
 from pages.ui.components.charts.time_machine import Film, Frame, film_id, time_machine
 from pages.ui.inside_views.links import inside_links
 from pages.ui.navigation import rung_page
+from pages.ui.plots.colours import place_of
 from pages.ui.wording import GONE, plain
 
 BOARD = 64  # characters of the prompt whose attention travels with every snapshot
@@ -80,20 +82,42 @@ def film(run: Run, prompt: Prompt, portraits: list[Portrait], answers: list[Answ
         train,
         val,
         bigram,
+        place_of(run),
     )
 
 
 @st.fragment
-def machine(slug: str) -> None:
-    """Prompt and machine; a new prompt, or a look at a running run, draws only this anew."""
+def look() -> None:
+    """Draw the page; a new prompt, or a look at a running run, draws only this anew."""
+    left, right = st.columns([2, 3], gap="medium")
+    with left:
+        run = choose_run()
+    if layout.snapshot_steps(run.path):
+        machine(run, right)
+        inside_links(run)
+    elif run.state.active:
+        st.info("The first snapshot of this run is not there yet; it appears here.", icon=":material/hourglass_empty:")
+        waiting(run.slug)
+    else:
+        st.info(
+            f"{plain(run.name)} kept no snapshots (`train.snapshots` is {run.need().train.snapshots:d}). Train it "
+            "again with `train.snapshots` at 20, under More settings, to look back through it here.",
+            icon=":material/history_toggle_off:",
+        )
+        title = RUNGS[run.rung_key].title
+        st.page_link(rung_page(run.rung_key), label=f"{title}: train one", icon=":material/play_arrow:")
+
+
+def machine(run: Run, beside: DeltaGenerator) -> None:
+    """Draw the prompt, in the place given, and the machine."""
     try:
-        run = reading.find(slug)
         kept = layout.snapshot_steps(run.path)
         model, tokenizer = loaders.model(run, kept[-1] if kept else None)
     except (BardlabError, OSError) as error:
         tell.error(f"{error}. Choose another run above.", icon=":material/folder_off:")
         return
-    prompt = prompt_box(run, tokenizer, model.context)
+    with beside:
+        prompt = prompt_box(run, tokenizer, model.context)
     if prompt is None:
         return
     portraits, answers = snapshots(run, prompt)
@@ -138,21 +162,8 @@ def waiting(slug: str) -> None:
 
 
 state.notices()
+look()
 st.caption(
     "Copies of the weights are kept along a run. Move the slider, or press Play: the loss, the character vectors, the "
     "next character after your prompt, what the model writes and what its heads look for all move together."
 )
-run = choose_run()
-if layout.snapshot_steps(run.path):
-    machine(run.slug)
-    inside_links(run)
-elif run.state.active:
-    st.info("The first snapshot of this run is not there yet; it appears here.", icon=":material/hourglass_empty:")
-    waiting(run.slug)
-else:
-    st.info(
-        f"{plain(run.name)} kept no snapshots (`train.snapshots` is {run.need().train.snapshots:d}). Train it "
-        "again with `train.snapshots` at 20, under More settings, to look back through it here.",
-        icon=":material/history_toggle_off:",
-    )
-    st.page_link(rung_page(run.rung_key), label=f"{RUNGS[run.rung_key].title}: train one", icon=":material/play_arrow:")

@@ -16,12 +16,12 @@ from core.runs.metrics import SECONDS, TRAIN_LOSS
 from core.runs.state import Run
 from core.studies import landmarks
 from core.studies.landmarks import ORDERS
-from core.studies.standings import Place, Standing, key_of, places, title_of
+from core.studies.standings import Place, Standing, places, title_of
 from core.texts.corpus import Corpus
 from pages.ui import ladder_problems, loaders, state, wording
 from pages.ui.components.charts.replay import Learning, Level, replay
 from pages.ui.navigation import INSIDE, gradient_descent_page, page_table, rung_page
-from pages.ui.plots.colours import colours, rung_colours
+from pages.ui.plots.colours import place_of, rung_colour
 from pages.ui.rung_views.counting import complete, count_more
 
 FIRST = "mlp"
@@ -90,7 +90,7 @@ def _first(name: str) -> None:
         named = {"uniform": "blind guess", "bigram": "knows pairs"}
         levels = [Level(f"{named[each.key]} {each.value:.2f}", each.value) for each in marks if each.key in named]
         if star:
-            levels.append(Level(f"our {star.title} {star.loss:.2f}", star.loss, rung_colours()[key_of(star.run)]))
+            levels.append(Level(f"our {star.title} {star.loss:.2f}", star.loss, place_of(star.run)))
         live = own is not None and own.state.active
         replay(film, _learning(own) if own else None, levels, corpus.tokenizer.size, live=live, key="replay")
         if own is not None and not live:
@@ -123,7 +123,7 @@ def _learning(run: Run) -> Learning:
     steps, losses = read.curve(TRAIN_LOSS)
     evaluations = [(step, loss) for step, loss in records.validation_curve(run.path)]
     title = f"{'Our' if run.shipped else 'Your'} {title_of(run)}"
-    place = rung_colours()[key_of(run)]
+    place = place_of(run)
     seconds = read.at(SECONDS, steps)
     return Learning(
         f"{run.slug}:{read.generation}",
@@ -270,8 +270,7 @@ def _place(place: Place, axis: tuple[float, float]) -> None:
     tick = "✓ " if place.own else ""
     left.page_link(page, label=f"{tick}**{wording.plain(place.title)}**", query_params=to)
     found = [("", place.shipped, "shipped"), (" own", place.own, "yours")]
-    palette = colours()
-    colour = palette[rung_colours()[place.key] % len(palette)] if palette else "gray"
+    colour = rung_colour(place.key)
     bars, said = [], []
     if place.counted:
         bars.append(_bar(place.counted.loss, axis, colour, ""))

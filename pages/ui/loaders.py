@@ -5,6 +5,7 @@ from typing import Any
 
 import streamlit as st
 
+from core.errors import BardlabError
 from core.inspect import heads, history
 from core.inspect.attention import AttentionMaps, attention_layers, attention_maps
 from core.ladder import cost as ladder_cost
@@ -52,6 +53,16 @@ def listing() -> list[Run]:
     A worker's death puts no file there: to know a run's state, read that run.
     """
     return _listing(reading.written())
+
+
+def present(slug: str) -> Run:
+    """A run as it is now, for a button. Raises BardlabError if it is gone, in words for a page."""
+    try:
+        if (run := reading.find(slug)).slug == slug:
+            return run
+    except BardlabError:
+        pass
+    raise BardlabError("this run is no longer here: another tab or a terminal has deleted it")
 
 
 @st.cache_resource(max_entries=4, show_spinner="Loading the model")

@@ -89,7 +89,7 @@ def _line(run: Run) -> None:
 
 def _stop(slug: str) -> None:
     try:
-        control.stop(reading.find(slug))
+        control.stop(loaders.present(slug))
     except state.PROBLEMS as error:
         state.say_error(error)
 
@@ -103,9 +103,17 @@ def _tell_end(slug: str) -> None:
 
 
 def _changed(page: str) -> bool:
-    """Whether the run that the page shows has been deleted, renamed, or has another state than when it was drawn."""
+    """Whether the run that the page shows has been deleted, renamed, or has another state than when it was drawn.
+
+    A rung's page follows a run that is under way by itself.
+    """
     shown = st.session_state.get(chosen.SHOWN)
-    if shown is None or page in RUNG_FOLLOWS or st.session_state.get("writing"):
+    if shown is None or st.session_state.get("writing"):
         return False
     run = next((each for each in loaders.listing() if each.slug == shown[0]), None)
-    return run is None or (run.slug, run.name, str(run.state), run.usable) != shown
+    if run is None:
+        st.query_params[state.RUN] = shown[0]  # the address says which it was, and the page that it is gone
+        return True
+    if page in RUNG_FOLLOWS and State(shown[2]).active:
+        return False
+    return bool((run.slug, run.name, str(run.state), run.usable) != shown)

@@ -13,6 +13,8 @@ def duration(seconds: float | None) -> str:
     """A duration as people say it."""
     if seconds is None:
         return "–"
+    if seconds < 0.0005:
+        return "0 s"
     if seconds < 1:
         return f"{seconds * 1000:.0f} ms"
     if seconds < 60:
@@ -52,6 +54,19 @@ def rate(value: float | None, unit: str) -> str:
     if not value:
         return "–"
     return f"{value:,.0f} {unit}" if value >= 10 else f"{value:.2f} {unit}"
+
+
+def chance(p: float) -> str:
+    """A probability as it is, never rounded to zero: as the components write it."""
+    return f"{p:.0f}" if p in (0, 1) else f"{p:.4f}" if p >= 0.001 else f"{p:.1e}".replace("e-0", "e-")
+
+
+def waiting(message: str) -> str:
+    """What a job says that waits for a device, with the device as people call it."""
+    found = re.match(r"waiting for the (\w+)", message)
+    if not found or device(found[1]) == "–":
+        return message
+    return f"waiting for the {device(found[1])}{message[found.end() :]}"
 
 
 def device(kind: str) -> str:

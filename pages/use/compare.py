@@ -22,10 +22,12 @@ from pages.ui.choosers.runs import named
 from pages.ui.choosers.text import text_picker
 from pages.ui.components.charts.curves import Curve, curves
 from pages.ui.navigation import link_to_first_rung
+from pages.ui.plots.colours import place_of
 from pages.ui.plots.studies import band, seed_bands
 from pages.ui.run.fork_form import MOST
 from pages.ui.run.report_form import report_form
 from pages.ui.run.run_curves import flags_of, loss_curves, marks_of
+from pages.ui.run.setting_names import in_full
 
 SECOND = "train/grad_norm"
 NAMES = {
@@ -83,8 +85,19 @@ def present(slugs: Sequence[str]) -> list[Run]:
     return [run for run in found if not run.damage]
 
 
+def looks(chosen: Sequence[Run]) -> dict[str, tuple[int, bool]]:
+    """For each run its place in the theme's colours, and whether it is one of several seeds of the same.
+
+    A colour is a changed value, and seeds share it; where only the rung differs, it is the rung's.
+    """
+    families = differences.families(chosen)
+    rungs = [place_of(family[0]) for family in families]
+    places = rungs if len(set(rungs)) == len(rungs) else list(range(len(families)))
+    return {run.slug: (at, len(f) > 1) for at, f in zip(places, families, strict=True) for run in f}
+
+
 @st.fragment
-def charts(slugs: Sequence[str], labels: dict[str, str]) -> None:
+def charts(slugs: Sequence[str], labels: dict[str, str], look: dict[str, tuple[int, bool]]) -> None:
     """The losses, and below them, on the same x axis, another quantity."""
     shown = present(slugs)
     if not shown:
@@ -96,7 +109,12 @@ def charts(slugs: Sequence[str], labels: dict[str, str]) -> None:
         st.rerun()  # one has just ended: there may be a finding now
     oldest = max((run.status.seconds for run in shown), default=0.0)
     interval = min(5.0, max(1.0, oldest / 60))
-    losses = [replace(curve, label=labels[run.slug]) for run in shown for curve in loss_curves(run)]
+
+    def coloured(curve: Curve) -> Curve:
+        hue, twin = look[curve.group]
+        return replace(curve, label=labels[curve.group], hue=hue, twin=twin)
+
+    losses = [coloured(curve) for run in shown for curve in loss_curves(run)]
     curves(
         losses, marks_of(shown[0]), flags_of(shown), live=bool(live), key="compare-loss", interval=interval, main=True
     )
@@ -114,11 +132,11 @@ def charts(slugs: Sequence[str], labels: dict[str, str]) -> None:
         width=260,
         help="Point at one chart, and both show the same place.",
     )
-    other = [curve for run in shown if (curve := quantity(run, tag, labels[run.slug])) is not None]
+    other = [coloured(curve) for run in shown if (curve := quantity(run, tag)) is not None]
     curves(other, live=bool(live), key=f"compare-{tag}", interval=interval, y_label=NAMES.get(tag, tag), height=240)
 
 
-def quantity(run: Run, tag: str, label: str) -> Curve | None:
+def quantity(run: Run, tag: str) -> Curve | None:
     """One of a run's other curves; None if it has no points."""
     read = loaders.reader(run)
     step, value = read.curve(tag)
@@ -126,7 +144,7 @@ def quantity(run: Run, tag: str, label: str) -> Curve | None:
         return None
     seconds, characters = read.at(SECONDS, step), read.at(CHARACTERS, step)
     name, cost = f"{run.slug}:{tag}:{read.generation}", loaders.flops_per_step(run)
-    return Curve(name, label, "train", run.slug, step, seconds, characters, value, cost)
+    return Curve(name, run.name, "train", run.slug, step, seconds, characters, value, cost)
 
 
 def changed(chosen: Sequence[Run]) -> None:
@@ -134,7 +152,7 @@ def changed(chosen: Sequence[Run]) -> None:
     st.header("What changed")
     rows = differences.differences(chosen)
     if rows:
-        frame = pd.DataFrame([[name, *(shown(v) for v in values)] for name, values in rows.items()])
+        frame = pd.DataFrame([[in_full(name), *(shown(v) for v in values)] for name, values in rows.items()])
         headings = {str(i + 1): st.column_config.TextColumn(run.label) for i, run in enumerate(chosen)}
         frame.columns = [str(i) for i in range(len(frame.columns))]
         st.dataframe(frame, hide_index=True, column_config={"0": st.column_config.TextColumn("Setting"), **headings})
@@ -182,7 +200,7 @@ def awaited(slugs: Sequence[str]) -> None:
 def stop(slug: str) -> None:
     """Stop one of the runs compared."""
     try:
-        control.stop(reading.find(slug))
+        control.stop(loaders.present(slug))
     except state.PROBLEMS as error:
         state.say_error(error)
 
@@ -208,7 +226,7 @@ def worth(chosen: Sequence[Run]) -> None:
         base = families[0][0]
         named = {differences.changes(base, f[0]) or base.name: f for f in families}
         curves(
-            seed_bands(named),
+            seed_bands(named, {slug: hue for slug, (hue, _) in looks(chosen).items()}),
             live=False,
             key="compare-bands",
             palette="compare-bands",
@@ -246,7 +264,7 @@ if any(run.state.active for run in chosen):
     awaited(slugs)
 if len(chosen) > 1:
     worth(chosen)
-charts(slugs, differences.labels(chosen))
+charts(slugs, differences.labels(chosen), looks(chosen))
 if len(chosen) > 1:
     changed(chosen)
 with st.container(horizontal=True):

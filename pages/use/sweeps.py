@@ -23,6 +23,7 @@ from pages.ui.components.charts.curves import curves
 from pages.ui.plots.figure import figure as plot
 from pages.ui.plots.studies import loss_against, parallel
 from pages.ui.run.memory_tick import memory_tick
+from pages.ui.run.setting_names import in_full
 
 NONE = "none"
 AXES = {"parameters": "parameters", "flops": "floating-point operations", "seconds": "seconds of training"}
@@ -55,17 +56,21 @@ def new_sweep(text: str) -> None:
     """Choose a rung, a start, one or two settings and their values; then queue the runs."""
     left, right = st.columns(2, gap="large")
     key = left.selectbox(
-        "Rung", list(RUNGS), format_func=lambda k: RUNGS[k].title, key="sweep.rung", help="What to train."
+        "Rung", list(RUNGS), format_func=lambda k: RUNGS[k].title, key="sweep.rung", help="The kind of model to train."
     )
     rung = RUNGS[key]
     preset = right.selectbox(
         "Start from", list(rung.presets), key=f"sweep.{key}.preset", help="Every other setting is this preset's."
     )
     names = settings_of(rung)
-    first_name = left.selectbox("First setting", names, key=f"sweep.{key}.first", help="What to vary.")
+    first_name = left.selectbox(
+        "First setting", names, format_func=in_full, key=f"sweep.{key}.first", help="What to vary."
+    )
     first = values_of(rung, first_name, right, 1)
     rest = [NONE, *(n for n in names if n != first_name)]
-    second_name = left.selectbox("Second setting", rest, key=f"sweep.{key}.second", help="Every combination is tried.")
+    second_name = left.selectbox(
+        "Second setting", rest, format_func=in_full, key=f"sweep.{key}.second", help="Every combination is tried."
+    )
     axes = [f"{first_name}={first}"]
     if second_name != NONE:
         axes.append(f"{second_name}={values_of(rung, second_name, right, 2)}")
@@ -203,7 +208,7 @@ def scaling(everything: Sequence[Run], members: Sequence[Run]) -> None:
         if cost == "flops":
             spent = loaders.flops_per_step(run) * run.status.step
         if spent and run.status.val_loss > 0:
-            points.setdefault(RUNGS[run.rung_key].title, []).append((float(spent), run.status.val_loss, run.label))
+            points.setdefault(run.rung_key, []).append((float(spent), run.status.val_loss, run.label))
     flat = [point for group in points.values() for point in group]
     if len(flat) < 2:
         st.caption("The plot needs two finished runs.")
@@ -231,20 +236,19 @@ def scaling(everything: Sequence[Run], members: Sequence[Run]) -> None:
 
 state.notices()
 everything = [run for run in reading.list_runs(shipped=True) if not run.damage]
-text = text_picker("Text", "Sweeps train on it, and only runs on it are shown.")
-with st.expander("New sweep", icon=":material/grid_view:", expanded=not any(r.need().group for r in everything)):
-    new_sweep(text)
+left, right = st.columns(2, gap="medium")
+with left:
+    text = text_picker("Text", "Sweeps train on it, and only runs on it are shown.")
 same = [run for run in everything if run.need().corpus == text]
 groups = sweeps.groups(same)
 members: list[Run] = []
 if groups:
-    st.header("Result")
     asked = st.query_params.get("sweep")
     if asked and asked not in groups:
         tell.warning(f"There is no sweep “{asked[:60]}” on this text; this is another.", icon=":material/search_off:")
     if asked in groups and st.session_state.get("sweep.asked") != asked:
         st.session_state["sweep.shown"] = st.session_state["sweep.asked"] = asked
-    looked_at = st.selectbox(
+    looked_at = right.selectbox(
         "Sweep",
         list(groups),
         format_func=lambda group: title(groups[group]) if group in groups else group,
@@ -255,4 +259,6 @@ if groups:
     st.session_state["sweep.asked"] = looked_at
     members = groups[looked_at]
     result(members)
+with st.expander("New sweep", icon=":material/grid_view:", expanded=not any(r.need().group for r in everything)):
+    new_sweep(text)
 scaling(same, members)

@@ -104,8 +104,9 @@ with right:
             key="write.stop",
             help="Keeps what has been written so far.",
         )
-    paper = st.empty()
-    note = st.empty()
+    with st.container(key="paper"):
+        paper = st.empty()
+        note = st.empty()
 
     def show() -> None:
         """Draw the prompt and what follows it."""

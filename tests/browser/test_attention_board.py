@@ -79,6 +79,7 @@ def test_hover_lock_and_the_link_in_another_browser(page: Page, address: str, br
     page.keyboard.down("Shift")
     page.mouse.click(*middle(page, 1))
     page.keyboard.up("Shift")
+    board.locator(".view summary").click()
     board.get_by_role("button", name="lines").click()
     board.get_by_role("button", name="weight × value").click()
     board.locator(".chars [data-at='9']").click()
@@ -179,7 +180,9 @@ def test_prices_and_labels_sort_the_board(page: Page, tmp_path: Path, finished: 
     page.mouse.move(box["x"] + 20, box["y"] + 40)
     expect(board).to_have_attribute("data-shown", "1.0")
     expect(board.locator(".board .readout")).to_contain_text("+0.2500 ± 0.0100 nats")
+    board.locator(".view summary").click()
     board.get_by_label("Sort").select_option("layer")
+    board.locator(".view summary").click()
     page.evaluate("new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")  # drawn in new order
     page.mouse.move(box["x"] + 40, box["y"] + 40)
     expect(board).to_have_attribute("data-shown", "0.0")

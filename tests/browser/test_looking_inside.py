@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, quote, urlsplit
+from urllib.parse import parse_qs, parse_qsl, quote, urlsplit
 
 import numpy as np
 import pytest
@@ -135,6 +135,39 @@ def elsewhere(browser: Browser, page: Page) -> tuple[BrowserContext, Page]:
     other.goto(page.url)
     settled(other)
     return context, other
+
+
+# ---- the first screen -----------------------------------------------------------------------------------------------
+
+FIRST = {
+    "attention": ".attention section.board .plot",
+    "prediction": ".next_character .chart",
+    "prediction?view=lens": ".lens_grid .grid",
+    "surprise": ".passage .paper",
+    "embeddings": "[data-testid=stPlotlyChart]",
+    "time": ".machine .loss canvas",
+    "knockout": "table[role=grid]",
+    "knockout?tool=patching": "table[role=grid]",
+    "stage": ".stage .card",
+    "write": ".st-key-paper",
+}
+"""Where the first thing is that a page is opened for, by its address."""
+WHOLE = {"attention": (".board .plot", ".head .plot"), "time": (".loss canvas", ".map canvas")}
+"""What is to be seen at once, without scrolling."""
+
+
+def test_every_page_shows_what_it_is_for_on_the_first_screen(page: Page, house: House) -> None:
+    page.set_viewport_size({"width": 1280, "height": 800})
+    places = {}
+    for address, first in FIRST.items():
+        path, _, query = address.partition("?")
+        open_page(page, house, path, run=SHIPPED, **dict(parse_qsl(query)))
+        page.locator(first).first.wait_for()
+        box = page.locator(first).first.bounding_box()
+        places[address] = box["y"] if box else 1e6
+        for part in WHOLE.get(address, ()):
+            expect(page.locator(part).first).to_be_in_viewport(ratio=0.98)
+    assert {address: y for address, y in places.items() if y >= 350} == {}
 
 
 # ---- prediction -----------------------------------------------------------------------------------------------------

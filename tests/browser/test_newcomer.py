@@ -156,7 +156,7 @@ def test_writing_streams_and_stops(page: Page, lab: str, trained: Path):
     run = copied(trained, trained.name)
     page.goto(f"{lab}/write?run={run.slug}")
     settled(page, "Write")
-    page.get_by_role("slider", name="tokens").focus()
+    page.get_by_role("slider", name="Characters to write").focus()
     page.keyboard.press("End")
     expect(page.get_by_text("20,000").first).to_be_visible()
     page.get_by_role("button", name="Write", exact=True).click()

@@ -15,6 +15,7 @@ from core.runs.folder import State
 from core.runs.state import Run
 from core.system import Lock
 from core.texts.corpus import load
+from pages.ui.inside_views import knockout
 from pages.ui.plots import colours
 from tests.conftest import make_run
 from tests.message import unpack
@@ -66,6 +67,19 @@ def test_ranking_fills_the_board_and_is_there_when_the_page_is_opened_again(fini
     assert list(table["delta"]) == sorted(table["delta"], reverse=True)
     listed = price_list.read(finished, None, "mean")
     assert listed and set(table["part"]) == set(listed.parts)
+
+
+def test_what_takes_seconds_is_ranked_unasked_once(finished: Run, unasked: float, monkeypatch: pytest.MonkeyPatch):
+    """Whoever cancelled it, or has something in training, is not asked again."""
+    monkeypatch.setattr(knockout, "UNASKED", unasked)
+    with Lock(turns.slots("cpu")[0].lock_path):
+        app = draw(PAGE, run=finished.slug)
+        assert rankings.read(finished, None, "mean").active
+        app.button(key="knockout.cancel").click().run()
+        assert wait_until_ended(finished).state is State.STOPPED
+    app = draw(PAGE, run=finished.slug)
+    assert rankings.read(finished, None, "mean").state is State.STOPPED
+    assert not app.button(key="knockout.rank").disabled
 
 
 def wait_until_ended(run: Run) -> rankings.Ranking:

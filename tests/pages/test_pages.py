@@ -222,7 +222,8 @@ def test_train_starts_a_job_and_the_page_shows_it(home: Path):
 
     assert app.selectbox(key="run").value == run.slug
     assert run.config and run.config.model["fit"] == "count"
-    assert control.wait(run, 60).state is State.FINISHED
+    ended = control.wait(run, 60)
+    assert ended.state is State.FINISHED, ended.status.message
 
 
 def test_the_parameter_table_is_read_off_the_model(finished: Run):

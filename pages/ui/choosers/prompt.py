@@ -86,7 +86,7 @@ def prompt_box(run: Run, tokenizer: CharTokenizer, window: int | None) -> Prompt
     typed = st.text_area(
         "Prompt",
         key=state.PROMPT,
-        height=146,
+        height=68,
         max_chars=LONGEST,
         persist_state="session",
         on_change=_to_url,

@@ -61,7 +61,14 @@ def choose_view(options: dict[str, str], help: str) -> str:
         into_url("view", st.session_state["view"], default)
 
     chosen = st.segmented_control(
-        "View", list(options), format_func=options.__getitem__, key="view", on_change=to_url, required=True, help=help
+        "View",
+        list(options),
+        format_func=options.__getitem__,
+        key="view",
+        on_change=to_url,
+        required=True,
+        label_visibility="collapsed",
+        help=help,
     )
     view = chosen or default
     into_url("view", view, default)

@@ -1,6 +1,8 @@
 """The knock-out board: click a part off, and see what the loss and the text make of it."""
 
+import contextlib
 import math
+import time
 from collections.abc import Callable, Mapping, Sequence
 
 import pandas as pd
@@ -28,16 +30,21 @@ from pages.ui.wording import GONE, plain
 
 OFF = "off"
 """The URL's query parameter that holds what is switched off, such as `0.2,1.mlp`."""
+UNASKED = 20.0
+"""Seconds that ranking all parts may take if nobody has asked for it."""
 WRITTEN = 240  # characters of the two samples
 FINE = 0.005  # nats: below, colour grows in proportion, above with the logarithm
 SINGLES = 6  # up to so many parts, each is also switched off alone, to tell whether they cover for each other
 
 
 @st.cache_resource(max_entries=3, show_spinner="Measuring with everything on")
-def _bench(slug: str, step: int | None, weights: str, text: str) -> Bench:
+def _bench(slug: str, step: int | None, weights: str, text: str) -> tuple[Bench, float]:
+    """The bench, and the seconds that a look at the evaluation set took."""
     run = reading.find(slug)
     model, _ = loaders.model(run, step)
-    return Bench(model, loaders.corpus(run.need().corpus))
+    corpus = loaders.corpus(run.need().corpus)
+    began = time.perf_counter()
+    return Bench(model, corpus), time.perf_counter() - began
 
 
 @st.cache_data(max_entries=256, show_spinner="Measuring on the evaluation set")
@@ -52,7 +59,23 @@ def _sample(
     return _bench.sample(list(prompt), SamplingConfig(tokens=WRITTEN, seed=seed), keys, method)
 
 
-def knock_view(run: Run, step: int | None) -> None:
+def choose_method() -> Method:
+    """Draw the choice of what stands in for a part that is off."""
+    method: Method = st.segmented_control(
+        "Off means",
+        list(METHODS),
+        default=METHODS[0],
+        required=True,
+        key="method",
+        bind="query-params",
+        help="What a part that is off hands on. Mean: its average over the evaluation set, so only what depends on the "
+        "text is lost. Zero: nothing, which also takes away its average and may lead later layers where they have "
+        "never been. The mean is the fairer price; zero is the cruder cut. Rotary positions stay as they are.",
+    )
+    return method
+
+
+def knock_view(run: Run, step: int | None, method: Method) -> None:
     """Draw the board of a run and what follows from what is switched off."""
     weights = checkpoints.fingerprint(run, step)
     text = loaders.text_of(run)
@@ -63,19 +86,16 @@ def knock_view(run: Run, step: int | None) -> None:
         )
         return
     where = (run.slug, step, weights, text.sha256)
-    bench = _bench(*where)
+    bench, seconds = _bench(*where)
     off = _off(run.slug, bench.board)
-    method: Method = st.segmented_control(
-        "A part that is off says its mean, or zero",
-        list(METHODS),
-        default=METHODS[0],
-        required=True,
-        key="method",
-        bind="query-params",
-        help="Mean: the part hands on its average over the evaluation set, so only what depends on the text is lost. "
-        "Zero: it hands on nothing, which also takes away its average and may lead later layers where they have never "
-        "been. The mean is the fairer price; zero is the cruder cut. Rotary positions are left unturned by either.",
-    )
+    job = rankings.read(run, step, method)
+    if job is None and _is_cheap(run, step, method, seconds * len(bench.board)):
+        with contextlib.suppress(*state.PROBLEMS):  # nobody asked for it; who does is told why it cannot be
+            rankings.start(run, step, method)
+        job = rankings.read(run, step, method)
+    busy = job is not None and job.active
+    show = st.fragment(_board, run_every=1.0) if busy else _board
+    show(run, step, method, bench, off, busy)
     data = bench.data.inputs
     st.caption(
         "**Click a cell to switch it off.** Its number is how much the loss rises, in nats a character, when that part "
@@ -83,13 +103,16 @@ def knock_view(run: Run, step: int | None) -> None:
         f"validation split; the loss there is {bench.loss:.4f}. Orange: the part is of use, purple: it does harm; "
         "stronger with the logarithm. Changes within two standard errors stay uncoloured."
     )
-    job = rankings.read(run, step, method)
-    busy = job is not None and job.active
-    show = st.fragment(_board, run_every=1.0) if busy else _board
-    show(run, step, method, bench, off, busy)
     _consequence(run, step, where, bench, off, method)
     if listed := price_list.read(run, step, method):
         _table(run, bench, listed)
+
+
+def _is_cheap(run: Run, step: int | None, method: Method, seconds: float) -> bool:
+    """Whether to rank all parts unasked: it takes seconds, and nothing else wants the device."""
+    if price_list.read(run, step, method) is not None:
+        return False
+    return seconds < UNASKED and not any(each.state.active for each in loaders.listing())
 
 
 # --- the board -------------------------------------------------------------------------------------------------------

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 from numpy.typing import NDArray
+from streamlit.delta_generator import DeltaGenerator
 
 from core.errors import BardlabError
 from core.inspect import patching
@@ -23,7 +24,7 @@ from pages.ui.components.grids.cell_grid import Cell, cell_grid
 from pages.ui.plots.colours import tint
 from pages.ui.plots.figure import figure as plot
 from pages.ui.plots.figures import character_bars, heat
-from pages.ui.wording import inline, plain
+from pages.ui.wording import chance, inline, plain
 
 AT = "at"
 """The URL's query parameter that holds the layer and position patched, such as `3.7`."""
@@ -68,7 +69,7 @@ def patch_view(run: Run, step: int | None) -> None:
     where = (run.slug, step, checkpoints.fingerprint(run, step))
     model, tokenizer = loaders.model(run, step)
     kinds = patching.sites(model)
-    left, right = st.columns(2, gap="medium")
+    left, right, *answers_at = st.columns([3, 3, 2, 2], gap="medium")
     this, other = openings(run).pair
     with left:
         a = _prompt("This prompt", "a", this, "The one whose prediction is to change.", tokenizer, model.context)
@@ -86,8 +87,9 @@ def patch_view(run: Run, step: int | None) -> None:
     except BardlabError as error:
         tell.info(f"{str(error)[0].upper()}{str(error)[1:]}.", icon=":material/swap_horiz:")
         return
-    site, head = _site(kinds)
-    pair = _pair(tokenizer, usual, a, b)
+    with st.container(horizontal=True, gap="medium"):
+        site, head = _site(kinds)
+    pair = _pair(tokenizer, usual, a, b, answers_at)
     grid = _sweep(where, ids, others, site, pair, head)
     share = patching.recovered(grid, mine, theirs, pair)
     layer, position = _at(share)
@@ -104,7 +106,7 @@ def patch_view(run: Run, step: int | None) -> None:
 def _prompt(label: str, key: str, usual: str, help: str, tokenizer: CharTokenizer, context: int | None) -> str | None:
     """Return a prompt as the model reads it; None, with one line that says why, if there is nothing to read."""
     begin(key, usual, st.query_params.get(key), 2000)
-    text = st.text_area(label, key=key, height=90, max_chars=2000, persist_state="session", help=help)
+    text = st.text_area(label, key=key, height=68, max_chars=2000, persist_state="session", help=help)
     into_url(key, text, usual)
     st.session_state[f"{key}.asked"] = st.query_params.get(key)
     text = known(text, tokenizer, key, usual)
@@ -128,11 +130,11 @@ def _site(kinds: Sequence[Site]) -> tuple[Site, int | None]:
         required=True,
         key="site",
         bind="query-params",
+        label_visibility="collapsed",
         help="\n".join(f"- **{site.key}**: {site.title}" for site in kinds),
     )
     site = by_key.get(key, kinds[0])
     if not site.heads:
-        st.caption(f"{site.title[0].upper()}{site.title[1:]}.")
         return site, None
     head = st.segmented_control(
         "Of which head",
@@ -141,17 +143,20 @@ def _site(kinds: Sequence[Site]) -> tuple[Site, int | None]:
         required=True,
         key="head",
         bind="query-params",
+        label_visibility="collapsed",
         help="One head's z alone, or all of them together.",
     )
     return site, head if isinstance(head, int) and head < site.heads else None
 
 
-def _pair(tokenizer: CharTokenizer, usual: tuple[int, int], a: str, b: str) -> tuple[int, int]:
+def _pair(
+    tokenizer: CharTokenizer, usual: tuple[int, int], a: str, b: str, columns: Sequence[DeltaGenerator]
+) -> tuple[int, int]:
     """Draw the choice of the two characters between which the prediction moves."""
     found = []
     texts = ("Answer to this prompt", "Answer to the other")
     helps = ("loses", "gains")
-    for column, label, at, verb in zip(st.columns(2, gap="medium"), texts, usual, helps, strict=True):
+    for column, label, at, verb in zip(columns, texts, usual, helps, strict=True):
         options = list(range(tokenizer.size))
         chosen = column.selectbox(
             plain(label),
@@ -202,12 +207,6 @@ def _effects(
             "These two characters do not tell the prompts apart. Choose two others.", icon=":material/compare_arrows:"
         )
         return
-    st.caption(
-        f"Each cell: {site.key} of that layer, at that position only, taken from the other prompt's run. The number is "
-        f"the share of the way that the prediction then moves from “{plain(first)}” to “{plain(second)}”: 0 as it was, "
-        "1 as for the other prompt. Where the prompts differ, the other's character stands below. **Click a cell "
-        "to look into it.**"
-    )
 
     def pick(key: str) -> None:
         st.query_params[AT] = key
@@ -223,6 +222,12 @@ def _effects(
             cells.append(Cell(f"{layer}.{position}", text, title, fill, ink, chosen))
         rows.append((f"layer {layer}", cells))
     cell_grid("Effect of patching", _columns(a, b), rows, key="patch.effects", on_pick=pick)
+    st.caption(
+        f"Each cell: {site.key}, {site.title}, at that position only, taken from the other prompt's run. The number is "
+        f"the share of the way that the prediction then moves from “{plain(first)}” to “{plain(second)}”: 0 as it was, "
+        "1 as for the other prompt. Where the prompts differ, the other's character stands below. **Click a cell "
+        "to look into it.**"
+    )
     table = pd.DataFrame(share, columns=range(len(a)), index=pd.RangeIndex(len(share), name="layer"))
     with st.expander("The same as a figure, and as a table"):
         labels = [f"{i} {name.replace(chr(10), '/')}" for i, name in enumerate(_columns(a, b))]
@@ -300,6 +305,6 @@ def _rows(lens: NDArray[np.float64]) -> list[str]:
 
 def _said(tokenizer: CharTokenizer, chances: NDArray[np.float64]) -> tuple[str, str, str, str]:
     top = np.argsort(-chances)[:3]
-    names = ", ".join(f"{visible(tokenizer.chars[i])} {chances[i]:.0%}" for i in top)
+    names = ", ".join(f"{visible(tokenizer.chars[i])} {chance(float(chances[i]))}" for i in top)
     fill, ink = tint(-float(chances[top[0]]), 1.0)
     return visible(tokenizer.chars[top[0]]), names, fill, ink

@@ -18,23 +18,14 @@ def val_loss(run: Run, step: int | None = None) -> float | None:
 
 
 def price_tag(run: Run, step: int | None = None) -> None:
-    """What these weights are worth: the number to hold against every picture of them."""
+    """What these weights are worth, in one line: the number to hold against every picture of them."""
     loss = val_loss(run, step)
-    known = loss is not None and math.isfinite(loss)
-    with st.container(horizontal=True, gap="medium"):
-        st.metric(
-            "Validation loss",
-            "∞" if loss == math.inf else wording.loss(loss),
-            help="Nats a character over the whole validation split: what this model is worth.",
-        )
-        st.metric(
-            "Bits",
-            f"{loss / math.log(2):.3f}" if known and loss is not None else "–",
-            help="The same in bits a character.",
-        )
-        st.metric(
-            "Choices",
-            f"{math.exp(loss):.2f}" if known and loss is not None else "–",
-            help="e^loss: as unsure as an even choice among this many characters.",
-        )
-        st.metric("Parameters", f"{run.status.parameters or 0:,}", help="Trained numbers.")
+    told = f"validation loss **{'∞' if loss == math.inf else wording.loss(loss)}** nats"
+    if loss is not None and math.isfinite(loss):
+        told += f" = {loss / math.log(2):.3f} bits = {math.exp(loss):.2f} choices"
+    st.markdown(
+        f"{told} · {run.status.parameters or 0:,} parameters",
+        width="content",
+        help="Loss: the mean surprise over the whole validation split, text that the model was not trained on; a nat "
+        "is 1.44 bits. Choices: e^loss, as unsure as an even choice among so many characters.",
+    )

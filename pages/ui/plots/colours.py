@@ -6,7 +6,8 @@ import plotly.colors
 import streamlit as st
 from plotly.colors import sample_colorscale
 
-from core.studies.standings import rows
+from core.runs.state import Run
+from core.studies.standings import key_of, rows
 
 SEQUENTIAL = "Cividis"
 """For amounts from zero up; readable without colour vision."""
@@ -80,6 +81,24 @@ def graded_colours(count: int) -> list[str]:
     return found
 
 
+RUNG_PLACES = (0, 2, 3, 4, 7, 1, 6, 5)
+"""Places in the theme's colours, far apart: rungs take them from the front, variants from the back."""
+
+
 def rung_colours() -> dict[str, int]:
-    """One colour for each line of the ladder, by its key: places in the theme's colours."""
-    return {key: place for place, (key, _) in enumerate(rows())}
+    """One colour for each line of the ladder, by its key: places in the theme's colours. Everywhere a rung has it."""
+    keys = [key for key, _ in rows()]
+    rungs, variants = ([key for key in keys if key.endswith("+") is other] for other in (False, True))
+    ends = ((rungs, RUNG_PLACES), (variants, RUNG_PLACES[::-1]))
+    return {key: places[i % len(places)] for these, places in ends for i, key in enumerate(these)}
+
+
+def place_of(run: Run) -> int:
+    """The place of a run's rung in the theme's colours."""
+    return rung_colours()[key_of(run)]
+
+
+def rung_colour(key: str) -> str:
+    """The colour of a line of the ladder, in the theme that the visitor sees."""
+    palette = colours()
+    return palette[rung_colours()[key] % len(palette)] if palette else "gray"

@@ -6,11 +6,12 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import plotly.graph_objects as go
 
+from core.ladder.registry import RUNGS
 from core.runs import records
 from core.runs.state import Run
 from core.studies.scaling import PowerLaw
 from pages.ui.components.charts.curves import Curve, plain_curve
-from pages.ui.plots.colours import paper, readable_stops
+from pages.ui.plots.colours import paper, readable_stops, rung_colours
 
 
 def band(family: Sequence[Run]) -> tuple[list[int], np.ndarray] | None:
@@ -20,8 +21,11 @@ def band(family: Sequence[Run]) -> tuple[list[int], np.ndarray] | None:
     return (steps, np.array([[curve[step] for step in steps] for curve in curves])) if steps else None
 
 
-def seed_bands(families: Mapping[str, Sequence[Run]]) -> list[Curve]:
-    """Validation loss by step: for each family the mean of its seeds, and the range that they cover."""
+def seed_bands(families: Mapping[str, Sequence[Run]], hues: Mapping[str, int]) -> list[Curve]:
+    """Validation loss by step: for each family the mean of its seeds, and the range that they cover.
+
+    `hues` are places in the theme's colours, by the slugs of the runs.
+    """
     found = []
     for label, family in families.items():
         if (known := band(family)) is None:
@@ -29,7 +33,8 @@ def seed_bands(families: Mapping[str, Sequence[Run]]) -> list[Curve]:
         steps, losses = known
         noun = "seed" if len(family) == 1 else "seeds"
         ends = {"low": losses.min(axis=0), "high": losses.max(axis=0)} if len(family) > 1 else {}
-        found.append(plain_curve(f"{label} ({len(family)} {noun})", "val", steps, losses.mean(axis=0), **ends))
+        title, hue = f"{label} ({len(family)} {noun})", hues[family[0].slug]
+        found.append(plain_curve(title, "val", steps, losses.mean(axis=0), hue=hue, **ends))
     return found
 
 
@@ -76,7 +81,7 @@ def loss_against(points: Mapping[str, Sequence[tuple[float, float, str]]], fit: 
         xs = np.geomspace(min(everything), max(everything), 40)
         middle, low, high = np.array([fit.at(float(x)) for x in xs]).T
         found.append(plain_curve("power law, with its 95 % band", "fit", xs, middle, low=low, high=high))
-    for label, group in points.items():
+    for key, group in points.items():
         costs, losses, names = zip(*sorted(group), strict=True)
-        found.append(plain_curve(label, "points", costs, losses, names=names))
+        found.append(plain_curve(RUNGS[key].title, "points", costs, losses, names=names, hue=rung_colours()[key]))
     return found

@@ -6,11 +6,11 @@ from collections.abc import Callable
 import streamlit as st
 
 from core.jobs import control
-from core.runs import reading, requests
+from core.runs import requests
 from core.runs import state as runs_state
 from core.runs.folder import State
 from core.runs.state import Run
-from pages.ui import state, wording
+from pages.ui import loaders, state, wording
 
 HOLD_WIDTH = 74
 """Of the button that pauses and continues, px: the longer of its two words."""
@@ -37,8 +37,9 @@ def headline(run: Run) -> None:
     """Draw what the run is called, its state, and how far it is: in the same two lines whatever the state."""
     s = run.status
     notable = s.message not in ("", runs_state.TRAINING) and not weights_only(run)
-    note = f": {wording.plain(s.message)}" if notable else ""
-    device = f" on the {wording.device(s.device)}" if s.device and not weights_only(run) else ""
+    note = f": {wording.plain(wording.waiting(s.message))}" if notable else ""
+    computing = s.device and run.state is not State.QUEUED and not weights_only(run)
+    device = f" on the {wording.device(s.device)}" if computing else ""
     with st.container(key="headline"):
         st.markdown(f"**{wording.plain(run.name)}** {state_badge(run)}{device}{_how_far(run)}{note}")
         st.progress(1.0 if weights_only(run) else min(1.0, s.step / max(1, s.of)))
@@ -142,7 +143,7 @@ def _rate(run: Run, *, disabled: bool) -> None:
 
 def _do(action: Callable[[Run], object], slug: str) -> None:
     try:
-        action(reading.find(slug))
+        action(loaders.present(slug))
     except state.PROBLEMS as error:
         state.say_error(error)
 
@@ -153,7 +154,7 @@ def _change(slug: str) -> None:
 
 def _resume(slug: str) -> None:
     try:
-        control.start(reading.find(slug))
+        control.start(loaders.present(slug))
         with contextlib.suppress(KeyError):
             st.session_state.pop("watching")
     except state.PROBLEMS as error:

@@ -63,9 +63,14 @@ def config_form(rung: Rung, times: Mapping[str, str]) -> tuple[str, Settings, Tr
 
 def _labelled(prefix: str, group: str, field: FieldInfo, base: Settings) -> Any:
     """Draw a setting under its word, its own name small beside it."""
+    return _widget(prefix, group, field, base, label_of(field))
+
+
+def label_of(field: FieldInfo) -> str:
+    """A setting's word, its own name small beside it, as Markdown."""
     word = name_of(field.name)
     told = word.lower() == field.name.replace("_", " ")
-    return _widget(prefix, group, field, base, word if told else f"{word} :small[:gray[{field.name}]]")
+    return word if told else f"{word} :small[:gray[{field.name}]]"
 
 
 def device_choice(rung: Rung) -> str:
@@ -107,7 +112,7 @@ def set_form(rung: Rung, preset: str, changes: Mapping[str, Any] | None = None, 
 def settings_widgets(prefix: str, config: type[Settings]) -> dict[str, Any]:
     """Draw the widgets of a configuration that belongs to no rung. Returns their values by name."""
     base = config()
-    return {field.name: _widget(prefix, "", field, base) for field in config.fields()}
+    return {field.name: _labelled(prefix, "", field, base) for field in config.fields()}
 
 
 def setting_widget(prefix: str, group: str, field: FieldInfo, base: Settings) -> Any:

@@ -5,9 +5,8 @@ from collections.abc import Callable
 import streamlit as st
 
 from core.jobs import control, queue
-from core.runs import reading
 from core.runs import state as runs_state
-from pages.ui import state, wording
+from pages.ui import loaders, state, wording
 
 
 def queue_panel(key: str = "queue") -> int:
@@ -73,6 +72,6 @@ def _up(run: runs_state.Run) -> None:
 
 def _do(action: Callable[[runs_state.Run], object], slug: str) -> None:
     try:
-        action(reading.find(slug))
+        action(loaders.present(slug))
     except state.PROBLEMS as error:
         state.say_error(error)

@@ -10,8 +10,10 @@ from core.runs import records
 from core.runs.folder import State
 from core.runs.metrics import CHARACTERS, SECONDS, TRAIN_LOSS, VAL_LOSS
 from core.runs.state import Run
+from core.studies import landmarks
 from pages.ui import loaders
 from pages.ui.components.charts.curves import Curve, Landmark, Mark
+from pages.ui.plots.colours import place_of
 
 
 def marks_of(run: Run) -> list[Landmark]:
@@ -19,10 +21,8 @@ def marks_of(run: Run) -> list[Landmark]:
     corpus = loaders.text_of(run)
     if corpus is None:
         st.caption("The text of this run is no longer here: it can be looked at and written with, not trained further.")
-        size = len(run.need().characters)
-        return [
-            Landmark(f"uniform: ln {size} = {math.log(size):.3f}", math.log(size), "Every character equally likely.")
-        ]
+        mark = landmarks.blind(len(run.need().characters))
+        return [Landmark(mark.label, mark.value, mark.help)]
     return [Landmark(m.label, m.value, m.help) for m in loaders.corpus_landmarks(corpus.sha256, corpus.name)]
 
 
@@ -45,15 +45,16 @@ def loss_curves(run: Run, *, ghost: bool = False) -> list[Curve]:
         name = f"{run.slug}:{tag}:{read.generation}"
         flops = loaders.flops_per_step(run)
         label = f"before: {run.label}" if ghost else run.label
-        clock = read.clock(step)
-        found.append(Curve(name, label, kind, run.slug, step, seconds, characters, value, flops, ghost, clock))
+        clock, hue = read.clock(step), place_of(run)
+        found.append(Curve(name, label, kind, run.slug, step, seconds, characters, value, flops, ghost, clock, hue=hue))
     return found
 
 
 def flat_curve(run: Run) -> Curve:
     """The loss of a run of which there are only weights, as a line across."""
     across, loss = np.array([0.0, 1.0]), np.full(2, run.status.val_loss or math.nan)
-    return Curve(f"{run.slug}:flat", f"{run.label}: weights only", "val", run.slug, across, across, across, loss)
+    name, hue = f"{run.label}: weights only", place_of(run)
+    return Curve(f"{run.slug}:flat", name, "val", run.slug, across, across, across, loss, hue=hue)
 
 
 def curve_damage(run: Run) -> str | None:

@@ -7,6 +7,7 @@ NAMES: Mapping[str, str] = {
     "batch_norm": "Batch normalisation",
     "batch_size": "Sequences a step",
     "beta2": "Memory of AdamW",
+    "beyond": "Once the text is longer than the context",
     "channels": "Channels",
     "compile": "Compiled",
     "context": "Characters back",
@@ -45,6 +46,10 @@ NAMES: Mapping[str, str] = {
     "snapshots": "Snapshots kept",
     "start": "First weights",
     "steps": "Steps",
+    "temperature": "Temperature",
+    "tokens": "Characters to write",
+    "top_k": "Only the likeliest",
+    "top_p": "Only this much probability",
     "trigrams": "Table of three characters",
     "variant": "Kind",
     "warmup": "Warm-up steps",
@@ -58,3 +63,9 @@ def name_of(setting: str) -> str:
     """Return the word for a setting; of one that has none, its own name in words."""
     words = setting.replace("_", " ")
     return NAMES.get(setting, words[:1].upper() + words[1:])
+
+
+def in_full(setting: str) -> str:
+    """Return the word for a dotted setting and, where they differ, what code and command line call it."""
+    word = NAMES.get(setting.split(".")[-1])
+    return f"{word} ({setting})" if word else setting

@@ -10,6 +10,7 @@ from core.texts.corpus import Corpus
 from core.texts.labels import visible
 from pages.ui import loaders
 from pages.ui.components.charts.curves import Curve, curves
+from pages.ui.plots.colours import place_of
 from pages.ui.plots.figure import figure as plot
 from pages.ui.plots.figures import character_bars, table_heatmaps
 from pages.ui.rung_views.counting import how_far_counting_goes
@@ -123,8 +124,12 @@ def _distance(run: Run) -> None:
     step, value = read.curve("kl/counted")
     if not run.state.active and len(step) < 2:
         return
-    st.markdown("**KL(counted ‖ learned)** shrinks as the table is learned")
+    st.markdown(
+        "**How far the learned table is from the counted one** :small[:gray[KL(counted ‖ learned)]]",
+        help="The Kullback-Leibler divergence, in nats a character: what predicting by the learned table costs more "
+        "than by the counted one. It shrinks as the table is learned.",
+    )
     name = f"{run.slug}:kl:{read.generation}"
     seconds, characters = read.at("time/seconds", step), read.at("time/characters", step)
-    curve = Curve(name, run.label, "val", run.slug, step, seconds, characters, value)
+    curve = Curve(name, run.label, "val", run.slug, step, seconds, characters, value, hue=place_of(run))
     curves([curve], live=run.state.active, key="kl-curve", y_label="KL (nats per character)", height=240)

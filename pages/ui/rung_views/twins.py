@@ -11,7 +11,7 @@ from core.runs.state import Run
 from core.studies.differences import twins_of
 from pages.ui import loaders
 from pages.ui.components.charts.curves import Curve, Landmark, curves
-from pages.ui.plots.colours import colours
+from pages.ui.plots.colours import colours, place_of
 from pages.ui.plots.figure import figure as plot
 from pages.ui.rung_views.followed import followed
 
@@ -33,7 +33,7 @@ def _gap(run: Run) -> None:
         label = f"dropout {each.need().model['dropout']:g}: {each.label}"
         seconds, characters = read.at(SECONDS, step), read.at(CHARACTERS, step)
         name = f"{each.slug}:gap:{read.generation}"
-        drawn.append(Curve(name, label, "val", each.slug, step, seconds, characters, value))
+        drawn.append(Curve(name, label, "val", each.slug, step, seconds, characters, value, hue=place_of(each)))
         seen.append(f"{label} ends at {value[-1]:+.3f}")
     if not drawn:
         return

@@ -42,7 +42,7 @@ class Curve:
     """`train` is smoothed, over its faint raw line; `val` is drawn as it is, with dots; `fit` is a dashed line, and of
     `points` there are only dots."""
     group: str
-    """The run: one colour and one legend entry a group."""
+    """The run: one legend entry a group."""
     step: NDArray[np.float64]
     seconds: NDArray[np.float64]
     characters: NDArray[np.float64]
@@ -59,6 +59,10 @@ class Curve:
     """The band around the line, both (n,)."""
     names: Sequence[str] = ()
     """What each point is called, if it has a name of its own."""
+    hue: int | None = None
+    """Its rung's place in the theme's colours, of which a second run gets a shade. None: any that is free."""
+    twin: bool = False
+    """One of several alike, such as seeds: all of one hue in the same colour, and thin."""
 
 
 def plain_curve(
@@ -70,12 +74,13 @@ def plain_curve(
     low: NDArray[np.float64] | None = None,
     high: NDArray[np.float64] | None = None,
     names: Sequence[str] = (),
+    hue: int | None = None,
 ) -> Curve:
     """A curve over an axis of its own, all of which is known: it is of no run, and does not grow."""
     across, value = np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64)
     content = zlib.crc32(value.tobytes(), zlib.crc32(across.tobytes()))
     name = f"{label}:{kind}:{content:08x}"
-    return Curve(name, label, kind, label, across, across, across, value, low=low, high=high, names=names)
+    return Curve(name, label, kind, label, across, across, across, value, low=low, high=high, names=names, hue=hue)
 
 
 @dataclass(frozen=True)
@@ -162,6 +167,7 @@ def pack(header: Mapping[str, object], curves: Sequence[Curve], have: Mapping[st
         about: dict[str, object] = {"label": curve.label, "kind": curve.kind, "group": curve.group}
         about["flops"] = curve.flops_per_step
         about |= {"ghost": curve.ghost, "names": [curve.names[row] for row in rows] if curve.names else []}
+        about |= {"hue": curve.hue, "twin": curve.twin}
         if curve.clock is not None and len(curve.clock) and curve.clock[0] > 0:
             about |= {"since": float(curve.clock[0]), "clock": floats(curve.clock[rows] - curve.clock[0])}
         if curve.low is not None and curve.high is not None:

@@ -4,6 +4,8 @@ import { faintest, rgb } from "../shared/colours.js";
 import { disc, segment, textWidth, write } from "../shared/pens.js";
 import { colour, dashed, groups, nearest, shownCurves, slot } from "./curves_state.js";
 
+const [THIN, THICK] = [1.2, 2.5]; // training and validation, here and wherever they are drawn
+const TWIN = { train: 0.7, val: 1.3 }; // one of several alike
 const GHOST = 0.4; // opacity of a run that was there before
 const LEGEND = { line: 18, gap: 26 }; // of saved pictures, px
 
@@ -20,9 +22,9 @@ export function draw(ctx, view, f) {
   for (const curve of present) if (curve.low) drawBand(ctx, view, f, curve);
   for (const curve of fits) drawLine(ctx, view, f, curve, "smooth", 1.5, 1);
   for (const curve of ghosts) drawLine(ctx, view, f, curve, "smooth", 1.5, Math.max(GHOST, faintness(view, curve)));
-  for (const curve of train) if (!curve.raw) drawLine(ctx, view, f, curve, "value", 1.1, faintness(view, curve));
-  for (const curve of train) drawLine(ctx, view, f, curve, "smooth", 1.75, 1);
-  for (const curve of val) drawLine(ctx, view, f, curve, "smooth", 1.75, 1, true);
+  for (const curve of train) if (!curve.raw) drawLine(ctx, view, f, curve, "value", 1, faintness(view, curve));
+  for (const curve of train) drawLine(ctx, view, f, curve, "smooth", curve.twin ? TWIN.train : THIN, 1);
+  for (const curve of val) drawLine(ctx, view, f, curve, "smooth", curve.twin ? TWIN.val : THICK, 1, true);
   const dotted = ({ kind, n }) => kind === "val" || kind === "points" || n === 1;
   for (const curve of present.filter(dotted)) drawDots(ctx, view, f, curve);
   ctx.restore();
@@ -158,7 +160,8 @@ function drawDots(ctx, view, f, curve) {
   const gaps = xs.slice(1).flatMap((x, i) => (x >= f.left && x <= f.right ? [x - xs[i]] : []));
   const known = gaps.filter((gap) => !Number.isNaN(gap));
   const apart = known.reduce((sum, gap) => sum + gap, 0) / known.length;
-  const radius = Math.min(3, known.length ? apart * 0.35 : 3); // crowded dots shrink and go
+  const most = curve.twin ? 2.5 : 3.5;
+  const radius = Math.min(most, known.length ? apart * 0.35 : most); // crowded dots shrink and go
   if (radius < 1) return;
   for (const [i, x] of xs.entries()) dot(ctx, x, f.y.px(curve.smooth[i]), radius);
 }

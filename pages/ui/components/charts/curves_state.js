@@ -2,7 +2,7 @@
 import { asked } from "../shared/address.js";
 import { extent } from "../shared/scales.js";
 import { smoothed, stepUnit } from "../shared/smoothing.js";
-import { colourAt } from "../shared/theme.js";
+import { colourAt, RUN_SHADES, shadeAt } from "../shared/theme.js";
 
 const COLUMNS = ["step", "seconds", "characters", "value"];
 const PLACES = [...COLUMNS, "flops", "clock"]; // flops are computed here: steps times what one step costs
@@ -150,26 +150,48 @@ export const shownCurves = (view) => [...view.curves.values()].filter((curve) =>
 
 export function groups(view) {
   const found = new Map();
-  for (const { group: id, label, kind } of view.curves.values()) {
-    if (!found.has(id)) found.set(id, { id, label, kinds: [] });
+  for (const { group: id, label, kind, hue, twin } of view.curves.values()) {
+    if (!found.has(id)) found.set(id, { id, label, kinds: [], hue: hue ?? null, twin: Boolean(twin) });
     const { kinds } = found.get(id);
     if (!kinds.includes(kind)) kinds.push(kind);
   }
   return [...found.values()];
 }
 
-// A group keeps its colour on every chart of the same palette, from one visit to the next. A new one takes the first
-// colour that no known group has, else that none here has; when there is none left, its line is dashed.
+// A group that has no hue of its own keeps its colour on every chart of the same palette, from one visit to the next. A
+// new one takes the first colour that no known group has, else that none here has; when there is none left, its line is
+// dashed. Runs of one rung are shades of its colour, past those dashed; twins are all of it.
 const LATEST = 100; // groups whose colours are remembered
 
 export function takeColours(view) {
   const { header, theme } = view;
   const name = `colours.${header.palette}`;
   const known = stored(name);
-  const present = groups(view).map((group) => group.id);
-  view.colours = coloursFor(present, known, theme.palette.length);
-  const others = Object.entries(known).filter(([id]) => !present.includes(id));
-  store(name, Object.fromEntries([...others, ...Object.entries(view.colours)].slice(-LATEST)));
+  const all = groups(view);
+  const free = all.filter(({ hue }) => hue === null).map(({ id }) => id);
+  const colours = coloursFor(free, known, theme.palette.length);
+  view.places = placesFor(all, view.places ?? {}, colours);
+  const others = Object.entries(known).filter(([id]) => !free.includes(id));
+  store(name, Object.fromEntries([...others, ...Object.entries(colours)].slice(-LATEST)));
+}
+
+// For each group its hue, null for none, and which shade of it or which colour it has; one that stays keeps its shade.
+export function placesFor(all, before, colours) {
+  const found = {};
+  for (const { id, hue, twin } of all) {
+    if (hue === null) found[id] = { hue, nth: colours[id] };
+    else if (twin) found[id] = { hue, nth: 0 };
+    else if (before[id]?.hue === hue) found[id] = before[id];
+  }
+  for (const { id, hue, twin } of all) {
+    if (id in found) continue;
+    const alike = all.filter((other) => other.hue === hue && !other.twin && other.id in found);
+    const taken = alike.map((other) => found[other.id].nth);
+    let nth = 0;
+    while (!twin && taken.includes(nth)) nth++;
+    found[id] = { hue, nth };
+  }
+  return found;
 }
 
 export function coloursFor(present, known, most) {
@@ -183,8 +205,15 @@ export function coloursFor(present, known, most) {
   return found;
 }
 
-export const colour = (view, group) => colourAt(view.theme, view.colours[group]);
-export const dashed = (view, group) => view.colours[group] >= view.theme.palette.length;
+export function colour(view, group) {
+  const { hue, nth } = view.places[group];
+  return hue === null ? colourAt(view.theme, nth) : shadeAt(view.theme, hue, nth);
+}
+
+export function dashed(view, group) {
+  const { hue, nth } = view.places[group];
+  return nth >= (hue === null ? view.theme.palette.length : RUN_SHADES);
+}
 
 export function toggle({ ui }, slots) {
   const shown = slots.some((name) => !ui.hidden[name]);

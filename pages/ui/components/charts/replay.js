@@ -155,7 +155,8 @@ function chart(view, run, step) {
     );
     if (labels[i] !== undefined) say(mark.label, width - right + 8, labels[i] + 4, "start");
   });
-  if (run && width >= 480) say("line: while learning, dots: on unseen text", width - right - 6, TOP + 26, "end");
+  const key = "thin: while learning, thick with dots: on unseen text";
+  if (run && width >= 480) say(key, width - right - 6, TOP + 26, "end");
   if (run) lines(parts, run, step, x, y, colourAt(theme, run.colour));
   svg.replaceChildren(...parts);
 }
@@ -166,9 +167,11 @@ function lines(parts, run, step, x, y, colour) {
     { length: count },
     (_, i) => `${x.px(run.steps[i]).toFixed(1)},${y.px(run.losses[i]).toFixed(1)}`,
   );
-  parts.push(shape("polyline", { points: points.join(" "), fill: "none", stroke: colour, "stroke-width": 2 }));
-  for (const [at, loss] of run.evaluations.filter(([at]) => at <= step))
-    parts.push(shape("circle", { cx: x.px(at), cy: y.px(loss), r: 3, fill: colour }));
+  const line = { fill: "none", stroke: colour };
+  parts.push(shape("polyline", { points: points.join(" "), ...line, "stroke-width": 1.2 }));
+  const seen = run.evaluations.filter(([at]) => at <= step).map(([at, loss]) => [x.px(at), y.px(loss)]);
+  parts.push(shape("polyline", { points: seen.join(" "), ...line, "stroke-width": 2.5 }));
+  for (const [cx, cy] of seen) parts.push(shape("circle", { cx, cy, r: 3.5, fill: colour }));
   if (!count) return;
   const [cx, cy] = [x.px(run.steps[count - 1]), y.px(run.losses[count - 1])];
   parts.push(shape("circle", { class: "head", cx, cy, r: 5, fill: colour }));

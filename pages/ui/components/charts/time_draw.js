@@ -1,6 +1,7 @@
 // How the time machine's charts look.
 import { drawn } from "../shared/characters.js";
 import { grouped } from "../shared/format.js";
+import { disc } from "../shared/pens.js";
 import { niceValues } from "../shared/scales.js";
 import { colourAt } from "../shared/theme.js";
 
@@ -83,13 +84,13 @@ export function drawLoss(pen, view) {
     pen.text(`counted bigram ${bigram.toFixed(3)}`, right, y(bigram) - 8, theme.text, small, "right", 0.75);
   }
   const points = ([steps, values]) => Array.from(steps, (step, i) => [x(step), y(values[i])]);
-  const [thin, thick] = [colourAt(theme, 0), colourAt(theme, 1)];
-  drawPath(pen, points(train), thin, 0.55, 1.25);
-  drawPath(pen, points(val), thick, 1, 2);
-  for (const [px, py] of points(val)) pen.rect(px - 2, py - 2, 4, 4, thick);
+  const hue = colourAt(theme, header.hue);
+  drawPath(pen, points(train), hue, 0.8, 1.2);
+  drawPath(pen, points(val), hue, 1, 2.5);
+  pen.ctx.fillStyle = hue;
+  for (const [px, py] of points(val)) disc(pen.ctx, px, py, 3);
   for (const { step } of view.frames) pen.line(x(step), height - FOOT, x(step), height - 17, theme.text, 0.7);
-  pen.text("train", width - RIGHT - 70, 14, thin, small, "right");
-  pen.text("validation", width - RIGHT, 14, thick, small, "right");
+  pen.text("thin: train, thick with dots: validation", width - RIGHT, 14, theme.text, small, "right", 0.75);
   drawMarker(pen, view, y, lossAt(view));
 }
 

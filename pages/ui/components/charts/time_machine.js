@@ -6,13 +6,14 @@ import { isolated, readableText, spelled, visible } from "../shared/characters.j
 import { scaleOf } from "../shared/colours.js";
 import { component } from "../shared/component.js";
 import { button, clamp, element, fill } from "../shared/dom.js";
-import { fixed, grouped } from "../shared/format.js";
+import { chance, fixed, grouped } from "../shared/format.js";
 import { canvasPen, Pen } from "../shared/pens.js";
 import { savers } from "../shared/saving.js";
 import { extent } from "../shared/scales.js";
 import { colourAt } from "../shared/theme.js";
 import { between, careerColours, careerScale, drawCareers, drawLoss, drawPlaces, LEFT, RIGHT } from "./time_draw.js";
 
+const MAP = 400; // px: with the loss beside it, both are in the first screen
 const PACE = 700; // ms a snapshot while playing
 const RETRY = 5000; // ms after which an answer is no longer waited for
 const HELP = {
@@ -179,8 +180,8 @@ function build(view) {
   view.sample = element("pre", { class: "prose", tabindex: 0 });
   const lossTable = () => curvesTable(view);
   const careersTable = () => table(view, ({ careers }) => careers[view.career], view.header.careers[view.career].lines);
-  const loss = chart(view, "loss", "Loss (nats per character)", { height: 170, draw: drawLoss, table: lossTable });
-  const drawing = { height: 170, draw: drawCareers, table: careersTable };
+  const loss = chart(view, "loss", "Loss (nats per character)", { height: 160, draw: drawLoss, table: lossTable });
+  const drawing = { height: 160, draw: drawCareers, table: careersTable };
   const careers = chart(view, "careers", "Careers", drawing, view.menu);
   careers.append(view.legend, view.said);
   const coordinates = () => view.header.characters.flatMap((c) => [`${visible(c)} x`, `${visible(c)} y`]);
@@ -194,12 +195,10 @@ function build(view) {
   view.root.append(
     element("div", { class: "bar" }, view.playButton, view.range, view.readout, view.followLabel),
     view.stones,
-    loss,
-    careers,
+    element("div", { class: "first" }, element("div", {}, loss, careers), map),
     element(
       "div",
       { class: "grid" },
-      map,
       section("bars", view.barsTitle, view.bars),
       section("text", view.sampleTitle, view.sample),
       board,
@@ -318,7 +317,7 @@ function sizeOf(view, name) {
   const { box, height } = view.charts[name];
   const width = Math.floor(box.clientWidth);
   if (height > 0) return { width, height };
-  if (height === 0) return { width, height: Math.min(width, 430) };
+  if (height === 0) return { width, height: Math.min(width, MAP) };
   const limited = Math.min(width, 24 + view.board.H * 128);
   return { width: limited, height: Math.max(20, boardGeometry(view, limited).height) };
 }
@@ -357,9 +356,9 @@ function paintWords(view, frame) {
     view.spread.textContent = `Step ${grouped(frame.step)}, ${loss}: ${held}.`;
   }
   for (const [i, row] of [...view.bars.children].entries()) {
-    const chance = between(view, (f) => f.chances[header.bars[i]]);
-    row.querySelector("i").style.width = `${100 * chance}%`;
-    row.querySelector("output").textContent = chance < 0.0005 ? "< 0.1 %" : `${(100 * chance).toFixed(1)} %`;
+    const likely = between(view, (f) => f.chances[header.bars[i]]);
+    row.querySelector("i").style.width = `${100 * likely}%`;
+    row.querySelector("output").textContent = chance(likely);
   }
   view.bars.dataset.first = header.bars.length ? frame.chances[header.bars[0]].toFixed(4) : "";
   if (view.written !== frame.sample) paintSample(view, frame);

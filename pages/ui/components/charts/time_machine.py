@@ -63,6 +63,8 @@ class Film:
     val: Curve
     bigram: float
     """The counted bigram's loss."""
+    hue: int = 0
+    """The rung's place in the theme's colours."""
 
 
 def time_machine(film: Film, *, live: bool, key: str, interval: float = 2.0, start: int | None = None) -> None:
@@ -102,6 +104,7 @@ def pack(film: Film, have: dict[str, Any], *, live: bool, interval: float, start
         "milestones": [{"step": m.step, "label": m.label, "help": m.help} for m in film.milestones],
         "curves": [[floats(column) for column in _thinned(curve)] for curve in (film.train, film.val)],
         "bigram": film.bigram if math.isfinite(film.bigram) else None,
+        "hue": film.hue,
         "board": board,
         "tokens": list(film.tokens),
         "scale": colour_table(SEQUENTIAL).hex(),

@@ -39,8 +39,11 @@ const HELP = {
   sort: "By layer, or by how much a head does one thing.",
   only: "Only heads with this label.",
   several: "While this is on, a click adds a head or takes it away. Shift + click does the same.",
+  view: "How the board, the opened head and the text are drawn.",
   rows: "The keys in the order of the text, or the heaviest first.",
 };
+const MIXED = "mixed: no one thing stands out";
+const ROOM = 488; // px of height that the board of all heads may take
 const PARTS = ["board", "head", "text", "query"];
 
 export default component(mount, update);
@@ -98,7 +101,7 @@ function set(view, change) {
 
 function mount(view) {
   Object.assign(view, { seq: 0, hover: {}, details: new Map(), dirty: new Set(), paints: 0, rowsBy: "weight" });
-  Object.assign(view, questions(view), { several: false });
+  Object.assign(view, questions(view), { several: false, room: ROOM });
   view.set = (change) => set(view, change);
   view.point = (hover) => point(view, hover);
   view.redraw = (...parts) => redraw(view, ...parts);
@@ -136,8 +139,8 @@ function questions(view) {
     labelOf(head) {
       const key = view.header.about?.[view.nameOf(head)].label;
       if (!key) return null;
-      const title = view.header.kinds.find((kind) => kind.key === key)?.title ?? "mixed";
-      return { key, title, short: title.replace(" character", "") };
+      const title = view.header.kinds.find((kind) => kind.key === key)?.title ?? MIXED;
+      return { key, title, short: key === "mixed" ? "mixed" : title.replace(" character", "") };
     },
   };
 }
@@ -213,15 +216,37 @@ function build(view) {
   const show = choice(view, "show", { map: "map", lines: "lines" });
   const rows = choice(view, "rows", { position: "in order", weight: "heaviest first" });
   const section = (name, ...parts) => element("section", { class: name }, ...parts);
+  const line = (words, ...parts) => element("div", { class: "line" }, element("span", {}, words), ...parts);
+  view.switches = element(
+    "details",
+    { class: "view" },
+    element("summary", { title: HELP.view }, "View"),
+    element(
+      "div",
+      { class: "panel" },
+      line("Heads", view.sort, view.only),
+      line("Opened", show, view.severalButton),
+      line("Weights", by),
+      line("A letter", toward),
+      line("Text shaded by", shade),
+    ),
+  );
+  view.on(document, "pointerdown", (event) => {
+    if (!event.composedPath().includes(view.switches)) view.switches.open = false;
+  });
+  view.on(view.switches, "keydown", (event) => {
+    if (event.key !== "Escape" || !view.switches.open) return;
+    view.switches.open = false;
+    view.switches.querySelector("summary").focus();
+    event.stopPropagation();
+  });
   view.sections = {
-    text: section("text", bar(title("The text"), toward, shade, by), view.chars, readout("said")),
+    text: section("text", bar(title("The text")), view.chars, readout("said")),
     board: section(
       "board",
       bar(
         title("All heads"),
-        view.sort,
-        view.only,
-        view.severalButton,
+        view.switches,
         row("board", () => headsTable(view)),
       ),
       plot(view, "board", "All heads: arrow keys move, Enter locks, Shift + Enter adds, Escape releases"),
@@ -231,7 +256,6 @@ function build(view) {
       "head",
       bar(
         view.headTitle,
-        show,
         row("head", () => weightsTable(view)),
       ),
       plot(view, "head", "One head: arrow keys move over the cells, Enter locks, Escape releases"),
@@ -250,8 +274,8 @@ function build(view) {
       readout("querySaid"),
     ),
   };
-  const left = element("div", { class: "left" }, view.sections.text, view.sections.board);
-  view.root.replaceChildren(element("div", { class: "two" }, left, view.sections.head), view.sections.query);
+  const { board, head, text, query } = view.sections;
+  view.root.replaceChildren(element("div", { class: "two" }, board, head), text, query);
   listen(view);
 }
 
@@ -279,7 +303,7 @@ function showControls(view) {
   const used = new Set(Object.values(header.about ?? {}).map(({ label }) => label));
   const price = header.prices ? { price: "price, dearest first" } : {};
   const sorts = { layer: "layer and head", ...(header.about ? SORTS : {}), ...price, ...Object.fromEntries(kinds) };
-  const mixed = used.has("mixed") ? { mixed: "mixed" } : {};
+  const mixed = used.has("mixed") ? { mixed: MIXED } : {};
   const labels = Object.fromEntries(kinds.filter(([key]) => used.has(key)));
   fillMenu(view.sort, sorts, ui.sort);
   fillMenu(view.only, { all: "all heads", ...labels, ...mixed }, ui.only);
@@ -288,7 +312,10 @@ function showControls(view) {
   const colours = view.sequential.css.filter((_, i) => i % 15 === 0).join(",");
   const top = ui.by === "value" ? view.top() : 1;
   const words = ui.by === "value" ? "weight × ‖v W_O‖" : "weight";
-  view.legend.replaceChildren(words, colourKey("0", colours, `${fixed(top, 2)}; half-way ${fixed(top / 4, 2)}`));
+  view.legend.replaceChildren(
+    words,
+    colourKey("0", colours, `${fixed(top, 2)}; the middle of the band is ${fixed(top / 4, 2)}`),
+  );
 }
 
 function fillMenu(label, options, value) {
@@ -377,7 +404,9 @@ function paintHeadView(view) {
   const heads = view.shownHeads();
   const names = heads.map((head) => {
     const label = heads.length < 3 ? view.labelOf(head) : null;
-    const words = `Head ${view.nameOf(head)}${label ? `, ${label.title}` : ""}`;
+    const [layer, number] = view.nameOf(head).split(".");
+    const place = heads.length < 3 ? `Layer ${layer}, head ${number}` : view.nameOf(head);
+    const words = `${place}${label ? `: ${label.title}` : ""}`;
     return element("span", { class: "name", style: `--c: ${view.colourOf(head)}` }, words);
   });
   view.headTitle.replaceChildren(...names);

@@ -7,6 +7,7 @@ import { signed } from "../shared/format.js";
 import { clipped } from "../shared/pens.js";
 
 export const LINE = 14; // px a row of the lines view
+const LETTER = 7; // px that a letter needs
 export const GAP = 6;
 const ROOTS = Uint8Array.from({ length: 65536 }, (_, i) => Math.round(255 * Math.sqrt(i / 65535)));
 
@@ -17,10 +18,12 @@ export function boardGeometry(view, width) {
   const grid = ui.sort === "layer" && ui.only === "all";
   const left = grid ? 24 : 0;
   const columns = grid ? board.H : Math.max(1, Math.min(order.length, Math.floor(width / 66)));
-  const cell = Math.max(12, Math.min(128, Math.floor((width - left) / columns)));
+  const words = header.about ? 28 : 15;
+  const room = grid && view.room ? Math.max(34, Math.floor(view.room / board.L) - words) : 128;
+  const cell = Math.max(12, Math.min(128, room, Math.floor((width - left) / columns)));
   const gap = cell > 30 ? GAP : 2;
   const side = cell - gap;
-  const caption = cell < 50 ? 0 : header.about ? 28 : 15;
+  const caption = cell < 50 ? 0 : words;
   const high = side + caption + gap;
   const places = order.map((head, i) => {
     const at = grid ? head : i;
@@ -123,8 +126,10 @@ export function drawMap(pen, view, { margin, cell, side }) {
   const picture = heads.length === 1 ? paintHead(view, heads[0], board.T) : paintSeveral(view, heads);
   pen.image(picture, margin, margin, side, side);
   pen.frame(margin - 0.5, margin - 0.5, side + 1, side + 1, theme.line);
-  const small = `${Math.min(13, cell + 2)}px ${theme.mono}`;
-  for (const [i, token] of cell >= 8 ? board.tokens.entries() : []) {
+  const small = `${Math.max(LETTER + 2, Math.min(13, cell + 2))}px ${theme.mono}`;
+  const every = Math.ceil(LETTER / cell); // where cells are smaller than a letter, not each can be named
+  for (const [i, token] of board.tokens.entries()) {
+    if (i % every) continue;
     const at = margin + (i + 0.5) * cell;
     pen.text(drawn(token), margin - 4, at, theme.text, small, "right", 0.8);
     pen.text(drawn(token), at, margin - 8, theme.text, small, "center", 0.8);

@@ -1,4 +1,4 @@
-import { css, legible, rgb } from "./colours.js";
+import { css, legible, mix, rgb } from "./colours.js";
 
 const OKABE_ITO = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#b38600", "#56b4e9", "#666666"];
 
@@ -27,6 +27,15 @@ function standingOut(colour, paper, text) {
 }
 
 export const colourAt = (theme, index) => theme.palette[index % theme.palette.length];
+
+// The n-th shade of a colour: the colour itself, then one nearer to the text, then one nearer to the paper.
+export const RUN_SHADES = 3;
+
+export function shadeAt(theme, index, nth) {
+  const [pure, paper, text] = [colourAt(theme, index), theme.paper, theme.text].map(rgb);
+  const shades = [() => pure, () => mix(pure, text, 0.45), () => legible(mix(pure, paper, 0.45), paper, text)];
+  return nth % RUN_SHADES ? css(shades[nth % RUN_SHADES]().map(Math.round)) : colourAt(theme, index);
+}
 
 // The colour of surprise: a second one, so that it is not taken for the accent of what is chosen.
 export const surpriseColour = (theme) => theme.palette[1] ?? theme.accent;

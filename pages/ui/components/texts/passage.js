@@ -6,7 +6,7 @@ import { component } from "../shared/component.js";
 import { arrow, button, clamp, colourKey, element, place, shape, slider, swatch } from "../shared/dom.js";
 import { chance } from "../shared/format.js";
 import { savers } from "../shared/saving.js";
-import { colourAt, surpriseColour, surpriseRamp } from "../shared/theme.js";
+import { shadeAt, surpriseColour, surpriseRamp } from "../shared/theme.js";
 
 const CELL = { w: 14, h: 24 };
 const BARS = 24; // pixels of height for the bars of several models
@@ -143,6 +143,12 @@ function draw(view) {
   mark(view);
 }
 
+// Its rung's colour; of the second run of a rung, a shade of it.
+function hueOf({ theme, runs }, r) {
+  const before = runs.slice(0, r).filter(({ hue }) => hue === runs[r].hue).length;
+  return shadeAt(theme, runs[r].hue, before);
+}
+
 function barsOf(view, run, r) {
   const w = (CELL.w - 2) / view.runs.length;
   const parts = Array.from(run.bits, (bits, at) => {
@@ -150,7 +156,7 @@ function barsOf(view, run, r) {
     const [x, y] = [left(view, at + 1) + 1 + r * w, above(view, at + 1) + CELL.h + BARS];
     return `M${x.toFixed(1)} ${y.toFixed(1)}v${(-h).toFixed(1)}h${(w * 0.85).toFixed(2)}v${h.toFixed(1)}z`;
   });
-  return shape("path", { d: parts.join(""), fill: colourAt(view.theme, r) });
+  return shape("path", { d: parts.join(""), fill: hueOf(view, r) });
 }
 
 function shadeText(view) {
@@ -165,7 +171,7 @@ function shadeText(view) {
       const opacity = Math.min(1, runs[mode].bits[i - 1] / MOST) * 0.85;
       rects.push(shape("rect", { ...at, fill: surpriseColour(theme), "fill-opacity": opacity }));
       if ((i - 1) % runs[mode].window === 0 && i > 1) rects.push(windowEdge(at, theme));
-    } else if (who >= 0) rects.push(shape("rect", { ...at, fill: colourAt(theme, who), "fill-opacity": 0.3 }));
+    } else if (who >= 0) rects.push(shape("rect", { ...at, fill: hueOf(view, who), "fill-opacity": 0.3 }));
   }
   view.shades.replaceChildren(...rects);
   view.counts?.forEach((node, r) => {
@@ -216,7 +222,7 @@ function judged(view, i) {
   const head = heads.map((words, c) => element("th", { class: c ? "number" : "" }, words));
   const rows = runs.flatMap((run, r) => {
     const bits = run.bits[i - 1];
-    const colour = runs.length > 1 ? colourAt(theme, r) : surpriseColour(theme);
+    const colour = runs.length > 1 ? hueOf(view, r) : surpriseColour(theme);
     const numbers = [Number.isFinite(bits) ? bits.toFixed(3) : "∞", chance(2 ** -bits), `${run.rank[i - 1]}`];
     const expected = Array.from({ length: K }, (_, k) => (i - 1) * K + k).flatMap((at, k) => [
       `${k ? ", " : "expected "}`,
@@ -250,7 +256,7 @@ function showControls(view) {
     const help = "Colour each character by the first model, in the order of the ladder, that got it nearly for free";
     parts.push(button("Who earns it", help, choose(WHO), { "aria-pressed": mode === WHO }));
     runs.forEach((run, r) => {
-      const words = [swatch(colourAt(view.theme, r)), run.name, ...(view.counts ? [view.counts[r]] : [])];
+      const words = [swatch(hueOf(view, r)), run.name, ...(view.counts ? [view.counts[r]] : [])];
       const shade = `Shade the text by how surprised ${run.name} was`;
       parts.push(button(words, shade, choose(r), { "aria-pressed": mode === r }));
     });

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from core.inspect.surprise import Surprise
 from core.runs.state import Run
 from pages.ui.components.shared.toolkit import declare, floats, message, whole
+from pages.ui.plots.colours import place_of
 
 _component = declare("passage", "A passage, character by character")
 
@@ -15,6 +16,7 @@ def passage(text: str, characters: str, read: Mapping[str, tuple[Run, Surprise]]
         {
             "slug": slug,
             "name": run.label,
+            "hue": place_of(run),
             "bits": floats(found.bits),
             "rank": whole(found.rank),
             "ids": whole(found.rivals),

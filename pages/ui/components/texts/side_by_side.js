@@ -5,7 +5,7 @@ import { component } from "../shared/component.js";
 import { button, colourKey, element, shape } from "../shared/dom.js";
 import { chance } from "../shared/format.js";
 import { savers } from "../shared/saving.js";
-import { still, surpriseColour, surpriseRamp } from "../shared/theme.js";
+import { colourAt, still, surpriseColour, surpriseRamp } from "../shared/theme.js";
 
 const MOST = 8; // bits at which the tint is full
 const PACE = 60; // characters a second while the text appears
@@ -37,7 +37,7 @@ function update(view, message) {
   if (view.fresh) play(view);
 }
 
-function card(view, { title, name, facts, chars, bits }, c, prompt) {
+function card(view, { title, name, facts, chars, bits, hue: rung }, c, prompt) {
   const hue = surpriseColour(view.theme);
   const quiet = (tag, words) => element(tag, { class: "quiet" }, words);
   const letters = chars.map((letter, i) => {
@@ -50,7 +50,7 @@ function card(view, { title, name, facts, chars, bits }, c, prompt) {
   const paper = { tabindex: 0, class: "prose", "aria-label": `Written by ${name}` };
   return element(
     "article",
-    { class: "card" },
+    { class: "card", style: `border-top-color: ${colourAt(view.theme, rung)}` },
     element("h2", {}, title),
     quiet("p", name),
     element("div", { class: "facts" }, ...told),

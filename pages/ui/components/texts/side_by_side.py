@@ -21,6 +21,8 @@ class Column:
     text: str
     bits: ArrayLike
     """(N,) surprise of each character of `text` under the model itself."""
+    hue: int = 0
+    """Its rung's place in the theme's colours."""
 
 
 def side_by_side(prompt: str, columns: Sequence[Column], *, key: str) -> None:
