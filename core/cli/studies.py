@@ -1,5 +1,6 @@
 """Commands about texts, and about several runs: compare, fork, sweep, claim."""
 
+import time
 from collections.abc import Sequence
 
 import click
@@ -153,11 +154,12 @@ def claim(name: str, seeds: int | None, text: str, ship: bool, as_json: bool) ->
         raise BardlabError("what ships is measured on Tiny Shakespeare; leave --text or --ship out")
     rows, lines = [], []
     for each in chosen:
+        began = time.time()
         standing, spent = reproduction.timed(
             each, corpus_name, seeds or each.seeds, lambda told: click.echo(harmless(told), err=True)
         )
         if ship:
-            reproduction.ship(standing, spent)
+            reproduction.ship(standing, spent, began)
         rows.append(reproduction.summary(standing) | {"cpu_seconds": spent})
         lines.append(f"{each.key}: {standing.judgement.sentence}")
         lines += [f"    {finding.sentence} {finding.verdict}" for finding in standing.judgement.findings]

@@ -110,9 +110,10 @@ def time_line(claim: Claim, found: Evidence | None, text: str) -> None:
     if seconds is not None:
         told += f", about {roughly(seconds)} on this machine"
     elif found is not None:
-        told += f", about {roughly(found.cpu_seconds)} of processor time where it was measured"
+        spent = found.cpu_seconds * claim.seeds / found.seeds
+        told += f", about {roughly(spent)} of processor time where it was measured"
     st.caption(f"{told}.")
-    if seconds is not None and seconds > STATED:
+    if seconds is not None and seconds > 1.25 * STATED:
         st.caption(
             ":material/hourglass_top: This machine is slower than the one that the claims are made for: about "
             f"{roughly(seconds)} instead of {roughly(STATED)} or less."

@@ -334,12 +334,19 @@ def timed(claim: Claim, text: str, seeds: int, say: Callable[[str], None]) -> tu
     return found, time.process_time() - began
 
 
-def ship(standing: Standing, cpu_seconds: float) -> None:
-    """Put what was measured into the evidence that ships. Raises BardlabError if not all of it was, or on writing."""
+def ship(standing: Standing, cpu_seconds: float, began: float) -> None:
+    """Put what was measured into the evidence that ships. Raises BardlabError if not all of it was, or on writing.
+
+    Runs that were there already were computed in an earlier call: its time counts too.
+    """
     if not standing.whole or standing.problems:
         raise BardlabError(f"the claim {standing.claim.key!r} is not measured in full: {'; '.join(standing.lacking)}")
     name, device = machine()
     run = standing.done[0]
+    with contextlib.suppress(BardlabError):  # damaged: it is written anew
+        before = evidence.of(standing.claim)
+        if before and any(run.status.ended and run.status.ended < began for run in standing.done):
+            cpu_seconds += before.cpu_seconds
     evidence.keep(
         standing.claim,
         evidence.Evidence(

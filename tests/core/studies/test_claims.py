@@ -313,7 +313,8 @@ def test_the_command_tells_verdict_and_interval(
     assert told["findings"][0]["low"] < told["findings"][0]["value"] < told["findings"][0]["high"]
     shipped = evidence.read()["small"]
     assert small.judge(shipped.figures).sentence == told["sentence"]
-    main(["claim", "small"])
+    main(["claim", "small", "--ship"])
+    assert evidence.read()["small"].cpu_seconds > shipped.cpu_seconds, "what the runs took when they ran"
     assert "95 % interval" in capsys.readouterr().out
     with pytest.raises(SystemExit):
         main(["claim", "nothing"])
