@@ -116,4 +116,5 @@ def _changed(page: str) -> bool:
         return True
     if page in RUNG_FOLLOWS and State(shown[2]).active:
         return False
-    return (run.slug, run.name, str(run.state), run.usable) != shown
+    now: tuple[object, ...] = (run.slug, run.name, str(run.state), run.usable)
+    return now != tuple(shown)
