@@ -81,6 +81,7 @@ def wait_for(
     kind = kind_of(device)
     places = slots(device)
     told, pause, look = "", 0.05, 0.0
+    paths.runs().mkdir(parents=True, exist_ok=True)
     while not should_stop():
         for place in places:
             if is_locked(place.lock_path) or not _first(me, place):

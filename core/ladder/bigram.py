@@ -57,7 +57,7 @@ BIGRAM = Rung(
         Experiment("Count instead of learning", "One pass over the text reaches the best loss at once.", "counted"),
         Experiment(
             "A learning rate far too high",
-            "The loss jumps about, and the table never settles.",
+            "The loss jumps about, until the rate cools down.",
             "seconds",
             {"train.learning_rate": 30.0},
         ),

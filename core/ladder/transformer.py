@@ -78,7 +78,12 @@ TRANSFORMER = Rung(
             "seconds",
             {"model.positions": "none"},
         ),
-        Experiment("One head", "A single head must do everything by itself.", "seconds", {"model.n_head": 1}),
+        Experiment(
+            "One head",
+            "A single head must do everything by itself: does the loss say so in so few steps?",
+            "seconds",
+            {"model.n_head": 1},
+        ),
         Experiment(
             "No table of three characters",
             "The blocks must learn to spell by attention: how much later does the loss get there?",

@@ -47,7 +47,8 @@ def shipped() -> dict[str, Evidence]:
     except BardlabError as error:
         tell.warning(error)
         return {}
-    return {key: one for key, one in found.items() if one.fingerprint == registry.get(key).fingerprint}
+    known = registry.CLAIMS
+    return {key: one for key, one in found.items() if key in known and one.fingerprint == known[key].fingerprint}
 
 
 def here(claim: Claim, text: str, runs: Sequence[Run]) -> Standing | None:
@@ -85,6 +86,15 @@ def progress(key: str, text: str) -> None:
     before, st.session_state[name] = st.session_state.get(name, done), done
     if before != done or not found.active:
         st.rerun()
+
+
+def rule(claim: Claim) -> None:
+    """What counts as reproduced."""
+    each = "".join(f"\n- {plain(f'{criterion.what}: {criterion.wanted}')}" for criterion in claim.criteria)
+    st.markdown(
+        f"**The rule.** Reproduced if every 95 % interval lies wholly there, not reproduced if one lies wholly "
+        f"outside:\n{each}"
+    )
 
 
 def finding_line(finding: Finding) -> str:
@@ -125,7 +135,6 @@ def buttons(claim: Claim, found: Standing | None, text: str) -> None:
     elif found is None or not found.whole:
         row.button(
             "Reproduce" if found is None else "Go on",
-            type="primary",
             icon=":material/play_arrow:",
             key=f"claims.{claim.key}.go",
             on_click=start,
@@ -179,23 +188,22 @@ def card(claim: Claim, found: Evidence | None, standing: Standing | None, text: 
         with left:
             st.markdown(claim.sentence)
             st.markdown(f"**Compared.** {claim.compared}")
-            st.markdown(f"**The rule.** {plain(claim.rule)}")
+            rule(claim)
             time_line(claim, found, text)
         with right:
             if figures:
                 picture = claim.picture(figures)
                 plot(claim_chart(picture), f"claims.{claim.key}.chart", claim.key)
                 st.caption(plain(picture.about))
+                st.markdown(f"**{plain(judged.sentence)}**")
+                with st.expander("Every number"):
+                    for finding in judged.findings:
+                        st.markdown(finding_line(finding))
+                if claim.thoughts:
+                    st.markdown(f"**What we think.** {claim.thoughts}")
+                source_line(found, measured)
             else:
                 st.caption("Nothing is measured yet: reproduce it.")
-        if figures:
-            st.markdown(f"**{plain(judged.sentence)}**")
-            with st.expander("Every number"):
-                for finding in judged.findings:
-                    st.markdown(finding_line(finding))
-            if claim.thoughts:
-                st.markdown(f"**What we think.** {claim.thoughts}")
-        source_line(found, measured)
         if standing:
             for line in standing.lacking[:5]:
                 st.caption(plain(f"{line[:1].upper()}{line[1:]}."))

@@ -116,5 +116,4 @@ def _changed(page: str) -> bool:
         return True
     if page in RUNG_FOLLOWS and State(shown[2]).active:
         return False
-    now: tuple[object, ...] = (run.slug, run.name, str(run.state), run.usable)
-    return now != tuple(shown)
+    return bool((run.slug, run.name, str(run.state), run.usable) != shown)

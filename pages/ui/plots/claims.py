@@ -11,6 +11,12 @@ from pages.ui.plots.figures import LEGEND
 MARGIN = {"l": 10, "r": 10, "t": 30, "b": 10}
 
 
+def _narrow(picture: Picture) -> bool:
+    """True if all heights are within a factor of ten, where powers of ten alone would mark hardly anything."""
+    heights = [point.y for series in picture.series for point in series.points if point.y > 0]
+    return bool(heights) and max(heights) < 10 * min(heights)
+
+
 def claim_chart(picture: Picture) -> go.Figure:
     """Means with their intervals, against a number or for a few things with names."""
     figure = go.Figure()
@@ -34,7 +40,7 @@ def claim_chart(picture: Picture) -> go.Figure:
         x_axis |= {"type": "log", "tickvals": places, "ticktext": [f"{place:,g}" for place in places]}
     y_axis: dict[str, object] = {"title": picture.y_title, "nticks": 6}
     if picture.y_log:
-        y_axis |= {"type": "log", "exponentformat": "power"}
+        y_axis |= {"type": "log", "exponentformat": "power", "dtick": "D2" if _narrow(picture) else 1}
     figure.update_layout(
         height=300,
         margin=MARGIN,

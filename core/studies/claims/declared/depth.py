@@ -54,4 +54,8 @@ CLAIM = Claim(
         "validation loss (nats per character)",
         x_log=True,
     ),
+    thoughts=(
+        "That depth hurts without skips is beyond doubt, and so is that skips undo it. Whether 32 layers are better "
+        "than 2, and not just as good, takes more steps than these to tell."
+    ),
 )

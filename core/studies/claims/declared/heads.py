@@ -94,4 +94,9 @@ CLAIM = Claim(
     ),
     measure=_measure,
     picture=_picture,
+    thoughts=(
+        "In so small and short a training no head looks for what followed the last time, so the one that scores "
+        "highest on induction is as good as drawn by chance. The heads that look at the previous character are there, "
+        "but what they cost differs much from seed to seed, because the others can take over."
+    ),
 )

@@ -96,4 +96,8 @@ CLAIM = Claim(
     ),
     measure=_measure,
     picture=_picture,
+    thoughts=(
+        "The sizes span little more than one order of magnitude, and all take equally many steps, so that the larger "
+        "ones are further from what they could learn: a prediction from the smaller ones is then a little too hopeful."
+    ),
 )
