@@ -18,7 +18,8 @@ if (!window.bardlabJourney) {
   const mend = () => {
     for (const help of document.querySelectorAll(`${helps}:not([tabindex])`)) help.tabIndex = -1;
     // a text of a given height scrolls
-    for (const text of document.querySelectorAll("[overflow=auto] > [data-testid=stCode] > pre:not([tabindex])"))
+    const scrolling = ["[overflow=auto] > [data-testid=stCode] > pre", ".katex-display"];
+    for (const text of document.querySelectorAll(scrolling.map((each) => `${each}:not([tabindex])`).join()))
       text.tabIndex = 0;
     // a label that is set small or grey is read without its markup
     for (const input of document.querySelectorAll('input[aria-label*=":gray["]'))

@@ -87,6 +87,7 @@ function buildChart(view) {
       ghost,
       bar,
       name,
+      " ",
       value,
     );
     group.dataset.id = id;
@@ -187,7 +188,9 @@ function drawBar(view, id, left, each, height) {
   put(value, { transform: turned, fill: theme.text, "fill-opacity": cut ? 0.45 : 0.85 });
   value.textContent = chance(cut ? 0 : p);
   group.dataset.p = p;
-  group.ariaLabel = `${spelled(data.characters[id])}: ${chance(p)}${cut ? `, cut by ${cut}` : ""}`;
+  const [seen, said] = [drawn(data.characters[id]), spelled(data.characters[id])];
+  const known = `${said === seen ? "" : `, ${said}`}${cut ? `, ${chance(p)} cut by ${cut}` : ""}`;
+  group.ariaLabel = `${seen} ${value.textContent}${known}`; // what is read begins with what is seen
 }
 
 function drawAxis(view, width, { log, floor, top, height }) {
