@@ -159,7 +159,6 @@ WHOLE = {"attention": (".board .plot", ".head .plot"), "time": (".loss canvas", 
 def test_every_page_shows_what_it_is_for_on_the_first_screen(page: Page, house: House) -> None:
     page.set_viewport_size({"width": 1280, "height": 800})
     places = {}
-    lowest = {"knockout?tool=patching": 400}  # two prompts stand above it
     for address, first in FIRST.items():
         path, _, query = address.partition("?")
         open_page(page, house, path, run=SHIPPED, **dict(parse_qsl(query)))
@@ -167,12 +166,12 @@ def test_every_page_shows_what_it_is_for_on_the_first_screen(page: Page, house: 
         for _ in range(40):  # it may still move up as the page is completed
             box = page.locator(first).first.bounding_box()
             places[address] = box["y"] if box else 1e6
-            if places[address] < lowest.get(address, 350):
+            if places[address] < 350:
                 break
             page.wait_for_timeout(500)
         for part in WHOLE.get(address, ()):
             expect(page.locator(part).first).to_be_in_viewport(ratio=0.98)
-    assert {address: y for address, y in places.items() if y >= lowest.get(address, 350)} == {}
+    assert {address: y for address, y in places.items() if y >= 350} == {}
 
 
 # ---- prediction -----------------------------------------------------------------------------------------------------

@@ -69,7 +69,7 @@ def patch_view(run: Run, step: int | None) -> None:
     where = (run.slug, step, checkpoints.fingerprint(run, step))
     model, tokenizer = loaders.model(run, step)
     kinds = patching.sites(model)
-    left, right, *answers_at = st.columns([3, 3, 2, 2], gap="medium")
+    left, right, *answers_at = st.columns([5, 5, 4, 4], gap="medium")
     this, other = openings(run).pair
     with left:
         a = _prompt("This prompt", "a", this, "The one whose prediction is to change.", tokenizer, model.context)
@@ -201,7 +201,6 @@ def _effects(
     pair: tuple[int, int],
 ) -> None:
     first, second = (visible(tokenizer.chars[i]) for i in pair)
-    st.header("Where the difference is")
     if not np.isfinite(share).all():
         st.info(
             "These two characters do not tell the prompts apart. Choose two others.", icon=":material/compare_arrows:"
@@ -222,6 +221,7 @@ def _effects(
             cells.append(Cell(f"{layer}.{position}", text, title, fill, ink, chosen))
         rows.append((f"layer {layer}", cells))
     cell_grid("Effect of patching", _columns(a, b), rows, key="patch.effects", on_pick=pick)
+    st.header("Where the difference is")
     st.caption(
         f"Each cell: {site.key}, {site.title}, at that position only, taken from the other prompt's run. The number is "
         f"the share of the way that the prediction then moves from “{plain(first)}” to “{plain(second)}”: 0 as it was, "
