@@ -80,7 +80,7 @@ def measured_field(model: LanguageModel, ids: Tensor, texts: int) -> Field:
 
 @dataclass(frozen=True)
 class Shuffled:
-    """What the order of the distant past is worth: the loss when everything further back than some distance is mixed."""
+    """What the order of the distant past is worth: the loss with everything further back than a distance mixed."""
 
     distance: int
     """The last so many characters stand as they were."""
@@ -100,7 +100,7 @@ def shuffle_distances(model: LanguageModel) -> list[int]:
 
 @torch.no_grad()
 def shuffled_past(model: LanguageModel, ids: Tensor, distance: int, texts: int, seed: int = 0) -> Shuffled:
-    """Mix everything further back than `distance` and measure the next character, over texts spread evenly over ids (N,).
+    """Mix everything further back than `distance` and measure the next character, over texts spread over ids (N,).
 
     A test of the kind of Khandelwal et al. 2018, "Sharp nearby, fuzzy far away", section 4: what is mixed keeps its
     characters and loses their order. Every distance is measured on the same texts, against the same texts unmixed.
@@ -130,7 +130,7 @@ def _last_loss(model: LanguageModel, inputs: Tensor, targets: Tensor) -> Tensor:
     rows = max(1, 8192 // inputs.shape[1])
     parts = [
         F.cross_entropy(model(x)[:, -1].double(), y, reduction="none")
-        for x, y in zip(inputs.split(rows), targets.split(rows), strict=True)
+        for x, y in zip(torch.split(inputs, rows), torch.split(targets, rows), strict=True)
     ]
     return torch.cat(parts).cpu()
 
