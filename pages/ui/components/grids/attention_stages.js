@@ -66,7 +66,8 @@ export function drawStages(pen, view, o, at, width) {
   const y = (part) => HEAD + room * (1 - part);
   const heaviest = [...o.order].filter((s) => s <= o.t).sort((a, b) => o.weight(b) - o.weight(a));
   const free = (s, taken) => taken.every((other) => Math.abs(other - s) * step > APART);
-  const named = heaviest.reduce((taken, s) => (taken.length < NAMED && free(s, taken) ? [...taken, s] : taken), []);
+  const named = [];
+  for (const s of heaviest) if (named.length < NAMED && free(s, named)) named.push(s);
   const shown = between(all, at, board.T);
   pen.line(0, y(shown[0].from), step * board.T, y(shown[0].from), theme.line);
   for (const [s, { from, to, value }] of shown.entries()) {
