@@ -27,7 +27,8 @@ class LayerNorm(nn.LayerNorm):
             return super().forward(x)  # the same in one kernel
         centred = x - x.mean(-1, keepdim=True)  # (B, T, C)
         scale = torch.rsqrt((centred * centred).mean(-1, keepdim=True) + self.eps)  # (B, T, 1)
-        return centred * self.scale(scale) * self.weight + self.bias  # (B, T, C)
+        normal: Tensor = centred * self.scale(scale)  # (B, T, C)
+        return normal * self.weight + self.bias  # (B, T, C)
 
 
 def norm_part(key: str, title: str, row: str, column: str, path: str, layer: int) -> Part:

@@ -297,7 +297,7 @@ function build(view) {
   listen(view);
 }
 
-// ---- from scores to weights, step by step -----------------------------------------------------------------------------
+// ---- from scores to weights, step by step ---------------------------------------------------------------------------
 
 function stageBar(view) {
   view.stageButtons = element("span", { class: "choice", role: "group", "aria-label": "step", title: HELP.step });
@@ -346,7 +346,8 @@ function paintStages(view) {
   const width = view.stagesPlot.clientWidth;
   view.stagesPlot.style.height = `${stagesHeight}px`;
   drawStages(canvasPen(view.stagesBase, width, stagesHeight), view, o, view.stage, width);
-  view.stageSaid.textContent = `${now + 1} of ${all.length}. Heaviest key ${quoted(view, all[now].key)}. ${all[now].says}`;
+  const heaviest = `Heaviest key ${quoted(view, all[now].key)}`;
+  view.stageSaid.textContent = `${now + 1} of ${all.length}. ${heaviest}. ${all[now].says}`;
   view.root.dataset.stage = view.stage.toFixed(2);
 }
 
