@@ -18,6 +18,7 @@ from core.settings import shown
 from core.studies import differences, findings
 from core.studies.findings import Finding
 from pages.ui import loaders, state, wording
+from pages.ui.choosers.run import narrowed
 from pages.ui.choosers.runs import named
 from pages.ui.choosers.text import text_picker
 from pages.ui.components.charts.curves import Curve, curves
@@ -63,7 +64,7 @@ def choose(everything: Sequence[Run]) -> list[Run]:
         st.session_state["compare.asked"] = (asked, text)
     chosen = st.multiselect(
         "Runs",
-        list(fitting),
+        narrowed(fitting, st.session_state.get("compare.runs", []), "compare.find"),
         format_func=lambda slug: named(fitting[slug]) if slug in fitting else slug,
         key="compare.runs",
         max_selections=MOST,
