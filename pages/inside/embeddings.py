@@ -36,6 +36,7 @@ from core.runs.state import Run
 from core.texts.labels import code_point
 from core.texts.labels import labels as labels_of
 from pages.ui import loaders, state, tell
+from pages.ui.choosers import in_view
 from pages.ui.choosers.runs import choose_run
 from pages.ui.choosers.weights import choose_weights
 from pages.ui.inside_views.links import inside_links
@@ -167,12 +168,13 @@ def the_map(run: Run, table: Table, characters: str) -> None:
     marked = picked(event_key, rows)
     clicked(event_key, [labels[rows.index(row)] for row in marked], table.positions)
     near_key = f"near.{'position' if table.positions else 'character'}"
-    if st.session_state.get(near_key) not in labels:
-        st.session_state[near_key] = "e" if "e" in labels else labels[0]  # it may not be among those shown alone
     with right:
-        chosen = st.selectbox(
+        chosen = in_view.choice(
+            st.selectbox,
             "Nearest to",
             labels,
+            name="near",
+            default="e" if "e" in labels else labels[0],
             key=near_key,
             help="Or click a point on the map. Neighbours are found in all dimensions, not on the map.",
         )

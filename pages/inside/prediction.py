@@ -13,7 +13,7 @@ from core.runs.state import Run
 from core.texts.labels import spelled, visible
 from pages.ui import loaders, predictions, state, wording
 from pages.ui.address import number_from_url
-from pages.ui.choosers import runs, weights
+from pages.ui.choosers import in_view, runs, weights
 from pages.ui.choosers.prompt import begin, known
 from pages.ui.components.grids.lens_grid import lens_grid
 from pages.ui.components.texts.next_character import Branch, next_character
@@ -171,9 +171,12 @@ def parts_view(run: Run, step: int | None, tokenizer: Any, text: str, position: 
         "each part's contribution less its mean over the characters, which no probability depends on. What a part "
         "does through later parts counts as theirs."
     )
-    target = st.selectbox(
+    target = in_view.choice(
+        st.selectbox,
         "Character",
         order.tolist(),
+        name="of",
+        said=characters.__getitem__,
         format_func=lambda i: visible(characters[i]),
         key=f"prediction.target.{run.slug}",
         help="The last column says what each part adds to this character's logit; likeliest first.",

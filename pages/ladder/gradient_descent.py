@@ -13,6 +13,7 @@ from core.scalars.net import TASKS
 from core.scalars.optimizers import OPTIMIZERS
 from core.scalars.pictures import Fit, fitted, heights, lowest, walk
 from pages.ui import state, wording
+from pages.ui.choosers import in_view
 from pages.ui.components.charts.descent import Dot, Walker, descent
 from pages.ui.components.pictures.graph_steps import graph_steps
 from pages.ui.plots.colours import colours, diverging_stops
@@ -165,9 +166,24 @@ def net() -> None:
     st.header("A net made of such values")
     left, middle, right, last = st.columns(4)
     task = left.selectbox("Points", list(TASKS), key="task", bind="query-params", help="What the net shall answer.")
-    hidden = middle.slider("Hidden units", 2, 12, 6, key="units", help="tanh units between the inputs and the answer.")
-    optimizer = right.selectbox("Optimiser", list(OPTIMIZERS), 3, key="net.optimizer", help="How it takes its steps.")
-    rate = last.select_slider("Rate", RATES, 0.1, key="net.rate", help="Try the largest one.")
+    hidden = in_view.number(
+        middle.slider,
+        "Hidden units",
+        2,
+        12,
+        name="units",
+        default=6,
+        help="tanh units between the inputs and the answer.",
+    )
+    optimizer = in_view.choice(
+        right.selectbox,
+        "Optimiser",
+        list(OPTIMIZERS),
+        name="net.optimizer",
+        default=list(OPTIMIZERS)[3],
+        help="How it takes its steps.",
+    )
+    rate = in_view.choice(last.select_slider, "Rate", RATES, name="net.rate", default=0.1, help="Try the largest one.")
     found = fit_of(task, hidden, optimizer, rate)
     points = TASKS[task]
     flat = len(points[0][0]) == 1
