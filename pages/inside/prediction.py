@@ -16,11 +16,12 @@ from pages.ui.address import number_from_url
 from pages.ui.choosers import in_view, runs, weights
 from pages.ui.choosers.prompt import begin, known
 from pages.ui.components.grids.lens_grid import lens_grid
-from pages.ui.components.texts.next_character import Branch, next_character
+from pages.ui.components.texts.next_character import SLIDERS, Branch, next_character
 from pages.ui.inside_views import price_tag
 from pages.ui.inside_views.salience import salience_view
 from pages.ui.plots.figure import figure as plot
 from pages.ui.plots.figures import contributions
+from pages.ui.run.setting_names import name_of
 from pages.ui.wording import plain
 
 LONGEST = 2000
@@ -104,6 +105,7 @@ def next_view(run: Run, step: int | None, model: Any, tokenizer: Any, text: str)
         root_text=root,
         branches=sorted(branches, key=lambda b: -b.nats),
         model=f"{run.slug}/{step}",
+        words={name: name_of(name) for name in SLIDERS},
         act=partial(act, openings(run).sentence),
         key="next-character",
     )

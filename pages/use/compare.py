@@ -27,7 +27,8 @@ from pages.ui.plots.studies import band, seed_bands
 from pages.ui.run.fork_form import MOST
 from pages.ui.run.report_form import report_form
 from pages.ui.run.run_curves import flags_of, loss_curves, marks_of
-from pages.ui.run.setting_names import in_full
+from pages.ui.run.setting_names import in_full, in_words
+from pages.ui.wording import plain
 
 SECOND = "train/grad_norm"
 NAMES = {
@@ -158,14 +159,16 @@ def changed(chosen: Sequence[Run]) -> None:
         st.dataframe(frame, hide_index=True, column_config={"0": st.column_config.TextColumn("Setting"), **headings})
     else:
         st.caption("Nothing: the same settings and the same seed.")
-    for slug, sentence in differences.lineage(chosen).items():
-        name = next(run.name for run in chosen if run.slug == slug)
-        st.markdown(f"- **{wording.plain(name)}**: {wording.plain(sentence)}")
+    names = {run.slug: run.name for run in chosen}
+    told = [f"- **{plain(names[slug])}**: {plain(sentence)}" for slug, sentence in differences.lineage(chosen).items()]
+    if told:
+        with st.expander("Which was made from which", icon=":material/family_history:"):
+            st.markdown("\n".join(told))
 
 
 def verdict(finding: Finding) -> str:
     """A finding in words, as Markdown: whether the change makes it better or worse, by how much, and how sure."""
-    what = wording.plain(f"{finding.change[:1].upper()}{finding.change[1:]}")
+    what = wording.plain(in_words(finding.change))
     size, seeds = f"{abs(finding.mean):.3f}", len(finding.seeds)
     direction = "worse" if finding.mean > 0 else "better"
     if seeds == 1:

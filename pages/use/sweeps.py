@@ -21,9 +21,9 @@ from pages.ui import loaders, state, tell, wording
 from pages.ui.choosers.text import text_picker
 from pages.ui.components.charts.curves import curves
 from pages.ui.plots.figure import figure as plot
-from pages.ui.plots.studies import loss_against, parallel
+from pages.ui.plots.studies import along, loss_against, parallel
 from pages.ui.run.memory_tick import memory_tick
-from pages.ui.run.setting_names import in_full
+from pages.ui.run.setting_names import in_full, name_of
 
 NONE = "none"
 AXES = {"parameters": "parameters", "flops": "floating-point operations", "seconds": "seconds of training"}
@@ -151,11 +151,17 @@ def result(members: Sequence[Run]) -> None:
     names = sweeps.swept(done)
     each = [differences.settings(run) for run in done]
     losses = [run.status.val_loss for run in done if run.status.val_loss is not None]
-    plot(parallel({n: [one.get(n) for one in each] for n in names}, losses), "sweep-parallel")
-    best = done[losses.index(min(losses))]
-    told = ", ".join(f"{n.split('.')[-1]} {shown(differences.settings(best).get(n))}" for n in names)
-    st.markdown(wording.plain(f"Lowest: {wording.loss(best.status.val_loss)} with {told} ({best.name})."))
+    best, worst = done[losses.index(min(losses))], max(losses)
+    told = ", ".join(f"{name_of(n.split('.')[-1])} {shown(differences.settings(best).get(n))}" for n in names)
+    st.markdown(
+        f"## {wording.plain(told)}: lowest, {wording.loss(best.status.val_loss)}; the highest is {wording.loss(worst)}"
+    )
     st.caption("One run a point: before you trust a small difference, repeat it over several seeds on the page Runs.")
+    values = {name: [one.get(name) for one in each] for name in names}
+    if len(names) == 1:
+        plot(along(in_full(names[0]), values[names[0]], losses), "sweep-along")
+    else:
+        plot(parallel(values, losses), "sweep-parallel")
     slugs = ",".join(run.slug for run in members[:20])
     st.page_link(
         "use/compare.py", label="Compare the curves", icon=":material/compare_arrows:", query_params={state.RUNS: slugs}
@@ -259,6 +265,14 @@ if groups:
     st.session_state["sweep.asked"] = looked_at
     members = groups[looked_at]
     result(members)
-with st.expander("New sweep", icon=":material/grid_view:", expanded=not any(r.need().group for r in everything)):
-    new_sweep(text)
-scaling(same, members)
+if any(r.need().group for r in everything):
+    with st.expander("New sweep", icon=":material/grid_view:"):
+        new_sweep(text)
+    scaling(same, members)
+else:
+    left, right = st.columns([2, 3], gap="medium")
+    with left, st.container(border=True):
+        st.header("New sweep")
+        new_sweep(text)
+    with right:
+        scaling(same, members)

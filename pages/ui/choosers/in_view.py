@@ -4,13 +4,14 @@ A choice that the view takes by itself is left unsaid. What the address asks for
 its place; what was chosen here before and is not there any more, such as a layer of another run, is passed over.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import streamlit as st
 
-from core.settings import LONGEST_TEXT
-from pages.ui import tell
+from core.errors import BardlabError
+from core.settings import LONGEST_TEXT, Settings
+from pages.ui import state, tell
 from pages.ui.choosers.prompt import begin
 
 T = TypeVar("T")
@@ -96,6 +97,28 @@ def text(
     _write(name, typed, default)
     st.session_state[f"{name}.asked"] = st.query_params.get(name)
     return typed
+
+
+def settings(
+    prefix: str, config: type[Settings], usual: Mapping[str, Any], draw: Callable[[], Mapping[str, Any]]
+) -> dict[str, Any]:
+    """Let `draw` draw the widgets of a configuration, each setting by its own name in the address.
+
+    `usual` says where the page departs from the configuration's own values.
+    """
+    base = config.parse(usual)
+    for field in config.fields():
+        key, asked = state.setting_key(prefix, "", field.name), st.query_params.get(field.name)
+        st.session_state.setdefault(key, getattr(base, field.name))
+        if asked is not None and asked != _written().get(field.name):
+            try:
+                st.session_state[key] = getattr(config.parse({field.name: asked}), field.name)
+            except BardlabError as error:
+                tell.caption(f"The link asks for what cannot be set: {error}")
+    chosen = dict(draw())
+    for name, value in chosen.items():
+        _write(name, str(value), str(getattr(base, name)))
+    return chosen
 
 
 def forget() -> None:
