@@ -35,7 +35,7 @@ from core.ladder.registry import RUNGS
 from core.runs.state import Run
 from core.texts.labels import code_point
 from core.texts.labels import labels as labels_of
-from pages.ui import loaders, state, tell
+from pages.ui import loaders, state, teaching, tell
 from pages.ui.choosers import in_view
 from pages.ui.choosers.runs import choose_run
 from pages.ui.choosers.weights import choose_weights
@@ -64,6 +64,8 @@ def clustered(vectors: np.ndarray) -> list[int]:
 
 def choice(label: str, options: dict[str, str], name: str, help: str) -> str:
     """A choice of one, with its place in the URL."""
+    if st.session_state.get(name) not in (None, *options):
+        del st.session_state[name]  # a view that was kept of a run may ask for what another does not have
     chosen = st.segmented_control(
         label,
         list(options),
@@ -139,6 +141,7 @@ def spread(found: Map, table: Table, method: str, dimensions: int) -> str:
     return f"This view holds {sum(found.explained):.0%} of the variance of all {d} dimensions ({kept})."
 
 
+@teaching.part("map")
 def the_map(run: Run, table: Table, characters: str) -> None:
     """The map and who is near the chosen one."""
     corpus = loaders.text_of(run)
@@ -207,7 +210,7 @@ def the_map(run: Run, table: Table, characters: str) -> None:
         about = [f"{each}<br>{code_point(c)}" for each, c in zip(about, characters, strict=True)]
     figure = vector_map(found.places, labels, about, colours, axes, at, order[:5], joined=table.positions)
     with left:
-        isolate_and_keep(table.key, marked, rows, count)
+        isolate_and_keep(run, table.key, marked, rows, count)
         flat = {"on_select": "rerun", "selection_mode": ("points", "lasso", "box"), "drag": drag()}
         more: dict[str, Any] = {} if dimensions == 3 else flat
         plot(figure, event_key, f"{table.key}-{method}", **more)
@@ -242,6 +245,7 @@ def clicked(key: str, marked: Sequence[str], positions: bool) -> None:
     st.session_state[f"{key}.last"] = list(marked)
 
 
+@teaching.part("resemblance")
 def who_resembles_whom(table: Table, characters: str) -> None:
     """The heat map of all pairs."""
     st.header("Who resembles whom")

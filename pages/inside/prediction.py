@@ -11,7 +11,7 @@ from core.inspect.lens import has_stream, next_logits
 from core.runs.openings import openings
 from core.runs.state import Run
 from core.texts.labels import spelled, visible
-from pages.ui import loaders, predictions, state, wording
+from pages.ui import loaders, predictions, state, teaching, wording
 from pages.ui.address import number_from_url
 from pages.ui.choosers import in_view, runs, weights
 from pages.ui.choosers.prompt import begin, known
@@ -157,6 +157,7 @@ def lens_view(run: Run, step: int | None, model: Any, tokenizer: Any, text: str)
     parts_view(run, step, tokenizer, text, position)
 
 
+@teaching.part("parts")
 def parts_view(run: Run, step: int | None, tokenizer: Any, text: str, position: int) -> None:
     """Who speaks for and against each character at one position."""
     found = predictions.parts_of(run, step, text, position - len(text))

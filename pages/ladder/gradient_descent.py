@@ -12,7 +12,7 @@ from core.scalars.landscapes import SURFACES
 from core.scalars.net import TASKS
 from core.scalars.optimizers import OPTIMIZERS
 from core.scalars.pictures import Fit, fitted, heights, lowest, walk
-from pages.ui import state, wording
+from pages.ui import state, teaching, wording
 from pages.ui.choosers import in_view
 from pages.ui.components.charts.descent import Dot, Walker, descent
 from pages.ui.components.pictures.graph_steps import graph_steps
@@ -42,6 +42,7 @@ def set_race(surface: str, rate: float, chosen: list[str]) -> None:
     state.say_next("The controls of the race are set", ":material/tune:")
 
 
+@teaching.part("graph")
 @st.fragment
 def graph() -> None:
     """One expression, value by value and gradient by gradient."""
@@ -82,6 +83,7 @@ def graph() -> None:
         st.error(wording.plain(str(error)), icon=":material/error:")
 
 
+@teaching.part("race")
 @st.fragment
 def race() -> None:
     """Optimisers on one landscape."""
@@ -160,6 +162,7 @@ def fit_of(task: str, hidden: int, optimizer: str, rate: float) -> Fit:
     return fitted(task, hidden, optimizer, rate, 120, 1337, REACH)
 
 
+@teaching.part("net")
 @st.fragment
 def net() -> None:
     """A net of scalars, fitted to points."""

@@ -17,7 +17,7 @@ from core.runs.state import Run
 from core.settings import shown
 from core.studies import differences, findings
 from core.studies.findings import Finding
-from pages.ui import loaders, state, wording
+from pages.ui import loaders, state, teaching, wording
 from pages.ui.choosers.runs import named
 from pages.ui.choosers.text import text_picker
 from pages.ui.components.charts.curves import Curve, curves
@@ -97,6 +97,7 @@ def looks(chosen: Sequence[Run]) -> dict[str, tuple[int, bool]]:
     return {run.slug: (at, len(f) > 1) for at, f in zip(places, families, strict=True) for run in f}
 
 
+@teaching.part("curves")
 @st.fragment
 def charts(slugs: Sequence[str], labels: dict[str, str], look: dict[str, tuple[int, bool]]) -> None:
     """The losses, and below them, on the same x axis, another quantity."""
@@ -148,6 +149,7 @@ def quantity(run: Run, tag: str) -> Curve | None:
     return Curve(name, run.name, "train", run.slug, step, seconds, characters, value, cost)
 
 
+@teaching.part("changed")
 def changed(chosen: Sequence[Run]) -> None:
     """The settings that differ, as a table and in sentences."""
     st.header("What changed")
@@ -208,6 +210,7 @@ def stop(slug: str) -> None:
         state.say_error(error)
 
 
+@teaching.part("worth")
 def worth(chosen: Sequence[Run]) -> None:
     """What the differences are worth, over seeds."""
     families = differences.families(chosen)

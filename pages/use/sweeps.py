@@ -17,7 +17,7 @@ from core.settings import LONGEST_TEXT, shown
 from core.studies import differences, sweeps
 from core.studies import scaling as studies_scaling
 from core.training.config import TrainConfig
-from pages.ui import loaders, state, tell, wording
+from pages.ui import loaders, state, teaching, tell, wording
 from pages.ui.choosers.text import text_picker
 from pages.ui.components.charts.curves import curves
 from pages.ui.plots.figure import figure as plot
@@ -51,6 +51,7 @@ def values_of(rung: Rung, name: str, column: DeltaGenerator, number: int) -> str
     )
 
 
+@teaching.part("sweep")
 @st.fragment
 def new_sweep(text: str) -> None:
     """Choose a rung, a start, one or two settings and their values; then queue the runs."""
@@ -140,6 +141,7 @@ def progress(slugs: Sequence[str]) -> None:
         st.rerun()
 
 
+@teaching.part("result")
 def result(members: Sequence[Run]) -> None:
     """What came of one sweep."""
     if any(run.state.active for run in members):
@@ -168,6 +170,7 @@ def result(members: Sequence[Run]) -> None:
     )
 
 
+@teaching.part("scaling")
 def scaling(everything: Sequence[Run], members: Sequence[Run]) -> None:
     """The learner's own scaling plot."""
     st.header("Loss against cost")
@@ -266,8 +269,9 @@ if groups:
     members = groups[looked_at]
     result(members)
 if any(r.need().group for r in everything):
-    with st.expander("New sweep", icon=":material/grid_view:"):
-        new_sweep(text)
+    if teaching.shown("sweep"):
+        with st.expander("New sweep", icon=":material/grid_view:"):
+            new_sweep(text)
     scaling(same, members)
 else:
     left, right = st.columns([2, 3], gap="medium")

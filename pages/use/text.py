@@ -13,7 +13,7 @@ from core.texts.character_classes import character_class
 from core.texts.corpus import TRAIN_SHARE, Corpus, only_judged
 from core.texts.labels import code_point, listed, visible
 from core.texts.tokenizer import CharTokenizer
-from pages.ui import loaders, state
+from pages.ui import loaders, state, teaching
 from pages.ui.choosers.text import text_picker
 from pages.ui.navigation import rung_page
 from pages.ui.plots.figure import figure as plot
@@ -46,6 +46,7 @@ def drop(name: str, title: str) -> None:
         state.say_error(error)
 
 
+@teaching.part("add")
 @st.fragment
 def add_text() -> None:
     """Upload or paste, look at it, keep it."""
@@ -196,6 +197,7 @@ def about(corpus: Corpus) -> None:
         )
 
 
+@teaching.part("numbers")
 def to_numbers(corpus: Corpus, tokenizer: CharTokenizer) -> None:
     """Characters to numbers and back."""
     suffix = f".{corpus.name}" if texts_own.is_own(corpus.name) else ""
@@ -245,6 +247,7 @@ def to_numbers(corpus: Corpus, tokenizer: CharTokenizer) -> None:
         )
 
 
+@teaching.part("frequencies")
 def frequencies(corpus: Corpus) -> None:
     """How often each character occurs."""
     st.header("How often each character occurs")
@@ -258,6 +261,7 @@ def frequencies(corpus: Corpus) -> None:
     plot(figure, "frequencies")
 
 
+@teaching.part("reader")
 def reader(corpus: Corpus) -> None:
     """The text itself, a page at a time."""
     st.header("The text itself")

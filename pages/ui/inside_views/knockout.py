@@ -19,7 +19,7 @@ from core.runs.openings import openings
 from core.runs.state import Run
 from core.sampling import SamplingConfig
 from core.texts.labels import visible
-from pages.ui import loaders, state, tell
+from pages.ui import loaders, state, teaching, tell
 from pages.ui.choosers import in_view
 from pages.ui.choosers.prompt import known
 from pages.ui.components.grids.cell_grid import Cell, cell_grid
@@ -262,6 +262,7 @@ def _ranking(
 # --- what follows ----------------------------------------------------------------------------------------------------
 
 
+@teaching.part("off")
 def _consequence(
     run: Run, step: int | None, where: tuple[object, ...], bench: Bench, off: tuple[str, ...], method: Method
 ) -> None:
@@ -358,6 +359,7 @@ def _texts(
     )
 
 
+@teaching.part("prices")
 def _table(run: Run, bench: Bench, listed: PriceList) -> None:
     rows = []
     for part in bench.board:
