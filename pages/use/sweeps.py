@@ -245,7 +245,8 @@ def scaling(everything: Sequence[Run], members: Sequence[Run]) -> None:
 
 state.notices()
 everything = [run for run in reading.list_runs(shipped=True) if not run.damage]
-left, right = st.columns(2, gap="medium")
+swept = any(run.need().group for run in everything)
+left, right = st.columns(2 if swept else [2, 3], gap="medium")
 with left:
     text = text_picker("Text", "Sweeps train on it, and only runs on it are shown.")
 same = [run for run in everything if run.need().corpus == text]
@@ -268,15 +269,15 @@ if groups:
     st.session_state["sweep.asked"] = looked_at
     members = groups[looked_at]
     result(members)
-if any(r.need().group for r in everything):
+if swept:
     if teaching.shown("sweep"):
         with st.expander("New sweep", icon=":material/grid_view:"):
             new_sweep(text)
     scaling(same, members)
 else:
-    left, right = st.columns([2, 3], gap="medium")
-    with left, st.container(border=True):
-        st.header("New sweep")
+    with left:
+        if teaching.shown("sweep"):
+            st.header("New sweep")
         new_sweep(text)
     with right:
         scaling(same, members)

@@ -150,6 +150,8 @@ FIRST = {
     "knockout?tool=patching": "table[role=grid]",
     "stage": ".stage .card",
     "write": ".st-key-paper",
+    "sweeps": ".curves .plot",
+    "text": "[data-testid=stDataFrame]",
 }
 """Where the first thing is that a page is opened for, by its address."""
 WHOLE = {"attention": (".board .plot", ".head .plot"), "time": (".loss canvas", ".map canvas")}

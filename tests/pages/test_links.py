@@ -131,7 +131,7 @@ def test_words_of_an_address_about_axes():
 
 
 def test_what_is_chosen_inside_a_view_stands_in_the_address_and_leads_back(finished: Run):
-    """A closed view takes its choices out of the address; what is not there is told, and what is no number passed over."""
+    """A closed view takes its choices out of the address; what is not there is told."""
     app = draw("ladder/transformer.py", run=finished.slug, tab="units")
     unit = app.selectbox(key="units.unit.line position").options[3]
     app.selectbox(key="units.unit.line position").select(unit).run()
