@@ -62,7 +62,7 @@ def clustered(vectors: np.ndarray) -> list[int]:
     return cluster_order(vectors)
 
 
-def choice(label: str, options: dict[str, str], name: str, help: str) -> str:
+def one_of(label: str, options: dict[str, str], name: str, help: str) -> str:
     """A choice of one, with its place in the URL."""
     if st.session_state.get(name) not in (None, *options):
         del st.session_state[name]  # a view that was kept of a run may ask for what another does not have
@@ -93,16 +93,16 @@ def table_csv(table: Table, labels: Sequence[str], kinds: Sequence[str], found: 
 def controls(table: Table, counted: bool) -> tuple[Method, int, int, Metric, str]:
     """Draw what decides the map. Returns method, dimensions, neighbours looked at, metric, colour."""
     with st.popover("View", icon=":material/tune:", help="How the map is drawn, and how neighbours are found."):
-        wanted = choice(
+        wanted = one_of(
             "Method",
             {str(name): title for name, title in METHODS.items()},
             "method",
             "PCA is a plain view from the side on which the vectors differ most. t-SNE and UMAP bend the space to keep "
             "neighbours together: read who is next to whom, not how far groups lie apart.",
         )
-        dimensions = choice("Dimensions", {"2": "2-D", "3": "3-D"}, "dimensions", "A flat map, or one to turn about.")
+        dimensions = one_of("Dimensions", {"2": "2-D", "3": "3-D"}, "dimensions", "A flat map, or one to turn about.")
         method = next(name for name in METHODS if name == wanted)
-        near_by = choice(
+        near_by = one_of(
             "Nearness",
             {"cosine": "cosine", "euclidean": "Euclidean"},
             "metric",
@@ -111,7 +111,7 @@ def controls(table: Table, counted: bool) -> tuple[Method, int, int, Metric, str
         colours = {"place": "position"} if table.positions else {"class": "class"}
         if counted and not table.positions:
             colours["count"] = "frequency"
-        colour = choice("Colour", colours, "colour", "By kind of character, or by how often it occurs in the text.")
+        colour = one_of("Colour", colours, "colour", "By kind of character, or by how often it occurs in the text.")
         near = 15
         if method != "pca":
             near = st.slider(
@@ -264,7 +264,7 @@ def who_resembles_whom(table: Table, characters: str) -> None:
         plot(by_distance(values, f"mean {what}"), "by-distance")
         return
     orders = {"class": "by class", "clusters": "by likeness", "alphabet": "alphabet"}
-    order = choice(
+    order = one_of(
         "Order",
         orders,
         "order",
@@ -320,7 +320,7 @@ def page() -> None:
     if model.position_scheme == "rotary":
         names["rotary"] = "positions (rotary)"
     with right:
-        chosen = choice(
+        chosen = one_of(
             "Vectors", names, "vectors", "Which of the model's tables: what it reads, what it writes, where."
         )
     if chosen == "rotary" and (similarity := position_similarity(model)) is not None:

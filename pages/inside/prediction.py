@@ -21,7 +21,7 @@ from pages.ui.inside_views import price_tag
 from pages.ui.inside_views.salience import salience_view
 from pages.ui.plots.figure import figure as plot
 from pages.ui.plots.figures import contributions
-from pages.ui.run.setting_names import name_of
+from pages.ui.run.setting_names import in_words
 from pages.ui.wording import plain
 
 LONGEST = 2000
@@ -105,7 +105,7 @@ def next_view(run: Run, step: int | None, model: Any, tokenizer: Any, text: str)
         root_text=root,
         branches=sorted(branches, key=lambda b: -b.nats),
         model=f"{run.slug}/{step}",
-        words={name: name_of(name) for name in SLIDERS},
+        words={name: in_words(name) for name in SLIDERS},
         act=partial(act, openings(run).sentence),
         key="next-character",
     )

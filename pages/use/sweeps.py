@@ -23,7 +23,7 @@ from pages.ui.components.charts.curves import curves
 from pages.ui.plots.figure import figure as plot
 from pages.ui.plots.studies import along, loss_against, parallel
 from pages.ui.run.memory_tick import memory_tick
-from pages.ui.run.setting_names import in_full, name_of
+from pages.ui.run.setting_names import in_full, in_words
 
 NONE = "none"
 AXES = {"parameters": "parameters", "flops": "floating-point operations", "seconds": "seconds of training"}
@@ -154,7 +154,7 @@ def result(members: Sequence[Run]) -> None:
     each = [differences.settings(run) for run in done]
     losses = [run.status.val_loss for run in done if run.status.val_loss is not None]
     best, worst = done[losses.index(min(losses))], max(losses)
-    told = ", ".join(f"{name_of(n.split('.')[-1])} {shown(differences.settings(best).get(n))}" for n in names)
+    told = ", ".join(f"{in_words(n.split('.')[-1])} {shown(differences.settings(best).get(n))}" for n in names)
     st.markdown(
         f"## {wording.plain(told)}: lowest, {wording.loss(best.status.val_loss)}; the highest is {wording.loss(worst)}"
     )

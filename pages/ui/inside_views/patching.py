@@ -156,7 +156,7 @@ def _pair(
     for column, (name, label, verb), at in zip(columns, about, usual, strict=True):
         chosen = in_view.choice(
             column.selectbox,
-            label,
+            plain(label),
             list(range(tokenizer.size)),
             name=name,
             default=at,

@@ -74,4 +74,5 @@ def in_full(setting: str) -> str:
 def in_words(change: str) -> str:
     """Return a change such as `learning_rate 0.1 → 0.2` as a sentence begins, with the word for the setting."""
     setting, space, rest = change.partition(" ")
-    return f"{name_of(setting)}{space}{rest}" if setting in NAMES else f"{change[:1].upper()}{change[1:]}"
+    word = NAMES.get(setting)
+    return f"{word}{space}{rest}" if word else f"{change[:1].upper()}{change[1:]}"
