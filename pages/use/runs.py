@@ -21,7 +21,7 @@ from core.settings import shown
 from core.studies import differences
 from core.studies.differences import against_parent
 from core.texts.corpus import available
-from pages.ui import loaders, state, tell, wording
+from pages.ui import loaders, state, teaching, tell, wording
 from pages.ui.address import number_from_url
 from pages.ui.choosers import chosen
 from pages.ui.choosers.text import text_picker
@@ -164,6 +164,7 @@ def watch(busy: Sequence[Run]) -> None:
     queue_panel("runs.queue")
 
 
+@teaching.part("import")
 @st.fragment
 def bring_in() -> None:
     """Turn an uploaded file into a run."""
@@ -300,6 +301,7 @@ def _turn(to: int) -> None:
     st.query_params[PAGE] = str(to)
 
 
+@teaching.part("card")
 def one(run: Run) -> None:
     """The card of one run: what can be done with it."""
     st.markdown(f"**{wording.plain(run.name)}** :small[:gray[{wording.plain(run.slug)}]] {facts(run)}")
