@@ -26,7 +26,7 @@ if not found:
 by_address = pages()
 with st.container(key="terms", gap="xsmall"):
     for term in found:
-        left, middle, right = st.columns([3, 10, 3], vertical_alignment="top")
+        left, middle, right = st.columns([4, 11, 5], vertical_alignment="top")
         left.markdown(f"**{plain(term.name)}**")
         middle.markdown(plain(term.sentence))
         if term.page in by_address:

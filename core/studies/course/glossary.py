@@ -48,7 +48,7 @@ TERMS: tuple[Term, ...] = (
     ),
     Term(
         "Activation patching",
-        "Carrying an activation of one run of the model over into another, to see what depends on it.",
+        "Carrying an activation from one forward pass over into another, to see what depends on it.",
         "knockout",
         {"tool": "patching"},
         ("activation patching", "patching"),
@@ -337,7 +337,7 @@ TERMS: tuple[Term, ...] = (
     ),
     Term(
         "Seed",
-        "The number that all random draws of a run follow from: the same seed gives the same run.",
+        "The number that all random draws of a run follow from: the same seed gives the same run on the same machine.",
         "compare",
         forms=("seed", "seeds"),
     ),

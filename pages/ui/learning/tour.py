@@ -20,16 +20,7 @@ OFTEN = 1.0
 """Seconds between two looks whether it is done."""
 AFTERWARDS = "progress"
 """The page behind the last station."""
-STYLE = """<style>
-[data-testid=stLayoutWrapper]:has(> .st-key-tour) { order: 1; position: sticky; bottom: 0; z-index: 90; }
-.st-key-tour {
-  background: var(--st-background-color, Canvas); border: 2px solid var(--st-primary-color, Highlight);
-  border-radius: 0.5rem; padding: 0.5rem 0.9rem; gap: 0.3rem;
-}
-.st-key-tour > [data-testid=stLayoutWrapper] > div { gap: 0.3rem 1rem; }
-.st-key-tour p { margin: 0; }
-%s { outline: 3px solid var(--st-primary-color, Highlight); outline-offset: 3px; border-radius: 0.3rem; }
-</style>"""
+POINTED = "<style>%s { outline: 3px solid var(--pointed); outline-offset: 3px; border-radius: 0.3rem; }</style>"
 
 
 def adopt() -> list[str]:
@@ -58,12 +49,13 @@ def strip(page: str) -> None:
         return
     name = page or HOME
     there = name == station.page
-    st.html(STYLE % (station.points_at if there else ":not(*)"))
     with st.container(key="tour"):
         done = progress.now().has(station.mark)
         st.fragment(_strip, run_every=None if done else OFTEN)(name)
         if there:
-            pointer(station.points_at, station.key, _missing, key="tour.pointer")
+            with st.container(key="pointed"):
+                st.html(POINTED % station.points_at)
+                pointer(station.points_at, station.key, _missing, key="tour.pointer")
 
 
 def settle(page: str) -> None:

@@ -17,7 +17,7 @@ function update(view, message) {
   let looks = 0;
   const look = () => {
     const drawn = document.querySelector("[data-test-script-state]")?.dataset.testScriptState === "notRunning";
-    const target = drawn && document.querySelector(message.selector);
+    const target = drawn ? document.querySelector(message.selector) : null;
     if (target?.getClientRects().length) return show(target);
     looks += drawn ? 1 : 0;
     if (looks > PATIENCE) return view.trigger("missing", message.name);
