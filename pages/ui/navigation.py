@@ -98,8 +98,23 @@ def _table() -> "dict[str, list[partial[StreamlitPage]]]":
         url_path="claims",
         help="What ten papers claim, reproduced here in minutes, with a verdict.",
     )
+    progress = _page(
+        "learn/progress.py",
+        title="Your path",
+        icon=":material/route:",
+        url_path="progress",
+        help="What you have done, what comes next, and a lab report of what you found.",
+    )
+    glossary = _page(
+        "learn/glossary.py",
+        title="Glossary",
+        icon=":material/dictionary:",
+        url_path="glossary",
+        help="The terms of the field, one sentence each, and where each can be seen.",
+    )
     return {
-        "Learn": [ladder, _gradient_descent(), *(_rung(key) for key in RUNGS), paper, claims],
+        "Climb": [ladder, _gradient_descent(), *(_rung(key) for key in RUNGS), paper],
+        "Learn": [progress, claims, glossary],
         INSIDE: [
             _page(
                 "inside/attention.py",
