@@ -70,6 +70,8 @@ class RunConfig(BaseModel):
     """The sweep that this run belongs to."""
     claim: str | None = None
     """The claim that this run was made to reproduce."""
+    fault: str | None = None
+    """What was broken in it on purpose, by its name in core/training/sabotages.py."""
     memory_needed: float | None = None
     """Bytes that it was estimated to take in all, if whoever started it looked."""
 
@@ -186,6 +188,11 @@ class Run:
     def rung_key(self) -> str:
         """The rung's key, or an empty text if the configuration cannot be read."""
         return self.config.rung_key if self.config else ""
+
+    @property
+    def broken(self) -> bool:
+        """True if it was broken on purpose, to learn from: it stands in no ranking."""
+        return self.config is not None and self.config.fault is not None
 
     @property
     def usable(self) -> bool:
