@@ -46,6 +46,10 @@ class Meters(BaseModel):
 TRAINING, COMPILING = "training", "compiling the model before its first step, which may take a minute"
 
 
+BROKEN = "broken on purpose"
+"""What a run is called, wherever it stands, whose training was made to go wrong."""
+
+
 class RunConfig(BaseModel):
     """What was asked for; written once, before the first step."""
 
@@ -167,7 +171,8 @@ class Run:
     @property
     def label(self) -> str:
         """What it is called where several runs stand together: no two are called alike."""
-        return self.name if self.given or self.handle == self.name else f"{self.name} · {self.handle}"
+        name = f"{self.name} ({BROKEN})" if self.broken and BROKEN not in self.name else self.name
+        return name if self.given or self.handle == self.name else f"{name} · {self.handle}"
 
     @property
     def slug(self) -> str:

@@ -98,8 +98,15 @@ def _table() -> "dict[str, list[partial[StreamlitPage]]]":
         url_path="claims",
         help="What ten papers claim, reproduced here in minutes, with a verdict.",
     )
+    fault = _page(
+        "learn/fault.py",
+        title="Find the fault",
+        icon=":material/troubleshoot:",
+        url_path="fault",
+        help="Ten trainings, each broken in one way: say from the plots what is wrong.",
+    )
     return {
-        "Learn": [ladder, _gradient_descent(), *(_rung(key) for key in RUNGS), paper, claims],
+        "Learn": [ladder, _gradient_descent(), *(_rung(key) for key in RUNGS), paper, claims, fault],
         INSIDE: [
             _page(
                 "inside/attention.py",

@@ -235,7 +235,7 @@ def scaling(everything: Sequence[Run], members: Sequence[Run]) -> None:
 
 
 state.notices()
-everything = [run for run in reading.list_runs(shipped=True) if not run.damage]
+everything = [run for run in reading.list_runs(shipped=True) if not run.damage and not run.broken]
 left, right = st.columns(2, gap="medium")
 with left:
     text = text_picker("Text", "Sweeps train on it, and only runs on it are shown.")

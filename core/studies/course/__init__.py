@@ -1,0 +1,1 @@
+"""What teaches: trainings broken on purpose, guesses before a run."""
