@@ -58,7 +58,7 @@ def choose(everything: Sequence[Run]) -> list[Run]:
         text = text_picker("Text", "Only runs on one text are compared.", texts)
     fitting = {slug: run for slug, run in by_slug.items() if run.need().corpus == text}
     wanted = [slug for slug in asked if slug in fitting] or [
-        slug for slug, run in fitting.items() if run.state is not State.FAILED
+        slug for slug, run in fitting.items() if run.state is not State.FAILED and not run.broken
     ][:2]
     if st.session_state.get("compare.asked") != (asked, text):  # a link, or a change of text: follow it
         st.session_state["compare.runs"] = wanted[:MOST]

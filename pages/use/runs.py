@@ -16,7 +16,7 @@ from core.jobs import control
 from core.ladder.registry import RUNGS
 from core.runs import editing, layout, reading, titles
 from core.runs.folder import State
-from core.runs.state import Run
+from core.runs.state import BROKEN, Run
 from core.settings import shown
 from core.studies import differences
 from core.studies.differences import against_parent
@@ -72,7 +72,7 @@ def row(run: Run) -> dict[str, object]:
     s = run.status
     return {
         "pinned": "★" if run.pinned else "",
-        "name": run.name,
+        "name": f"{run.name} ({BROKEN})" if run.broken else run.name,
         "handle": run.handle if not run.given and run.handle != run.name else "",
         "state": state_in_words(run),
         "stage": RUNGS[run.rung_key].title if run.rung_key in RUNGS else "–",

@@ -32,8 +32,8 @@ def usable_runs() -> dict[str, Run]:
 
 
 def best(candidates: Sequence[Run]) -> Run:
-    """The run of the lowest validation loss."""
-    return min(candidates, key=lambda r: math.inf if r.status.val_loss is None else r.status.val_loss)
+    """The run of the lowest validation loss, a broken one only if there is no other."""
+    return min(candidates, key=lambda r: (r.broken, math.inf if r.status.val_loss is None else r.status.val_loss))
 
 
 def of_one_text(found: dict[str, Run]) -> dict[str, Run]:
@@ -133,7 +133,7 @@ def best_of_each_rung(fits: dict[str, Run]) -> list[str]:
 
     What a rung turns into under some settings, such as a counted 4-gram, is a rung of its own.
     """
-    rungs = [[run for run in fits.values() if key_of(run) == key] for key, _ in rows()]
+    rungs = [[run for run in fits.values() if key_of(run) == key and not run.broken] for key, _ in rows()]
     return [best(found).slug for found in rungs if found]
 
 
