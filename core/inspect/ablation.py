@@ -89,15 +89,15 @@ def losses(model: LanguageModel, data: EvaluationSet, changes: Mapping[str, Inte
     """Return the loss (W, T) of every target, in nats, with interventions at work."""
     model.eval()
     with intervening(model, changes or {}):
-        found = [_cross_entropy(model(data.inputs[rows]), data.targets[rows]) for rows in data.batches()]
-    return torch.cat(found)
+        batches = [_cross_entropy(model(data.inputs[rows]), data.targets[rows]) for rows in data.batches()]
+    return torch.cat(batches)
 
 
 def by_class(losses: Tensor, classes: Tensor) -> Doubles:
     """Sum losses (W, T) over the targets of each class: (W, K)."""
     sums = torch.zeros(len(losses), len(CLASSES), dtype=torch.float64)
-    found: Doubles = sums.scatter_add_(1, classes, losses.cpu().double()).numpy()
-    return found
+    by_kind: Doubles = sums.scatter_add_(1, classes, losses.cpu().double()).numpy()
+    return by_kind
 
 
 @dataclass(frozen=True)
@@ -145,7 +145,7 @@ class Ranked:
     """By the parts' addresses."""
 
 
-def nothing_known(data: EvaluationSet, board: Sequence[Part]) -> Doubles:
+def unmeasured(data: EvaluationSet, board: Sequence[Part]) -> Doubles:
     """Return the sums of a ranking that has not begun."""
     return np.full((1 + len(board), len(data.inputs), len(CLASSES)), np.nan)
 
@@ -160,7 +160,7 @@ def rank(
     `sums` (1 + parts, W, K) is filled on the way: the losses by class with everything on, then without each part. What
     is in it already, from a ranking of the same things that was ended, is not measured again.
     """
-    sums = nothing_known(data, board) if sums is None else sums
+    sums = unmeasured(data, board) if sums is None else sums
     filling = means(model, data, board) if method == "mean" else None
     changes = [(part, interventions([part], filling)) for part in board]
     counts = data.counts()

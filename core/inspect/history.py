@@ -107,25 +107,25 @@ def answer(model: LanguageModel, ids: Sequence[int], shown: int) -> Answer:
 
     T may not exceed the context unless the model slides.
     """
-    found = trace(model, torch.tensor([list(ids)]), "*.pattern" if shown else ())
-    probabilities: NDArray[np.float32] = found.logits[0, -1].softmax(dim=-1).numpy()
-    maps = [pattern[0, :, -shown:, -shown:] for pattern in found.activations.values()]  # (H, T, T) each
+    run = trace(model, torch.tensor([list(ids)]), "*.pattern" if shown else ())
+    probabilities: NDArray[np.float32] = run.logits[0, -1].softmax(dim=-1).numpy()
+    maps = [pattern[0, :, -shown:, -shown:] for pattern in run.activations.values()]  # (H, T, T) each
     return Answer(probabilities, torch.stack(maps).numpy() if maps else None)
 
 
 def careers(portraits: Sequence[Portrait], characters: str) -> list[Career]:
     """Draw up what the snapshots of one run, in order, allow to be followed."""
-    found = []
+    lines = []
     if portraits and portraits[0].scores is not None:
-        found += _head_careers([p.scores for p in portraits if p.scores is not None])
+        lines += _head_careers([p.scores for p in portraits if p.scores is not None])
     tables = [p.vectors for p in portraits if p.vectors is not None]
     if len(tables) == len(portraits):
-        found.append(_table_career(tables, characters))
-    return found
+        lines.append(_table_career(tables, characters))
+    return lines
 
 
 def _head_careers(scores: Sequence[HeadScores]) -> list[Career]:
-    lifts = np.stack([each.lift for each in scores])  # (S, K, L, H)
+    lifts = np.stack([score.lift for score in scores])  # (S, K, L, H)
     kinds = scores[0].kinds
     _, _, L, H = lifts.shape
     flat = lifts.reshape(*lifts.shape[:2], L * H)  # (S, K, L·H)
@@ -146,16 +146,16 @@ def _table_career(tables: Sequence[Array], characters: str) -> Career:
     classes = classes_of(characters)
     alike = [same_class(table, classes)[0] for table in tables]  # (S,)
     circles = [[set(order[:NEAR]) for order in neighbours(table)] for table in tables]  # (S, V)
-    kept = [np.nan]
+    overlap = [np.nan]
     for before, now in pairwise(circles):
-        kept.append(float(np.mean([len(a & b) / max(1, len(a)) for a, b in zip(before, now, strict=True)])))
+        overlap.append(float(np.mean([len(a & b) / max(1, len(a)) for a, b in zip(before, now, strict=True)])))
     return Career(
         "vectors",
         "character vectors",
         f"The share of characters whose nearest neighbour is of their own class (vowel, consonant, ...), and the share "
         f"of the {NEAR} nearest neighbours that were there one snapshot earlier.",
         ("neighbour of own class", "neighbours kept"),
-        np.array([alike, kept]).T,
+        np.array([alike, overlap]).T,
     )
 
 

@@ -59,12 +59,12 @@ class Site:
 def sites(model: LanguageModel) -> list[Site]:
     """List the kinds of activations that a model has, in the order of the computation. Empty for a bigram."""
     names = list(taps(model))
-    found = []
+    kinds = []
     for key, title in NAMES.items():
         layers = tuple(name for name in names if name.endswith(f".{key}"))
         if layers:
-            found.append(Site(key, title, layers, model.n_attention_heads if key == "z" else 0))
-    return found
+            kinds.append(Site(key, title, layers, model.n_attention_heads if key == "z" else 0))
+    return kinds
 
 
 def patch(source: Tensor, positions: slice | int = slice(None), head: int | None = None) -> Intervention:

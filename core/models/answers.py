@@ -40,7 +40,7 @@ class Part:
     """For each tap what stands there when it is off, whatever the method."""
 
 
-def whole(key: str, title: str, layer: int, column: str, tap: str) -> Part:
+def layer_part(key: str, title: str, layer: int, column: str, tap: str) -> Part:
     """Return the part that owns everything that passes a tap."""
     return Part(key, title, f"layer {layer}", column, (tap,), layer=layer)
 

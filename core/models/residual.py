@@ -25,8 +25,8 @@ from core.models.answers import (
     Written,
     characters_looked_back_on,
     embedding_table,
+    layer_part,
     unembedding_table,
-    whole,
 )
 from core.models.contract import LanguageModel, Tap
 from core.models.mlp import Recent, side_by_side
@@ -149,12 +149,12 @@ class ResidualNet(LanguageModel):
 
     def parts(self) -> list[Part]:
         """List what each layer adds, the skips, and the characters looked back on."""
-        found = []
+        parts = []
         for i in range(self.config.depth):
-            found.append(whole(f"{i}.branch", f"what layer {i} adds", i, "branch", f"layers.{i}.branch_out"))
+            parts.append(layer_part(f"{i}.branch", f"what layer {i} adds", i, "branch", f"layers.{i}.branch_out"))
             if self.config.skip > 0:
-                found.append(whole(f"{i}.skip", f"the skip around layer {i}", i, "skip", f"layers.{i}.resid_skip"))
-        return [*found, *characters_looked_back_on(self.context, self.config.d_embed)]
+                parts.append(layer_part(f"{i}.skip", f"the skip around layer {i}", i, "skip", f"layers.{i}.resid_skip"))
+        return [*parts, *characters_looked_back_on(self.context, self.config.d_embed)]
 
     def nonlinearities(self) -> list[Nonlinearity]:
         """List the layers, each a ReLU before its weights."""
