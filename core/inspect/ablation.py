@@ -47,7 +47,7 @@ def chosen(board: Sequence[Part], keys: Iterable[str]) -> list[Part]:
 
 @torch.no_grad()
 def means(model: LanguageModel, data: EvaluationSet, board: Sequence[Part]) -> dict[str, Tensor]:
-    """Average what passes through the board's taps over the evaluation set: over windows and positions, kept as 1."""
+    """Average what passes the board's taps over windows and positions: (1, 1, C), (1, H, 1, D) or (1, C) each."""
     names = tuple(dict.fromkeys(tap for part in board if part.fixed is None for tap in part.taps))
     total: dict[str, Tensor] = {}
     for rows in data.batches():
@@ -59,7 +59,7 @@ def means(model: LanguageModel, data: EvaluationSet, board: Sequence[Part]) -> d
 
 
 def interventions(off: Sequence[Part], filling: Mapping[str, Tensor] | None = None) -> dict[str, Intervention]:
-    """Switch parts off: by the means `filling`, or by zero where there are none."""
+    """Switch parts off: by the means `filling`, shaped as `means` gives them, or by zero where there are none."""
     changes: dict[str, list[tuple[Where, Tensor | float]]] = {}
     for part in off:
         for tap, fixed in zip(part.taps, part.fixed or [None] * len(part.taps), strict=True):
@@ -146,7 +146,7 @@ class Ranked:
 
 
 def unmeasured(data: EvaluationSet, board: Sequence[Part]) -> Doubles:
-    """Return the sums of a ranking that has not begun."""
+    """Return the sums (1 + parts, W, K) of a ranking that has not begun: NaN throughout."""
     return np.full((1 + len(board), len(data.inputs), len(CLASSES)), np.nan)
 
 

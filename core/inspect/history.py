@@ -64,7 +64,7 @@ class Spread:
 
 
 def spread(moments: Sequence[Array], bins: int = 61) -> Spread:
-    """Return histograms of a weight at several moments, an array of one shape each.
+    """Return histograms in N = `bins` bins of a weight at S moments, an array of one shape (whichever) each.
 
     The range holds 99.9 % of the numbers of every moment.
     """

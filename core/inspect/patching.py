@@ -198,7 +198,10 @@ def _each(source: Tensor, positions: Tensor, head: int | None) -> Intervention:
 
 
 def recovered(grid: Doubles, a: Reading, b: Reading, pair: tuple[int, int]) -> Doubles:
-    """Scale differences so that 0 is A's own prediction and 1 is B's. NaN if the pair does not tell them apart."""
+    """Scale differences (L, T), in nats, so that 0 is A's own prediction and 1 is B's.
+
+    NaN throughout if the pair does not tell the two apart.
+    """
     low, high = float(difference(a.log_probs, pair)), float(difference(b.log_probs, pair))
     if abs(high - low) < 1e-9:
         return np.full_like(grid, np.nan)

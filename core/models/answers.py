@@ -104,7 +104,7 @@ class Written:
         self.parts[name] = vector.double()
 
     def scale(self, factor: Tensor | float) -> None:
-        """Multiply the stream, and so each of its terms."""
+        """Multiply the stream, and so each of its terms, by one number or one a channel (C,)."""
         self.parts = {name: vector * factor for name, vector in self.parts.items()}
         self.biases = self.biases * factor
 

@@ -169,7 +169,10 @@ class Layer(nn.Module):
         return self.state(states), memory
 
     def fused(self, x: Tensor, memory: Tensor) -> tuple[Tensor, Tensor]:
-        """All steps by torch's kernel, which on a processor knows no float16: there it multiplies in float32."""
+        """Compute what `forward` does, all steps by torch's kernel.
+
+        On a CPU the kernel knows no float16; in its place it multiplies in float32 there.
+        """
         parts = tuple(part[None].contiguous() for part in memory.chunk(self.kernel.carried, dim=-1))  # (1, B, H) each
         half = x.device.type == "cpu" and torch.get_autocast_dtype("cpu") == torch.float16
         with torch.autocast("cpu", enabled=False) if half else nullcontext():
@@ -177,7 +180,7 @@ class Layer(nn.Module):
         return states, torch.cat(last, dim=-1)[0] if len(parts) > 1 else last[0]
 
     def stepwise(self, x: Tensor, memory: Tensor) -> tuple[Tensor, Tensor]:
-        """The same steps written out, with a tap at the memory (B, 1, M·H) before each, and at the gates (B, T, H)."""
+        """Compute the same step by step, with taps at the memory (B, 1, M·H) before each and at the gates (B, T, H)."""
         W, U, b, c = self.weights
         states, gates = list[Tensor](), list[Gates]()
         for seen in F.linear(x, W, b).unbind(1):  # (B, G·H) each

@@ -288,7 +288,10 @@ class Memory:
             ring[t % len(ring)][1].copy_(x[:, t].detach())  # (B, C) the earlier half of the pair at t + dilation
 
     def now(self) -> tuple[list[tuple[Tensor, Tensor]], list[Tensor]]:
-        """Move on by one character. Return each layer's (pair, its earlier half), and where its input is written."""
+        """Move on by one character.
+
+        Return each layer's pair (B, 2C) with its earlier half (B, C), and where its input is written (B, C).
+        """
         slots = [ring[self.length % len(ring)] for ring in self.rings]
         self.length += 1
         return [(both, earlier) for both, earlier, _ in slots], [*(here for _, _, here in slots), self.root]
