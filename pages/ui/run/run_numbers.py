@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import streamlit as st
 
 from core.errors import BardlabError
-from core.runs import reading, records
+from core.runs import beginnings, reading, records
 from core.runs.state import Meters, Run
 from core.studies.landmarks import verdict
 from pages.ui import tell, wording
@@ -52,6 +52,8 @@ def told(run: Run, marks: Sequence[Landmark]) -> None:
                 )
             queue_panel("live.queue")
             return
+        if begun := beginnings.told(run):
+            tell.caption(begun)
         if run.status.val_loss is not None and not run.status.impossible:
             if run.broken:
                 tell.caption("This training was broken on purpose: its loss stands in no ranking.")
