@@ -7,13 +7,14 @@ import zlib
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 
 from core import files, paths
 from core.errors import BardlabError
 from core.runs import folder, layout, records, requests
 from core.runs.folder import State
 from core.runs.requests import Change
-from core.runs.state import Sample
+from core.runs.state import Meters, Sample, Status
 from core.training.watch import Alert
 from tests.conftest import make_run
 
@@ -281,3 +282,13 @@ def test_orders_that_make_no_sense_are_refused():
         with pytest.raises(BardlabError, match=rf"\A{reason}"):
             requests.order(run, values)
     assert not (run.path / requests.ORDER).exists()
+
+
+def test_what_an_older_run_did_not_write_counts_as_nothing():
+    """A reading of fewer meters, a status from before impossible pairs were counted; and a plan is not changed."""
+    reading, status = Meters.model_validate({"cores": 2}), Status.model_validate({"state": "finished"})
+
+    assert [reading.cpu, reading.machine_cpu, reading.machine_memory, reading.memory] == [0, 0, 0, 0]
+    assert reading.machine_memory_total == 0 and status.impossible == 0 and status.step == 0
+    with pytest.raises(ValidationError, match="frozen"):
+        make_run("bigram").need().preset = "best"
