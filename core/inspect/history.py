@@ -21,6 +21,8 @@ from core.inspect.trace import trace
 from core.models.contract import LanguageModel
 from core.runs.state import Sample
 
+ACTIVATION_EDGES: Array = np.sinh(np.linspace(-6, 6, 161))
+"""(N + 1,) of the histograms of activations, alike for all snapshots and layers: fine around zero, out to ±200."""
 NEAR = 5
 """How many neighbours of a character are compared from one snapshot to the next."""
 LEAP = 0.15
@@ -47,6 +49,8 @@ class Answer:
     """(V,) of the next character."""
     pattern: NDArray[np.float32] | None
     """(L, H, T, T) attention, over the last positions of the prompt; None without attention."""
+    activations: NDArray[np.float32]
+    """(M, N) what the units of each of M hidden layers give on the prompt: the share in each of N bins."""
 
 
 @dataclass(frozen=True)
@@ -107,10 +111,20 @@ def answer(model: LanguageModel, ids: Sequence[int], shown: int) -> Answer:
 
     T may not exceed the context unless the model slides.
     """
-    run = trace(model, torch.tensor([list(ids)]), "*.pattern" if shown else ())
+    hidden = [bend.tap for bend in model.nonlinearities()]
+    run = trace(model, torch.tensor([list(ids)]), (*hidden, *(("*.pattern",) if shown else ())))
     probabilities: NDArray[np.float32] = run.logits[0, -1].softmax(dim=-1).numpy()
-    maps = [pattern[0, :, -shown:, -shown:] for pattern in run.activations.values()]  # (H, T, T) each
-    return Answer(probabilities, torch.stack(maps).numpy() if maps else None)
+    patterns = (heard for name, heard in run.activations.items() if name not in hidden)
+    maps = [pattern[0, :, -shown:, -shown:] for pattern in patterns]  # (H, T, T) each
+    given = [_shares(run.activations[tap].numpy()) for tap in hidden]  # (N,) each
+    activations = np.stack(given) if given else np.zeros((0, len(ACTIVATION_EDGES) - 1), dtype=np.float32)
+    return Answer(probabilities, torch.stack(maps).numpy() if maps else None, activations)
+
+
+def _shares(values: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return which share (N,) of the values lies in each bin; those beyond the ends are in the end bins."""
+    inside = np.clip(values.ravel(), ACTIVATION_EDGES[0], ACTIVATION_EDGES[-1])
+    return (np.histogram(inside, ACTIVATION_EDGES)[0] / max(1, inside.size)).astype(np.float32)
 
 
 def careers(portraits: Sequence[Portrait], characters: str) -> list[Career]:

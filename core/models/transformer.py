@@ -34,6 +34,7 @@ from core.models.answers import (
     unembedding_table,
 )
 from core.models.contract import LanguageModel, Tap, normal_init
+from core.models.normalise import LayerNorm, norm_part
 from core.settings import Settings, setting, worth
 
 
@@ -287,9 +288,9 @@ class Block(nn.Module):
 
     def __init__(self, config: TransformerConfig, layer: int) -> None:
         super().__init__()
-        self.ln1 = nn.LayerNorm(config.d_model)
+        self.ln1 = LayerNorm(config.d_model)
         self.attention = Attention(config, layer)
-        self.ln2 = nn.LayerNorm(config.d_model)
+        self.ln2 = LayerNorm(config.d_model)
         self.mlp = FeedForward(config)
         self.pre_norm = config.norm == "pre"
         self.resid_pre, self.attn_out, self.resid_mid = Tap(), Tap(), Tap()
@@ -332,7 +333,7 @@ class Transformer(LanguageModel):
         if config.positions == "sinusoidal":
             self.register_buffer("sines", sinusoids(config.context, config.d_model), persistent=False)  # (context, C)
         self.blocks = nn.ModuleList(Block(config, layer) for layer in range(config.n_layer))
-        self.ln_final = nn.LayerNorm(config.d_model) if config.norm == "pre" else nn.Identity()
+        self.ln_final = LayerNorm(config.d_model) if config.norm == "pre" else nn.Identity()
         self.lm_head = nn.Linear(config.d_model, vocab_size)
         if config.smear:
             self.smear = nn.Parameter(torch.zeros(config.d_model))  # (C,)
@@ -413,7 +414,7 @@ class Transformer(LanguageModel):
         return 3 if weight.shape[0] == 3 * weight.shape[1] else 1
 
     def parts(self) -> list[Part]:
-        """List every head, feed-forward layer and skip; the table of three characters; the positions.
+        """List every head, feed-forward layer, skip and LayerNorm; the table of three characters; the positions.
 
         Position vectors are replaced like all else; rotary turns are left undone, at every layer, by either method.
         """
@@ -434,6 +435,12 @@ class Transformer(LanguageModel):
             parts.append(
                 layer_part(f"{i}.mlp_skip", f"the skip around layer {i}'s MLP", i, "skip: MLP", at + "mlp_skip")
             )
+            for name, of in (("ln1", "attn"), ("ln2", "MLP")):
+                title = f"the scale of the LayerNorm at layer {i}'s {'attention' if of == 'attn' else of}"
+                parts.append(norm_part(f"{i}.{name}", title, row, f"norm: {of}", at + name, i))
+        if self.config.norm == "pre":
+            title = "the scale of the last LayerNorm"
+            parts.append(norm_part("ln_final", title, "output", "last norm", "ln_final", self.config.n_layer))
         if self.config.trigrams:
             parts.append(Part("trigrams", "the table of three characters", "input", "trigrams", ("trigram_embed",)))
         kind = self.config.positions
