@@ -31,9 +31,9 @@ RECURRENT = Rung(
             train=dict(steps=4000, batch_size=16, window=128, eval_every=500, grad_clip=1.0, **FAST),
         ),
         "best": Preset(
-            "384 units and more dropout, some ten minutes.",
+            "384 units, more dropout and more steps, some ten minutes.",
             model=dict(d_embed=64, d_hidden=384, bptt=128, dropout=0.3),
-            train=dict(steps=3000, batch_size=16, window=128, eval_every=500, grad_clip=1.0, **FAST),
+            train=dict(steps=6000, batch_size=16, window=128, eval_every=500, grad_clip=1.0, **FAST),
         ),
     },
     equation=(
