@@ -213,6 +213,14 @@ def test_shapes_read_without_numbers_are_those_of_the_real_model(key: str):
     assert on_meta.outputs.get("logits", (2, on_meta.window, V)) == (2, on_meta.window, V)
 
 
+def test_only_dropout_that_is_switched_on_is_listed():
+    rung = RUNGS["transformer"]
+    config = rung.config.parse({**TINY["transformer"]["model"], "dropout": 0.25})
+
+    assert not anatomy_of(build("transformer", dropout=0.0), 1, 4).dropouts
+    assert anatomy_of(rung.build(config, V), 1, 4).dropouts["blocks.0.mlp.drop"] == 0.25
+
+
 def test_the_bigrams_tables_are_counted_and_its_distance_is_the_divergence(corpus: Corpus):
     torch.manual_seed(3)
     model = RUNGS["bigram"].build(RUNGS["bigram"].config(), corpus.tokenizer.size)
@@ -231,6 +239,7 @@ def test_the_bigrams_tables_are_counted_and_its_distance_is_the_divergence(corpu
     np.testing.assert_allclose(found.model, q, rtol=1e-6)
     np.testing.assert_allclose(found.counted.sum(1), 1)
     assert found.kl == pytest.approx((divergence * counts.sum(1)).sum() / counts.sum(), rel=1e-6)
+    assert all(isinstance(table, np.ndarray) for table in (found.counted, found.model, found.row_kl))
 
 
 def test_a_character_without_a_successor_and_an_impossible_pair_leave_finite_numbers():
