@@ -149,6 +149,7 @@ def test_a_record_that_comes_in_two_parts_is_read_when_it_is_whole(tmp_path: Pat
             out.write(whole[end - 13 : end] if end else b"")
         found = points(reader)
         assert found == [(s, s) for s in range(len(found))]
+        assert reader.damage is None, "half a record may yet become a whole one"
 
     assert len(found) == 20
 

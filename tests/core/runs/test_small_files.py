@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import time
 import zlib
 from pathlib import Path
@@ -11,10 +12,10 @@ from pydantic import ValidationError
 
 from core import files, paths
 from core.errors import BardlabError
-from core.runs import folder, layout, records, requests
+from core.runs import editing, folder, layout, records, requests
 from core.runs.folder import State
 from core.runs.requests import Change
-from core.runs.state import Meters, Sample, Status
+from core.runs.state import Meters, Sample, Status, read_status, write_status
 from core.training.watch import Alert
 from tests.conftest import make_run
 
@@ -228,6 +229,9 @@ def test_a_full_disk_costs_the_reserve_only_to_say_how_it_ended(
     else:
         folder.write_status(tmp_path, {"state": state, "step": 3})
         assert folder.read_status(tmp_path) == {"state": state, "step": 3}
+        (tmp_path / folder.RESERVE).write_bytes(bytes(10))
+        write_status(tmp_path, Status(state=state, step=4))
+        assert read_status(tmp_path).step == 4
 
 
 def test_a_status_of_another_shape_is_damaged(tmp_path: Path):
@@ -290,5 +294,38 @@ def test_what_an_older_run_did_not_write_counts_as_nothing():
 
     assert [reading.cpu, reading.machine_cpu, reading.machine_memory, reading.memory] == [0, 0, 0, 0]
     assert reading.machine_memory_total == 0 and status.impossible == 0 and status.step == 0
+    run = make_run("bigram")
+    assert json.loads((run.path / folder.CONFIG).read_bytes())["stage"] == "bigram"
     with pytest.raises(ValidationError, match="frozen"):
-        make_run("bigram").need().preset = "best"
+        run.need().preset = "best"
+
+
+def test_what_is_being_prepared_lies_beside_the_runs_until_it_is_one_of_them_or_its_process_has_died():
+    with editing.staging() as folder:
+        assert folder.parent == paths.runs() and str(os.getpid()) in folder.name
+        os.rename(make_run("bigram").path, folder / "made")
+        adopted = editing.adopt(folder / "made", "bigram")
+        assert adopted.path.parent == paths.runs() and adopted.rung_key == "bigram"
+    assert not folder.exists()
+    mine, other = (paths.runs() / f"{editing.STAGING}{pid}-x" for pid in (17, 18))
+    for left in (mine, other):
+        left.mkdir()
+    editing.clear_staging(17)
+
+    assert not mine.exists() and other.exists() and adopted.path.exists()
+
+
+def test_a_run_that_goes_on_gets_its_reserve_back():
+    run = make_run("bigram")
+    (run.path / folder.RESERVE).unlink()
+    editing.queue_again(run, "cpu")
+
+    assert (run.path / folder.RESERVE).stat().st_size == 65_536
+
+
+def test_where_no_folder_can_be_made_no_run_is_made():
+    config = make_run("bigram").need()
+    shutil.rmtree(paths.runs())
+    paths.runs().write_text("a file stands in the way")
+    with pytest.raises(BardlabError, match="cannot make a run in"):
+        editing.create(config)
