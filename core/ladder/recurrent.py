@@ -74,9 +74,9 @@ RECURRENT = Rung(
         ),
         Experiment(
             "No gradient clipping",
-            "A gradient that goes back through plain cells can explode, and clipping holds such a step back (Pascanu et "
-            "al. 2013). Does it have to here? The cells begin with orthogonal weights: look whether the gradient's norm "
-            "ever comes to 1, and whether this run differs from that of the plain cells at all.",
+            "A gradient that goes back through plain cells can explode, and clipping holds such a step back (Pascanu "
+            "et al. 2013). Does it have to here? The cells begin with orthogonal weights: look whether the gradient's "
+            "norm ever comes to 1, and whether this run differs from that of the plain cells at all.",
             "seconds",
             {"model.cell": "plain", "train.grad_clip": 0.0},
         ),
