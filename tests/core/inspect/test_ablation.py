@@ -52,6 +52,8 @@ def test_nothing_off_changes_nothing(rung: str, corpus: Corpus):
     assert found.delta == 0 and found.se == 0 and not found.windows.any()
     window = data.inputs.shape[1]
     assert len(data.inputs) == 6
+    for k, numbers in enumerate(data.counts().T):
+        assert numbers.tolist() == (data.classes == k).sum(1).tolist()
     for inputs, targets in zip(data.inputs, data.targets, strict=True):
         starts = range(0, len(corpus.val_ids) - window, window)
         assert any(torch.equal(corpus.val_ids[i : i + window], inputs) for i in starts)

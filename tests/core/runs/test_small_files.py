@@ -7,15 +7,17 @@ import time
 import zlib
 from pathlib import Path
 
+import numpy as np
 import pytest
 from pydantic import ValidationError
 
 from core import files, paths
 from core.errors import BardlabError
-from core.runs import editing, folder, layout, records, requests
+from core.runs import checkpoints, editing, folder, layout, reading, records, requests
 from core.runs.folder import State
 from core.runs.requests import Change
 from core.runs.state import Meters, Sample, Status, read_status, write_status
+from core.training.config import TrainConfig
 from core.training.watch import Alert
 from tests.conftest import make_run
 
@@ -329,3 +331,24 @@ def test_where_no_folder_can_be_made_no_run_is_made():
     paths.runs().write_text("a file stands in the way")
     with pytest.raises(BardlabError, match="cannot make a run in"):
         editing.create(config)
+
+
+def test_a_note_and_a_pin_are_read_back_and_a_pin_is_nothing_but_true():
+    run = make_run("bigram")
+    noted = editing.pin(editing.annotate(run, "slow at first"), True)
+    assert (noted.note, noted.pinned) == ("slow at first", True) and not run.pinned
+    (run.path / folder.LABEL).write_text('{"note": 3, "pinned": "yes"}')
+
+    assert (reading.read(run.path).note, reading.read(run.path).pinned) == ("", False)
+
+
+def test_a_file_of_weights_tells_its_shapes_its_numbers_and_what_it_is_of():
+    run = make_run("bigram")
+    model = run.need().rung.build(run.need().model_config_, 5)
+    (run.path / layout.WEIGHTS).write_bytes(checkpoints.weights(model, 3))
+
+    assert checkpoints.tensors(run) == {"logits": (5, 5)}
+    read = checkpoints.load_tensor(run, "logits")
+    assert read.dtype == np.float64 and np.array_equal(read, model.state_dict()["logits"])
+    assert json.loads(checkpoints.about(model.config)[checkpoints.SETTINGS])["stage"] == "bigram"
+    assert checkpoints.about(TrainConfig()) == {}
