@@ -105,8 +105,15 @@ def _table() -> "dict[str, list[partial[StreamlitPage]]]":
         url_path="fault",
         help="Ten trainings, each broken in one way: say from the plots what is wrong.",
     )
+    guessed = _page(
+        "learn/guesses.py",
+        title="Your guesses",
+        icon=":material/casino:",
+        url_path="guesses",
+        help="What you said before your runs began, and what came of it.",
+    )
     return {
-        "Learn": [ladder, _gradient_descent(), *(_rung(key) for key in RUNGS), paper, claims, fault],
+        "Learn": [ladder, _gradient_descent(), *(_rung(key) for key in RUNGS), paper, claims, fault, guessed],
         INSIDE: [
             _page(
                 "inside/attention.py",
