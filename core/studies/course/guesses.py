@@ -13,6 +13,9 @@ from core.runs.guess import Guess
 from core.runs.state import Run
 
 
+ROUNDING = 1e-9
+
+
 @dataclass(frozen=True)
 class Guessed:
     """One guess, and how it turned out."""
@@ -32,7 +35,7 @@ class Guessed:
     @property
     def hit(self) -> bool:
         """True if the truth fell within what was guessed."""
-        return self.error is not None and abs(self.error) <= self.guess.within
+        return self.error is not None and abs(self.error) <= self.guess.within + ROUNDING
 
     @property
     def said(self) -> str:

@@ -30,7 +30,7 @@ def trained(fault: Fault, *, whole: bool = False, steps: int) -> Run:
     return work.work(editing.create(config.model_copy(update={"train": train})).path, log=lambda line: None)
 
 
-def seen(fault: Fault, *, whole: bool = False, steps: int = 60) -> tuple[signs.Signs, signs.Inside]:
+def seen(fault: Fault, *, whole: bool = False, steps: int = 40) -> tuple[signs.Signs, signs.Inside]:
     run = trained(fault, whole=whole, steps=steps)
     assert run.state is State.FINISHED, run.status.message
     found, inside = signs.signs(run, MetricsReader(run.path).refresh()), signs.inside(run)
@@ -43,12 +43,12 @@ def test_what_the_trainings_of_the_mlp_show():
     ok, ok_inside = seen(FAULTS["leak"], whole=True)
     found = {key: seen(FAULTS[key]) for key in ("rate", "start", "off-by-one", "leak", "same-batch", "gradients-kept")}
 
-    assert ok.jump < 0.2 < found["rate"][0].jump
+    assert ok.jump < 1 < 10 < found["rate"][0].jump
     assert ok_inside.saturated < 0.2 and found["start"][1].saturated > 0.6
     assert ok.val < ok.train + 0.2 and found["off-by-one"][0].val > found["off-by-one"][0].train + 0.2
     leak, same = found["leak"][0], found["same-batch"][0]
     assert leak.train < ok.train and leak.val_lowest > leak.chance > ok.val
-    assert same.train < ok.train - 0.5 and same.val > same.train + 1
+    assert same.train < ok.train - 0.3 and same.val > same.train + 0.5
     kept = found["gradients-kept"][0]
     assert kept.norm_last > 4 * ok.norm_last
     assert abs(ok_inside.again - ok_inside.reported) < 0.1
@@ -62,7 +62,7 @@ def test_dropout_left_on_and_a_text_inside_another_are_seen_by_measuring_again()
     _, dropout = seen(FAULTS["dropout-on"])
     _, inside = seen(FAULTS["validation-inside"])
 
-    assert abs(ok.again - ok.reported) < 0.1 < dropout.reported - dropout.again
+    assert abs(ok.again - ok.reported) < 0.04 < dropout.reported - dropout.again
     assert inside.again > inside.reported + 0.1
 
 
@@ -70,9 +70,8 @@ def test_a_dead_layer_lets_no_gradient_back_and_32_layers_need_normalisation():
     ok, ok_inside = seen(FAULTS["dead-layer"], whole=True, steps=12)
     dead, dead_inside = seen(FAULTS["dead-layer"], steps=12)
     assert dead.quietest == 0.0 < ok.quietest and dead_inside.dead == 1.0 > ok_inside.dead
-    _, normed = seen(FAULTS["no-norm"], whole=True, steps=6)
-    _, bare = seen(FAULTS["no-norm"], steps=6)
-    assert bare.spread > 2 * normed.spread or bare.spread < normed.spread / 2
+    normed, bare = (signs.inside(trained(FAULTS["no-norm"], whole=whole, steps=1)) for whole in (True, False))
+    assert normed and bare and bare.spread < 0.05 < 0.5 < normed.spread
 
 
 def sabotaged(key: str, corpus: Corpus) -> Trainer:
@@ -84,8 +83,9 @@ def sabotaged(key: str, corpus: Corpus) -> Trainer:
 
 @pytest.mark.parametrize("key", ["rate", "same-batch", "gradients-kept", "leak"])
 def test_a_broken_training_goes_on_exactly_where_it_was(key: str, corpus: Corpus):
-    straight, halves = sabotaged(key, corpus), sabotaged(key, corpus)
+    straight = sabotaged(key, corpus)
     losses = [float(straight.step()) for _ in range(6)]
+    halves = sabotaged(key, corpus)
     first = [float(halves.step()) for _ in range(3)]
     resumed = sabotaged(key, corpus)
     resumed.load_state_dict(halves.state_dict())
