@@ -12,7 +12,6 @@ from core.runs.folder import State
 from core.runs.guess import Guess
 from core.runs.state import Run
 
-
 ROUNDING = 1e-9
 
 

@@ -13,7 +13,7 @@ from core.runs.state import Run
 from core.studies.standings import key_of, rows
 from pages.ui import state, tell
 from pages.ui.choosers.chosen import chosen
-from pages.ui.choosers.run import run_picker
+from pages.ui.choosers.run import narrowed, run_picker
 from pages.ui.choosers.text import text_picker
 from pages.ui.navigation import link_to_first_rung, rung_page
 
@@ -117,7 +117,7 @@ def choose_runs(label: str, fits: dict[str, Run], default: list[str], key: str, 
 
     chosen = st.multiselect(
         label,
-        list(fits),
+        narrowed(fits, kept, f"{key}.find"),
         format_func=lambda s: named(fits[s]) if s in fits else s,
         key=key,
         on_change=to_url,

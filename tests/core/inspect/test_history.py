@@ -12,6 +12,7 @@ import torch
 from core.errors import BardlabError
 from core.inspect import embeddings, heads, history
 from core.inspect.embeddings import Map
+from core.inspect.trace import trace
 from core.ladder.registry import RUNGS
 from core.runs import checkpoints, layout
 from core.runs.state import Run, Sample
@@ -154,7 +155,13 @@ def test_a_model_without_attention_is_followed_too():
     model = build("mlp")
     portraits = [history.portrait(model, step, None) for step in (0, 1)]
 
-    assert history.answer(model, [1, 2, 3], 0).pattern is None
+    answer = history.answer(model, [1, 2, 3], 0)
+    assert answer.pattern is None
+    ((bend),) = model.nonlinearities()
+    given = trace(model, torch.tensor([[1, 2, 3]]), bend.tap).activations[bend.tap].numpy()
+    low = np.searchsorted(history.ACTIVATION_EDGES, 0.0)  # the bins from here on hold what is positive
+    assert answer.activations.shape == (1, 160) and answer.activations.sum() == pytest.approx(1)
+    assert answer.activations[0, low:].sum() == pytest.approx((given >= history.ACTIVATION_EDGES[low]).mean(), abs=1e-6)
     assert [career.key for career in history.careers(portraits, "ab" * 32 + "c")] == ["vectors"]
     assert history.careers(portraits, "ab" * 32 + "c")[0].values[1, 1] == 1.0  # the same vectors: all neighbours kept
 
@@ -180,7 +187,11 @@ def test_only_frames_that_the_browser_lacks_are_sent():
     from pages.ui.components.charts.time_machine import Film, Frame, pack
     from tests.message import unpack
 
-    answer = history.Answer(np.full(3, 1 / 3, dtype=np.float32), np.ones((1, 1, 2, 2), dtype=np.float32))
+    answer = history.Answer(
+        np.full(3, 1 / 3, dtype=np.float32),
+        np.ones((1, 1, 2, 2), dtype=np.float32),
+        np.zeros((0, 160), dtype=np.float32),
+    )
     frames = [Frame(s, 2.0, Map(np.zeros((3, 2)), (0.5, 0.5)), answer, Sample(s, 2.0, "", "x")) for s in (0, 1, 2)]
     curve = np.arange(3.0), np.arange(3.0)
     film = Film("f", 2, "abc", "ab", frames, [], [], curve, curve, 2.5)
