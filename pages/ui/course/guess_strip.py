@@ -10,6 +10,7 @@ from core.runs.guess import HIGHEST, Guess
 from core.runs.state import Run
 from core.studies.course import guesses
 from pages.ui import state, teaching, wording
+from pages.ui.choosers import chosen
 from pages.ui.components.charts.curves import Handle, Landmark
 
 ON = "guess.on"
@@ -72,7 +73,8 @@ def made(rung: str) -> Guess | None:
 
 def _rival(rung: str) -> Run | None:
     """The run that is shown now, if a new one can be measured against it."""
-    slug = st.session_state.get(state.SHOWN) or st.query_params.get(state.RUN)
+    before = st.session_state.get(chosen.SHOWN, ("",))[0]  # while a page is drawn, its own is not known yet
+    slug = st.session_state.get(state.SHOWN) or st.query_params.get(state.RUN) or before
     try:
         run = reading.find(slug) if slug else None
     except state.PROBLEMS:

@@ -69,10 +69,9 @@ def start(wanted: SetUp, needed: float) -> None:
             state.show_run(there.slug)
             return
         guess = guess_strip.taken(wanted.rung.key)
-        run = editing.create(config.model_copy(update={"memory_needed": needed}))
+        run = control.start(editing.create(config.model_copy(update={"memory_needed": needed})))
         if guess:
             runs_guess.keep(run, guess)
-        run = control.start(run)
     except state.PROBLEMS as error:
         state.say_error(error)
         return
