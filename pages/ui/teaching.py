@@ -115,7 +115,7 @@ def _lockable() -> frozenset[str]:
 
 @cache
 def _views() -> frozenset[str]:
-    return frozenset({"code", "log", *(name for rung in RUNGS.values() for name in rung.views)})
+    return frozenset({"code", "log", "exercises", *(name for rung in RUNGS.values() for name in rung.views)})
 
 
 def _names(parameter: str) -> list[str]:

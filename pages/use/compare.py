@@ -18,6 +18,7 @@ from core.settings import shown
 from core.studies import differences, findings
 from core.studies.findings import Finding
 from pages.ui import loaders, state, teaching, wording
+from pages.ui.choosers.run import narrowed
 from pages.ui.choosers.runs import named
 from pages.ui.choosers.text import text_picker
 from pages.ui.components.charts.curves import Curve, curves
@@ -57,14 +58,14 @@ def choose(everything: Sequence[Run]) -> list[Run]:
         text = text_picker("Text", "Only runs on one text are compared.", texts)
     fitting = {slug: run for slug, run in by_slug.items() if run.need().corpus == text}
     wanted = [slug for slug in asked if slug in fitting] or [
-        slug for slug, run in fitting.items() if run.state is not State.FAILED
+        slug for slug, run in fitting.items() if run.state is not State.FAILED and not run.broken
     ][:2]
     if st.session_state.get("compare.asked") != (asked, text):  # a link, or a change of text: follow it
         st.session_state["compare.runs"] = wanted[:MOST]
         st.session_state["compare.asked"] = (asked, text)
     chosen = st.multiselect(
         "Runs",
-        list(fitting),
+        narrowed(fitting, st.session_state.get("compare.runs", []), "compare.find"),
         format_func=lambda slug: named(fitting[slug]) if slug in fitting else slug,
         key="compare.runs",
         max_selections=MOST,

@@ -244,7 +244,7 @@ def scaling(everything: Sequence[Run], members: Sequence[Run]) -> None:
 
 
 state.notices()
-everything = [run for run in reading.list_runs(shipped=True) if not run.damage]
+everything = [run for run in reading.list_runs(shipped=True) if not run.damage and not run.broken]
 swept = any(run.need().group for run in everything)
 left, right = st.columns(2 if swept else [2, 3], gap="medium")
 with left:

@@ -12,11 +12,13 @@ from core.jobs import processes
 from core.ladder import rung as ladder_rung
 from core.ladder.rung import Rung
 from core.runs.state import Run
+from core.studies.course.path import EXERCISES
 from core.texts.corpus import Corpus
 from pages.ui import state, teaching, tell
 from pages.ui.choosers import in_view
 from pages.ui.components.pictures.picture import picture
 from pages.ui.drawings.rungs import PICTURES
+from pages.ui.learning.exercises import exercises
 from pages.ui.run import overlay
 from pages.ui.run.live_run import live_run, log, samples, shown
 from pages.ui.run.set_up import take_from_address
@@ -65,6 +67,7 @@ def _titles(rung: Rung) -> dict[str, str]:
     titles = {
         IDEA: "The idea",
         **{name: title_of(name) for name in rung.views},
+        **({EXERCISES: "Exercises"} if rung.exercises else {}),
         SAMPLES: "Samples",
         CODE: "Code",
         RECORD: "Log",
@@ -89,6 +92,8 @@ def _draw_view(chosen: str, rung: Rung, wanted: SetUp | None, corpus: Corpus | N
         code = rung.code_of(wanted.model if wanted else None)
         st.caption(f"From {inline(ladder_rung.file_of(code))}, as they run here.")
         st.code(ladder_rung.source_of(code), language="python", wrap_lines=True)
+    elif chosen == EXERCISES:
+        exercises(rung, wanted, shown())
     elif (run := shown()) is None:
         st.info("There is no run to look at yet. Press Train.", icon=":material/visibility_off:")
     elif chosen in of_run:
