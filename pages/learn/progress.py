@@ -63,7 +63,7 @@ def lab_report() -> None:
         if not options:
             continue
         chosen = st.multiselect(
-            kind.title,
+            plain(kind.title),
             list(options),
             format_func=lambda key, options=options: options.get(key, key),
             key=f"report.{kind.key}",
