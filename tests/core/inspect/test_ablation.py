@@ -51,10 +51,27 @@ def test_nothing_off_changes_nothing(rung: str, corpus: Corpus):
 
     assert found.delta == 0 and found.se == 0 and not found.windows.any()
     window = data.inputs.shape[1]
+    assert len(data.inputs) == 6
     for inputs, targets in zip(data.inputs, data.targets, strict=True):
         starts = range(0, len(corpus.val_ids) - window, window)
         assert any(torch.equal(corpus.val_ids[i : i + window], inputs) for i in starts)
         assert torch.equal(inputs[1:], targets[:-1])
+
+
+def test_a_short_split_is_measured_in_two_halves_and_long_windows_one_at_a_time(corpus: Corpus):
+    short = Corpus("short", "", corpus.text[:1000], "", corpus.tokenizer)
+
+    assert evaluation_set(build("mlp"), short).inputs.shape == (2, 49)
+    long = torch.zeros(3, 3000, dtype=torch.long)
+    assert list(inspect_evaluation_set.EvaluationSet(long, long, long).batches()) == [slice(i, i + 1) for i in range(3)]
+
+
+def test_losses_are_those_without_dropout(corpus: Corpus):
+    model = build("mlp", dropout=0.5)
+    data = small(model, corpus)
+    expected = losses(model, data)
+
+    assert torch.equal(losses(model.train(), data), expected)
 
 
 @pytest.mark.parametrize("positions", ["learned", "rotary"])
@@ -183,7 +200,7 @@ def test_interventions_act_in_their_own_thread_alone(corpus: Corpus):
         assert not torch.equal(losses(model, data), base)
 
     assert torch.equal(seen[0], base)
-    assert not any(tap.heard for tap in taps(model).values())
+    assert not any(tap.observed for tap in taps(model).values())
 
 
 def test_what_does_not_exist_is_refused(corpus: Corpus):

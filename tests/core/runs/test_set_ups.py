@@ -19,7 +19,7 @@ def test_what_was_kept_comes_back_and_can_be_forgotten():
     assert set_ups.keep("  Mine:  a/b ", MLP, "seconds", model, train) == "Mine: a/b"
     set_ups.keep("another", MLP, "seconds", model, train)
     (set_ups.folder("mlp") / "broken.json").write_text("{")
-    assert set_ups.kept("mlp") == ["another", "Mine: a/b"] and set_ups.kept("transformer") == []
+    assert set_ups.saved_names("mlp") == ["another", "Mine: a/b"] and set_ups.saved_names("transformer") == []
     fitted = fit(MLP, set_ups.find("mlp", "Mine: a/b"))
     assert MLP.settings(
         fitted.preset,
