@@ -1,5 +1,8 @@
 """Your path: what was done, what comes next, and a report of what was found."""
 
+from collections.abc import Mapping
+from functools import partial
+
 import streamlit as st
 
 from core.ladder.registry import RUNGS
@@ -52,6 +55,11 @@ def exercises() -> None:
                 )
 
 
+def called(options: Mapping[str, str], key: str) -> str:
+    """How something that can be chosen is called."""
+    return options.get(key, "deleted")
+
+
 def lab_report() -> None:
     """What goes into the report, and the report."""
     st.header("Lab report")
@@ -65,7 +73,7 @@ def lab_report() -> None:
         chosen = st.multiselect(
             kind.title,
             list(options),
-            format_func=lambda key, options=options: options.get(key, key),
+            format_func=partial(called, options),
             key=f"report.{kind.key}",
             placeholder="none chosen",
             help="What of it goes into the report.",
