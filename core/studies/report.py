@@ -14,7 +14,7 @@ from core import files
 from core.errors import BardlabError
 from core.exchange import export
 from core.runs import openings, plan, reading, records
-from core.runs.state import Run, Sample
+from core.runs.state import BROKEN, Run, Sample
 from core.settings import shown
 from core.studies import differences, findings, landmarks
 from core.studies.findings import Finding
@@ -125,6 +125,9 @@ def _standing(compared: Sequence[Run], labels: dict[str, str]) -> list[str]:
             continue
         choices = f"{math.exp(loss):.1f} of {len(run.need().characters)}" if loss < 20 else "countless"
         line = f"{which}validation loss {loss:.4f} nats a character: it hesitates between {choices} characters."
+        if run.broken:
+            told.append(f"{which}validation loss {loss:.4f} nats a character, {BROKEN}: it stands in no ranking.")
+            continue
         marks = landmarks.all_of(text) if text else []
         line = line if which else line[:1].upper() + line[1:]
         told.append(f"{line} {landmarks.verdict(loss, marks, _shipped_loss(run))}")

@@ -112,9 +112,16 @@ def _table() -> "dict[str, list[partial[StreamlitPage]]]":
         url_path="glossary",
         help="The terms of the field, one sentence each, and where each can be seen.",
     )
+    fault = _page(
+        "learn/fault.py",
+        title="Find the fault",
+        icon=":material/troubleshoot:",
+        url_path="fault",
+        help="Ten trainings, each broken in one way: say from the plots what is wrong.",
+    )
     return {
         "Climb": [ladder, _gradient_descent(), *(_rung(key) for key in RUNGS), paper],
-        "Learn": [progress, claims, glossary],
+        "Learn": [progress, claims, fault, glossary],
         INSIDE: [
             _page(
                 "inside/attention.py",

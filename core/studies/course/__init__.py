@@ -1,1 +1,1 @@
-"""The course: a tour through the product, exercises, the terms of the field, and how far a learner is."""
+"""The course: a tour, exercises, terms and how far a learner is; trainings broken on purpose, guesses before a run."""

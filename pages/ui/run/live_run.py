@@ -80,7 +80,7 @@ def _pick(rung_key: str) -> Run | None:
     run = run_picker(
         "Run",
         by_slug,
-        next(iter(by_slug)),
+        next((slug for slug, run in by_slug.items() if not run.broken), next(iter(by_slug))),
         lambda run: f"{run.label} · {'damaged' if run.damage else run.state}",
         "The run shown below. Its address is in the page's URL, so a link or a refresh comes back to it.",
     )
@@ -133,7 +133,8 @@ def _asked(rung_key: str) -> Run | None:
     """The run that the address names, else the newest of the rung."""
     runs = [run for run in reading.list_runs(shipped=True) if run.rung_key == rung_key and not run.damage]
     slug = chosen.chosen()
-    return next((run for run in runs if run.slug == slug), next(iter(runs), None))
+    whole = (run for run in runs if not run.broken)
+    return next((run for run in runs if run.slug == slug), next(whole, next(iter(runs), None)))
 
 
 def samples(run: Run) -> None:

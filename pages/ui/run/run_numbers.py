@@ -53,7 +53,10 @@ def told(run: Run, marks: Sequence[Landmark]) -> None:
             queue_panel("live.queue")
             return
         if run.status.val_loss is not None and not run.status.impossible:
-            tell.caption(verdict(run.status.val_loss, marks, _shipped_loss(run)))
+            if run.broken:
+                tell.caption("This training was broken on purpose: its loss stands in no ranking.")
+            else:
+                tell.caption(verdict(run.status.val_loss, marks, _shipped_loss(run)))
         inside_links(run)
 
 

@@ -15,6 +15,7 @@ from core.runs.state import Run
 from core.studies.course.path import EXERCISES
 from core.texts.corpus import Corpus
 from pages.ui import state, teaching, tell
+from pages.ui.choosers import in_view
 from pages.ui.components.pictures.picture import picture
 from pages.ui.drawings.rungs import PICTURES
 from pages.ui.learning.exercises import exercises
@@ -103,30 +104,18 @@ def _draw_view(chosen: str, rung: Rung, wanted: SetUp | None, corpus: Corpus | N
 
 def _choice(rung: Rung, titles: dict[str, str]) -> str:
     """Draw the choice of the view, which lives in the address."""
-    key = f"{rung.key}.{TAB}"
-    asked, first = st.query_params.get(TAB), next(iter(titles))
-    if asked in titles:
-        st.session_state[key] = asked
-    elif st.session_state.get(key) not in titles:
-        st.session_state[key] = first
-
-    def to_address() -> None:
-        if st.session_state[key] == first:
-            st.query_params.pop(TAB, None)
-        else:
-            st.query_params[TAB] = st.session_state[key]
-
-    chosen = st.segmented_control(
+    return in_view.choice(
+        st.segmented_control,
         "View",
         list(titles),
-        format_func=lambda name: titles.get(name, name),
-        key=key,
-        on_change=to_address,
+        name=TAB,
+        key=f"{rung.key}.{TAB}",
+        closes=True,
+        format_func=titles.__getitem__,
         required=True,
         label_visibility="collapsed",
         help="Only the view that is open is computed. It stands in the address.",
     )
-    return chosen or first
 
 
 def _view(name: str, run: Run) -> None:

@@ -49,7 +49,7 @@ class SetUp:
 
 def under_way(wanted: RunConfig) -> Run | None:
     """The run of exactly these settings that runs or waits, if there is one."""
-    same = {"rung_key", "model", "train", "corpus_sha256", "device"}
+    same = {"rung_key", "model", "train", "corpus_sha256", "device", "fault"}
     asked = wanted.model_dump(include=same, by_alias=False)
     for run in loaders.listing():
         if run.config and run.state.active and run.config.model_dump(include=same, by_alias=False) == asked:

@@ -8,6 +8,7 @@ from core.inspect.receptive import Field, Shuffled, measured_field, shuffle_dist
 from core.runs import layout, reading
 from core.runs.state import Run
 from pages.ui import loaders
+from pages.ui.choosers import in_view
 from pages.ui.components.charts.curves import curves, plain_curve
 from pages.ui.plots.colours import colours, place_of
 from pages.ui.plots.figure import figure as plot
@@ -23,22 +24,26 @@ def receptive_field(run: Run) -> None:
     context = getattr(config.model_config_, "context", 64)
     big = flops / config.train.batch_size > 5e8 or loaders.model(run)[0].context is None
     left, right = st.columns(2)
-    texts = left.select_slider(
+    texts = in_view.choice(
+        left.select_slider,
         "Texts",
         (16, 32, 64, 128, 256, 512),
-        value=16 if big else 128,
+        name="texts",
+        default=16 if big else 128,
         key="reach.texts",
         help="Pieces of the validation text over which the gradient's size is averaged.",
     )
-    scale = right.segmented_control(
+    scale = in_view.choice(
+        right.segmented_control,
         "Scale",
         ["linear", "logarithmic"],
+        name="scale",
         default="linear" if context <= 32 else "logarithmic",
         required=True,
         key="reach.scale",
         help="Logarithmic shows the faint far end too.",
     )
-    found = _field(run.slug, _version(run), int(texts))
+    found = _field(run.slug, _version(run), texts)
     half, most = found.within(0.5), found.within(0.9)
     with st.container(horizontal=True, gap="medium"):
         seen = "all of the past" if found.reach is None else f"{found.reach} characters"

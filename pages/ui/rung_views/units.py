@@ -11,6 +11,7 @@ from core.runs.openings import openings, passage
 from core.runs.state import Run
 from core.texts.labels import visible
 from pages.ui import loaders
+from pages.ui.choosers import in_view
 from pages.ui.components.texts.shaded_text import shaded_text
 from pages.ui.wording import plain
 
@@ -36,30 +37,34 @@ def units(run: Run) -> None:
     left, middle, right = st.columns(3)
     layer = layers[-1]
     if len(layers) > 1:
-        layer = left.selectbox(
+        layer = in_view.choice(
+            left.selectbox,
             "Layer",
             layers,
-            index=len(layers) - 1,
+            name="layer",
+            default=layers[-1],
             key="units.layer",
             help="The hidden layer whose units are looked at.",
         )
-    what = middle.selectbox(
+    what = in_view.choice(
+        middle.selectbox,
         "Sorted by",
         list(PROPERTIES),
+        name="property",
         key="units.what",
         help="Units whose activation goes up and down with this property of the text come first, whatever the sign.",
     )
     found = _followed(run.slug, version, layer)
     row = found.correlations[list(PROPERTIES).index(what)]
     order = found.order(what)
-    unit = int(
-        right.selectbox(
-            "Unit",
-            order,
-            format_func=lambda u: f"unit {u}: {row[u]:+.2f}",
-            key=f"units.unit.{what}",
-            help="Best first; the number is the correlation, from −1 to 1. Every unit of the layer can be chosen.",
-        )
+    unit = in_view.choice(
+        right.selectbox,
+        "Unit",
+        order,
+        name="unit",
+        key=f"units.unit.{what}",
+        format_func=lambda u: f"unit {u}: {row[u]:+.2f}",
+        help="Best first; the number is the correlation, from −1 to 1. Every unit of the layer can be chosen.",
     )
     shown = passage(corpus.text[corpus.split :], 0, SHOWN) or openings(run).passage
     values = _along(run.slug, version, layer, tuple(tokenizer.encode(shown)))[:, unit]
