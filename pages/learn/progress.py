@@ -10,9 +10,9 @@ from core.studies.course import judging, path, report
 from core.studies.course.progress import LONGEST_NOTE
 from core.studies.course.tour import STATIONS
 from pages.ui import state
-from pages.ui.learning import counted, progress, tour
-from pages.ui.learning.beside_title import next_link
-from pages.ui.learning.collected import COLLECTED
+from pages.ui.course import counted, progress, tour
+from pages.ui.course.beside_title import next_link
+from pages.ui.course.collected import COLLECTED
 from pages.ui.wording import plain
 
 LONGEST_NAME = 120

@@ -45,7 +45,7 @@ OWN = frozenset(
         "point",
         "page",
     }
-    | {"temperature", "seed", "mark"}
+    | {"temperature", "seed", "mark", "station", "exercise", "kind"}
 )
 """Names that stand for what the product says of itself."""
 NUMERIC = re.compile(r"[-+<>^=]?[0-9]*,?(\.[0-9]+)?[,dfgeEn%]|[-+]?,?(\.[0-9]+)?[dfgen%]?,?")

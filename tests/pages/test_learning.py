@@ -11,7 +11,7 @@ from core.studies.course import glossary, judging
 from core.studies.course.progress import Progress
 from core.studies.course.tour import STATIONS
 from pages.login import Login
-from pages.ui.learning import marking, progress, tour
+from pages.ui.course import marking, progress, tour
 from pages.ui.navigation import HOME, addresses
 from pages.ui.rung_views.table import VIEWS
 from tests.pages.test_pages import FOLDER, draw, words

@@ -12,7 +12,7 @@ from core.studies.course.station import Opening, Seen, Station
 from core.studies.course.tour import STATIONS
 from pages.ui import loaders, state
 from pages.ui.components.controls.pointer import pointer
-from pages.ui.learning import progress
+from pages.ui.course import progress
 from pages.ui.navigation import HOME, page_table
 from pages.ui.wording import plain
 
@@ -74,7 +74,7 @@ def _seen(page: str) -> Seen:
 
 def _strip(page: str) -> None:
     if (station := here()) is None:
-        return
+        st.rerun()  # it has just been left
     there = page == station.page
     done = progress.now().has(station.mark)
     if not done and there and station.act.done(_seen(page)):
