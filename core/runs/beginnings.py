@@ -118,7 +118,10 @@ def plan(
     """Plan a new run that begins from the weights of another. Raises BardlabError."""
     config = run.need()
     at = run.status.checkpoint_step or 0 if step is None else step
-    fresh = {"steps": steps, "schedule": 0, "afterwards": 0.0, "patience": 0, "seconds": 0}
+    fresh: dict[str, Any] = {"steps": steps, "schedule": 0, "afterwards": 0.0, "patience": 0, "seconds": 0}
+    spelt = load_corpus(text or config.corpus).tokenizer
+    if spelt.unknown(spelt.meant(config.train.prompt)):
+        fresh["prompt"] = runs_plan.LINE_BREAK
     planned = runs_plan.plan(
         config.rung_key,
         preset=config.preset,
@@ -203,6 +206,16 @@ def told(run: Run) -> str:
         return ""
     remark = f" {start.remark[:1].upper()}{start.remark[1:]}." if start.remark else ""
     return f"Began with the weights of {start.name} at step {start.step:,}, its optimiser afresh.{remark}"
+
+
+def told_off(run: Run) -> str:
+    """Say in one sentence what part a run has in a healing (core/studies/healing.py); empty if none."""
+    config = run.config
+    if config is None or config.heals is None:
+        return ""
+    if not config.off:
+        return "It is the untouched twin of a run in which heads are off: same first weights, same batches."
+    return f"Off throughout: {', '.join(config.off)}."
 
 
 def begin(path: Path, config: RunConfig, model: LanguageModel) -> None:
