@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -39,9 +39,9 @@ class Fitted:
     """As much of a set-up as a rung takes."""
 
     preset: str
-    changes: dict[str, Any] = field(default_factory=dict)
+    changes: dict[str, Any]
     """By dotted name, to be laid over the preset."""
-    left_out: tuple[str, ...] = ()
+    left_out: tuple[str, ...]
     """Settings that the rung does not have, or whose value it does not take."""
 
 

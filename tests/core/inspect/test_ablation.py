@@ -1,6 +1,7 @@
 """A knock-out is what it says it is, and its price is measured right."""
 
 import copy
+import shutil
 import threading
 from collections.abc import Callable
 
@@ -52,6 +53,8 @@ def test_nothing_off_changes_nothing(rung: str, corpus: Corpus):
     assert found.delta == 0 and found.se == 0 and not found.windows.any()
     window = data.inputs.shape[1]
     assert len(data.inputs) == 6
+    for k, numbers in enumerate(data.counts().T):
+        assert numbers.tolist() == (data.classes == k).sum(1).tolist()
     for inputs, targets in zip(data.inputs, data.targets, strict=True):
         starts = range(0, len(corpus.val_ids) - window, window)
         assert any(torch.equal(corpus.val_ids[i : i + window], inputs) for i in starts)
@@ -297,3 +300,30 @@ def test_redundant_heads_cost_more_together_than_apart(corpus: Corpus):
         )
         / bench.counts.sum()
     )
+
+
+def test_two_windows_have_a_standard_error_and_one_has_none():
+    mean, se = ablation.mean_and_se(np.array([1.0, 3.0]), np.ones(2))
+
+    assert (mean, se) == (2.0, pytest.approx(1.0))
+    assert np.isnan(ablation.mean_and_se(np.ones(1), np.ones(1))[1])
+
+
+def test_prices_that_cannot_be_kept_are_told_in_a_line(finished: Run):
+    price = price_list.Price(delta=0.1, se=0.01, classes={}, windows=[0.1, 0.3])
+    prices = price_list.PriceList(weights="w", method="zero", base=2.0, windows=2, of=2, parts={"0.0": price})
+    file = layout.knockouts_path(finished.path, None, "zero")
+    price_list.write(finished, None, prices)
+    assert price_list.PriceList.model_validate_json(file.read_bytes()) == prices
+    assert price.effect().windows.mean() == pytest.approx(0.2)
+
+    shutil.rmtree(file.parent)
+    file.parent.write_text("in the way")
+    with pytest.raises(BardlabError, match=r"prices of .* cannot be kept"):
+        price_list.write(finished, None, prices)
+    file.parent.unlink()
+    place = layout.ranking_path(finished.path, None, "zero")
+    place.parent.mkdir(parents=True, exist_ok=True)
+    place.write_text("in the way")
+    with pytest.raises(BardlabError, match=r"prices of .* cannot be kept"):
+        list(ranking.rank(finished, None, "zero", torch.device("cpu"), lambda: True))

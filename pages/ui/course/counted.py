@@ -4,8 +4,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from core.errors import BardlabError
+from core.ladder.registry import RUNGS
 from core.studies.claims import registry, reproduction
-from core.studies.course import path
+from core.studies.course import path, shelf
+from core.studies.course.faults import FAULTS
 from core.studies.course.progress import Progress
 from pages.ui import loaders
 from pages.ui.choosers.text import DEFAULT
@@ -44,8 +46,9 @@ def claims_whole() -> list[str]:
 
 COUNTED: tuple[Counted, ...] = (
     Counted("Stations of the tour", "ladder", lambda progress: path.stations_done(progress.marks)),
-    Counted("Exercises", "bigram", lambda progress: path.exercises_done(progress.marks)),
+    Counted("Exercises", next(iter(RUNGS)), lambda progress: path.exercises_done(progress.marks)),
     Counted("Claims reproduced here", "claims", claims_tested),
+    Counted("Faults found", "fault", lambda _: (len(shelf.faults_found()), len(FAULTS))),
 )
 
 
