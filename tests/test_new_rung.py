@@ -21,7 +21,7 @@ from core.ladder import cost
 from core.ladder.exercises import Exercise, Number
 from core.ladder.registry import RUNGS
 from core.ladder.rung import Experiment, Preset, Rung
-from core.models.answers import Nonlinearity, Part, VectorTable, embedding_table, unembedding_table, whole
+from core.models.answers import Nonlinearity, Part, VectorTable, embedding_table, layer_part, unembedding_table
 from core.models.contract import LanguageModel, Tap
 from core.runs import checkpoints, editing, requests
 from core.runs import plan as runs_plan
@@ -73,7 +73,7 @@ class Pair(LanguageModel):
 
     def parts(self) -> list[Part]:
         """The hidden layer."""
-        return [whole("0.layer", "the hidden layer", 0, "layer", "post")]
+        return [layer_part("0.layer", "the hidden layer", 0, "layer", "post")]
 
     def nonlinearities(self) -> list[Nonlinearity]:
         """The hidden layer."""

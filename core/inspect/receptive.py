@@ -146,10 +146,10 @@ class Tree:
 
     def below(self, level: int, distance: int) -> list[set[int]]:
         """What one node is made of: the distances it hears from at each level from 0 up to its own."""
-        heard = [{distance}]
+        reached = [{distance}]
         for edges in reversed(self.edges[:level]):
-            heard.append({lower for lower, upper in edges if upper in heard[-1]})
-        return heard[::-1]
+            reached.append({lower for lower, upper in edges if upper in reached[-1]})
+        return reached[::-1]
 
 
 def receptive_tree(dilations: tuple[int, ...]) -> Tree:
@@ -167,6 +167,6 @@ def gates(model: LanguageModel, ids: Sequence[int]) -> NDArray[np.float64]:
 
     An empty array (0, 0, T) if the model has none.
     """
-    found = trace(model, torch.tensor([list(ids)]), "layers.*.gate").activations
-    rows = [gate[0].T.double().cpu().numpy() for gate in found.values()]  # (C, T) each
+    activations = trace(model, torch.tensor([list(ids)]), "layers.*.gate").activations
+    rows = [gate[0].T.double().cpu().numpy() for gate in activations.values()]  # (C, T) each
     return np.stack(rows) if rows else np.zeros((0, 0, len(ids)))

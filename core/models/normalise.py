@@ -23,7 +23,7 @@ class LayerNorm(nn.LayerNorm):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map x (B, T, C) to (B, T, C)."""
-        if not self.scale.heard:
+        if not self.scale.observed:
             return super().forward(x)  # the same in one kernel
         centred = x - x.mean(-1, keepdim=True)  # (B, T, C)
         scale = torch.rsqrt((centred * centred).mean(-1, keepdim=True) + self.eps)  # (B, T, 1)

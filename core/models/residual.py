@@ -25,8 +25,8 @@ from core.models.answers import (
     Written,
     characters_looked_back_on,
     embedding_table,
+    layer_part,
     unembedding_table,
-    whole,
 )
 from core.models.contract import LanguageModel, Tap
 from core.models.mlp import Recent, side_by_side
@@ -150,18 +150,18 @@ class ResidualNet(LanguageModel):
 
     def parts(self) -> list[Part]:
         """List what each layer adds, the skips, the LayerNorms, and the characters looked back on."""
-        found = []
+        parts = []
         for i in range(self.config.depth):
-            found.append(whole(f"{i}.branch", f"what layer {i} adds", i, "branch", f"layers.{i}.branch_out"))
+            parts.append(layer_part(f"{i}.branch", f"what layer {i} adds", i, "branch", f"layers.{i}.branch_out"))
             if self.config.skip > 0:
-                found.append(whole(f"{i}.skip", f"the skip around layer {i}", i, "skip", f"layers.{i}.resid_skip"))
+                parts.append(layer_part(f"{i}.skip", f"the skip around layer {i}", i, "skip", f"layers.{i}.resid_skip"))
             if self.config.norm:
                 title = f"the scale of layer {i}'s LayerNorm"
-                found.append(norm_part(f"{i}.norm", title, f"layer {i}", "norm", f"layers.{i}.norm", i))
+                parts.append(norm_part(f"{i}.norm", title, f"layer {i}", "norm", f"layers.{i}.norm", i))
         if self.config.norm:
             title = "the scale of the last LayerNorm"
-            found.append(norm_part("norm_final", title, "output", "last norm", "norm_final", self.config.depth))
-        return [*found, *characters_looked_back_on(self.context, self.config.d_embed)]
+            parts.append(norm_part("norm_final", title, "output", "last norm", "norm_final", self.config.depth))
+        return [*parts, *characters_looked_back_on(self.context, self.config.d_embed)]
 
     def nonlinearities(self) -> list[Nonlinearity]:
         """List the layers, each a ReLU before its weights."""

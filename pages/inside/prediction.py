@@ -11,13 +11,13 @@ from core.inspect.lens import has_stream, next_logits
 from core.runs.openings import openings
 from core.runs.state import Run
 from core.texts.labels import spelled, visible
-from pages.ui import loaders, predictions, state, teaching, wording
+from pages.ui import loaders, state, teaching, wording
 from pages.ui.address import number_from_url
 from pages.ui.choosers import in_view, runs, weights
 from pages.ui.choosers.prompt import begin, known
 from pages.ui.components.grids.lens_grid import lens_grid
 from pages.ui.components.texts.next_character import SLIDERS, Branch, next_character
-from pages.ui.inside_views import price_tag
+from pages.ui.inside_views import predictions, price_tag
 from pages.ui.inside_views.salience import salience_view
 from pages.ui.plots.figure import figure as plot
 from pages.ui.plots.figures import contributions

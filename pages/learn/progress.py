@@ -71,7 +71,7 @@ def lab_report() -> None:
         if not options:
             continue
         chosen = st.multiselect(
-            kind.title,
+            plain(kind.title),
             list(options),
             format_func=partial(called, options),
             key=f"report.{kind.key}",

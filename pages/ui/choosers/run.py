@@ -25,7 +25,7 @@ def run_picker(label: str, by_slug: Mapping[str, Run], default: str, describe: C
     if asked in by_slug:
         st.session_state[chosen.CHOSEN] = kept = asked
     shown = kept if kept in by_slug else _standing(by_slug, default)
-    listed = narrowed(by_slug, [shown], f"{state.RUN}.find")
+    listed = narrowed(by_slug, [shown or default], f"{state.RUN}.find")
     st.session_state[state.RUN] = shown
     slug = st.selectbox(
         label,

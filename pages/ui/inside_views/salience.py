@@ -10,8 +10,9 @@ from core.inspect.lens import next_logits
 from core.inspect.salience import Baseline, Salience, has_salience
 from core.runs.state import Run
 from core.texts.labels import visible
-from pages.ui import loaders, predictions
+from pages.ui import loaders
 from pages.ui.choosers import in_view
+from pages.ui.inside_views import predictions
 from pages.ui.plots.colours import tint
 from pages.ui.wording import inline
 

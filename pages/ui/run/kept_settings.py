@@ -27,7 +27,7 @@ def kept_settings(rung: Rung, set_form: Callable[..., None]) -> None:
                 "Keep them as", key=name_key, max_chars=set_ups.LONGEST_NAME, help="Takes the place of its namesake."
             )
             st.form_submit_button("Keep", on_click=_keep, args=(rung.key, name_key), help="All settings of this form.")
-        names = set_ups.kept(rung.key)
+        names = set_ups.saved_names(rung.key)
         if names:
             with st.container(horizontal=True, vertical_alignment="bottom"):
                 st.selectbox("Kept before", names, key=of_name, help="Settings of this rung that were kept.")

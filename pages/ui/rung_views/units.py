@@ -5,7 +5,7 @@ import pandas as pd
 import streamlit as st
 
 from core.inspect import units as inspect_units
-from core.inspect.units import PROPERTIES, Followed, hidden_layers
+from core.inspect.units import PROPERTIES, UnitCorrelations, hidden_layers
 from core.runs import layout, reading
 from core.runs.openings import openings, passage
 from core.runs.state import Run
@@ -81,7 +81,7 @@ def units(run: Run) -> None:
         _table(found, order[:LISTED])
 
 
-def _said(found: Followed, unit: int) -> str:
+def _said(found: UnitCorrelations, unit: int) -> str:
     """How a unit correlates with each property."""
     return ", ".join(f"{r:+.3f} with {name}" for name, r in zip(PROPERTIES, found.correlations[:, unit], strict=True))
 
@@ -100,7 +100,7 @@ def _pushes(run: Run, version: float, layer: str, unit: int, characters: str) ->
     st.caption("What one more of its activation adds directly to the logits, less the mean over all characters.")
 
 
-def _table(found: Followed, chosen: list[int]) -> None:
+def _table(found: UnitCorrelations, chosen: list[int]) -> None:
     columns = {name: found.correlations[k, chosen] for k, name in enumerate(PROPERTIES)}
     st.dataframe(
         pd.DataFrame({"unit": chosen, **columns}),
@@ -118,12 +118,12 @@ def _table(found: Followed, chosen: list[int]) -> None:
 
 
 @st.cache_data(max_entries=64, show_spinner="Correlating units with the text")
-def _followed(slug: str, version: float, layer: str) -> Followed:
+def _followed(slug: str, version: float, layer: str) -> UnitCorrelations:
     run = reading.find(slug)
     model, tokenizer = loaders.model(run)
     corpus = loaders.corpus(run.need().corpus)
     text = corpus.text[corpus.split :][:MEASURED]
-    return inspect_units.follow(model, tokenizer.encode(text), text, layer)
+    return inspect_units.correlate_units(model, tokenizer.encode(text), text, layer)
 
 
 @st.cache_data(max_entries=64, show_spinner=False)
@@ -138,4 +138,4 @@ def _pushed(slug: str, version: float, layer: str, unit: int) -> np.ndarray | No
     model, tokenizer = loaders.model(run)
     corpus = loaders.corpus(run.need().corpus)
     ids = tokenizer.encode(corpus.text[corpus.split :][:256])
-    return inspect_units.pushes(model, ids, layer, unit)
+    return inspect_units.direct_logit_effect(model, ids, layer, unit)

@@ -97,6 +97,7 @@ def test_histograms_of_a_weight_hold_all_its_numbers():
     np.testing.assert_allclose(found.moved, [0, 0, 0.5])
     middle = (found.edges[:-1] + found.edges[1:]) / 2
     assert abs(float(found.shares[2] @ middle) - later.mean()) < 0.02
+    assert len(found.edges) == 62 and found.edges[-1] == -found.edges[0] == np.quantile(np.abs(later), 0.999)
     assert np.isfinite(history.spread([np.zeros(20), np.zeros(20)]).shares).all()
 
 
@@ -157,6 +158,8 @@ def test_a_model_without_attention_is_followed_too():
 
     answer = history.answer(model, [1, 2, 3], 0)
     assert answer.pattern is None
+    none = history.answer(build("bigram"), [1, 2, 3], 0).activations
+    assert none.shape == (0, answer.activations.shape[1]) and none.dtype == answer.activations.dtype == np.float32
     ((bend),) = model.nonlinearities()
     given = trace(model, torch.tensor([[1, 2, 3]]), bend.tap).activations[bend.tap].numpy()
     low = np.searchsorted(history.ACTIVATION_EDGES, 0.0)  # the bins from here on hold what is positive
@@ -169,13 +172,14 @@ def test_a_model_without_attention_is_followed_too():
 def test_milestones_are_measured():
     val = np.array([10.0, 20, 30, 40]), np.array([3.0, 2.4, np.nan, 2.1])
     samples = [Sample(0, None, "\n", "xq"), Sample(20, 2.4, "\n", "The\nKING HENRY:\nO"), Sample(30, 2, "\n", "A:\n")]
-    scores = np.array([[0.0, 0.1], [0.05, 0.1], [0.6, 0.2]])
-    overview = history.Career("heads", "", "", ("induction", "previous"), scores)
+    scores = np.array([[0.0, 0.1, 0.2], [0.05, 0.1, 0.4], [0.6, 0.2, 0.4]])
+    overview = history.Career("heads", "", "", ("induction", "previous", "word"), scores)
     found = history.milestones(val, samples, 2.48, [0, 20, 40], [overview])
 
     assert [(m.step, m.label) for m in found] == [
         (20, "beats bigram"),
         (20, "first name"),
+        (20, "word"),
         (40, "best"),
         (40, "induction"),
     ]
