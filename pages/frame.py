@@ -10,8 +10,8 @@ from pages.ui import state, teaching
 from pages.ui.choosers.chosen import dead_link
 from pages.ui.components.charts.curves import not_in_address
 from pages.ui.components.controls.copy_link import copy_link
-from pages.ui.learning import progress, tour
-from pages.ui.learning.beside_title import next_link
+from pages.ui.course import progress, tour
+from pages.ui.course.beside_title import next_link
 from pages.ui.looking import sidebar
 from pages.ui.navigation import page_table
 from pages.ui.wording import plain

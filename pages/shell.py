@@ -5,7 +5,7 @@ import re
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from pages.ui.learning.marking import markup
+from pages.ui.course.marking import markup
 
 WITHOUT_SCRIPTS = (
     "<h1>Bardlab</h1><p>Bardlab trains language models and shows them while they learn. "

@@ -4,7 +4,7 @@ import streamlit as st
 
 from core.studies.course import glossary
 from pages.ui import state
-from pages.ui.learning.tour import pages
+from pages.ui.course.tour import pages
 from pages.ui.wording import plain
 
 state.notices()

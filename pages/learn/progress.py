@@ -10,9 +10,9 @@ from core.studies.course import judging, path, report
 from core.studies.course.progress import LONGEST_NOTE
 from core.studies.course.tour import STATIONS
 from pages.ui import state
-from pages.ui.learning import counted, progress, tour
-from pages.ui.learning.beside_title import next_link
-from pages.ui.learning.collected import COLLECTED
+from pages.ui.course import counted, progress, tour
+from pages.ui.course.beside_title import next_link
+from pages.ui.course.collected import COLLECTED
 from pages.ui.wording import plain
 
 LONGEST_NAME = 120
@@ -55,8 +55,9 @@ def exercises() -> None:
                 )
 
 
-def _called(options: Mapping[str, str], key: str) -> str:
-    return options.get(key, key)
+def called(options: Mapping[str, str], key: str) -> str:
+    """How something that can be chosen is called."""
+    return options.get(key, "deleted")
 
 
 def lab_report() -> None:
@@ -70,9 +71,9 @@ def lab_report() -> None:
         if not options:
             continue
         chosen = st.multiselect(
-            kind.title,
+            plain(kind.title),
             list(options),
-            format_func=partial(_called, options),
+            format_func=partial(called, options),
             key=f"report.{kind.key}",
             placeholder="none chosen",
             help="What of it goes into the report.",

@@ -119,9 +119,16 @@ def _table() -> "dict[str, list[partial[StreamlitPage]]]":
         url_path="fault",
         help="Ten trainings, each broken in one way: say from the plots what is wrong.",
     )
+    guessed = _page(
+        "learn/guesses.py",
+        title="Your guesses",
+        icon=":material/casino:",
+        url_path="guesses",
+        help="What you said before your runs began, and what came of it.",
+    )
     return {
         "Climb": [ladder, _gradient_descent(), *(_rung(key) for key in RUNGS), paper],
-        "Learn": [progress, claims, fault, glossary],
+        "Learn": [progress, claims, fault, guessed, glossary],
         INSIDE: [
             _page(
                 "inside/attention.py",

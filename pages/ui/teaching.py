@@ -27,6 +27,7 @@ PARTS = {
     "settings": "presets and settings",
     "text": "the choice of the text",
     "train": "Train and what it takes",
+    "guess": "the guess before Train",
     "experiments": "the experiments beside Train",
     "terminal": "the command line",
     "link": "Copy link",

@@ -287,7 +287,7 @@ def turned(listed: Sequence[Run]) -> Sequence[Run]:
         with st.container(horizontal=True, vertical_alignment="center", key="runs-pages"):
             for label, to in (("Newer", at - 1), ("Older", at + 1)):
                 off = not 1 <= to <= last
-                st.button(label, key=f"runs.{label}", disabled=off, on_click=_turn, args=(to,), help=f"Page {to}.")
+                st.button(label, key=f"runs.{label}", disabled=off, on_click=_turn, args=(to,), help=f"Page {to:d}.")
             first = (at - 1) * ROWS
             st.caption(
                 f"{first + 1:,} to {min(first + ROWS, len(listed)):,} of {len(listed):,} runs; find others by name, "

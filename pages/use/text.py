@@ -170,8 +170,7 @@ def about(corpus: Corpus) -> None:
     """Where the text comes from, and what can be done with it."""
     if not texts_own.is_own(corpus.name):
         st.caption(
-            f"{plain(corpus.title)}: nine plays, rebuilt on this machine from a public-domain edition and checked to "
-            "be the very file that every published result uses."
+            "Nine plays, rebuilt from a public-domain edition and checked to be the file that published results use."
         )
         return
     trained = sum(1 for run in reading.list_runs() if run.config and run.config.corpus == corpus.name)

@@ -5,13 +5,12 @@ chart is there) within 1 s. With the runs that ship, at 1280 x 800; each rung is
 and the first visit, on which the server computes what it keeps, is told apart.
 """
 
-import os
 import statistics
 import sys
 import tempfile
 from pathlib import Path
 
-from conftest import CHROMIUM, CHROMIUM_ARGS, start_app, stop_app, wait_until_up
+from conftest import CHROMIUM, CHROMIUM_ARGS, ROOT, start_app, stop_app, wait_until_up
 from playwright.sync_api import Page, sync_playwright
 
 from core.ladder.registry import RUNGS
@@ -59,7 +58,7 @@ def away(page: Page) -> None:
 def main() -> int:
     """Measure and print a table; the exit status says whether the medians are within what is wanted."""
     with tempfile.TemporaryDirectory() as home, sync_playwright() as playwright:
-        env = {"BARDLAB_HOME": home, "PYTHONPATH": os.getcwd()}
+        env = {"BARDLAB_HOME": home, "PYTHONPATH": str(ROOT)}
         log = Path(home) / "app.log"
         process, url = start_app("app.py", log, env)
         try:

@@ -46,6 +46,7 @@ OWN = frozenset(
         "page",
     }
     | {"temperature", "seed", "mark"}
+    | {"exercise", "station", "fault", "faults", "hinted", "check", "kind"}
 )
 """Names that stand for what the product says of itself."""
 NUMERIC = re.compile(r"[-+<>^=]?[0-9]*,?(\.[0-9]+)?[,dfgeEn%]|[-+]?,?(\.[0-9]+)?[dfgen%]?,?")

@@ -19,7 +19,7 @@ Plot = Literal["losses", "gradients", "updates", "layers", "again"]
 
 FAST = dict(steps=400, batch_size=16, window=64, eval_every=50, learning_rate=3e-3, sample_chars=80, snapshots=5)
 """How most of them are trained: seconds on one core."""
-DEEP = dict(steps=250, batch_size=8, window=64, eval_every=50, learning_rate=1e-2, sample_chars=80, snapshots=5)
+DEEP = dict(steps=250, batch_size=8, window=64, eval_every=50, learning_rate=3e-3, sample_chars=80, snapshots=5)
 MANY = 100.0
 """Beyond so much there is no use in digits."""
 
@@ -60,9 +60,9 @@ def n(value: float) -> str:
 
 def _rate(s: Signs, _: Inside | None) -> str:
     return (
-        "With far too large a rate, single steps go on changing a matrix by as much as its own size, and the training "
-        f"loss jumps about instead of falling. Here the largest step after the beginning is {n(s.jump)} of a matrix's "
-        f"size, and the training loss went from {n(s.first)} to {n(s.train)}."
+        "With far too large a rate, the very first step changes a matrix by many times its own size, and the training "
+        f"loss jumps about instead of falling. Here the first step changed one by {n(s.jump)} times its size at most, "
+        f"and the training loss went from {n(s.first)} to {n(s.train)}."
     )
 
 
@@ -164,7 +164,7 @@ DECLARED = (
         "before every layer would bring each back to the same size.",
         _no_norm,
         "residual",
-        dict(context=8, depth=32, width=48, d_embed=16),
+        dict(context=8, depth=32, width=48, d_embed=16, skip=0.8),
         DEEP,
         {"norm": False},
     ),

@@ -41,7 +41,7 @@ class Signs:
     """The smallest gradient norm that any layer had, as a share of the largest at the same step."""
     quiet_layer: str
     jump: float
-    """How far the largest step moved a matrix after the first tenth of the run: ‖update‖ / ‖weights‖."""
+    """How far the very first step moved the matrix that it moved most: ‖update‖ / ‖weights‖."""
 
 
 def signs(run: Run, read: MetricsReader) -> Signs | None:
@@ -63,7 +63,7 @@ def signs(run: Run, read: MetricsReader) -> Signs | None:
         float(np.median(norm[-TAIL:])),
         quiet,
         layer,
-        _jump(run, read),
+        _jump(read),
     )
 
 
@@ -78,14 +78,10 @@ def _quietest(read: MetricsReader) -> tuple[float, str]:
     return latest[name] / largest, name
 
 
-def _jump(run: Run, read: MetricsReader) -> float:
-    """The largest relative step of any matrix, once the first steps are over."""
-    after = run.need().train.steps / 10
-    found = []
-    for tag in read.tags():
-        if tag.startswith(UPDATE_RATIO):
-            step, value = read.curve(tag)
-            found += value[step > after].tolist()
+def _jump(read: MetricsReader) -> float:
+    """The largest relative change of any matrix at the first look."""
+    curves = [read.curve(tag)[1] for tag in read.tags() if tag.startswith(UPDATE_RATIO)]
+    found = [float(values[0]) for values in curves if len(values)]
     return float(10 ** max(found)) if found else 0.0
 
 

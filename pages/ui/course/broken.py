@@ -67,13 +67,15 @@ def cards(now: Shelf, chosen: int, among: Sequence[Run], choose: Callable[[int],
             run = faults.broken_run(faults.get(key), among)
             told, icon = _card(now, key, run)
             st.button(
-                f"{number} · {told}",
+                f"{number:d} · {wording.plain(told)}",
                 icon=icon,
                 type="primary" if number == chosen else "secondary",
                 key=f"broken.{number}",
                 on_click=choose,
                 args=(number,),
-                help=faults.get(key).title if now.over(key) else "Something is wrong with this training.",
+                help=wording.plain(faults.get(key).title)
+                if now.over(key)
+                else "Something is wrong with this training.",
             )
 
 
@@ -108,7 +110,7 @@ def stop(slug: str) -> None:
 
 def desk(fault: Fault, number: int, run: Run | None, now: Shelf) -> None:
     """Draw what can be done with one broken training."""
-    st.header(f"Training {number}")
+    st.header(f"Training {number:d}")
     if run is None or (run.state in (State.FAILED, State.LOST, State.STOPPED) and run.status.step < run.status.of):
         if run is not None:
             st.caption(f"It is {wording.plain(str(run.state))}: {wording.plain(run.status.message)}")
@@ -203,7 +205,7 @@ def _show_plot(name: str) -> None:
 def _solved(fault: Fault, number: int, now: Shelf, signs: Signs | None, inside: Inside | None) -> None:
     if now.found(fault.key):
         answers = now.said[fault.key].index(fault.key) + 1
-        found = "at the first answer" if answers == 1 else f"at answer {answers}"
+        found = "at the first answer" if answers == 1 else f"at answer {answers:d}"
         st.success(f"**{fault.title}.** Found {found}.", icon=":material/check_circle:")
     else:
         st.info(f"**{fault.title}.**", icon=":material/visibility:")

@@ -56,20 +56,21 @@ def along(label: str, values: Sequence[object], losses: Sequence[float]) -> go.F
     palette = colours()
     figure = go.Figure(
         go.Scatter(
-            x=places,
+            x=list(range(len(places))),
+            text=places,
             y=found,
             mode="lines+markers" if numbers and len(set(places)) == len(places) else "markers",
             line={"color": palette[0], "width": 2},
             marker={"size": [15 if i == low else 9 for i in range(len(found))], "color": palette[0]},
-            hovertemplate="%{x}: %{y:.4f}<extra></extra>",
+            hovertemplate="%{text}: %{y:.4f}<extra></extra>",
         )
     )
-    figure.add_annotation(x=places[low], y=found[low], text=f"lowest, {found[low]:.4f}", showarrow=False, yshift=20)
+    figure.add_annotation(x=low, y=found[low], text=f"lowest, {found[low]:.4f}", showarrow=False, yshift=-18)
     figure.update_layout(
         height=320,
         margin={"l": 10, "r": 10, "t": 30, "b": 10},
         showlegend=False,
-        xaxis={"title": label, "type": "category"},
+        xaxis={"title": label, "tickvals": list(range(len(places))), "ticktext": places},
         yaxis={"title": "validation loss"},
     )
     return figure

@@ -11,12 +11,14 @@ from core.errors import BardlabError
 from core.jobs import control
 from core.ladder.rung import Rung
 from core.runs import editing, plan, reading
+from core.runs import guess as runs_guess
 from core.runs.folder import State
 from core.runs.metrics import TRAIN_LOSS
 from core.runs.state import Run, RunConfig
 from core.settings import Settings
 from core.training.config import TrainConfig
 from pages.ui import loaders, state
+from pages.ui.course import guess_strip
 
 WAITING = "waiting"
 """Session state: slugs of the runs started here that have not begun, which are shown when they do."""
@@ -66,7 +68,10 @@ def start(wanted: SetUp, needed: float) -> None:
         if there := under_way(config):  # the second press came before the page could say so
             state.show_run(there.slug)
             return
+        guess = guess_strip.taken(wanted.rung.key)
         run = control.start(editing.create(config.model_copy(update={"memory_needed": needed})))
+        if guess:
+            runs_guess.keep(run, guess)
     except state.PROBLEMS as error:
         state.say_error(error)
         return

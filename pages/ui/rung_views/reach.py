@@ -127,8 +127,8 @@ def _shuffled_chart(slug: str, version: float, texts: int) -> None:
     enough = next((row.distance for row in rows if row.dearer - 1.96 * row.error <= 0), rows[-1].distance)
     st.caption(
         f"Everything further back is shuffled, and the next character asked for, over {texts:,} texts, the same at "
-        f"every distance; band: 95 %, by the standard error of the differences. From {enough} characters in order on, "
-        "what lies further back may as well be in any order."
+        f"every distance; band: 95 %, by the standard error of the differences. From {enough:d} characters in order "
+        "on, what lies further back may as well be in any order."
         if not missing[:-1]
         else f"Measuring: {len(missing) - 1} distances to go."
     )

@@ -4,7 +4,7 @@ import streamlit as st
 
 from core.studies.course.path import next_up
 from core.studies.course.tour import STATIONS
-from pages.ui.learning import progress, tour
+from pages.ui.course import progress, tour
 from pages.ui.wording import plain
 
 

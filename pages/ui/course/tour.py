@@ -1,6 +1,8 @@
 """The tour: a strip at the foot of every page while it is on. Where it is stands in the address and in the session."""
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
+from typing import cast
 
 import streamlit as st
 from streamlit.navigation.page import StreamlitPage
@@ -10,8 +12,9 @@ from core.studies.course.station import Opening, Seen, Station
 from core.studies.course.tour import STATIONS
 from pages.ui import loaders, state
 from pages.ui.components.controls.pointer import pointer
-from pages.ui.learning import progress
+from pages.ui.course import progress
 from pages.ui.navigation import HOME, page_table
+from pages.ui.wording import plain
 
 TOUR = "tour"
 """Name of the URL's parameter for the station."""
@@ -65,12 +68,13 @@ def settle(page: str) -> None:
 
 
 def _seen(page: str) -> Seen:
-    return Seen(page, st.query_params.to_dict(), st.session_state, loaders.listing(), st.session_state[OPENING])  # type: ignore[arg-type]
+    session = cast(Mapping[str, object], st.session_state)
+    return Seen(page, st.query_params.to_dict(), session, loaders.listing(), st.session_state[OPENING])
 
 
 def _strip(page: str) -> None:
     if (station := here()) is None:
-        return
+        st.rerun()  # it has just been left
     there = page == station.page
     done = progress.now().has(station.mark)
     if not done and there and station.act.done(_seen(page)):
@@ -87,11 +91,11 @@ def _strip(page: str) -> None:
     st.markdown(f"{sign}**{place:d} of {len(STATIONS):d} · {station.title}.** {words}")
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key="tour-ways"):
         if (earlier := tour.before(station.key)) is not None:
-            link(earlier, "Back", ":material/arrow_back:")
+            _way(earlier, "back", "Back", ":material/arrow_back:", "The station before.")
         if not there:
-            link(station, "To this station", ":material/my_location:")
+            _way(station, "here", "To this station", ":material/my_location:", "Back to its page.")
         if (later := tour.after(station.key)) is not None:
-            link(later, "Next" if done else "Skip", ":material/arrow_forward:")
+            _way(later, "next", "Next" if done else "Skip", ":material/arrow_forward:", "The next station.")
         elif done:
             st.page_link(pages()[AFTERWARDS], label="See how far you are", icon=":material/flag:")
         st.button(
@@ -104,9 +108,15 @@ def _strip(page: str) -> None:
         )
 
 
+def _way(to: Station, name: str, label: str, icon: str, help: str) -> None:
+    """Draw a button that leads to a station: unlike a link it waits for what the page still has to say."""
+    if st.button(plain(label), type="tertiary", icon=icon, key=f"tour.{name}", help=help):
+        st.switch_page(pages()[to.page], query_params=query_of(to))
+
+
 def link(station: Station, label: str, icon: str) -> None:
     """Draw a link to a station."""
-    st.page_link(pages()[station.page], label=label, icon=icon, query_params=query_of(station))
+    st.page_link(pages()[station.page], label=plain(label), icon=icon, query_params=query_of(station))
 
 
 def query_of(station: Station) -> dict[str, str]:

@@ -10,7 +10,7 @@ from core.runs.state import Run
 from core.studies.course import judging
 from core.studies.course.judging import Judged, RungFacts
 from pages.ui import loaders, tell
-from pages.ui.learning import progress
+from pages.ui.course import progress
 from pages.ui.run.starting import SetUp
 from pages.ui.wording import plain
 
@@ -60,7 +60,7 @@ def _judged(key: str, rung: Rung, exercise: Exercise, facts: RungFacts, wanted: 
             return judging.trained(check, rung, loaders.listing())
         case Number() as check:
             number = st.number_input(
-                f"Your answer{check.unit and ', ' + check.unit}",
+                f"Your answer{check.unit and ', ' + plain(check.unit)}",
                 value=None,
                 key=f"{key}.answer",
                 format="%.6g",
