@@ -176,6 +176,31 @@ def resume(run: str, as_json: bool) -> None:
     _finish(work.work(control.claim(reading.find(run)).path), as_json)
 
 
+@click.command("train-on")
+@click.argument("run")
+@click.option("--steps", required=True, type=click.IntRange(1), help="How many steps more.")
+@click.option("--text", help="Another text (see: texts): then a new run begins with the weights of RUN.")
+@click.option(
+    "--rate",
+    "afterwards",
+    default=0.0,
+    type=click.FloatRange(0.0, 1.0),
+    help="Share of the learning rate beyond the end of the run's schedule; by default that of its last step.",
+)
+@click.option("--detach", is_flag=True, help="Start a background job and return at once.")
+@JSON
+def train_on(run: str, steps: int, text: str | None, afterwards: float, detach: bool, as_json: bool) -> None:
+    """Train a run that has ended for some steps more, with its optimiser; on another text, as a new run."""
+    from core.jobs import control, work
+    from core.runs import beginnings
+    from core.texts import own
+
+    found = beginnings.train_on(reading.find(run), steps, text=own.find(text) if text else None, afterwards=afterwards)
+    if said := beginnings.told(found):
+        click.echo(said, err=True)
+    _finish(control.start(found) if detach else work.work(control.claim(found).path), as_json)
+
+
 @click.command()
 @click.argument("rung", nargs=-1)
 @JSON
@@ -190,4 +215,4 @@ def pretrain(rung: tuple[str, ...], as_json: bool) -> None:
     write_figures()
 
 
-COMMANDS = (train, stop, pause, continue_, step, set_, queue, resume, pretrain)
+COMMANDS = (train, stop, pause, continue_, step, set_, queue, resume, train_on, pretrain)

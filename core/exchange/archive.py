@@ -29,7 +29,7 @@ from core.runs import names as runs_names
 from core.runs import state as runs_state
 from core.runs.folder import State
 from core.runs.metrics import MetricsReader
-from core.runs.state import Run, RunConfig, Status
+from core.runs.state import Run, RunConfig, Start, Status
 from core.texts import own
 from core.texts.corpus import NAMES
 from core.training.config import TrainConfig
@@ -302,9 +302,20 @@ def _sound(config: RunConfig, label: str) -> RunConfig:
         "group": config.group if config.group and slug.fullmatch(config.group) else None,
         "claim": None,  # it was not measured here
         "fault": config.fault if config.fault is None or slug.fullmatch(config.fault) else "unknown",
+        "start": _sound_start(config.start),
+        "heals": config.heals if config.heals and slug.fullmatch(config.heals) else None,
+        "off": tuple(key for key in config.off[:500] if re.fullmatch(r"[\w.]{1,20}", key)),
         "versions": dict(list(known.items())[:20]),
     }
     return config.model_copy(update=update)
+
+
+def _sound_start(start: Start | None) -> Start | None:
+    """Return what a run says of the weights that it began with, as the lab itself would write it."""
+    if start is None or not re.fullmatch(r"[\w/-]{1,80}", start.run) or not 0 <= start.step < 2**53:
+        return None
+    name, remark = (" ".join(reading.printable(text).split())[:200] for text in (start.name, start.remark))
+    return Start(run=start.run, name=name, step=start.step, remark=remark)
 
 
 def _ended(folder: Path, label: str) -> Status:

@@ -138,6 +138,13 @@ class Recorder:
         """True if the validation loss has not improved for as long as the settings are patient."""
         return 0 < self.config.train.patience <= self.watch.since
 
+    @property
+    def over(self) -> bool:
+        """True if the run has come to its end: by its steps, its seconds or its patience."""
+        trainer = self.trainer
+        timed = trainer.late and trainer.evaluated == trainer.done > 0
+        return trainer.done >= trainer.total or timed or self.enough
+
     def tell(self, alert: Alert) -> None:
         """Keep an alert: for the page, for TensorBoard and in the log."""
         if alert in records.alerts(self.path):
@@ -199,7 +206,7 @@ class Recorder:
         return step % stride == 0 or self._last(step)
 
     def _last(self, step: int) -> bool:
-        return step == self.trainer.total or self.enough
+        return step == self.trainer.total or self.trainer.late or self.enough
 
 
 def _finite(trainer: Trainer) -> bool:

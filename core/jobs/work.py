@@ -20,11 +20,11 @@ from core.jobs.waiting import Job
 from core.ladder.registry import RUNGS
 from core.models.contract import parameter_count
 from core.models.memory import is_out_of_memory, let_go
-from core.runs import checkpoints, layout, reading, requests, state
+from core.runs import beginnings, checkpoints, layout, reading, requests, state
 from core.runs.folder import State
 from core.runs.state import Run, RunConfig, Status
 from core.texts.corpus import load as load_corpus
-from core.training import devices, sabotages
+from core.training import devices, sabotages, wounds
 from core.training.loop import Progress, train
 from core.training.trainer import Diverged, Trainer
 from core.training.watch import Alert
@@ -77,7 +77,8 @@ def _train(job: Job, config: RunConfig, status: Status, device: torch.device, le
     checkpoints.tidy(path)
     checkpoints.seed_everything(config.train.seed)
     model = config.rung.build(config.model_config_, corpus.tokenizer.size)
-    sabotage = sabotages.make(config.fault)
+    beginnings.begin(path, config, model)
+    sabotage = wounds.Wound(model, config.off) if config.off else sabotages.make(config.fault)
     train_ids, val_ids = sabotage.texts(corpus.train_ids, corpus.val_ids)
     trainer = Trainer(model, config.train, train_ids, device, sabotage)
     saved = checkpoints.restore(path, trainer)
@@ -104,13 +105,15 @@ def _train(job: Job, config: RunConfig, status: Status, device: torch.device, le
             else:
                 recorder.evaluated(event)
             desk.attend()
-        done = trainer.done >= trainer.total or recorder.enough
+        done = recorder.over
         if not done:
             recorder.save()
         ended, message = (State.FINISHED, "") if done else (State.STOPPED, f"stopped at step {trainer.done}")
         if recorder.enough and trainer.done < trainer.total:
             message = f"stopped early: no better validation loss in {recorder.watch.since} evaluations"
             recorder.tell(Alert(trainer.done, "early stop", f"{message}; the best was at step {status.best_step}"))
+        elif done and trainer.done < trainer.total:
+            message = f"its {config.train.seconds:,} seconds were up at step {trainer.done}"
         if done:
             (path / layout.PREVIOUS).unlink(missing_ok=True)
             if config.preset == "reference":

@@ -38,6 +38,8 @@ class Part:
     """The layer before which its absence changes nothing; None if everything may change."""
     fixed: tuple[float, ...] | None = None
     """For each tap what stands there when it is off, whatever the method."""
+    speaks: tuple[tuple[str, Where], ...] = ()
+    """The weights through which alone it is heard, by name, and which slice of each: where they are zero, it is off."""
 
 
 def layer_part(key: str, title: str, layer: int, column: str, tap: str) -> Part:

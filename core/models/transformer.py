@@ -418,13 +418,22 @@ class Transformer(LanguageModel):
 
         Position vectors are replaced like all else; rotary turns are left undone, at every layer, by either method.
         """
-        parts = []
+        parts, width = [], self.config.d_model // self.config.n_head
         for i in range(self.config.n_layer):
             at, row = f"blocks.{i}.", f"layer {i}"
             for h in range(self.config.n_head):
-                where = (slice(None), h)
+                own = (slice(None), slice(h * width, (h + 1) * width))
                 parts.append(
-                    Part(f"{i}.{h}", f"head {h} of layer {i}", row, f"head {h}", (at + "attention.z",), where, i)
+                    Part(
+                        f"{i}.{h}",
+                        f"head {h} of layer {i}",
+                        row,
+                        f"head {h}",
+                        (at + "attention.z",),
+                        (slice(None), h),
+                        i,
+                        speaks=((at + "attention.proj.weight", own),),
+                    )
                 )
             parts.append(layer_part(f"{i}.mlp", f"the feed-forward layer of layer {i}", i, "MLP", at + "mlp_out"))
             parts.append(

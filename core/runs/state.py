@@ -51,6 +51,19 @@ BROKEN = "broken on purpose"
 """What a run is called, wherever it stands, whose training was made to go wrong."""
 
 
+class Start(BaseModel):
+    """The weights of another run, with which one began instead of with random ones."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    run: str
+    """That run's address, and what it was called."""
+    name: str
+    step: int
+    remark: str = ""
+    """What was not taken over as it was, in one sentence."""
+
+
 class RunConfig(BaseModel):
     """What was asked for; written once, before the first step."""
 
@@ -77,6 +90,12 @@ class RunConfig(BaseModel):
     """The claim that this run was made to reproduce."""
     fault: str | None = None
     """What was broken in it on purpose, by its name in core/training/sabotages.py."""
+    start: Start | None = None
+    """Where its first weights come from, if they are not random."""
+    heals: str | None = None
+    """What this run and its twin share: one was trained on with parts switched off, the other as it was."""
+    off: tuple[str, ...] = ()
+    """Parts that say nothing throughout: the weights through which they speak are kept at zero."""
     memory_needed: float | None = None
     """Bytes that it was estimated to take in all, if whoever started it looked."""
 
@@ -198,7 +217,7 @@ class Run:
     @property
     def broken(self) -> bool:
         """True if it was broken on purpose, to learn from: it stands in no ranking."""
-        return self.config is not None and self.config.fault is not None
+        return self.config is not None and (self.config.fault is not None or bool(self.config.off))
 
     @property
     def usable(self) -> bool:

@@ -12,6 +12,7 @@ from core.settings import shown
 from core.texts.corpus import available
 
 SEED = "train.seed"
+BEGUN = "first weights from"
 ARROW = "→"
 MACHINE = ("device", "number format")
 """What a run was computed on and in: a difference that is told, but no setting to label a run by."""
@@ -30,6 +31,8 @@ def settings(run: Run) -> dict[str, Any]:
     }
     if run.broken:
         found[BROKEN] = config.title or config.rung_key
+    if config.start:
+        found[BEGUN] = f"{config.start.name}, step {config.start.step:,}"
     found |= {f"model.{name}": value for name, value in config.model_config_.model_dump().items()}
     return found | {f"train.{name}": value for name, value in config.train.model_dump().items()}
 

@@ -103,7 +103,8 @@ def twins(config: RunConfig, setting: str, values: Sequence[Any], seeds: int = 1
 def _identity(config: RunConfig) -> str:
     """What decides a run's result, device aside."""
     model = config.model_config_.model_dump_json()
-    return f"{config.rung_key} {config.fault} {config.corpus_sha256} {model} {config.train.model_dump_json()}"
+    about = f"{config.rung_key} {config.fault} {config.start} {config.off} {config.corpus_sha256}"
+    return f"{about} {model} {config.train.model_dump_json()}"
 
 
 def _counts(run: Run) -> bool:

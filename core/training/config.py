@@ -110,6 +110,24 @@ class TrainConfig(Settings):
         step=0.05,
         advanced=True,
     )
+    schedule: int = setting(
+        0,
+        "Steps over which warm-up, cool-down and short sequences are laid out. 0: the whole run. A run that is trained "
+        "on keeps the schedule that it began with.",
+        ge=0,
+        le=100_000,
+        ticks=(0, 50, 100, 200, 300, 500, 1000, 2000, 3000, 5000, 10_000, 20_000, 50_000, 100_000),
+        advanced=True,
+    )
+    afterwards: float = setting(
+        0.0,
+        "Share of the learning rate that holds once a schedule shorter than the run is over. 0: that of the schedule's "
+        "last step, which a cool-down has brought close to nothing.",
+        ge=0.0,
+        le=1.0,
+        step=0.05,
+        advanced=True,
+    )
     grad_clip: float = setting(
         0.0,
         "Scales the whole gradient down when its norm exceeds this. 0 switches it off.",
@@ -179,3 +197,17 @@ class TrainConfig(Settings):
         step=1,
         advanced=True,
     )
+    seconds: int = setting(
+        0,
+        "Ends the run once it has trained for so many seconds, evaluations included, waiting and pauses not. 0 never "
+        "does.",
+        ge=0,
+        le=86_400,
+        ticks=(0, 5, 10, 20, 30, 60, 120, 300, 600, 1800, 3600),
+        advanced=True,
+    )
+
+    @property
+    def planned(self) -> int:
+        """Steps that the schedule is laid out over."""
+        return self.schedule or self.steps

@@ -85,7 +85,7 @@ def train(
         return Evaluated(trainer.done, validation, training, diagnostics, sample, trainer.characters, trainer.seconds)
 
     def due(step: int) -> bool:
-        return step == trainer.total or step % config.eval_every == 0
+        return step == trainer.total or step % config.eval_every == 0 or (step == trainer.done and trainer.late)
 
     model.train()
     if trainer.done and due(trainer.done) and trainer.evaluated < trainer.done:
@@ -98,15 +98,16 @@ def train(
     reported = clock()
     lately = 0.0  # seconds of the latest step
     stopping = False
-    while trainer.done < trainer.total and not stopping:
+    while trainer.done < trainer.total and not stopping and not trainer.late:
         began, upcoming = clock(), trainer.done + 1
         late = began + lately - reported >= PROGRESS_INTERVAL
         reporting = late or due(upcoming) or upcoming in (1, trainer.report_at)
         trainer.wants_norm = reporting
         losses.append(trainer.step())
         lately = clock() - began
+        trainer.seconds = before + clock() - started
         measured = trainer.monitor.take()
-        if reporting or measured:
+        if reporting or measured or trainer.late:
             mean = trainer.mean_loss(losses)
             now = clock()
             rate = len(losses) / (now - reported)

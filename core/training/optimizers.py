@@ -61,10 +61,16 @@ class Optimizers:
 
 
 def schedule(step: int, config: TrainConfig) -> float:
-    """Return the factor on the learning rate at `step`: linear warm-up, constant, linear cool-down to zero."""
+    """Return the factor on the learning rate at `step`: linear warm-up, constant, linear cool-down to zero.
+
+    Once the schedule is over it is `afterwards`, or stays what it was at the schedule's last step.
+    """
     rise = min(1.0, (step + 1) / config.warmup) if config.warmup else 1.0
-    cooling = round(config.steps * config.cooldown)
-    fall = min(1.0, (config.steps - step) / (cooling + 1)) if cooling else 1.0
+    left = config.planned - step
+    if left <= 0 and config.afterwards:
+        return min(rise, config.afterwards)
+    cooling = round(config.planned * config.cooldown)
+    fall = min(1.0, max(1, left) / (cooling + 1)) if cooling else 1.0
     return min(rise, fall)
 
 

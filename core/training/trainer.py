@@ -92,6 +92,11 @@ class Trainer:
         self.remarks: list[str] = []
         """What whoever watches should be told, in one line each; taken out when it is."""
 
+    @property
+    def late(self) -> bool:
+        """True once the run has trained for as many seconds as its settings allow."""
+        return 0 < self.config.seconds <= self.seconds
+
     @cached_property
     def optimizers(self) -> Optimizers:
         """Made at the first step: torch takes a second to load what its optimisers need."""
@@ -132,7 +137,7 @@ class Trainer:
     @property
     def length(self) -> int:
         """Characters in each sequence of the next batch: the window, less at the start if `short_first` asks so."""
-        short = self.total * self.config.short_first
+        short = self.config.planned * self.config.short_first
         parts = 4 if self.done < short * 3 / 7 else 2 if self.done < short else 1
         return max(1, self.window // parts)
 

@@ -10,8 +10,9 @@ POINTS = 180
 
 def drawing(train: TrainConfig) -> tuple[str, str]:
     """Return the SVG, the factor that training itself uses at each step with warm-up and cool-down named; and words."""
-    steps, cooling = train.steps, round(train.steps * train.cooldown)
-    corners = {0, train.warmup - 1, steps - 1 - cooling, steps - 1}
+    steps, planned = train.steps, min(train.steps, train.planned)
+    cooling = round(planned * train.cooldown)
+    corners = {0, train.warmup - 1, planned - 1 - cooling, planned - 1, planned, steps - 1} & set(range(steps))
     some = {round(i * (steps - 1) / POINTS) for i in range(POINTS + 1)}
     floor, high = HEIGHT - FOOT, HEIGHT - FOOT - TOP
 
@@ -27,7 +28,7 @@ def drawing(train: TrainConfig) -> tuple[str, str]:
         found.box(x(train.warmup - 1), TOP, 1, high, "group")
         found.text(min(x(train.warmup - 1), 0.6 * WIDTH), HEIGHT - FOOT / 2, f"warm-up {train.warmup:,}", "small")
     if cooling:
-        found.box(x(steps - 1 - cooling), TOP, 1, high, "group")
-        found.text(WIDTH, TOP / 2 - 2, f"cool-down from step {steps - cooling:,}", "small right")
+        found.box(x(planned - 1 - cooling), TOP, 1, high, "group")
+        found.text(WIDTH, TOP / 2 - 2, f"cool-down from step {planned - cooling:,}", "small right")
     told = f"Learning rate over {steps:,} steps, {train.warmup:,} of warm-up, {cooling:,} of cool-down"
     return found.svg(), told

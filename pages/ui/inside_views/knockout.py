@@ -24,6 +24,7 @@ from pages.ui.choosers import in_view
 from pages.ui.choosers.prompt import known
 from pages.ui.components.grids.cell_grid import Cell, cell_grid
 from pages.ui.components.texts.marked_text import marked_text
+from pages.ui.inside_views.healing import healing_view
 from pages.ui.plots.colours import tint
 from pages.ui.plots.figure import figure as plot
 from pages.ui.plots.figures import changes
@@ -304,6 +305,10 @@ def _consequence(
     plot(figure, "knockout.classes")
     st.caption("By the character to be predicted; whiskers are one standard error. A speaker name is a line `NAME:`.")
     _texts(run, step, where, bench, off, method)
+    if all(part.speaks for part in bench.board if part.key in off):
+        healing_view(run, step, off)
+    else:
+        st.caption("Whether it heals can be asked of heads alone: no single weights stand for the other parts.")
 
 
 def _verdict(extra: float, se: float) -> str:

@@ -11,6 +11,7 @@ from core.runs import state as runs_state
 from core.runs.folder import State
 from core.runs.state import BROKEN, Run
 from pages.ui import loaders, state, wording
+from pages.ui.run.train_on import train_on_button
 
 HOLD_WIDTH = 74
 """Of the button that pauses and continues, px: the longer of its two words."""
@@ -111,6 +112,7 @@ def run_buttons(run: Run) -> None:
             help=f"Go on from {f'step {step:,}' if step else 'the start'}, with the optimiser and the random numbers "
             "as they were.",
         )
+        train_on_button(run)
 
 
 def _rate(run: Run, *, disabled: bool) -> None:

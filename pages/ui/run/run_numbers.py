@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import streamlit as st
 
 from core.errors import BardlabError
-from core.runs import reading, records
+from core.runs import beginnings, reading, records
 from core.runs.state import Meters, Run
 from core.studies.landmarks import verdict
 from pages.ui import tell, wording
@@ -53,6 +53,8 @@ def told(run: Run, marks: Sequence[Landmark]) -> None:
                 )
             queue_panel("live.queue")
             return
+        if begun := " ".join(filter(None, (beginnings.told(run), beginnings.told_off(run)))):
+            tell.caption(begun)
         if said := guess_strip.told(run):
             tell.caption(said)
         if run.status.val_loss is not None and not run.status.impossible:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 NAMES: Mapping[str, str] = {
     "activation": "Nonlinearity",
+    "afterwards": "Rate after the schedule",
     "batch_norm": "Batch normalisation",
     "batch_size": "Sequences a step",
     "beta2": "Memory of AdamW",
@@ -37,6 +38,8 @@ NAMES: Mapping[str, str] = {
     "prompt": "Start of the samples",
     "qkv_bias": "Bias of queries, keys and values",
     "sample_chars": "Characters in a sample",
+    "schedule": "Schedule over",
+    "seconds": "At most seconds",
     "seed": "Seed",
     "short_first": "Short sequences first",
     "skip": "Skip",
