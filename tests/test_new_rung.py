@@ -31,8 +31,8 @@ from core.runs.state import Run
 from core.sampling import SamplingConfig, generate
 from core.settings import Settings, setting
 from core.texts.corpus import Corpus
-from pages.ui.inside_views import knockout
 from pages.ui.course import progress
+from pages.ui.inside_views import knockout
 from pages.ui.navigation import addresses
 from tests.conftest import SHORT
 from tests.pages.test_pages import draw, words

@@ -41,7 +41,7 @@ class Guess:
 
 def keep(run: Run, guess: Guess) -> None:
     """Write a guess into the folder of a run that has not begun. Raises BardlabError on nonsense."""
-    row = asdict(guess.checked()) | {"made": datetime.now(UTC).isoformat(timespec="seconds")}
+    row = asdict(guess.checked()) | {"made": datetime.now(UTC).isoformat(timespec="milliseconds")}
     try:
         files.replace(run.path / FILE, json.dumps(row).encode())
     except OSError as error:

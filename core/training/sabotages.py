@@ -100,14 +100,15 @@ class DropoutInEvaluation(Sabotage):
 
     @contextlib.contextmanager
     def evaluation(self, model: LanguageModel) -> Iterator[None]:
-        """Switch every dropout back on when it is reached."""
+        """Let no dropout be switched off, whatever the model is told."""
         layers = [part for part in model.modules() if isinstance(part, nn.Dropout)]
-        hooks = [layer.register_forward_pre_hook(lambda part, _: part.train() and None) for layer in layers]
+        for layer in layers:
+            vars(layer.train())["train"] = lambda mode=True, layer=layer: layer
         try:
             yield
         finally:
-            for hook in hooks:
-                hook.remove()
+            for layer in layers:
+                del vars(layer)["train"]
 
 
 class ValidationInTraining(Sabotage):

@@ -1,7 +1,6 @@
 """Thin cached loaders. Models and readers are shared between sessions and never changed by a page."""
 
 import math
-import os
 import threading
 import time
 from dataclasses import replace
@@ -9,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import streamlit as st
+from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from core import paths
 from core.errors import BardlabError
@@ -51,8 +51,8 @@ def reader(run: Run) -> MetricsReader:
 
 
 _looking = threading.Lock()
-_looked: list[tuple[float, object, int]] = [(-math.inf, None, 0)]
-"""When the runs' folders were last looked at, where, and what stood for their times."""
+_looked: list[tuple[float, tuple[Path, Path, str], int]] = [(-math.inf, (Path(), Path(), ""), 0)]
+"""When the runs' folders were last looked at, where and by which session, and what stood for their times."""
 
 
 @st.cache_resource(max_entries=2, show_spinner=False)
@@ -63,13 +63,14 @@ def _listing(written: int) -> list[Run]:
 def listing(within: float = 0.0) -> list[Run]:
     """All runs as of the latest file put into a run's folder, read once for all sessions.
 
-    What the clocks of many sessions ask for may be `within` so many seconds old. A worker's death puts no file there:
-    to know a run's state, read that run.
+    What the clocks of many sessions ask for may be `within` so many seconds old, if another session looked. A worker's
+    death puts no file there: to know a run's state, read that run.
     """
-    place = (os.environ.get("BARDLAB_HOME"), paths.pretrained())
+    context = get_script_run_ctx(suppress_warning=True)
+    place = (paths.runs(), paths.pretrained(), context.session_id if context else "")
     with _looking:
         then, where, written = _looked[0]
-        if time.monotonic() - then > within or where != place:
+        if time.monotonic() - then > within or where[:2] != place[:2] or where[2] == place[2]:
             written = hash(reading.written())  # a number: to look into thousands of pairs takes the cache long
             _looked[0] = (time.monotonic(), place, written)
     return _listing(written)

@@ -1,10 +1,12 @@
-"""Shared by the browser tests: one Chromium for the session, `browser`, and two ways to a server.
+"""Shared by the browser tests: one Chromium for the session, `browser`, who comes with it, and two ways to a server.
+
+`visit()` is the page of somebody who comes for the first time: `visit(400, 800, color_scheme="dark")`.
 
 `lab` is the address of the real app on a server that all tests share; it shows the runs of this test's `home`.
 `shared(app)` is another app that tests share. `serve` starts a server for one test alone:
 
-    def test_title(browser, serve):
-        page = browser.new_page()
+    def test_title(visit, serve):
+        page = visit()
         page.goto(serve("app.py", {"BARDLAB_HOME": "/some/folder"}))
 
 A test without Chromium fails; it is never skipped.
@@ -18,9 +20,11 @@ import subprocess
 import sys
 import time
 import urllib.request
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
+from urllib.parse import urlsplit
 
 import pytest
 from filelock import FileLock
@@ -47,6 +51,9 @@ expect.set_options(timeout=60_000)  # nothing here is about time, and a busy mac
 
 Serve = Callable[..., str]
 """`serve(app, env)` starts the app (a path, relative to the repository) and returns its URL."""
+Visit = Callable[..., Page]
+"""`visit(width, height, **options)` returns the page of a new visitor; options are those of a Playwright context."""
+STORED = "cookies,local_storage,indexeddb,cache_storage,service_workers"
 
 
 @pytest.fixture(scope="session")
@@ -56,6 +63,73 @@ def browser() -> Iterator[Browser]:
         chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=CHROMIUM_ARGS)
         yield chromium
         chromium.close()
+
+
+class Visitor:
+    """Somebody's browser, which others may have after them: what it has loaded and compiled of the app it keeps.
+
+    That is all it keeps: the next finds no page open, no cookie, nothing stored and no permission, as at a first visit.
+    """
+
+    def __init__(self, browser: Browser, options: Mapping[str, Any]) -> None:
+        self.context = browser.new_context(**options)
+        self.context.set_default_timeout(60_000)
+        self.origins: set[str] = set()
+        self.context.on("page", lambda page: page.on("framenavigated", lambda frame: self.went(frame.url)))
+
+    def went(self, url: str) -> None:
+        """Note where something may be stored."""
+        scheme, host, *_ = urlsplit(url)
+        if host:
+            self.origins.add(f"{scheme}://{host}")
+
+    def leave(self) -> None:
+        """Forget everything but what was loaded."""
+        self.context.set_offline(False)
+        self.context.clear_permissions()
+        self.context.clear_cookies()
+        for page in self.context.pages[1:]:
+            page.close()
+        page = self.context.pages[0] if self.context.pages else self.context.new_page()
+        page.goto("about:blank")
+        devtools = self.context.new_cdp_session(page)
+        for origin in self.origins:
+            devtools.send("Storage.clearDataForOrigin", {"origin": origin, "storageTypes": STORED})
+        self.origins.clear()
+        page.close()
+
+
+@pytest.fixture(scope="session")
+def visitors() -> dict[str, list[Visitor]]:
+    """Browsers that nobody uses at the moment, by their options."""
+    return defaultdict(list)
+
+
+@pytest.fixture
+def visit(browser: Browser, visitors: dict[str, list[Visitor]]) -> Iterator[Visit]:
+    """Come for the first time. Each call is somebody else; what they leave open is closed after the test."""
+    here: list[tuple[str, Visitor]] = []
+
+    def come(
+        width: int = 1280,
+        height: int = 800,
+        *,
+        color_scheme: Literal["light", "dark"] = "light",
+        reduced_motion: Literal["reduce", "no-preference"] = "no-preference",
+        **options: Any,
+    ) -> Page:
+        free = visitors[repr(options)]
+        visitor = free.pop() if free else Visitor(browser, options)
+        here.append((repr(options), visitor))
+        page = visitor.context.new_page()
+        page.set_viewport_size({"width": width, "height": height})
+        page.emulate_media(color_scheme=color_scheme, reduced_motion=reduced_motion)
+        return page
+
+    yield come
+    for options, visitor in here:
+        visitor.leave()
+        visitors[options].append(visitor)
 
 
 @pytest.fixture(scope="session")

@@ -13,11 +13,12 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Locator, Page, expect
+from playwright.sync_api import ConsoleMessage, Locator, Page, expect
 
 from core.jobs import work
 from core.ladder.registry import RUNGS
 from pages.ui.navigation import page_table
+from tests.browser.conftest import Visit
 from tests.browser.test_newcomer import settled
 from tests.conftest import copied, make_run
 
@@ -112,14 +113,12 @@ class Problems(list[str]):
 
 
 @contextmanager
-def window(browser: Browser, url: str) -> Iterator[tuple[Page, Problems]]:
+def window(visit: Visit, url: str) -> Iterator[tuple[Page, Problems]]:
     """A window that counts frames, of a visitor who wants nothing to move."""
-    context = browser.new_context(viewport={"width": 1280, "height": 800}, reduced_motion="reduce")
-    context.set_default_timeout(60_000)
-    context.add_init_script(COUNT_FRAMES)
-    page = context.new_page()
+    page = visit(reduced_motion="reduce")
+    page.add_init_script(COUNT_FRAMES)
     yield page, Problems(page, url)
-    context.close()
+    page.close()
 
 
 def in_state(page: Page, theme: str, width: int) -> None:
@@ -171,11 +170,11 @@ def parts(count: int) -> list[list[Stop]]:
 
 
 @pytest.mark.parametrize("part", parts(PARTS), ids=range(PARTS))
-def test_every_page_is_for_everybody(browser: Browser, lab: str, axe: str, runs: list[Path], part: list[Stop]):
+def test_every_page_is_for_everybody(visit: Visit, lab: str, axe: str, runs: list[Path], part: list[Stop]):
     """Without runs and with them, every page and every view: nothing above minor, nothing that moves or goes wrong."""
     found, needed = [], set[int]()
     there: list[Path] | None = None
-    with window(browser, lab) as (page, problems):
+    with window(visit, lab) as (page, problems):
         links = page.locator("[data-testid=stSidebarNav] a")
         for what, where in part:
             wanted = runs if what else []
@@ -200,9 +199,9 @@ def test_every_page_is_for_everybody(browser: Browser, lab: str, axe: str, runs:
 
 
 @pytest.mark.parametrize("rung", ["bigram", "transformer"])
-def test_few_presses_lead_to_train(browser: Browser, lab: str, rung: str):
+def test_few_presses_lead_to_train(visit: Visit, lab: str, rung: str):
     """By the link that skips the menu; a "?" button is no stop, and the key leads to it from its control."""
-    with window(browser, lab) as (page, _):
+    with window(visit, lab) as (page, _):
         page.goto(f"{lab}/{rung}")
         settled(page, RUNGS[rung].title)
         expect(page.locator("[data-testid=stTooltipIcon] button[aria-label^=Help]:not([tabindex='-1'])")).to_have_count(
@@ -223,10 +222,10 @@ def test_few_presses_lead_to_train(browser: Browser, lab: str, rung: str):
         expect(page.get_by_test_id("stTooltipContent")).to_be_visible()
 
 
-def test_a_thumb_can_press_what_writes_and_attends(browser: Browser, lab: str, runs: list[Path]):
+def test_a_thumb_can_press_what_writes_and_attends(visit: Visit, lab: str, runs: list[Path]):
     """On a phone every button of the two pages is high enough, and no page is wider than the screen."""
     copied(runs[list(RUNGS).index("transformer")], "transformer-mine")
-    with window(browser, lab) as (page, _):
+    with window(visit, lab) as (page, _):
         page.set_viewport_size({"width": 400, "height": 800})
         for path, title in (("write", "Write"), ("attention", "Attention")):
             page.goto(f"{lab}/{path}?run=transformer-mine")
@@ -250,10 +249,8 @@ def _height(button: Locator) -> float:
     return box["height"]
 
 
-def test_without_javascript_a_sentence_says_what_to_do(browser: Browser, lab: str):
-    context = browser.new_context(java_script_enabled=False)
-    page = context.new_page()
+def test_without_javascript_a_sentence_says_what_to_do(visit: Visit, lab: str):
+    page = visit(java_script_enabled=False)
     page.goto(f"{lab}/transformer")
     expect(page).to_have_title("Bardlab")
     assert "JavaScript: switch it on" in (page.locator("noscript").text_content() or "")
-    context.close()

@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 import numpy as np
 import pytest
-from playwright.sync_api import Browser, Locator, Page, expect
+from playwright.sync_api import Locator, Page, expect
 
 from core.inspect.attention import attention_maps
 from core.inspect.heads import head_scores, probe
@@ -15,7 +15,7 @@ from core.runs import checkpoints
 from core.runs.state import Run
 from pages.ui.components.grids.attention_board import BoardView, board_page
 from pages.ui.plots.attention_maps import pack_maps
-from tests.browser.conftest import asked_of_server
+from tests.browser.conftest import Visit, asked_of_server
 
 pytestmark = pytest.mark.browser
 PROMPT = "ab <img>:\nab ab"  # 15 of the tiny model's 16 characters once < and > are left out
@@ -29,16 +29,14 @@ def address(lab: str, finished: Run) -> str:
 
 
 @pytest.fixture
-def page(browser: Browser, request: pytest.FixtureRequest) -> Iterator[Page]:
+def page(visit: Visit, request: pytest.FixtureRequest) -> Iterator[Page]:
     """A page, in the theme that the test asks for; an error in it fails the test."""
     theme = getattr(request, "param", "light")
-    context = browser.new_context(viewport={"width": 1280, "height": 1400}, color_scheme=theme)
-    context.set_default_timeout(60_000)
-    page = context.new_page()
+    page = visit(1280, 1400, color_scheme=theme)
     errors: list[str] = []
     page.on("pageerror", lambda error: errors.append(str(error)))
     yield page
-    context.close()
+    page.close()
     assert not errors
 
 
@@ -58,7 +56,7 @@ def middle(page: Page, head: int) -> tuple[float, float]:
 
 
 @pytest.mark.parametrize("page", ["light", "dark"], indirect=True)
-def test_hover_lock_and_the_link_in_another_browser(page: Page, address: str, browser: Browser, finished: Run) -> None:
+def test_hover_lock_and_the_link_in_another_browser(page: Page, address: str, visit: Visit, finished: Run) -> None:
     page.goto(address)
     board = board_of(page)
     assert board.locator(".chars").inner_text().replace("\n", "") == KNOWN.replace("\n", "↵")
@@ -88,13 +86,11 @@ def test_hover_lock_and_the_link_in_another_browser(page: Page, address: str, br
     wanted = {n: board.get_attribute(f"data-{n}") for n in ("board", "heads", "query", "mode", "opened")}
     assert wanted["mode"] == "value,lines" and sent
 
-    other = browser.new_context(viewport={"width": 1280, "height": 1400})
-    second = other.new_page()
+    second = visit(1280, 1400)
     second.goto(page.url)
     again = board_of(second)
     for name, value in wanted.items():
         expect(again).to_have_attribute(f"data-{name}", value or "")
-    other.close()
 
 
 def test_the_keyboard_reaches_everything(page: Page, address: str) -> None:

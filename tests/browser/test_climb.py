@@ -1,22 +1,18 @@
 """The way up in a real browser: addresses without a page, a graph stepped through, a race started elsewhere."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Page, expect
 
-from tests.browser.conftest import Serve
+from tests.browser.conftest import Serve, Visit
 
 pytestmark = pytest.mark.browser
 
 
 @pytest.fixture
-def page(browser: Browser) -> Iterator[Page]:
-    context = browser.new_context(viewport={"width": 1280, "height": 900})
-    context.set_default_timeout(60_000)
-    yield context.new_page()
-    context.close()
+def page(visit: Visit) -> Page:
+    return visit(1280, 900)
 
 
 def test_the_first_rung_and_addresses_without_a_page(serve: Serve, page: Page, home: Path):

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from playwright.sync_api import Browser, Locator, Page, expect
+from playwright.sync_api import Locator, Page, expect
 
 from pages.ui.components.charts.curves import LONGEST, Curve, pack
 from tests import message
-from tests.browser.conftest import Serve
+from tests.browser.conftest import Serve, Visit
 
 pytestmark = pytest.mark.browser
 APP = "tests/browser/apps/growing.py"
@@ -23,9 +23,9 @@ PER_UPDATE = 2 * 5  # points of two training curves; validation adds at most two
 
 
 @pytest.fixture
-def page(browser: Browser) -> Iterator[Page]:
+def page(visit: Visit) -> Iterator[Page]:
     """A page at desktop size; an error in it fails the test."""
-    page = browser.new_page(viewport={"width": 1280, "height": 900})
+    page = visit(1280, 900)
     errors: list[str] = []
     page.on("pageerror", lambda error: errors.append(str(error)))
     page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
@@ -260,9 +260,8 @@ def test_a_new_theme_reaches_the_legend(page: Page, chart: Locator) -> None:
     assert number(chart, "mounts") == 1
 
 
-def test_a_finger_reads_values_and_does_not_zoom(browser: Browser, growing: str) -> None:
-    context = browser.new_context(viewport={"width": 400, "height": 800}, has_touch=True, is_mobile=True)
-    page = context.new_page()
+def test_a_finger_reads_values_and_does_not_zoom(visit: Visit, growing: str) -> None:
+    page = visit(400, has_touch=True, is_mobile=True)
     page.goto(growing)
     chart = page.locator(".curves")
     chart.wait_for(timeout=60_000)
@@ -271,7 +270,6 @@ def test_a_finger_reads_values_and_does_not_zoom(browser: Browser, growing: str)
     expect(chart.locator(".tip")).to_be_visible()
     assert chart.get_attribute("data-zoom") == ""
     assert page.evaluate("document.documentElement.scrollWidth") <= 400
-    context.close()
 
 
 def test_curves_no_longer_listed_are_dropped(page: Page, chart: Locator) -> None:

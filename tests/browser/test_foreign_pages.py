@@ -7,19 +7,17 @@ from pathlib import Path
 from urllib.parse import quote
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, expect
+from playwright.sync_api import Page, expect
 
 from core.runs.state import Run
-from tests.browser.conftest import Serve
+from tests.browser.conftest import Serve, Visit
 
 pytestmark = pytest.mark.browser
 
 
 @pytest.fixture
-def context(browser: Browser) -> Iterator[BrowserContext]:
-    context = browser.new_context()
-    yield context
-    context.close()
+def page(visit: Visit) -> Page:
+    return visit()
 
 
 @pytest.fixture
@@ -45,10 +43,9 @@ def elsewhere() -> Iterator[tuple[str, list[str], list[str]]]:
     server.server_close()
 
 
-def test_a_file_that_a_page_makes_is_saved_under_the_rules(context: BrowserContext, lab: str, finished: Run):
+def test_a_file_that_a_page_makes_is_saved_under_the_rules(page: Page, lab: str, finished: Run):
     """That no page is refused what it needs shows in test_accessibility.py, where every message of the browser is a
     fault; here, that an address with a run works, and a download."""
-    page = context.new_page()
     page.set_default_timeout(120_000)  # nothing here is about time
     problems: list[str] = []
     page.on("console", lambda m: problems.append(m.text) if "Content Security Policy" in m.text else None)
@@ -63,7 +60,7 @@ def test_a_file_that_a_page_makes_is_saved_under_the_rules(context: BrowserConte
 
 
 def test_a_foreign_page_can_neither_frame_the_app_nor_speak_to_it(
-    serve: Serve, context: BrowserContext, elsewhere: tuple[str, list[str], list[str]], home: Path
+    serve: Serve, page: Page, elsewhere: tuple[str, list[str], list[str]], home: Path
 ):
     url = serve("app.py", {"BARDLAB_HOME": str(home)})
     there, content, _ = elsewhere
@@ -73,7 +70,6 @@ def test_a_foreign_page_can_neither_frame_the_app_nor_speak_to_it(
         socket.onopen = () => {{ said.textContent = "open"; }};
         socket.onclose = () => {{ said.textContent = "closed"; }};
     </script>"""
-    page = context.new_page()
     page.goto(there)
     expect(page.locator("#said")).to_have_text("closed")
     page.wait_for_load_state("networkidle")
@@ -81,7 +77,7 @@ def test_a_foreign_page_can_neither_frame_the_app_nor_speak_to_it(
 
 
 def test_no_picture_of_another_site_is_loaded(
-    serve: Serve, context: BrowserContext, elsewhere: tuple[str, list[str], list[str]], tmp_path: Path
+    serve: Serve, page: Page, elsewhere: tuple[str, list[str], list[str]], tmp_path: Path
 ):
     """Even where a text is read as Markdown: whoever could write it would know who reads it."""
     there, _, asked = elsewhere
@@ -91,7 +87,6 @@ def test_no_picture_of_another_site_is_loaded(
         f"app = st.App({str(tmp_path / 'page.py')!r}, middleware=[Middleware(Guard)])\n"
     )
     (tmp_path / "page.py").write_text(f"import streamlit as st\nst.markdown('before ![x]({there}/p.png) after')\n")
-    page = context.new_page()
     page.goto(serve(shown))
     expect(page.get_by_text("before")).to_be_visible()
     expect(page.locator("img")).to_have_count(1)
@@ -99,9 +94,8 @@ def test_no_picture_of_another_site_is_loaded(
     assert not asked
 
 
-def test_no_address_in_a_message_is_a_link(serve: Serve, context: BrowserContext, home: Path):
+def test_no_address_in_a_message_is_a_link(serve: Serve, page: Page, home: Path):
     url = serve("app.py", {"BARDLAB_HOME": str(home)})
-    page = context.new_page()
     for address in ("www.evil.example", "http://evil.example/x", "me@evil.example", "![x](http://evil.example/p.png)"):
         page.goto(f"{url}/?lost={quote(address)}")
         told = page.get_by_test_id("stAlert").first

@@ -1,14 +1,14 @@
 """From page to page: the chosen run stays, Back leads to what was seen, and what trains is told everywhere."""
 
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Page, expect
 
 from core.jobs import control
 from core.runs import editing
+from tests.browser.conftest import Visit
 from tests.browser.test_newcomer import settled
 from tests.conftest import copied, make_run
 
@@ -16,12 +16,9 @@ pytestmark = pytest.mark.browser
 
 
 @pytest.fixture
-def page(browser: Browser) -> Iterator[Page]:
+def page(visit: Visit) -> Page:
     """A page of 1280 × 800."""
-    context = browser.new_context(viewport={"width": 1280, "height": 800})
-    context.set_default_timeout(60_000)
-    yield context.new_page()
-    context.close()
+    return visit()
 
 
 def menu(page: Page, title: str) -> None:
@@ -79,10 +76,9 @@ def test_what_trains_is_told_on_other_pages_and_stopped_there(page: Page, lab: s
     expect(page.get_by_test_id("stToast").get_by_text(run.name)).to_be_visible()
 
 
-def test_a_phones_menu_closes_over_the_page_that_was_chosen(browser: Browser, lab: str):
+def test_a_phones_menu_closes_over_the_page_that_was_chosen(visit: Visit, lab: str):
     """Below 768 px a tap on a page closes the menu."""
-    context = browser.new_context(viewport={"width": 400, "height": 800})
-    page = context.new_page()
+    page = visit(400)
     page.goto(lab)
     settled(page, "The ladder")
     button = page.get_by_test_id("stExpandSidebarButton")
@@ -92,4 +88,3 @@ def test_a_phones_menu_closes_over_the_page_that_was_chosen(browser: Browser, la
     settled(page, "Bigram")
 
     expect(button).to_be_visible()
-    context.close()

@@ -17,7 +17,7 @@ from urllib.parse import parse_qs, parse_qsl, quote, urlsplit
 import numpy as np
 import pytest
 import torch
-from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect
+from playwright.sync_api import Locator, Page, expect
 
 from core import paths
 from core.inspect.lens import next_logits
@@ -27,7 +27,7 @@ from core.runs.state import Run
 from core.sampling import SamplingConfig, next_distribution
 from core.texts import own as texts_own
 from core.texts.labels import visible
-from tests.browser.conftest import asked_of_server, know_speed, start_app, stop_app, wait_until_up
+from tests.browser.conftest import Visit, asked_of_server, know_speed, start_app, stop_app, wait_until_up
 from tests.conftest import TINY
 
 pytestmark = pytest.mark.browser
@@ -73,21 +73,15 @@ def house(tmp_path_factory: pytest.TempPathFactory, trained: Path, speeds: Path)
 
 
 @pytest.fixture
-def context(browser: Browser) -> Iterator[BrowserContext]:
-    """A visitor. An error in a page, or a dialog, fails the test."""
-    context = browser.new_context(viewport={"width": 1280, "height": 1200})
-    context.set_default_timeout(SOON)
+def page(visit: Visit) -> Iterator[Page]:
+    """A visitor's page. An error in it, or a dialog, fails the test."""
+    page = visit(1280, 1200)
     wrong: list[str] = []
-    context.on("weberror", lambda error: wrong.append(str(error.error)))
-    context.on("dialog", lambda dialog: (wrong.append(dialog.message), dialog.dismiss()))
-    yield context
-    context.close()
+    page.on("pageerror", lambda error: wrong.append(str(error)))
+    page.on("dialog", lambda dialog: (wrong.append(dialog.message), dialog.dismiss()))
+    yield page
+    page.close()
     assert wrong == []
-
-
-@pytest.fixture
-def page(context: BrowserContext) -> Page:
-    return context.new_page()
 
 
 def open_page(page: Page, house: House, path: str, **query: str) -> None:
@@ -127,14 +121,12 @@ def saved(page: Page, button: Locator) -> bytes:
     return Path(download.value.path()).read_bytes()
 
 
-def elsewhere(browser: Browser, page: Page) -> tuple[BrowserContext, Page]:
+def elsewhere(visit: Visit, page: Page) -> Page:
     """The same address in the browser of somebody else."""
-    context = browser.new_context(viewport={"width": 1280, "height": 1200})
-    context.set_default_timeout(SOON)
-    other = context.new_page()
+    other = visit(1280, 1200)
     other.goto(page.url)
     settled(other)
-    return context, other
+    return other
 
 
 # ---- the first screen -----------------------------------------------------------------------------------------------
@@ -300,7 +292,7 @@ def told(page: Page) -> dict[str, str]:
     return {"off": ",".join(off), "numbers": "\n".join(numbers), "written": "\n".join(written)}
 
 
-def test_a_click_switches_a_head_off_and_the_link_says_so(page: Page, house: House, browser: Browser) -> None:
+def test_a_click_switches_a_head_off_and_the_link_says_so(page: Page, house: House, visit: Visit) -> None:
     open_page(page, house, "knockout", run=SHIPPED)
     grid = page.get_by_role("grid", name="Parts of the model")
     assert metric(page, "Loss without").count() == 0
@@ -320,11 +312,11 @@ def test_a_click_switches_a_head_off_and_the_link_says_so(page: Page, house: Hou
     change = float(re.findall(r"[+-]\d\.\d+", found.locator("[data-testid=stMetricDelta]").inner_text())[0])
     assert change and without - loss == pytest.approx(change, abs=1.1e-4)
 
-    theirs, other = elsewhere(browser, page)
+    other = elsewhere(visit, page)
     expect(other.get_by_label("Without", exact=True)).to_be_visible()
     settled(other)
     assert told(other) == here
-    theirs.close()
+    other.close()
 
     tab_to(page, grid.locator("[data-key='0.2']"))
     for key in ("ArrowDown", "ArrowUp", "Enter"):
@@ -380,7 +372,7 @@ def marker(machine: Locator, chart: str) -> float:
     return share
 
 
-def test_the_slider_moves_everything_together(page: Page, house: House, browser: Browser) -> None:
+def test_the_slider_moves_everything_together(page: Page, house: House, visit: Visit) -> None:
     steps = layout.snapshot_steps(house.shipped.path)
     of = house.shipped.status.of
     open_page(page, house, "time", run=SHIPPED)
@@ -414,9 +406,9 @@ def test_the_slider_moves_everything_together(page: Page, house: House, browser:
     page.mouse.move(5, 5)
     here = look(machine)
     assert here == seen[steps[1]]
-    theirs, other = elsewhere(browser, page)
+    other = elsewhere(visit, page)
     assert look(machine_of(other)) == here
-    theirs.close()
+    other.close()
 
     machine.get_by_role("button", name="Play").click()
     for step in steps[2:]:

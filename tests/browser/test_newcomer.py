@@ -1,16 +1,15 @@
 """What somebody does who has just installed the product, in a real browser against the real app."""
 
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Page, expect
 
 from core.runs import reading
 from core.runs.folder import State
 from pages.ui.navigation import page_table
-from tests.browser.conftest import Serve
+from tests.browser.conftest import Serve, Visit
 from tests.conftest import copied
 
 pytestmark = pytest.mark.browser
@@ -19,12 +18,9 @@ COUNT = sum(len(section) for section in page_table().values())
 
 
 @pytest.fixture
-def page(browser: Browser) -> Iterator[Page]:
-    """A page of 1280 × 900, with whatever goes wrong in it collected."""
-    context = browser.new_context(viewport={"width": 1280, "height": 900})
-    context.set_default_timeout(60_000)
-    yield context.new_page()
-    context.close()
+def page(visit: Visit) -> Page:
+    """A page of 1280 × 900."""
+    return visit(1280, 900)
 
 
 def settled(page: Page, title: str | re.Pattern[str] = re.compile(".")) -> None:

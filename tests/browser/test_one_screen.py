@@ -1,12 +1,11 @@
 """A rung's page at 1280 x 800, measured: what is in sight when Train is pressed, what stays where it is."""
 
-from collections.abc import Iterator
-
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Page, expect
 
 from core.runs import reading
 from core.runs.folder import State
+from tests.browser.conftest import Visit
 from tests.browser.test_newcomer import settled, wait_for_points
 
 pytestmark = pytest.mark.browser
@@ -21,11 +20,8 @@ PLACES = """() => Object.fromEntries([...document.querySelectorAll('.st-key-form
 
 
 @pytest.fixture
-def page(browser: Browser) -> Iterator[Page]:
-    context = browser.new_context(viewport={"width": 1280, "height": 800})
-    context.set_default_timeout(60_000)
-    yield context.new_page()
-    context.close()
+def page(visit: Visit) -> Page:
+    return visit()
 
 
 def height(page: Page) -> int:
@@ -73,9 +69,8 @@ def test_a_link_restores_the_settings_and_the_view(page: Page, lab: str):
     assert height(page) < HIGHEST
 
 
-def test_on_a_phone_the_run_comes_first_while_it_trains(browser: Browser, lab: str):
-    context = browser.new_context(viewport={"width": 400, "height": 800})
-    page = context.new_page()
+def test_on_a_phone_the_run_comes_first_while_it_trains(visit: Visit, lab: str):
+    page = visit(400)
     page.goto(f"{lab}/bigram?preset=slowly")
     settled(page, "Bigram")
     above = (
@@ -88,4 +83,3 @@ def test_on_a_phone_the_run_comes_first_while_it_trains(browser: Browser, lab: s
     page.wait_for_function(above)
     page.get_by_test_id("stMain").get_by_role("button", name="Stop", exact=True).click()
     page.wait_for_function(f"() => !({above})()")
-    context.close()

@@ -3,21 +3,20 @@
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, expect
+from playwright.sync_api import expect
 
+from tests.browser.conftest import Visit
 from tests.browser.test_newcomer import settled
 from tests.conftest import copied
 
 pytestmark = pytest.mark.browser
 
 
-def test_a_link_is_copied_with_one_click_and_shows_what_the_teacher_set(browser: Browser, lab: str, trained: Path):
+def test_a_link_is_copied_with_one_click_and_shows_what_the_teacher_set(visit: Visit, lab: str, trained: Path):
     """From hidden menu and locked form to the axes of the chart; alone, the picture is all there is."""
     run = copied(trained, "transformer-mine")
-    context = browser.new_context(viewport={"width": 1280, "height": 800})
-    context.set_default_timeout(60_000)
-    context.grant_permissions(["clipboard-read", "clipboard-write"], origin=lab)
-    page = context.new_page()
+    page = visit()
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"], origin=lab)
     page.goto(f"{lab}/transformer?run={run.slug}&hide=sidebar,terminal&lock=model.n_head&set=model.n_head=2&smooth=0.8")
     settled(page, "Transformer")
     chart = page.locator(".curves").first
@@ -37,4 +36,3 @@ def test_a_link_is_copied_with_one_click_and_shows_what_the_teacher_set(browser:
     for gone in (page.get_by_role("heading"), page.get_by_test_id("stSidebar"), page.get_by_test_id("stButton")):
         expect(gone.first).to_be_hidden()
     assert chart.locator(".plot").get_attribute("aria-label").find("by clock on the wall") > 0
-    context.close()

@@ -5,11 +5,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Page, expect
 
 from core.jobs import control
 from core.runs import reading
 from core.studies.course.tour import STATIONS
+from tests.browser.conftest import Visit
 from tests.browser.test_newcomer import settled
 from tests.conftest import copied
 
@@ -61,12 +62,10 @@ ACTS: dict[str, Callable[[Page], None]] = {
 }
 
 
-def test_the_tour_is_walked_from_the_first_station_to_the_last(browser: Browser, lab: str, trained: Path):
+def test_the_tour_is_walked_from_the_first_station_to_the_last(visit: Visit, lab: str, trained: Path):
     """From the first page in one click; each station shows what it points at, and is done by the act it asks for."""
     copied(trained, trained.name)
-    context = browser.new_context(viewport={"width": 1280, "height": 800}, reduced_motion="reduce")
-    context.set_default_timeout(60_000)
-    page = context.new_page()
+    page = visit(reduced_motion="reduce")
     page.goto(lab)
     settled(page, "The ladder")
     page.get_by_role("link", name="Take the tour").click()
@@ -91,7 +90,7 @@ def test_the_tour_is_walked_from_the_first_station_to_the_last(browser: Browser,
     page.get_by_role("button", name="Leave the tour").click()
     expect(strip).to_have_count(0)
 
-    again = context.new_page()
+    again = page.context.new_page()
     again.goto(f"{lab}/progress")
     expect(again.get_by_text("12 of 12", exact=True)).to_be_visible()
     again.get_by_role("button", name="Forget my progress").click()
@@ -99,13 +98,10 @@ def test_the_tour_is_walked_from_the_first_station_to_the_last(browser: Browser,
     again.wait_for_function("!localStorage.getItem('bardlab.progress').includes('station')")
     page.goto(lab)
     expect(page.get_by_role("link", name="Take the tour")).to_be_visible()
-    context.close()
 
 
-def test_on_a_phone_the_strip_covers_nothing_and_a_station_whose_page_changed_is_passed(browser: Browser, lab: str):
-    context = browser.new_context(viewport={"width": 400, "height": 800}, reduced_motion="reduce")
-    context.set_default_timeout(60_000)
-    page = context.new_page()
+def test_on_a_phone_the_strip_covers_nothing_and_a_station_whose_page_changed_is_passed(visit: Visit, lab: str):
+    page = visit(400, reduced_motion="reduce")
     page.goto(f"{lab}/residual?tour=skips")
     settled(page, "Residual network")
     page.wait_for_function(IN_SIGHT, arg=STATIONS["skips"].points_at)
@@ -117,14 +113,11 @@ def test_on_a_phone_the_strip_covers_nothing_and_a_station_whose_page_changed_is
     expect(strip).to_contain_text("is not on this page as it is now")
     strip.get_by_role("button", name="Skip").click()
     expect(strip).to_contain_text("10 of 12")
-    context.close()
 
 
-def test_a_term_is_read_where_it_stands(browser: Browser, lab: str):
+def test_a_term_is_read_where_it_stands(visit: Visit, lab: str):
     """Pointed at, a word says what it means and where that is seen; Escape and leaving it take that away."""
-    context = browser.new_context(viewport={"width": 1280, "height": 800})
-    context.set_default_timeout(60_000)
-    page = context.new_page()
+    page = visit()
     page.goto(f"{lab}/transformer")
     settled(page, "Transformer")
     page.wait_for_function("CSS.highlights.get('bardlab-term').size > 3")
@@ -137,4 +130,3 @@ def test_a_term_is_read_where_it_stands(browser: Browser, lab: str):
     expect(note.get_by_role("link")).to_have_attribute("href", re.compile("^attention"))
     page.keyboard.press("Escape")
     expect(note).to_be_hidden()
-    context.close()

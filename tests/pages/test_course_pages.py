@@ -39,11 +39,11 @@ def test_a_fault_is_looked_for_missed_found_and_seen_whole(monkeypatch: pytest.M
     for plot in ("gradients", "updates", "layers", "again"):
         app.button_group(key="broken.plot").set_value(plot).run()
         assert not app.exception
-    assert "measured again" in words(app).lower()
+    assert "The saved weights, measured again" in [header.value for header in app.header]
     app.radio(key="broken.answer.leak").set_value("leak").run()
     app.button(key="broken.say").click().run()
     assert app.success[0].value.startswith("**The targets leak into the input.**") and "1 of 10 found" in words(app)
-    assert app.query_params["plot"] == ["losses"] and shelf.faults_found() == {"leak": 2}
+    assert app.query_params["plot"] in ("losses", ["losses"]) and shelf.faults_found() == {"leak": 2}
 
     app.button(key="broken.whole").click().run()
     whole = reading.list_runs()[0]
@@ -83,7 +83,7 @@ def test_a_guess_is_asked_for_kept_with_the_run_and_revealed(monkeypatch: pytest
     app.button_group(key="mlp.guess.of").set_value(guess_strip.GAP).run()
     app.number_input(key="mlp.guess.gap").set_value(0.05).run()
     app.button(key="mlp.guess.off").click().run()
-    assert app.query_params["guess"] == ["off"]
+    assert app.query_params["guess"] in ("off", ["off"])
     assert not [each for each in app.number_input if each.key == "mlp.guess.value"]
     app.button(key="mlp.guess.on").click().run()
     assert "guess" not in app.query_params and app.button(key="mlp.guess.off")

@@ -119,7 +119,7 @@ def test_a_finding_is_told_with_its_uncertainty_and_alerts_are_flags():
     records.append(base[0].path, Alert(2, "plateau", "it has not improved"))
     app = draw("use/compare.py", runs=",".join(run.slug for run in [*base, *other]))
 
-    answer = "## Batch_size 4 → 8 makes it **better** by 0.100 ± 0.000 nats (3 seeds)"
+    answer = "## Sequences a step 4 → 8 makes it **better** by 0.100 ± 0.000 nats (3 seeds)"
     kinds = ["answer" if e.type == "markdown" and e.value == answer else e.type for e in app.main]
     assert kinds.index("answer") < len(kinds) - 1 - kinds[::-1].index("bidi_component")
     chart = next(c for c in app.get("bidi_component") if "compare-loss" in c.proto.id)
@@ -159,7 +159,7 @@ def test_a_sweep_is_queued_and_its_result_is_shown(taken: list[Run]):
         state.write_status(run.path, status.model_copy(update={"parameters": parameters}))
     app = draw("use/sweeps.py")
 
-    assert "Lowest: 2.1000 with d_hidden 128" in words(app)
+    assert "Hidden units 128: lowest, 2.1000" in words(app)
     assert "Power law: loss falls as the power" in words(app)
     assert len(app.get("plotly_chart")) == 1
     sent = [unpack(each.proto.bytes) for each in app.get("bidi_component") if each.proto.bytes]

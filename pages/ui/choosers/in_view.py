@@ -12,6 +12,7 @@ import streamlit as st
 from core.errors import BardlabError
 from core.settings import LONGEST_TEXT, Settings
 from pages.ui import state, tell
+from pages.ui.address import whole_number
 from pages.ui.choosers.prompt import begin
 
 T = TypeVar("T")
@@ -66,9 +67,8 @@ def number(
 ) -> int:
     """Draw a slider or a box of whole numbers from `low` to `high`, `name` in the address."""
     asked = st.query_params.get(name)
-    fits = asked is not None and asked.isascii() and asked.isdigit() and len(asked) < 18 and low <= int(asked) <= high
-    if asked is not None and fits:
-        st.session_state[name] = int(asked)
+    if (fits := whole_number(asked, low, high)) is not None:
+        st.session_state[name] = fits
     elif asked is not None:
         _lacking(name, label, asked)
     before = st.session_state.get(name)

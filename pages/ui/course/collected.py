@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from core.errors import BardlabError
 from core.studies.claims import evidence, registry, reproduction
-from core.studies.course import report, shelf
+from core.studies.course import guesses, report, shelf
 from core.studies.course.faults import FAULTS
 from core.studies.course.report import Section
 from pages.ui import loaders
@@ -58,6 +58,16 @@ def _of_runs(slugs: Sequence[str]) -> list[Section]:
     return [report.of_runs(chosen)] if chosen else []
 
 
+def _guesses() -> dict[str, str]:
+    return {each.run.slug: plain(f"{each.run.label}: {each.said}") for each in guesses.guesses(loaders.listing())}
+
+
+def _of_guesses(slugs: Sequence[str]) -> list[Section]:
+    made = [each for each in guesses.guesses(loaders.listing()) if each.run.slug in slugs]
+    rows = [(each.run.label, each.sentence) for each in made]
+    return [Section("Guesses", (), ("run", "guess, and what came of it"), rows)] if rows else []
+
+
 def _faults() -> dict[str, str]:
     return {key: FAULTS[key].title for key in shelf.faults_found()}
 
@@ -71,5 +81,6 @@ def _of_faults(keys: Sequence[str]) -> list[Section]:
 COLLECTED: tuple[Collected, ...] = (
     Collected("claims", "Claims", _claims, _of_claims),
     Collected("runs", "Runs", _runs, _of_runs),
+    Collected("guesses", "Guesses", _guesses, _of_guesses),
     Collected("faults", "Faults found", _faults, _of_faults),
 )

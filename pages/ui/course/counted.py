@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from core.errors import BardlabError
 from core.ladder.registry import RUNGS
 from core.studies.claims import registry, reproduction
-from core.studies.course import path, shelf
+from core.studies.course import guesses, path, shelf
 from core.studies.course.faults import FAULTS
 from core.studies.course.progress import Progress
 from pages.ui import loaders
@@ -44,10 +44,17 @@ def claims_whole() -> list[str]:
     return found
 
 
+def guesses_held(progress: Progress) -> tuple[int, int | None]:
+    """Guesses within which the truth fell, of those with a truth."""
+    score = guesses.score(guesses.guesses(loaders.listing()))
+    return (score.hits, score.told) if score else (0, None)
+
+
 COUNTED: tuple[Counted, ...] = (
     Counted("Stations of the tour", "ladder", lambda progress: path.stations_done(progress.marks)),
     Counted("Exercises", next(iter(RUNGS)), lambda progress: path.exercises_done(progress.marks)),
     Counted("Claims reproduced here", "claims", claims_tested),
+    Counted("Guesses that held", "guesses", guesses_held),
     Counted("Faults found", "fault", lambda _: (len(shelf.faults_found()), len(FAULTS))),
 )
 

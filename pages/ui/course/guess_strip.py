@@ -12,6 +12,7 @@ from core.studies.course import guesses
 from pages.ui import state, teaching, wording
 from pages.ui.choosers import chosen
 from pages.ui.components.charts.curves import Handle, Landmark
+from pages.ui.wording import plain
 
 ON = "guess.on"
 """Session state: False once it was switched off."""
@@ -99,7 +100,7 @@ def guess_strip(rung: Rung) -> None:
         )
         return
     now = made(rung.key)
-    label = f"Guess {guesses.in_words(now)}" if now else "Guess first"
+    label = f"Guess {plain(guesses.in_words(now))}" if now else "Guess first"
     with st.popover(label, icon=":material/casino:", help="Say before you train how it will end."):
         _form(rung.key)
     st.button(

@@ -39,7 +39,7 @@ def put(progress: Progress) -> None:
         progress = progress.merged(kept_progress.read(name))
         try:
             kept_progress.keep(name, progress)
-        except OSError as error:
+        except state.PROBLEMS as error:
             state.say_error(f"your progress could not be kept: {state.told(error)}")
     st.session_state[PROGRESS] = progress
 

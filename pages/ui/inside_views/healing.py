@@ -98,13 +98,11 @@ def _shown(wounded: str, twin: str, was_busy: bool) -> None:
     busy = any(each.state.active for each in both) or _pricing(pair)
     if was_busy and not busy:
         st.rerun()
-    st.markdown(
-        "  \n".join(
-            f"**{name}** {state_badge(each)} step {each.status.step:,} / {each.status.of:,} · validation loss "
-            f"{wording.loss(each.status.val_loss)}"
-            for name, each in zip(("Without", "Twin"), both, strict=True)
+    for name, each in zip(("Without", "Twin"), both, strict=True):
+        st.markdown(
+            f"**{wording.plain(name)}** {state_badge(each)} step {each.status.step:,} / {each.status.of:,} · "
+            f"validation loss {wording.loss(each.status.val_loss)}"
         )
-    )
     curves([c for each in both for c in loss_curves(each)], [], [], live=busy, key="healing.curves", height=240)
     ended = [each for each in both if each.state is State.FINISHED]
     if len(ended) < 2:
@@ -134,7 +132,7 @@ def _shown(wounded: str, twin: str, was_busy: bool) -> None:
         for name, each in (("without these heads", pair.wounded), ("of the twin", pair.twin)):
             st.page_link(
                 "inside/time.py",
-                label=f"The heads’ careers {name}",
+                label=f"The heads’ careers {wording.plain(name)}",
                 query_params={state.RUN: each.slug},
                 icon=":material/history:",
             )

@@ -17,8 +17,8 @@ from core.texts.corpus import Corpus
 from pages.ui import state, teaching, tell
 from pages.ui.choosers import in_view
 from pages.ui.components.pictures.picture import picture
-from pages.ui.drawings.rungs import PICTURES
 from pages.ui.course.exercises import exercises
+from pages.ui.drawings.rungs import PICTURES
 from pages.ui.run import overlay
 from pages.ui.run.live_run import live_run, log, samples, shown
 from pages.ui.run.set_up import take_from_address

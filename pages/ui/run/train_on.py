@@ -37,7 +37,7 @@ def _form(run: Run) -> None:
     steps = st.number_input("Steps more", 1, 100_000, 200, key="train-on.steps", persist_state="session")
     names = [config.corpus, *(name for name in texts if name != config.corpus)]
     text = st.selectbox(
-        "Text", names, format_func=lambda name: wording.plain(texts.get(name, name)), key=f"train-on.text.{run.slug}"
+        "Text", names, format_func=lambda name: wording.plain(texts.get(name) or name), key=f"train-on.text.{run.slug}"
     )
     share = 0.0
     if text == config.corpus and beginnings.goes_on(run):
