@@ -4,7 +4,7 @@ import pytest
 
 from core.inspect.ablation import METHODS
 from core.jobs import control, rankings, work
-from core.runs import layout, reading
+from core.runs import reading
 from core.studies import healing
 from tests.core.runs.test_beginnings import brief
 from tests.pages.test_pages import draw, words
@@ -37,15 +37,3 @@ def test_a_run_is_trained_on_and_a_wound_asked_about(monkeypatch: pytest.MonkeyP
         work.work(each.path)
     app = draw("inside/knockout.py", run=run.slug, off="0.0")
     assert "The wound cost" in words(app) and "broken on purpose" in words(app)
-    app.button(key="healing.price").click().run()
-    for each, step in ((made.wounded, 0), (made.wounded, None), (made.twin, None)):
-        rankings.work(each, step, healing.METHOD, lambda _: None)
-        if (job := rankings.read(each, step, healing.METHOD)) and job.active:
-            work.work(layout.ranking_path(each.path, step, healing.METHOD))
-    app = draw("inside/knockout.py", run=run.slug, off="0.0")
-    assert "Standard errors as if" in words(app) and not app.exception
-
-    app = draw("inside/knockout.py", run=run.slug, off="0.mlp")
-    assert "can be asked of heads alone" in words(app)
-    app = draw("ladder/transformer.py", run=made.wounded.slug)
-    assert "Off throughout: 0.0." in words(app) and "Began with the weights of" in words(app)
