@@ -1,0 +1,51 @@
+"""Train on from a rung's page; does it heal, from the knock-out page."""
+
+import pytest
+
+from core.inspect.ablation import METHODS
+from core.jobs import control, rankings, work
+from core.runs import layout, reading
+from core.studies import healing
+from tests.core.runs.test_beginnings import brief
+from tests.pages.test_pages import draw, words
+
+
+def test_a_run_is_trained_on_and_a_wound_asked_about(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(control, "start", control.claim)
+    monkeypatch.setattr(control, "launch", lambda *_: None)
+    run = work.work(brief("transformer", cooldown=0.5).path)
+    app = draw("ladder/transformer.py", run=run.slug)
+    assert "goes on from step 4 to 204" in words(app)
+    app.number_input(key="train-on.steps").set_value(2).run()
+    app.selectbox(key="train-on.rate").set_value("its highest").run()
+    app.button(key="train-on.start").click().run()
+    longer = reading.read(run.path)
+    train = longer.need().train
+    assert not app.exception and longer.state.active and (train.steps, train.schedule, train.afterwards) == (6, 4, 1.0)
+    assert app.button(key="resume").disabled
+    run = work.work(run.path)
+    assert run.status.step == 6
+
+    for method in METHODS:
+        rankings.work(run, None, method, lambda _: None)
+    app = draw("inside/knockout.py", run=run.slug, off="0.0")
+    app.number_input(key="healing.steps").set_value(10).run()
+    app.button(key="healing.start").click().run()
+    assert not app.exception
+    made = healing.healings(reading.list_runs())[0]
+    for each in (made.wounded, made.twin):
+        work.work(each.path)
+    app = draw("inside/knockout.py", run=run.slug, off="0.0")
+    assert "The wound cost" in words(app) and "broken on purpose" in words(app)
+    app.button(key="healing.price").click().run()
+    for each, step in ((made.wounded, 0), (made.wounded, None), (made.twin, None)):
+        rankings.work(each, step, healing.METHOD, lambda _: None)
+        if (job := rankings.read(each, step, healing.METHOD)) and job.active:
+            work.work(layout.ranking_path(each.path, step, healing.METHOD))
+    app = draw("inside/knockout.py", run=run.slug, off="0.0")
+    assert "Standard errors as if" in words(app) and not app.exception
+
+    app = draw("inside/knockout.py", run=run.slug, off="0.mlp")
+    assert "can be asked of heads alone" in words(app)
+    app = draw("ladder/transformer.py", run=made.wounded.slug)
+    assert "Off throughout: 0.0." in words(app) and "Began with the weights of" in words(app)
