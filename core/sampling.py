@@ -160,9 +160,13 @@ def streams(
         else:
             logits = (model(fresh, cache) if fits and cache is not None else model(ids))[:, -1].float().cpu()  # (B, V)
             written = [_drawn(logits, generators, config)]
+        if not written:  # chances that are no numbers: torch says so
+            decoder = cache = None
         for step in written:
             yield [Choice(*each, config) for each in zip(step.ids, step.logits.unbind(), step.chances, strict=True)]
-        fresh = torch.tensor([step.ids for step in written], device=device).t()  # (B, N)
+        fresh = (
+            torch.tensor([step.ids for step in written], dtype=torch.long, device=device).view(-1, len(prompts)).t()
+        )  # (B, N)
         ids, length, left = torch.cat((ids, fresh), dim=1)[:, reach], length + len(written), left - len(written)
         fresh = fresh[:, -1:]  # (B, 1) the machine code has read the others
 

@@ -11,6 +11,7 @@ import struct
 import subprocess
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Self
 
 import numpy as np
 
@@ -21,7 +22,7 @@ FLAGS = ("-O3", "-march=native", "-ffast-math")
 
 
 class PlainC:
-    """A compiled llama2.c with a model of the sizes of ours; `close` removes its files."""
+    """A compiled llama2.c with a model of the sizes of ours, for as long as a `with` lasts."""
 
     def __init__(self, source: Path, config: TransformerConfig, vocab_size: int) -> None:
         """Compile it and write its files. Raises BardlabError if there is no source, or no compiler."""
@@ -47,8 +48,10 @@ class PlainC:
             raise BardlabError("the C program did not say how fast it was; its version may be another")
         return 1 / float(told.group(1))
 
-    def close(self) -> None:
-        """Remove its files."""
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
         self._room.cleanup()
 
 
@@ -57,7 +60,7 @@ def _write_model(path: Path, config: TransformerConfig, vocab_size: int) -> int:
     C, layers, hidden = config.d_model, config.n_layer, 8 * config.d_model // 3
     random = np.random.default_rng(1)
     sizes = (C, hidden, layers, config.n_head, config.n_head, -vocab_size, config.context)  # -: an output table apart
-    matrices = [layers * C * C] * 4, [layers * C * hidden] * 3
+    matrices = [layers * C * C] * 4, [layers * C * hidden] * 3  # by their group, each as many numbers as it has
     with path.open("wb") as file:
         file.write(struct.pack("7i", *sizes))
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from core import system
+from core import compiled, system
 from core.errors import BardlabError
 from core.jobs import parking, trial, waiting
 from core.jobs.interruptions import Desk
@@ -34,6 +34,12 @@ def work(path: Path, *, log: Callable[[str], None] | None = None) -> Run:
     """Run one job to its end and return the run as it then is. Never raises for what goes wrong in training."""
     waiting.work(path, say=log)
     return reading.read(path)
+
+
+def compile_aside() -> None:
+    """Compile what writes texts, for all later processes, while others compute first."""
+    system.step_back()
+    compiled.load()
 
 
 def device_of(path: Path) -> str:
