@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from core import compiled
-from core.compiled import Written
+from core.models import compiled
+from core.models.compiled import Written
 from core.models.contract import LanguageModel
 from core.settings import Settings, setting
 
@@ -131,8 +131,8 @@ def streams(
     Of a long prompt only what a prediction can depend on is read and kept, whatever its length. A model that depends
     on all of the past gives None for its context.
 
-    With `fast`, machine code writes if it is there (core/compiled.py): the same text from the same numbers drawn, in
-    blocks of some 30 ms.
+    With `fast`, machine code writes if it is there (core/models/compiled.py): the same text from the same numbers
+    drawn, in blocks of some 30 ms.
     """
     device = next(model.parameters()).device
     generators = [torch.Generator().manual_seed(config.seed + i) for i in range(len(prompts))]

@@ -27,8 +27,8 @@ def warm() -> None:
     If this machine's speed on a rung is not known yet, another process times a few training steps, for the estimates;
     and one compiles what writes texts, if that is not done yet.
     """
-    from core import compiled
     from core.jobs import timing
+    from core.models import compiled
 
     global _spare, _probed
     with lock:

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from core import compiled, system
+from core import system
 from core.errors import BardlabError
 from core.jobs import parking, trial, waiting
 from core.jobs.interruptions import Desk
@@ -18,6 +18,7 @@ from core.jobs.timing import known, probe
 from core.jobs.timing import record as record_speed
 from core.jobs.waiting import Job
 from core.ladder.registry import RUNGS
+from core.models import compiled
 from core.models.contract import parameter_count
 from core.models.memory import is_out_of_memory, let_go
 from core.runs import checkpoints, layout, reading, requests, state

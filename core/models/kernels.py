@@ -1,6 +1,6 @@
 """Runs a rung's program (core/models/program.py), and the drawing of characters, as machine code.
 
-Compiled by numba at its first use and kept on disk. Importing this needs numba; `core/compiled.py` does so, aside.
+Compiled by numba at its first use and kept on disk. Importing this needs numba; compiled.py does so, aside.
 The interpreter's lock is not held while anything here runs.
 
 Letters: B texts, T characters read at once, R = B·T rows of working memory, N characters written in one call, V
@@ -26,8 +26,7 @@ RECENT, DELAY, ATTEND, CELL, RECALL, WEIGHTED, TRIGRAM = (int(s) for s in list(S
 ONE, NOUGHT = np.float32(1), np.float32(0)
 
 
-@intrinsic
-def widened(typing_context: Any, bits: Any) -> Any:
+def _widened(typing_context: Any, bits: Any) -> Any:
     """Read sixteen bits as the upper half of a float32."""
 
     def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
@@ -35,6 +34,9 @@ def widened(typing_context: Any, bits: Any) -> Any:
         return builder.bitcast(word, ir.FloatType())
 
     return types.float32(types.uint16), code
+
+
+widened: Any = intrinsic(_widened)
 
 
 @njit(**OPTIONS)
@@ -294,10 +296,10 @@ def renew(kind, seen, recalled, memory, out):  # type: ignore[no-untyped-def]
 def linear(row, floats, shorts, halves, work, found, count):  # type: ignore[no-untyped-def]
     """One product for the first `count` rows of working memory."""
     out, n, a, n_in, w, bias, turned, kind = row[1], row[2], row[3], row[4], row[6], row[7], row[8], row[9]
-    r = 0
-    while not halves and r + 4 <= count:
-        four_by_four(floats, w, work, a, out, r, n_in, n)
-        r += 4
+    r = 0 if halves else count // 4 * 4
+    for i in range(0, n if r else 0, 32):  # so many rows of the matrix stay near while all of working memory passes
+        for four in range(0, r, 4):
+            four_by_four(floats, w + i * n_in, work, a, out + i, four, n_in, min(32, n - i))
     while r < count:
         x, y = work[r, a : a + n_in], work[r, out : out + n]
         if turned >= 0:

@@ -195,7 +195,7 @@ class MLP(LanguageModel):
         x = program.recent(program.embed(self.token_embedding.weight), self.context)
         for layer in self.hidden:
             assert isinstance(layer, Hidden)
-            weight, bias = layer.linear.weight, layer.linear.bias  # (H, inputs), (H,)
+            weight, bias = layer.linear.weight.detach(), layer.linear.bias.detach()  # (H, inputs), (H,)
             if isinstance(norm := layer.norm, BatchNorm):
                 scale = norm.scale / (norm.variance + NORM_EPS).sqrt()  # (H,)
                 weight, bias = weight * scale[:, None], (bias - norm.mean) * scale + norm.shift  # (H, inputs), (H,)

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 import torch
 
-from core import compiled
 from core.ladder.registry import RUNGS
+from core.models import compiled
 from core.models.contract import LanguageModel
 from core.models.mlp import BatchNorm
 from core.sampling import SamplingConfig, generate, streams

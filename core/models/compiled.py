@@ -51,7 +51,7 @@ def mark() -> Path:
     """The file that stands once everything is compiled for this processor, these versions and this source."""
     import llvmlite.binding as llvm
 
-    here = Path(__file__).parent / "models"
+    here = Path(__file__).parent
     told = [llvm.get_host_cpu_name(), llvm.get_host_cpu_features().flatten()]
     told += [importlib.metadata.version(name) for name in ("numba", "llvmlite", "numpy")]
     told += [(here / name).read_text(encoding="utf-8") for name in ("kernels.py", "program.py")]
@@ -92,7 +92,7 @@ def _load() -> ModuleType:
     import numba
 
     folder().mkdir(parents=True, exist_ok=True)
-    numba.config.CACHE_DIR = str(folder())
+    setattr(numba.config, "CACHE_DIR", str(folder()))  # noqa: B010 the module makes its names as it is loaded
     from core.models import kernels
 
     program = Program(2)  # the smallest there is: all types of all kernels follow from it
