@@ -66,10 +66,10 @@ def evaluate(model: LanguageModel, ids: Tensor) -> Evaluation:
     """
     window = evaluation_window(model)
     inputs, targets = ids[:-1], ids[1:]  # (N-1,) each
-    whole = len(inputs) // window * window
-    parts = [(inputs[:whole].view(-1, window), targets[:whole].view(-1, window))]  # (rows, window) each
-    if whole < len(inputs):
-        parts.append((inputs[whole:][None], targets[whole:][None]))  # (1, rest)
+    full = len(inputs) // window * window
+    parts = [(inputs[:full].view(-1, window), targets[:full].view(-1, window))]  # (rows, window) each
+    if full < len(inputs):
+        parts.append((inputs[full:][None], targets[full:][None]))  # (1, rest)
     rows = max(1, at_once(ids.device) // window)
     total = torch.zeros((), dtype=torch.float64)
     impossible = 0

@@ -5,10 +5,12 @@
 """
 
 import os
+from functools import lru_cache
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 SHIPPED_DATA = ROOT / "data"
+SHIPPED_RUNS = str(ROOT / "checkpoints" / "pretrained")
 
 
 def home() -> Path:
@@ -28,4 +30,9 @@ def runs() -> Path:
 
 def pretrained() -> Path:
     """The runs that ship with the product."""
-    return Path(os.environ.get("BARDLAB_PRETRAINED") or ROOT / "checkpoints" / "pretrained")
+    return _path(os.environ.get("BARDLAB_PRETRAINED") or SHIPPED_RUNS)
+
+
+@lru_cache(maxsize=8)
+def _path(text: str) -> Path:
+    return Path(text)

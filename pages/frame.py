@@ -10,6 +10,8 @@ from pages.ui import state, teaching
 from pages.ui.choosers.chosen import dead_link
 from pages.ui.components.charts.curves import not_in_address
 from pages.ui.components.controls.copy_link import copy_link
+from pages.ui.course import progress, tour
+from pages.ui.course.beside_title import next_link
 from pages.ui.looking import sidebar
 from pages.ui.navigation import page_table
 from pages.ui.wording import plain
@@ -35,7 +37,7 @@ if entry.providers and not (st.user.get("is_logged_in") is True and entry.admits
         st.button(title, type="primary", on_click=st.login, args=(name,), key=key, help="With your school's account.")
     st.stop()
 page = st.navigation(page_table(), expanded=True)
-problems = [*teaching.adopt(), *not_in_address(st.query_params.to_dict())]
+problems = [*teaching.adopt(), *tour.adopt(), *not_in_address(st.query_params.to_dict())]
 sidebar(page.url_path)
 if entry.providers:
     st.sidebar.button(
@@ -45,13 +47,19 @@ if not teaching.only_picture():
     with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute", key="top"):
         if teaching.shown("title"):
             st.title(page.title)
-        if teaching.shown("link"):
-            copy_link(key="copy-link")
+        with st.container(horizontal=True, vertical_alignment="center", gap="small", width="content", key="top-right"):
+            if page.url_path == "":
+                next_link()
+            if teaching.shown("link"):
+                copy_link(key="copy-link")
+    progress.keep(page.url_path in ("", "progress"))
+    tour.strip(page.url_path)
 teaching.frame(problems)
 dead_link()
 try:
     with DRAWING.turn():
         page.run()
+        tour.settle(page.url_path)
         if teaching.only_picture():
             teaching.way_back()
 except state.PROBLEMS as error:

@@ -5,6 +5,8 @@ import re
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from pages.ui.course.marking import markup
+
 WITHOUT_SCRIPTS = (
     "<h1>Bardlab</h1><p>Bardlab trains language models and shows them while they learn. "
     "Its pages are drawn by JavaScript: switch it on for this address, then reload.</p>"
@@ -13,6 +15,7 @@ CHANGES = (
     (rb"<title>.*?</title>", b"<title>Bardlab</title>"),
     (rb"<noscript>.*?</noscript>", f"<noscript><main>{WITHOUT_SCRIPTS}</main></noscript>".encode()),
     (rb'<link\s+rel="preload"[^>]*as="font"[^>]*/>\s*', b""),  # the theme uses the system's fonts
+    (rb"</head>", markup().encode() + b"</head>"),
 )
 """What is replaced by what in the HTML."""
 

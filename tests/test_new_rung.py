@@ -18,9 +18,10 @@ from core.inspect.evaluation_set import evaluation_set
 from core.inspect.receptive import measured_field
 from core.jobs import work
 from core.ladder import cost
+from core.ladder.exercises import Exercise, Number
 from core.ladder.registry import RUNGS
 from core.ladder.rung import Experiment, Preset, Rung
-from core.models.answers import Nonlinearity, Part, VectorTable, embedding_table, unembedding_table, whole
+from core.models.answers import Nonlinearity, Part, VectorTable, embedding_table, layer_part, unembedding_table
 from core.models.contract import LanguageModel, Tap
 from core.runs import checkpoints, editing, requests
 from core.runs import plan as runs_plan
@@ -30,6 +31,7 @@ from core.runs.state import Run
 from core.sampling import SamplingConfig, generate
 from core.settings import Settings, setting
 from core.texts.corpus import Corpus
+from pages.ui.course import progress
 from pages.ui.inside_views import knockout
 from pages.ui.navigation import addresses
 from tests.conftest import SHORT
@@ -71,7 +73,7 @@ class Pair(LanguageModel):
 
     def parts(self) -> list[Part]:
         """The hidden layer."""
-        return [whole("0.layer", "the hidden layer", 0, "layer", "post")]
+        return [layer_part("0.layer", "the hidden layer", 0, "layer", "post")]
 
     def nonlinearities(self) -> list[Nonlinearity]:
         """The hidden layer."""
@@ -95,6 +97,15 @@ PAIR = Rung(
     equation=r"p = \mathrm{softmax}(W\,[x_{t-1}, x_t])",
     code=Pair.forward,
     experiments=(Experiment("Wider", "Is it better?", "seconds", {"model.d_embed": 16}),),
+    exercises=(
+        Exercise(
+            "Predict",
+            "How many numbers enter the hidden layer?",
+            Number(lambda facts: 2 * facts.settings.d_embed),
+            "Two vectors.",
+            "Twice the width.",
+        ),
+    ),
     ships="seconds",
 )
 
@@ -126,6 +137,14 @@ def test_it_has_a_page_with_a_form_an_estimate_and_experiments():
     assert any(widget.key == "pair.model.d_embed" for widget in [*app.slider, *app.select_slider, *app.number_input])
     assert app.button(key="pair.train").disabled is False
     assert app.button(key="pair.try.0").label == "Wider"
+
+
+def test_its_exercise_is_checked_and_counts():
+    app = draw("ladder/pair.py", tab="exercises")
+    app.number_input(key="pair.exercise.0.answer").set_value(12.0).run()
+
+    assert "It is 12." in [message.value for message in app.success]
+    assert app.session_state[progress.PROGRESS].has("exercise.pair.0")
 
 
 def test_its_run_is_drawn_with_every_view_that_fits_it(done: Run):

@@ -7,16 +7,20 @@ import click
 
 from core.cli.output import JSON, say
 from core.errors import BardlabError
+from core.ladder.registry import get
+
+SHIPPED = ("wavenet", "recurrent")
+"""Rungs beside the Transformer whose writing can be timed, by the preset that ships."""
 
 
 @click.command()
 @click.argument("what", type=click.Choice(["train", "ingredients", "sample", "live", "all"]))
 @click.option(
     "--config",
-    type=click.Choice(["cpu", "reference", "wavenet"]),
+    type=click.Choice(["cpu", "reference", *SHIPPED]),
     default="cpu",
     help="cpu: the preset seconds beside nanoGPT's CPU recipe; reference: the reference GPT beside one of its size; "
-    "wavenet: that rung's preset best (sample only).",
+    "wavenet, recurrent: that rung's shipped preset (sample only).",
 )
 @click.option("--to", type=float, help="train: go to the end of the preset and say whether it reached this loss.")
 @click.option("--seeds", default=1, help="train --to, ingredients, all: how many seeds.")
@@ -55,7 +59,8 @@ def bench(
     elif what == "all":
         result = report.write(seeds=seeds, rounds=rounds, beside=beside)
     elif what == "sample":
-        rung, preset = ("wavenet", "best") if config == "wavenet" else ("transformer", train.preset_of(config))
+        rung = config if config in SHIPPED else "transformer"
+        preset = get(rung).ships if config in SHIPPED else train.preset_of(config)
         result = sample.sample(rung, preset, texts=(1, 16), rounds=rounds, beside=beside, beside_c=beside_c)
     elif beside is None and (in_time or peer_recipe is not None):
         raise BardlabError("--in-time and --peer-recipe need --beside with the folder of a nanoGPT")

@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from core.errors import BardlabError
-from core.runs.state import Run
+from core.runs.state import BROKEN, Run
 from core.texts.labels import harmless
 
 JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of text.")
@@ -69,6 +69,7 @@ def summary(run: Run) -> dict[str, Any]:
         "text": run.config.corpus if run.config else None,
         "note": run.note,
         "pinned": run.pinned,
+        "broken": run.broken,
     }
 
 
@@ -78,7 +79,8 @@ def line(run: Run) -> str:
     loss = f"{row['val_loss']:.4f}" if row["val_loss"] is not None else "-"
     count = f"{row['parameters']:,}" if row["parameters"] else "-"
     parts = f"{row['run']:<34} {row['state']:<9} {row['step']:>6}/{row['of']:<6} val {loss:<7} {count:>11} parameters"
-    return f"{parts}  {row['message']}".rstrip()
+    broken = f"  {BROKEN}" if run.broken else ""
+    return f"{parts}{broken}  {row['message']}".rstrip()
 
 
 def assigned(assignments: Sequence[str]) -> dict[str, Any]:

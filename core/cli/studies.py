@@ -1,4 +1,4 @@
-"""Commands about texts, and about several runs: compare, fork, sweep, claim."""
+"""Commands about several runs: compare, fork, sweep, claim."""
 
 import time
 from collections.abc import Sequence
@@ -6,33 +6,12 @@ from collections.abc import Sequence
 import click
 
 from core.cli.output import JSON, assigned, line, say, summary
-from core.cli.texts import text, texts_
 from core.errors import BardlabError
 from core.ladder import registry
-from core.runs import editing, reading
+from core.runs import reading
 from core.runs.state import Run, RunConfig
 from core.settings import shown
 from core.texts.labels import harmless
-
-
-@click.command()
-@click.argument("run")
-@click.argument("text")
-@JSON
-def note(run: str, text: str, as_json: bool) -> None:
-    """Keep a note with a run; an empty one takes it away."""
-    found = editing.annotate(reading.find(run), text)
-    say(summary(found), as_json, f"{found.name}: {found.note or 'no note'}")
-
-
-@click.command()
-@click.argument("run")
-@click.option("--off", is_flag=True, help="Take the pin away.")
-@JSON
-def pin(run: str, off: bool, as_json: bool) -> None:
-    """Put a run at the head of the table."""
-    found = editing.pin(reading.find(run), not off)
-    say(summary(found), as_json, f"{found.name} is {'pinned' if found.pinned else 'no longer pinned'}")
 
 
 @click.command("compare")
@@ -166,4 +145,4 @@ def claim(name: str, seeds: int | None, text: str, ship: bool, as_json: bool) ->
     say(rows if name == "all" else rows[0], as_json, "\n".join(lines))
 
 
-COMMANDS = (texts_, text, note, pin, compare_, fork, sweep, claim)
+COMMANDS = (compare_, fork, sweep, claim)

@@ -67,3 +67,6 @@ def delete_text(name: str, as_json: bool) -> None:
     found = texts_own.find(name)
     texts_own.delete(found)
     say({"name": found, "deleted": True}, as_json, f"deleted {found}")
+
+
+COMMANDS = (texts_, text)

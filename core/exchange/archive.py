@@ -301,6 +301,7 @@ def _sound(config: RunConfig, label: str) -> RunConfig:
         "parent": config.parent if config.parent and slug.fullmatch(config.parent) else None,
         "group": config.group if config.group and slug.fullmatch(config.group) else None,
         "claim": None,  # it was not measured here
+        "fault": config.fault if config.fault is None or slug.fullmatch(config.fault) else "unknown",
         "versions": dict(list(known.items())[:20]),
     }
     return config.model_copy(update=update)

@@ -38,8 +38,8 @@ def from_own(file: WeightFile) -> list[Reading]:
     vocab = len(file.tensors[first])
     shapes = {name: tuple(tensor.shape) for name, tensor in file.tensors.items()}
     readings: list[Reading] = []
-    told = _told(file)
-    for rung, settings in [told] if told else _guesses(shapes):
+    declared = _declared(file)
+    for rung, settings in [declared] if declared else _guesses(shapes):
         try:
             config = registry.get(rung).config.parse(settings, "model.")
             with torch.device("meta"):
@@ -50,10 +50,10 @@ def from_own(file: WeightFile) -> list[Reading]:
             state = readings[0].state if readings else _state(file)
             rows = tuple(name for name in _ROWS if name in state)
             closer = _contexts(config)
-            said = ("its context, which does not show, is the best of some",) if closer and not told else ()
+            said = ("its context, which does not show, is the best of some",) if closer and not declared else ()
             hidden = {name: value for name, value in settings.items() if name in _HIDDEN}
             choice = ", ".join(f"{name} {value}" for name, value in hidden.items())
-            readings.append(Reading(rung, config, vocab, state, rows, said, choice, () if told else closer))
+            readings.append(Reading(rung, config, vocab, state, rows, said, choice, () if declared else closer))
     if not readings:
         raise BardlabError(f"{file.label} fits no model of this lab: its tensors have other shapes or names; {HELP}")
     return readings
@@ -71,7 +71,7 @@ def _contexts(config: Settings) -> tuple[Settings, ...]:
     return tuple(config.model_copy(update={"context": context}) for context in (32, 128, 256, 512))
 
 
-def _told(file: WeightFile) -> tuple[str, dict[str, Any]] | None:
+def _declared(file: WeightFile) -> tuple[str, dict[str, Any]] | None:
     """Return the rung and the settings that the file itself tells (core/runs/checkpoints.py); None if it does not."""
     with contextlib.suppress(ValueError, TypeError, LookupError, RecursionError):
         about = json.loads(str(file.settings[SETTINGS]))

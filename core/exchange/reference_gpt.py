@@ -201,9 +201,9 @@ def fitting(sizes: dict[str, object]) -> TransformerConfig:
 
 def numbered_through(numbers: Iterable[int], what: str) -> None:
     """Raise BardlabError unless the numbers are 0, 1, 2, ..."""
-    found = sorted(numbers)
-    if not found or found != list(range(len(found))):
-        shown = ", ".join(map(str, found[:8])) + (", …" if len(found) > 8 else "") or "none at all"
+    ordered = sorted(numbers)
+    if not ordered or ordered != list(range(len(ordered))):
+        shown = ", ".join(map(str, ordered[:8])) + (", …" if len(ordered) > 8 else "") or "none at all"
         raise BardlabError(f"{what} must be numbered 0, 1, 2, … without a gap, but are {shown}; {HELP}")
 
 

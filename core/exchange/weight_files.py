@@ -69,12 +69,12 @@ class WeightFile:
         tensor = self.tensors[name]
         if tensor.dtype not in FLOATS or tensor.layout is not torch.strided or tensor.is_meta:
             raise BardlabError(f"{short(name)} does not hold floating-point numbers but {_kind(tensor)}; {HELP}")
-        found = tensor.detach().float()
-        if bad := int((~found.isfinite()).sum()):
+        values = tensor.detach().float()
+        if bad := int((~values.isfinite()).sum()):
             raise BardlabError(
                 f"{short(name)} has {bad:,} weights that are not finite (NaN or infinite); train the model again"
             )
-        return found
+        return values
 
 
 @dataclass(frozen=True)
@@ -260,23 +260,23 @@ def _alphabet(dictionaries: Iterable[tuple[tuple[str, ...], Mapping[Any, Any]]],
     """Return the alphabet that a file tells, as a text, a list, or a table one way or the other."""
     for _, dictionary in dictionaries:
         for key in _ALPHABETS:
-            found = dictionary.get(key)
-            if isinstance(found, Mapping):
-                pairs = list(found.items())
+            entry = dictionary.get(key)
+            if isinstance(entry, Mapping):
+                pairs = list(entry.items())
                 if all(type(number) is int for _, number in pairs):
                     pairs = [(number, character) for character, number in pairs]
                 if not all(type(number) is int for number, _ in pairs):
                     continue
-                found = [character for _, character in sorted(pairs, key=lambda pair: int(pair[0]))]
-            if isinstance(found, str):
-                found = list(found)
+                entry = [character for _, character in sorted(pairs, key=lambda pair: int(pair[0]))]
+            if isinstance(entry, str):
+                entry = list(entry)
             if (
-                isinstance(found, list | tuple)
-                and len(found) > 1
-                and all(isinstance(c, str) and len(c) == 1 for c in found)
-                and len(set(found)) == len(found)
+                isinstance(entry, list | tuple)
+                and len(entry) > 1
+                and all(isinstance(c, str) and len(c) == 1 for c in entry)
+                and len(set(entry)) == len(entry)
             ):
-                return "".join(found)
+                return "".join(entry)
     return None
 
 

@@ -111,16 +111,16 @@ def _for_text(file: WeightFile, reading: Reading, corpus: Corpus) -> Reading:
     chars = corpus.tokenizer.chars
     if reading.vocab_size != len(chars):
         raise BardlabError(_other_alphabet(reading.vocab_size, corpus))
-    told = file.alphabet
-    if told is None or len(told) != len(chars) or told == chars:
+    alphabet = file.alphabet
+    if alphabet is None or len(alphabet) != len(chars) or alphabet == chars:
         return reading
-    if set(told) != set(chars):
-        lacking = "".join(sorted(set(told) - set(chars)))
+    if set(alphabet) != set(chars):
+        lacking = "".join(sorted(set(alphabet) - set(chars)))
         raise BardlabError(
             f"{file.label} tells its alphabet, which is not that of {corpus.title}: it has "
             f"{weight_files.short(repr(lacking))}; name the text that it was trained on (--text)"
         )
-    where = {character: place for place, character in enumerate(told)}
+    where = {character: place for place, character in enumerate(alphabet)}
     order = torch.tensor([where[character] for character in chars])  # (V,)
     state = {name: tensor[order] if name in reading.rows else tensor for name, tensor in reading.state.items()}
     if "logits" in state:

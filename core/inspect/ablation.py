@@ -47,7 +47,7 @@ def chosen(board: Sequence[Part], keys: Iterable[str]) -> list[Part]:
 
 @torch.no_grad()
 def means(model: LanguageModel, data: EvaluationSet, board: Sequence[Part]) -> dict[str, Tensor]:
-    """Average what passes through the board's taps over the evaluation set: over windows and positions, kept as 1."""
+    """Average what passes the board's taps over windows and positions: (1, 1, C), (1, H, 1, D) or (1, C) each."""
     names = tuple(dict.fromkeys(tap for part in board if part.fixed is None for tap in part.taps))
     total: dict[str, Tensor] = {}
     for rows in data.batches():
@@ -59,7 +59,7 @@ def means(model: LanguageModel, data: EvaluationSet, board: Sequence[Part]) -> d
 
 
 def interventions(off: Sequence[Part], filling: Mapping[str, Tensor] | None = None) -> dict[str, Intervention]:
-    """Switch parts off: by the means `filling`, or by zero where there are none."""
+    """Switch parts off: by the means `filling`, shaped as `means` gives them, or by zero where there are none."""
     changes: dict[str, list[tuple[Where, Tensor | float]]] = {}
     for part in off:
         for tap, fixed in zip(part.taps, part.fixed or [None] * len(part.taps), strict=True):
@@ -89,15 +89,15 @@ def losses(model: LanguageModel, data: EvaluationSet, changes: Mapping[str, Inte
     """Return the loss (W, T) of every target, in nats, with interventions at work."""
     model.eval()
     with intervening(model, changes or {}):
-        found = [_cross_entropy(model(data.inputs[rows]), data.targets[rows]) for rows in data.batches()]
-    return torch.cat(found)
+        batches = [_cross_entropy(model(data.inputs[rows]), data.targets[rows]) for rows in data.batches()]
+    return torch.cat(batches)
 
 
 def by_class(losses: Tensor, classes: Tensor) -> Doubles:
     """Sum losses (W, T) over the targets of each class: (W, K)."""
     sums = torch.zeros(len(losses), len(CLASSES), dtype=torch.float64)
-    found: Doubles = sums.scatter_add_(1, classes, losses.cpu().double()).numpy()
-    return found
+    by_kind: Doubles = sums.scatter_add_(1, classes, losses.cpu().double()).numpy()
+    return by_kind
 
 
 @dataclass(frozen=True)
@@ -145,8 +145,8 @@ class Ranked:
     """By the parts' addresses."""
 
 
-def nothing_known(data: EvaluationSet, board: Sequence[Part]) -> Doubles:
-    """Return the sums of a ranking that has not begun."""
+def unmeasured(data: EvaluationSet, board: Sequence[Part]) -> Doubles:
+    """Return the sums (1 + parts, W, K) of a ranking that has not begun: NaN throughout."""
     return np.full((1 + len(board), len(data.inputs), len(CLASSES)), np.nan)
 
 
@@ -160,7 +160,7 @@ def rank(
     `sums` (1 + parts, W, K) is filled on the way: the losses by class with everything on, then without each part. What
     is in it already, from a ranking of the same things that was ended, is not measured again.
     """
-    sums = nothing_known(data, board) if sums is None else sums
+    sums = unmeasured(data, board) if sums is None else sums
     filling = means(model, data, board) if method == "mean" else None
     changes = [(part, interventions([part], filling)) for part in board]
     counts = data.counts()

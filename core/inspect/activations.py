@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from core.inspect.trace import hooked, noting, taps
+from core.inspect.trace import capture, hooked, taps
 from core.models.answers import Kind
 from core.models.contract import LanguageModel, Tap
 
@@ -52,18 +52,18 @@ def health(model: LanguageModel, ids: Tensor, targets: Tensor) -> list[LayerHeal
     wanted = _hidden_taps(model)
     if not wanted:
         return []
-    found: dict[str, Tensor] = {}  # (B, T, U) each
+    captured: dict[str, Tensor] = {}  # (B, T, U) each
     was_training = model.training
     model.eval()
     try:
-        heard = [(tap, noting(found, name)) for name, (tap, _) in wanted.items()]
-        with hooked(heard), torch.enable_grad():
+        hooks = [(tap, capture(captured, name)) for name, (tap, _) in wanted.items()]
+        with hooked(hooks), torch.enable_grad():
             loss = F.cross_entropy(model(ids).flatten(0, 1), targets.flatten())
-            gradients = torch.autograd.grad(loss, [found[name] for name in wanted], materialize_grads=True)
+            gradients = torch.autograd.grad(loss, [captured[name] for name in wanted], materialize_grads=True)
     finally:
         model.train(was_training)
     layers = {
-        name: (kind, found[name].detach().flatten(0, -2), gradient.flatten(0, -2))  # (A/U, U) each
+        name: (kind, captured[name].detach().flatten(0, -2), gradient.flatten(0, -2))  # (A/U, U) each
         for (name, (_, kind)), gradient in zip(wanted.items(), gradients, strict=True)
     }
     low = -1.0 if any(kind in ("tanh", "gated") for kind, _, _ in layers.values()) else 0.0

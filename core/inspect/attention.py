@@ -103,9 +103,9 @@ def attention_maps(model: LanguageModel, ids: Sequence[int] | Tensor) -> Attenti
     if not 0 < len(ids) <= model.readable(len(ids)):
         raise BardlabError(f"give 1 to {model.context} characters, the model's context, not {len(ids)}")
     names = ("q", "k", "v", "attn_scores", "pattern", "z")
-    found = trace(model, torch.as_tensor(ids)[None], tuple(f"{path}.{name}" for path in layers for name in names))
-    parts = {name: _stacked([found[f"{path}.{name}"][0] for path in layers]) for name in names}  # (L, H, T, D|S) each
-    norms = [value_norm(layer, found[f"{path}.v"])[0] for path, layer in layers.items()]
+    run = trace(model, torch.as_tensor(ids)[None], tuple(f"{path}.{name}" for path in layers for name in names))
+    parts = {name: _stacked([run[f"{path}.{name}"][0] for path in layers]) for name in names}  # (L, H, T, D|S) each
+    norms = [value_norm(layer, run[f"{path}.v"])[0] for path, layer in layers.items()]
     return AttentionMaps(parts.pop("pattern"), _stacked(norms), parts)
 
 

@@ -77,8 +77,8 @@ def position_similarity(model: LanguageModel) -> Array | None:
 
 
 def _numbers(values: Tensor) -> Array:
-    found: Array = values.detach().double().cpu().numpy()
-    return found
+    array: Array = values.detach().double().cpu().numpy()
+    return array
 
 
 def embedding_map(vectors: Array, dimensions: int = 2) -> Map:
@@ -88,15 +88,15 @@ def embedding_map(vectors: Array, dimensions: int = 2) -> Map:
     """
     centred = vectors - vectors.mean(axis=0)  # (N, d)
     _, sizes, directions = np.linalg.svd(centred, full_matrices=False)  # (min(N, d),), (min(N, d), d)
-    kept = min(dimensions, len(sizes))
+    rank = min(dimensions, len(sizes))
     places = np.zeros((len(vectors), dimensions))
-    places[:, :kept] = centred @ directions[:kept].T  # (N, kept)
+    places[:, :rank] = centred @ directions[:rank].T  # (N, rank)
     share = np.zeros(dimensions)
-    share[:kept] = (sizes**2 / max(float((sizes**2).sum()), 1e-30))[:kept]
+    share[:rank] = (sizes**2 / max(float((sizes**2).sum()), 1e-30))[:rank]
     return Map(places, tuple(share.tolist()))
 
 
-def turned_to(places: Array, target: Array) -> Array:
+def procrustes(places: Array, target: Array) -> Array:
     """Turn and mirror centred places (N, k) so that they lie as close as they can to `target` (N, k).
 
     The orthogonal Procrustes problem (Schönemann 1966): nothing is stretched, so distances stay what they were.
@@ -114,22 +114,22 @@ def aligned_maps(tables: Sequence[Array], dimensions: int = 2) -> list[Map]:
     """
     film: list[Map] = []
     for vectors in tables:
-        found = embedding_map(vectors, dimensions)
-        film.append(Map(turned_to(found.places, film[-1].places), found.explained) if film else found)
+        components = embedding_map(vectors, dimensions)
+        film.append(Map(procrustes(components.places, film[-1].places), components.explained) if film else components)
     return film
 
 
 def cosines(vectors: Array) -> Array:
     """Cosines (N, N) of the angles between vectors (N, d); 0 with a vector of no length."""
     unit = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-30)  # (N, d)
-    found: Array = unit @ unit.T  # (N, N)
-    return found
+    similarity: Array = unit @ unit.T  # (N, N)
+    return similarity
 
 
 def distances(vectors: Array) -> Array:
     """Euclidean distances (N, N) between vectors (N, d)."""
-    found: Array = np.linalg.norm(vectors[:, None] - vectors[None], axis=-1)  # (N, N)
-    return found
+    lengths: Array = np.linalg.norm(vectors[:, None] - vectors[None], axis=-1)  # (N, N)
+    return lengths
 
 
 def neighbours(vectors: Array, metric: Metric = "cosine") -> list[list[int]]:
@@ -173,10 +173,10 @@ def film(embeddings: Sequence[NDArray[np.float64]]) -> Film:
     """
     maps = aligned_maps(embeddings)
     dimensions = embeddings[0].shape[1]
-    stacked = np.stack([found.places for found in maps])  # (F, V, 2)
+    stacked = np.stack([frame.places for frame in maps])  # (F, V, 2)
     if dimensions == 1:
         stacked[..., 1] = 0.0
-    return Film(stacked, np.array([found.explained for found in maps]), dimensions)
+    return Film(stacked, np.array([frame.explained for frame in maps]), dimensions)
 
 
 # --- other maps, and an order in which like lies by like --------------------------------------------------------------

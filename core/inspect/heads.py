@@ -114,9 +114,9 @@ def probe(text: str, tokenizer: CharTokenizer, context: int, seed: int = 0) -> P
 def targets(text: str) -> Tensor:
     """Return which keys each kind means in a text of T characters: (K, T, S), zeros for induction."""
     T = len(text)
-    found = torch.zeros(len(KINDS), T, T)
+    keys = torch.zeros(len(KINDS), T, T)
     place = torch.arange(T)
-    own, previous, same, word, line, speaker = found[:6]
+    own, previous, same, word, line, speaker = keys[:6]
     own[place, place] = 1.0
     previous[place[1:], place[:-1]] = 1.0
     codes = torch.tensor([ord(c) for c in text])
@@ -129,7 +129,7 @@ def targets(text: str) -> Tensor:
     ends = [*(name.start() for name in names[1:]), T]
     for name, end in zip(names, ends, strict=False):
         speaker[name.end() : end, name.start() : name.end()] = 1.0
-    return found
+    return keys
 
 
 @torch.no_grad()
@@ -147,15 +147,15 @@ class _Measure:
 
     def __init__(self, model: LanguageModel, ids: Tensor) -> None:
         names = [f"{path}.pattern" for path in attention_layers(model)]
-        found = trace(model, ids, tuple(names))
-        self.patterns = [found[name] for name in names]  # (B, H, T, S) each
+        run = trace(model, ids, tuple(names))
+        self.patterns = [run[name] for name in names]  # (B, H, T, S) each
 
     def score(self, targets: Tensor) -> NDArray[np.float64]:
         """Mean attention on targets (B, K, T, S): (K, L, H), NaN for a kind without any."""
-        asked = targets.any(dim=-1).sum(dim=(0, 2))  # (K,) queries that have such a key
+        queries = targets.any(dim=-1).sum(dim=(0, 2))  # (K,) queries that have such a key
         flat = targets.flatten(2).transpose(1, 2)  # (B, T·S, K)
         mass = torch.stack([(p.flatten(2) @ flat).sum(0) for p in self.patterns])  # (L, H, K)
-        score: NDArray[np.float64] = (mass.double() / asked.where(asked > 0, torch.nan)).permute(2, 0, 1).numpy()
+        score: NDArray[np.float64] = (mass.double() / queries.where(queries > 0, torch.nan)).permute(2, 0, 1).numpy()
         return score
 
     def entropy(self) -> NDArray[np.float64]:
@@ -168,16 +168,16 @@ class _Measure:
         """Mean number of characters between query and key: (L, H)."""
         back = torch.arange(self.patterns[0].shape[-1]).float()
         distance = (back[:, None] - back[None, :]).tril()  # (T, S)
-        mean = [torch.einsum("bhts,ts->bht", p, distance).mean(dim=(0, 2)) for p in self.patterns]  # (H,) each
-        found: NDArray[np.float64] = torch.stack(mean).double().numpy()
-        return found
+        means = [torch.einsum("bhts,ts->bht", p, distance).mean(dim=(0, 2)) for p in self.patterns]  # (H,) each
+        distances: NDArray[np.float64] = torch.stack(means).double().numpy()
+        return distances
 
 
 def _chance(targets: Tensor) -> NDArray[np.float64]:
     """Return what an even look at all visible keys would give to targets (B, K, T, S): (K,)."""
     wanted = targets.sum(-1)  # (B, K, T)
     visible = torch.arange(1, wanted.shape[-1] + 1)  # (T,)
-    asked = (wanted > 0).sum(dim=(0, 2))  # (K,)
+    queries = (wanted > 0).sum(dim=(0, 2))  # (K,)
     share = (wanted / visible).sum(dim=(0, 2)).double()  # (K,)
-    chance: NDArray[np.float64] = (share / asked.where(asked > 0, torch.nan)).numpy()
+    chance: NDArray[np.float64] = (share / queries.where(queries > 0, torch.nan)).numpy()
     return chance

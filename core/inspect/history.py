@@ -21,6 +21,8 @@ from core.inspect.trace import trace
 from core.models.contract import LanguageModel
 from core.runs.state import Sample
 
+ACTIVATION_EDGES: Array = np.sinh(np.linspace(-6, 6, 161))
+"""(N + 1,) of the histograms of activations, alike for all snapshots and layers: fine around zero, out to ±200."""
 NEAR = 5
 """How many neighbours of a character are compared from one snapshot to the next."""
 LEAP = 0.15
@@ -47,6 +49,8 @@ class Answer:
     """(V,) of the next character."""
     pattern: NDArray[np.float32] | None
     """(L, H, T, T) attention, over the last positions of the prompt; None without attention."""
+    activations: NDArray[np.float32]
+    """(M, N) what the units of each of M hidden layers give on the prompt: the share in each of N bins."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +68,7 @@ class Spread:
 
 
 def spread(moments: Sequence[Array], bins: int = 61) -> Spread:
-    """Return histograms of a weight at several moments, an array of one shape each.
+    """Return histograms in N = `bins` bins of a weight at S moments, an array of one shape (whichever) each.
 
     The range holds 99.9 % of the numbers of every moment.
     """
@@ -107,25 +111,35 @@ def answer(model: LanguageModel, ids: Sequence[int], shown: int) -> Answer:
 
     T may not exceed the context unless the model slides.
     """
-    found = trace(model, torch.tensor([list(ids)]), "*.pattern" if shown else ())
-    probabilities: NDArray[np.float32] = found.logits[0, -1].softmax(dim=-1).numpy()
-    maps = [pattern[0, :, -shown:, -shown:] for pattern in found.activations.values()]  # (H, T, T) each
-    return Answer(probabilities, torch.stack(maps).numpy() if maps else None)
+    hidden = [bend.tap for bend in model.nonlinearities()]
+    run = trace(model, torch.tensor([list(ids)]), (*hidden, *(("*.pattern",) if shown else ())))
+    probabilities: NDArray[np.float32] = run.logits[0, -1].softmax(dim=-1).numpy()
+    patterns = (heard for name, heard in run.activations.items() if name not in hidden)
+    maps = [pattern[0, :, -shown:, -shown:] for pattern in patterns]  # (H, T, T) each
+    given = [_shares(run.activations[tap].numpy()) for tap in hidden]  # (N,) each
+    activations = np.stack(given) if given else np.zeros((0, len(ACTIVATION_EDGES) - 1), dtype=np.float32)
+    return Answer(probabilities, torch.stack(maps).numpy() if maps else None, activations)
+
+
+def _shares(values: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return which share (N,) of the values lies in each bin; those beyond the ends are in the end bins."""
+    inside = np.clip(values.ravel(), ACTIVATION_EDGES[0], ACTIVATION_EDGES[-1])
+    return (np.histogram(inside, ACTIVATION_EDGES)[0] / max(1, inside.size)).astype(np.float32)
 
 
 def careers(portraits: Sequence[Portrait], characters: str) -> list[Career]:
     """Draw up what the snapshots of one run, in order, allow to be followed."""
-    found = []
+    lines = []
     if portraits and portraits[0].scores is not None:
-        found += _head_careers([p.scores for p in portraits if p.scores is not None])
+        lines += _head_careers([p.scores for p in portraits if p.scores is not None])
     tables = [p.vectors for p in portraits if p.vectors is not None]
     if len(tables) == len(portraits):
-        found.append(_table_career(tables, characters))
-    return found
+        lines.append(_table_career(tables, characters))
+    return lines
 
 
 def _head_careers(scores: Sequence[HeadScores]) -> list[Career]:
-    lifts = np.stack([each.lift for each in scores])  # (S, K, L, H)
+    lifts = np.stack([score.lift for score in scores])  # (S, K, L, H)
     kinds = scores[0].kinds
     _, _, L, H = lifts.shape
     flat = lifts.reshape(*lifts.shape[:2], L * H)  # (S, K, L·H)
@@ -146,16 +160,16 @@ def _table_career(tables: Sequence[Array], characters: str) -> Career:
     classes = classes_of(characters)
     alike = [same_class(table, classes)[0] for table in tables]  # (S,)
     circles = [[set(order[:NEAR]) for order in neighbours(table)] for table in tables]  # (S, V)
-    kept = [np.nan]
+    overlap = [np.nan]
     for before, now in pairwise(circles):
-        kept.append(float(np.mean([len(a & b) / max(1, len(a)) for a, b in zip(before, now, strict=True)])))
+        overlap.append(float(np.mean([len(a & b) / max(1, len(a)) for a, b in zip(before, now, strict=True)])))
     return Career(
         "vectors",
         "character vectors",
         f"The share of characters whose nearest neighbour is of their own class (vowel, consonant, ...), and the share "
         f"of the {NEAR} nearest neighbours that were there one snapshot earlier.",
         ("neighbour of own class", "neighbours kept"),
-        np.array([alike, kept]).T,
+        np.array([alike, overlap]).T,
     )
 
 

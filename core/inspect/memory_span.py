@@ -103,5 +103,5 @@ def gates_along(model: LanguageModel, ids: list[int]) -> Mapping[str, Doubles]:
 
     Empty if the model has no such gates.
     """
-    found = trace(model, torch.tensor([ids]), "layers.*_gate").activations
-    return {name: gate[0].T.double().numpy() for name, gate in found.items()}
+    activations = trace(model, torch.tensor([ids]), "layers.*_gate").activations
+    return {name: gate[0].T.double().numpy() for name, gate in activations.items()}

@@ -59,12 +59,12 @@ class Site:
 def sites(model: LanguageModel) -> list[Site]:
     """List the kinds of activations that a model has, in the order of the computation. Empty for a bigram."""
     names = list(taps(model))
-    found = []
+    kinds = []
     for key, title in NAMES.items():
         layers = tuple(name for name in names if name.endswith(f".{key}"))
         if layers:
-            found.append(Site(key, title, layers, model.n_attention_heads if key == "z" else 0))
-    return found
+            kinds.append(Site(key, title, layers, model.n_attention_heads if key == "z" else 0))
+    return kinds
 
 
 def patch(source: Tensor, positions: slice | int = slice(None), head: int | None = None) -> Intervention:
@@ -198,7 +198,10 @@ def _each(source: Tensor, positions: Tensor, head: int | None) -> Intervention:
 
 
 def recovered(grid: Doubles, a: Reading, b: Reading, pair: tuple[int, int]) -> Doubles:
-    """Scale differences so that 0 is A's own prediction and 1 is B's. NaN if the pair does not tell them apart."""
+    """Scale differences (L, T), in nats, so that 0 is A's own prediction and 1 is B's.
+
+    NaN throughout if the pair does not tell the two apart.
+    """
     low, high = float(difference(a.log_probs, pair)), float(difference(b.log_probs, pair))
     if abs(high - low) < 1e-9:
         return np.full_like(grid, np.nan)

@@ -41,7 +41,7 @@ def rank(
         raise BardlabError(f"a {run.need().rung.title} has no parts to switch off; choose another rung")
     about = json.dumps([weights, text.sha256, method, device.type, [part.key for part in board]])
     file = layout.ranking_path(run.path, step, method) / layout.SUMS
-    sums = _read(file, about, ablation.nothing_known(data, board))
+    sums = _read(file, about, ablation.unmeasured(data, board))
     saved = time.monotonic()
     for share, found in ablation.rank(model.to(device), data.to(device), board, method, sums):
         if found is not None:

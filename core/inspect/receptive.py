@@ -1,5 +1,6 @@
 """How far back a model can look, and how far it does look."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -7,8 +8,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn import functional as F
 
 from core.errors import BardlabError
+from core.evaluation import windows
 from core.inspect.trace import hooked, trace
 from core.models.contract import LanguageModel
 
@@ -76,6 +79,63 @@ def measured_field(model: LanguageModel, ids: Tensor, texts: int) -> Field:
 
 
 @dataclass(frozen=True)
+class Shuffled:
+    """What the order of the distant past is worth: the loss with everything further back than a distance mixed."""
+
+    distance: int
+    """The last so many characters stand as they were."""
+    loss: float
+    """Mean nats of the one character that follows."""
+    dearer: float
+    """Nats more than with the whole past in order: the mean of the differences, text by text."""
+    error: float
+    """Standard error of that mean."""
+
+
+def shuffle_distances(model: LanguageModel) -> list[int]:
+    """Return the distances worth trying, nearest first: powers of two, and last the whole of what the model reads."""
+    window = UNBOUNDED if model.context is None else model.context
+    return [2**power for power in range(window.bit_length()) if 2**power < window] + [window]
+
+
+@torch.no_grad()
+def shuffled_past(model: LanguageModel, ids: Tensor, distance: int, texts: int, seed: int = 0) -> Shuffled:
+    """Mix everything further back than `distance` and measure the next character, over texts spread over ids (N,).
+
+    A test of the kind of Khandelwal et al. 2018, "Sharp nearby, fuzzy far away", section 4: what is mixed keeps its
+    characters and loses their order. Every distance is measured on the same texts, against the same texts unmixed.
+    Raises BardlabError if the text is too short.
+    """
+    window = shuffle_distances(model)[-1]
+    if len(ids) < window + 2:
+        raise BardlabError(f"the text has {len(ids)} characters, too few to look back {window}; choose a longer text")
+    inputs, targets = windows(ids, window, texts)  # (B, W) each
+    random = torch.Generator().manual_seed(seed)
+    order = torch.rand(texts, max(0, window - distance), generator=random).argsort(-1)  # (B, W-d) of each text its own
+    mixed = inputs.clone()
+    mixed[:, : order.shape[1]] = inputs.gather(1, order.to(ids.device))
+    was_training = model.training
+    model.eval()
+    try:
+        before, after = (_last_loss(model, read, targets[:, -1]) for read in (inputs, mixed))  # (B,) each
+    finally:
+        model.train(was_training)
+    dearer = after - before
+    error = float(dearer.std() / math.sqrt(texts)) if texts > 1 else math.nan
+    return Shuffled(distance, float(after.mean()), float(dearer.mean()), error)
+
+
+def _last_loss(model: LanguageModel, inputs: Tensor, targets: Tensor) -> Tensor:
+    """Return the loss (B,) of what follows inputs (B, W)."""
+    rows = max(1, 8192 // inputs.shape[1])
+    parts = [
+        F.cross_entropy(model(x)[:, -1].double(), y, reduction="none")
+        for x, y in zip(torch.split(inputs, rows), torch.split(targets, rows), strict=True)
+    ]
+    return torch.cat(parts).cpu()
+
+
+@dataclass(frozen=True)
 class Tree:
     """Which positions feed the last one, layer by layer, in a stack of dilated layers."""
 
@@ -86,10 +146,10 @@ class Tree:
 
     def below(self, level: int, distance: int) -> list[set[int]]:
         """What one node is made of: the distances it hears from at each level from 0 up to its own."""
-        heard = [{distance}]
+        reached = [{distance}]
         for edges in reversed(self.edges[:level]):
-            heard.append({lower for lower, upper in edges if upper in heard[-1]})
-        return heard[::-1]
+            reached.append({lower for lower, upper in edges if upper in reached[-1]})
+        return reached[::-1]
 
 
 def receptive_tree(dilations: tuple[int, ...]) -> Tree:
@@ -107,6 +167,6 @@ def gates(model: LanguageModel, ids: Sequence[int]) -> NDArray[np.float64]:
 
     An empty array (0, 0, T) if the model has none.
     """
-    found = trace(model, torch.tensor([list(ids)]), "layers.*.gate").activations
-    rows = [gate[0].T.double().cpu().numpy() for gate in found.values()]  # (C, T) each
+    activations = trace(model, torch.tensor([list(ids)]), "layers.*.gate").activations
+    rows = [gate[0].T.double().cpu().numpy() for gate in activations.values()]  # (C, T) each
     return np.stack(rows) if rows else np.zeros((0, 0, len(ids)))

@@ -20,7 +20,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from core.errors import BardlabError
-from core.inspect.trace import hooked, noting, taps
+from core.inspect.trace import capture, hooked, taps
 from core.models.contract import LanguageModel
 
 EMBED = "embed"
@@ -77,10 +77,10 @@ def salience(
     was_training = model.training
     model.eval()
     try:
-        found: dict[str, Any] = {}
-        with hooked([(tap, noting(found, EMBED))]), torch.no_grad():
+        captured: dict[str, Any] = {}
+        with hooked([(tap, capture(captured, EMBED))]), torch.no_grad():
             model(text)
-        there = found[EMBED].detach()  # (1, T, E)
+        there = captured[EMBED].detach()  # (1, T, E)
         start = _baseline(model, there, baseline)  # (1, T, E)
 
         def at(shares: Tensor) -> tuple[Tensor, Tensor]:
@@ -111,7 +111,7 @@ def _baseline(model: LanguageModel, there: Tensor, baseline: Baseline) -> Tensor
     if baseline == "zero":
         return torch.zeros_like(there)
     every = torch.arange(model.vocab_size)[:, None]  # (V, 1)
-    found: dict[str, Tensor] = {}
-    with hooked([(taps(model)[EMBED], noting(found, EMBED))]), torch.no_grad():
+    captured: dict[str, Tensor] = {}
+    with hooked([(taps(model)[EMBED], capture(captured, EMBED))]), torch.no_grad():
         model(every)
-    return found[EMBED].mean(0, keepdim=True).expand_as(there).clone()  # (1, T, E)
+    return captured[EMBED].mean(0, keepdim=True).expand_as(there).clone()  # (1, T, E)

@@ -67,17 +67,17 @@ def trace(
     Raises BardlabError if an intervention's tap does not exist.
     """
     wanted = (names,) if isinstance(names, str) else names
-    found: dict[str, Tensor] = {}
+    activations: dict[str, Tensor] = {}
     was_training = model.training
     model.eval()
     try:
         named = taps(model).items()
-        heard = [(tap, noting(found, name)) for name, tap in named if any(fnmatchcase(name, p) for p in wanted)]
-        with intervening(model, interventions or {}), hooked(heard):
+        hooks = [(tap, capture(activations, name)) for name, tap in named if any(fnmatchcase(name, p) for p in wanted)]
+        with intervening(model, interventions or {}), hooked(hooks):
             logits = model(ids)  # (B, T, V)
     finally:
         model.train(was_training)
-    return Trace(logits, found)
+    return Trace(logits, activations)
 
 
 def _tap(known: Mapping[str, Tap], name: str) -> Tap:
@@ -102,11 +102,11 @@ def hooked(hooks: Iterable[tuple[nn.Module, Hook]]) -> Iterator[None]:
         yield
 
 
-def noting(found: dict[str, Any], name: str) -> Hook:
+def capture(into: dict[str, Any], name: str) -> Hook:
     """Make a hook that notes the latest output under a name."""
 
     def note(output: Any) -> None:
-        found[name] = output
+        into[name] = output
 
     return note
 

@@ -56,7 +56,7 @@ PROPERTIES: Mapping[str, Callable[[str], Doubles]] = {
 
 
 @dataclass(frozen=True)
-class Followed:
+class UnitCorrelations:
     """How well the units of one layer follow each property of a text."""
 
     layer: str
@@ -95,14 +95,14 @@ def activations(model: LanguageModel, ids: list[int], layer: str) -> Doubles:
     return rows
 
 
-def follow(model: LanguageModel, ids: list[int], text: str, layer: str) -> Followed:
+def correlate_units(model: LanguageModel, ids: list[int], text: str, layer: str) -> UnitCorrelations:
     """Correlate every unit of a layer with every property of the text, whose ids are given.
 
     Raises BardlabError if the model has no such layer.
     """
     values = activations(model, ids, layer)  # (T, U)
     properties = np.stack([measure(text) for measure in PROPERTIES.values()])  # (K, T)
-    return Followed(layer, correlations(properties, values.T), len(text))
+    return UnitCorrelations(layer, correlations(properties, values.T), len(text))
 
 
 def correlations(rows: Doubles, others: Doubles) -> Doubles:
@@ -119,7 +119,7 @@ def _standardised(rows: Doubles) -> Doubles:
     return found
 
 
-def pushes(model: LanguageModel, ids: list[int], layer: str, unit: int) -> Doubles | None:
+def direct_logit_effect(model: LanguageModel, ids: list[int], layer: str, unit: int) -> Doubles | None:
     """Return what one more of a unit's activation adds directly to each logit (V,), less the mean over characters.
 
     Of a unit that writes into a residual stream: the derivative of the last reading of the stream, the mean over the

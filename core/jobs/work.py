@@ -25,7 +25,7 @@ from core.runs import checkpoints, layout, reading, requests, state
 from core.runs.folder import State
 from core.runs.state import Run, RunConfig, Status
 from core.texts.corpus import load as load_corpus
-from core.training import devices
+from core.training import devices, sabotages
 from core.training.loop import Progress, train
 from core.training.trainer import Diverged, Trainer
 from core.training.watch import Alert
@@ -84,7 +84,9 @@ def _train(job: Job, config: RunConfig, status: Status, device: torch.device, le
     checkpoints.tidy(path)
     checkpoints.seed_everything(config.train.seed)
     model = config.rung.build(config.model_config_, corpus.tokenizer.size)
-    trainer = Trainer(model, config.train, corpus.train_ids, device)
+    sabotage = sabotages.make(config.fault)
+    train_ids, val_ids = sabotage.texts(corpus.train_ids, corpus.val_ids)
+    trainer = Trainer(model, config.train, train_ids, device, sabotage)
     saved = checkpoints.restore(path, trainer)
     trainer.rates = requests.rates(path)
     status.state, status.message = State.RUNNING, state.COMPILING if trainer.compiles else state.TRAINING
@@ -102,7 +104,7 @@ def _train(job: Job, config: RunConfig, status: Status, device: torch.device, le
         say(state.COMPILING)
     try:
         recorder.write_status()
-        events = train(trainer, corpus.val_ids, corpus.tokenizer.encode(config.train.prompt), should_stop)
+        events = train(trainer, val_ids, corpus.tokenizer.encode(config.train.prompt), should_stop)
         while not recorder.enough and (event := next(events, None)):
             if isinstance(event, Progress):
                 recorder.progress(event)

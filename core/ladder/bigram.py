@@ -1,8 +1,19 @@
 """The bigram's declaration."""
 
+import math
+
+from core.ladder.exercises import Choice, Exercise, Number, Trained
 from core.ladder.rung import Experiment, Preset, Rung, Variant
 from core.models.bigram import Bigram, BigramConfig, counted_logits
 from core.models.ngram import Order
+from core.texts.corpus import Corpus
+
+
+def _after(character: str, text: Corpus) -> set[str]:
+    """Return the character that most often follows another in what trains."""
+    training = text.text[: text.split]
+    return {max(text.tokenizer.chars, key=lambda next: training.count(character + next))}
+
 
 BIGRAM = Rung(
     key="bigram",
@@ -76,6 +87,30 @@ BIGRAM = Rung(
             r"+ \lambda(h)\; p(w \mid x_{t-$order+3} \ldots x_t), \qquad \lambda(h) = \text{what was taken off}"
         ),
         code=Order.interpolate,
+    ),
+    exercises=(
+        Exercise(
+            "Predict: a model that knows nothing",
+            "Before the first step every character is equally likely. How high is the loss then, in nats?",
+            Number(lambda facts: math.log(facts.text.tokenizer.size), within=0.02, unit="nats"),
+            "The loss is minus the natural logarithm of the probability. The size of the alphabet stands in the "
+            "equation of the view The idea.",
+            "Each of V characters gets 1/V, so the loss is ln V.",
+        ),
+        Exercise(
+            "Set it so that nothing is learned",
+            "Train a bigram of pairs whose table is counted, not learned: one step, and it is as good as it can be.",
+            Trained(lambda model, train: model.fit == "count" and model.order == 2),
+            "One of the presets counts.",
+            "Choose the preset counted and press Train.",
+        ),
+        Exercise(
+            "Find: what follows q",
+            "Which character comes most often after a small q in the text that trains?",
+            Choice(lambda facts: [*"aeiou"], lambda facts: _after("q", facts.text)),
+            "Train or choose a run, open the view The table and look along the row q.",
+            "The brightest cell of the row: English writes qu.",
+        ),
     ),
     ships="seconds",
     icon=":material/table_chart:",

@@ -1,7 +1,9 @@
 """The MLP's declaration."""
 
+from core.ladder.exercises import Exercise, Form, Number, Trained
 from core.ladder.recipes import DROPOUT_TWINS, QUICK
 from core.ladder.rung import Experiment, Preset, Rung
+from core.models.contract import parameter_count
 from core.models.mlp import MLP, MLPConfig
 
 PERCEPTRON = Rung(
@@ -64,6 +66,30 @@ PERCEPTRON = Rung(
     picture="mlp",
     basic=("context", "d_embed", "d_hidden", "dropout"),
     views=("embeddings", "units", "layers", "updates", "gap", "receptive_field", "parameters"),
+    exercises=(
+        Exercise(
+            "Predict: how much goes in",
+            "With the preset quick, how many numbers enter the hidden layer for one prediction?",
+            Number(lambda facts: facts.settings.context * facts.settings.d_embed),
+            "The vectors of all characters that it sees are laid side by side.",
+            "Characters of context times numbers a character.",
+        ),
+        Exercise(
+            "Set it so that it sees far and stays small",
+            "Set the form so that the model sees 16 characters or more and has fewer than 60,000 parameters.",
+            Form(lambda model, train, built: model.context >= 16 and parameter_count(built) < 60_000),
+            "Most numbers lie between the embeddings and the hidden layer: context × numbers a character × hidden "
+            "units. The button Train counts them.",
+            "For example 16 characters, 8 numbers a character and 128 hidden units.",
+        ),
+        Exercise(
+            "Set it so that it is no better than the bigram",
+            "Train an MLP that sees one character only, and hold its loss against that of counted pairs on the chart.",
+            Trained(lambda model, train: model.context == 1),
+            "Which setting says how many characters it sees?",
+            "Context 1: embeddings and a hidden layer, and still nothing to go on but the current character.",
+        ),
+    ),
     tiny=dict(context=4, d_embed=4, d_hidden=16),
     snapshot_bytes=4e6,
 )

@@ -1,5 +1,6 @@
 """The recurrent network's declaration."""
 
+from core.ladder.exercises import Exercise, Form, Number, Trained
 from core.ladder.recipes import FAST, QUICK
 from core.ladder.rung import Experiment, Preset, Rung, Twins, Variant
 from core.models.recurrent import RecurrentConfig, RecurrentNet, gru_step, lstm_step, plain_step
@@ -30,9 +31,9 @@ RECURRENT = Rung(
             train=dict(steps=4000, batch_size=16, window=128, eval_every=500, grad_clip=1.0, **FAST),
         ),
         "best": Preset(
-            "384 units and more dropout, some ten minutes.",
+            "384 units, more dropout and more steps, some ten minutes.",
             model=dict(d_embed=64, d_hidden=384, bptt=128, dropout=0.3),
-            train=dict(steps=3000, batch_size=16, window=128, eval_every=500, grad_clip=1.0, **FAST),
+            train=dict(steps=6000, batch_size=16, window=128, eval_every=500, grad_clip=1.0, **FAST),
         ),
     },
     equation=(
@@ -73,8 +74,9 @@ RECURRENT = Rung(
         ),
         Experiment(
             "No gradient clipping",
-            "Watch the norm of the gradient: plain cells now and then make one many times the usual, and nothing holds "
-            "that step back.",
+            "A gradient that goes back through plain cells can explode, and clipping holds such a step back (Pascanu "
+            "et al. 2013). Does it have to here? The cells begin with orthogonal weights: look whether the gradient's "
+            "norm ever comes to 1, and whether this run differs from that of the plain cells at all.",
             "seconds",
             {"model.cell": "plain", "train.grad_clip": 0.0},
         ),
@@ -95,6 +97,29 @@ RECURRENT = Rung(
     icon=":material/replay:",
     picture="recurrent",
     views=("units", "memory_span", "cell_gates", "receptive_field", "layers", "updates", "embeddings", "parameters"),
+    exercises=(
+        Exercise(
+            "Predict: how large the memory is",
+            "With the preset quick, how many numbers does the LSTM hand on from one character to the next?",
+            Number(lambda facts: 2 * facts.settings.d_hidden * facts.settings.n_layer),
+            "An LSTM keeps two vectors; the equation of the view The idea names both.",
+            "The cell state c and the hidden state h, each as wide as the layer.",
+        ),
+        Exercise(
+            "Set it so that it forgets",
+            "Train plain cells, without gates, and look at the view Memory span.",
+            Trained(lambda model, train: model.cell == "plain"),
+            "The kind of cell is a setting.",
+            "Set the cell to plain, or press the experiment Plain cells.",
+        ),
+        Exercise(
+            "Set it so that nothing older than 8 characters teaches",
+            "Set the form so that the gradient goes back through at most 8 characters, with 128 units or more.",
+            Form(lambda model, train, built: model.bptt <= 8 and model.d_hidden >= 128),
+            "Backpropagation through time, bptt, is cut after so many characters.",
+            "Set bptt to 8. What lies further back can still be carried along, but nothing teaches the cells to.",
+        ),
+    ),
     tiny=dict(d_embed=4, d_hidden=8, bptt=8),
     snapshot_bytes=1.4e6,
 )

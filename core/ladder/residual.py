@@ -1,7 +1,9 @@
 """The residual network's declaration."""
 
+from core.ladder.exercises import Exercise, Form, Number, Trained
 from core.ladder.recipes import QUICK
 from core.ladder.rung import Experiment, Preset, Rung, Twins
+from core.models.contract import parameter_count
 from core.models.residual import Layer, ResidualConfig, ResidualNet
 
 RESIDUAL = Rung(
@@ -61,6 +63,30 @@ RESIDUAL = Rung(
     picture="residual",
     basic=("depth", "width", "skip", "context"),
     views=("gradients_of_twins", "by_depth", "layers", "updates", "receptive_field", "embeddings", "parameters"),
+    exercises=(
+        Exercise(
+            "Predict: what half a skip leaves",
+            "With skip at 0.5 and the eight layers of the preset quick: what share of the input reaches the top along "
+            "the skips alone?",
+            Number(lambda facts: 0.5**facts.settings.depth, within=0.0005),
+            "Every layer multiplies what came in by the same number; see the equation.",
+            "One half for each layer: 0.5 to the power of the depth. With skip at 1 all of it arrives.",
+        ),
+        Exercise(
+            "Set it so that depth hurts",
+            "Train a network of 16 layers or more without skips.",
+            Trained(lambda model, train: model.skip == 0 and model.depth >= 16),
+            "The dial skip goes down to 0; the preset no skips is set so already.",
+            "Choose the preset no skips, which has 32 layers, and press Train. View Gradients shows what is missing.",
+        ),
+        Exercise(
+            "Set it so that it is deep and small",
+            "Set the form so that it has 64 layers and fewer than 200,000 parameters.",
+            Form(lambda model, train, built: model.depth == 64 and parameter_count(built) < 200_000),
+            "A layer has its width squared of them, and some more for its biases.",
+            "A width of 48 does: 64 times 48 squared is 147,456.",
+        ),
+    ),
     tiny=dict(context=4, d_embed=4, width=16, depth=4),
     snapshot_bytes=4e6,
 )

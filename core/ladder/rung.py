@@ -9,6 +9,7 @@ from string import Template
 from typing import Any
 
 from core.errors import BardlabError
+from core.ladder.exercises import Exercise
 from core.models.contract import LanguageModel
 from core.settings import Settings
 from core.training.config import TrainConfig
@@ -97,6 +98,8 @@ class Rung:
     """The drawing above the settings, by its name in pages/ui/drawings/rungs.py; none by default."""
     views: tuple[str, ...] = ("layers", "updates", "receptive_field", "embeddings", "parameters")
     """What its page shows of a run, by name in pages/ui/rung_views/table.py, in this order."""
+    exercises: tuple[Exercise, ...] = ()
+    """What a learner does at its end to see whether it was understood; three."""
     tiny: Mapping[str, Any] = field(default_factory=dict)
     """Settings of a model small enough to train within a test."""
     snapshot_bytes: float = 1e6

@@ -1,8 +1,18 @@
 """The Transformer's declaration."""
 
+from collections.abc import Mapping
+
+from core.ladder.exercises import Choice, Exercise, Form, Number
 from core.ladder.recipes import DROPOUT_TWINS, FAST, MODERN, PATIENT
 from core.ladder.rung import Experiment, Preset, Rung
 from core.models.transformer import Attention, Transformer, TransformerConfig
+
+
+def _most(scores: Mapping[str, float]) -> set[str]:
+    """Return the name of the highest score, and of those that cannot be told from it on the screen."""
+    highest = max(scores.values(), default=0.0)
+    return {name for name, score in scores.items() if score > highest - 0.01}
+
 
 TRANSFORMER = Rung(
     key="transformer",
@@ -111,6 +121,31 @@ TRANSFORMER = Rung(
         "updates",
         "embeddings",
         "parameters",
+    ),
+    exercises=(
+        Exercise(
+            "Predict: how many looks",
+            "With the context of the preset quick: how many pairs of a character that asks and a character that it may "
+            "look at has one head, itself included?",
+            Number(lambda facts: facts.settings.context * (facts.settings.context + 1) / 2),
+            "The first character sees itself alone, the second two, and so on to the last.",
+            "1 + 2 + ... + T = T (T + 1) / 2: the lower triangle of the map.",
+        ),
+        Exercise(
+            "Set it so that each head has 16 numbers",
+            "Set the form so that a query has 16 numbers, whatever the width.",
+            Form(lambda model, train, built: model.d_model == 16 * model.n_head),
+            "The heads share the width evenly; the equation divides it.",
+            "Width divided by heads is 16: 128 by 8, for example.",
+        ),
+        Exercise(
+            "Find the head that looks one back",
+            "Which head of the run looked at gives the most of its attention to the character just before?",
+            Choice(lambda facts: [*facts.heads("previous")], lambda facts: _most(facts.heads("previous"))),
+            "On the page Attention, sort the board by previous character.",
+            "The bright line just below the diagonal marks it; such heads let others look for what came after a "
+            "repetition.",
+        ),
     ),
     tiny=dict(n_layer=2, n_head=2, d_model=16, context=16, dropout=0.1),
     snapshot_bytes=17e6,

@@ -1,7 +1,9 @@
 """The WaveNet's declaration."""
 
+from core.ladder.exercises import Exercise, Form, Number, Trained
 from core.ladder.recipes import FAST, QUICK
 from core.ladder.rung import Experiment, Preset, Rung
+from core.models.contract import parameter_count
 from core.models.wavenet import GatedLayer, WaveNet, WaveNetConfig
 
 WAVENET = Rung(
@@ -63,6 +65,30 @@ WAVENET = Rung(
     picture="wavenet",
     basic=("n_layer", "channels", "dropout", "variant"),
     views=("dilations", "receptive_field", "layers", "updates", "embeddings", "parameters"),
+    exercises=(
+        Exercise(
+            "Predict: the reach",
+            "The preset quick stacks its layers with distances 1, 2, 4, 8, ... How many characters, the current one "
+            "included, does a prediction see?",
+            Number(lambda facts: facts.model.context or 0),
+            "Each layer joins two positions and so doubles what is seen.",
+            "One character, and the sum of all distances: 1 + (1 + 2 + 4 + 8 + 16) = 2 to the number of layers.",
+        ),
+        Exercise(
+            "Set it so that it sees 128 characters",
+            "Set the form so that a prediction sees 128 characters or more with fewer than 200,000 parameters.",
+            Form(lambda model, train, built: (built.context or 0) >= 128 and parameter_count(built) < 200_000),
+            "A layer more doubles the reach and adds a layer's parameters; the channels decide how many those are.",
+            "For example seven layers of 48 channels with 64 skip channels.",
+        ),
+        Exercise(
+            "Set it so that only the tree is left",
+            "Train the same stack without gates, residuals and skip outputs, and compare the losses.",
+            Trained(lambda model, train: model.variant == "fuse"),
+            "The setting variant takes them away.",
+            "Set the variant to fuse, or press the experiment The bare tree.",
+        ),
+    ),
     tiny=dict(n_layer=3, channels=8, skip_channels=8),
     snapshot_bytes=6e6,
 )

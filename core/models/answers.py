@@ -40,7 +40,7 @@ class Part:
     """For each tap what stands there when it is off, whatever the method."""
 
 
-def whole(key: str, title: str, layer: int, column: str, tap: str) -> Part:
+def layer_part(key: str, title: str, layer: int, column: str, tap: str) -> Part:
     """Return the part that owns everything that passes a tap."""
     return Part(key, title, f"layer {layer}", column, (tap,), layer=layer)
 
@@ -104,7 +104,7 @@ class Written:
         self.parts[name] = vector.double()
 
     def scale(self, factor: Tensor | float) -> None:
-        """Multiply the stream, and so each of its terms."""
+        """Multiply the stream, and so each of its terms, by one number or one a channel (C,)."""
         self.parts = {name: vector * factor for name, vector in self.parts.items()}
         self.biases = self.biases * factor
 

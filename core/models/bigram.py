@@ -124,7 +124,7 @@ class Bigram(LanguageModel):
 
     @torch.no_grad()
     def diagnostics(self, train_ids: Tensor) -> dict[str, float]:
-        """How far the table still is from the counted one, in nats a character.
+        """Measure how far the table still is from that counted on ids (N,), in nats a character.
 
         KL(counted ‖ model) of each row, weighted by how often the row is used. It is the training loss minus the
         least that any bigram can reach, so it can only shrink to zero.

@@ -29,7 +29,7 @@ class Tap(nn.Module):
         return x
 
     @property
-    def heard(self) -> bool:
+    def observed(self) -> bool:
         """True while somebody listens."""
         return bool(self._forward_hooks)
 

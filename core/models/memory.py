@@ -100,30 +100,30 @@ def _cgroup_rooms() -> list[int]:
 
 def _cgroups() -> list[tuple[int, int]]:
     """(limit, bytes used without what the kernel can drop) of every cgroup above this process that has a limit."""
-    found = []
+    limits = []
     with contextlib.suppress(OSError):
         for line in Path("/proc/self/cgroup").read_text().splitlines():
             _, controllers, path = line.split(":", 2)
             if controllers == "":
-                found += _limits(CGROUPS, path, "memory.max", "memory.current")
+                limits += _limits(CGROUPS, path, "memory.max", "memory.current")
             elif "memory" in controllers.split(","):
-                found += _limits(CGROUPS / "memory", path, "memory.limit_in_bytes", "memory.usage_in_bytes")
-    return found
+                limits += _limits(CGROUPS / "memory", path, "memory.limit_in_bytes", "memory.usage_in_bytes")
+    return limits
 
 
 def _limits(root: Path, path: str, limit: str, usage: str) -> list[tuple[int, int]]:
     """The limits from a cgroup up to the root that is mounted here (inside a container that is the container's own)."""
-    found = []
+    limits = []
     folder = root / path.strip("/")
     for place in (folder, *folder.parents):
         with contextlib.suppress(OSError, ValueError):
             size = int((place / limit).read_text())  # "max" is none
             if size < 2**60:
                 droppable = _inactive_file(place / "memory.stat")
-                found.append((size, max(0, int((place / usage).read_text()) - droppable)))
+                limits.append((size, max(0, int((place / usage).read_text()) - droppable)))
         if place == root:
             break
-    return found
+    return limits
 
 
 def _inactive_file(stat: Path) -> int:

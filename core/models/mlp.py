@@ -24,8 +24,8 @@ from core.models.answers import (
     VectorTable,
     characters_looked_back_on,
     embedding_table,
+    layer_part,
     unembedding_table,
-    whole,
 )
 from core.models.contract import LanguageModel, Tap
 from core.models.program import Program
@@ -210,7 +210,8 @@ class MLP(LanguageModel):
     def parts(self) -> list[Part]:
         """List the hidden layers and the characters looked back on."""
         hidden = [
-            whole(f"{i}.layer", f"hidden layer {i}", i, "layer", f"hidden.{i}.post") for i in range(len(self.hidden))
+            layer_part(f"{i}.layer", f"hidden layer {i}", i, "layer", f"hidden.{i}.post")
+            for i in range(len(self.hidden))
         ]
         return [*hidden, *characters_looked_back_on(self.context, self.config.d_embed)]
 

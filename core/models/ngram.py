@@ -56,7 +56,7 @@ def discounts(counts: NDArray[np.int64]) -> tuple[float, float, float]:
 
 
 def discounted(counts: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Take its discount off each count."""
+    """Take its discount off each of counts (any shape)."""
     amounts = np.array((0.0, *discounts(counts)))  # (4,) by count: 0, 1, 2, 3 or more
     kept: NDArray[np.float64] = counts - amounts[np.minimum(counts, 3)]  # like counts
     return kept

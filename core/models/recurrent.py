@@ -27,7 +27,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from core.models.answers import Kind, Nonlinearity, Part, VectorTable, embedding_table, unembedding_table, whole
+from core.models.answers import Kind, Nonlinearity, Part, VectorTable, embedding_table, layer_part, unembedding_table
 from core.models.contract import LanguageModel, Tap
 from core.models.program import Program
 from core.settings import Settings, setting
@@ -160,25 +160,28 @@ class Layer(nn.Module):
         return self.weights[1].new_zeros(batch, self.kernel.carried * self.units)  # (B, M·H)
 
     @property
-    def heard(self) -> bool:
+    def observed(self) -> bool:
         """True while somebody listens to what the fused kernel does not tell."""
-        return self.carried.heard or any(gate.heard for gate in self.gates.values())
+        return self.carried.observed or any(gate.observed for gate in self.gates.values())
 
     def forward(self, x: Tensor, memory: Tensor) -> tuple[Tensor, Tensor]:
         """Map inputs (B, T, I) and the memory before them (B, M·H) to the states (B, T, H) and the memory after."""
-        states, memory = (self.one_by_one if self.heard else self.at_once)(x, memory)  # (B, T, H), (B, M·H)
+        states, memory = (self.stepwise if self.observed else self.fused)(x, memory)  # (B, T, H), (B, M·H)
         return self.state(states), memory
 
-    def at_once(self, x: Tensor, memory: Tensor) -> tuple[Tensor, Tensor]:
-        """All steps by torch's kernel, which on a processor knows no float16: there it multiplies in float32."""
+    def fused(self, x: Tensor, memory: Tensor) -> tuple[Tensor, Tensor]:
+        """Compute what `forward` does, all steps by torch's kernel.
+
+        On a CPU the kernel knows no float16; in its place it multiplies in float32 there.
+        """
         parts = tuple(part[None].contiguous() for part in memory.chunk(self.kernel.carried, dim=-1))  # (1, B, H) each
         half = x.device.type == "cpu" and torch.get_autocast_dtype("cpu") == torch.float16
         with torch.autocast("cpu", enabled=False) if half else nullcontext():
             states, last = self.cells(x, parts if len(parts) > 1 else parts[0])  # (B, T, H), (1, B, H) each
         return states, torch.cat(last, dim=-1)[0] if len(parts) > 1 else last[0]
 
-    def one_by_one(self, x: Tensor, memory: Tensor) -> tuple[Tensor, Tensor]:
-        """The same steps written out, with a tap at the memory (B, 1, M·H) before each, and at the gates (B, T, H)."""
+    def stepwise(self, x: Tensor, memory: Tensor) -> tuple[Tensor, Tensor]:
+        """Compute the same step by step, with taps at the memory (B, 1, M·H) before each and at the gates (B, T, H)."""
         W, U, b, c = self.weights
         states, gates = list[Tensor](), list[Gates]()
         for seen in F.linear(x, W, b).unbind(1):  # (B, G·H) each
@@ -277,14 +280,14 @@ class RecurrentNet(LanguageModel):
 
     def parts(self) -> list[Part]:
         """List what each layer hands upwards, and its memory: without that, it starts anew at every character."""
-        found = []
+        parts = []
         for i in range(len(self.layers)):
-            found.append(whole(f"{i}.layer", f"all that layer {i} hands on", i, "layer", f"layers.{i}.state"))
+            parts.append(layer_part(f"{i}.layer", f"all that layer {i} hands on", i, "layer", f"layers.{i}.state"))
             memory = (f"layers.{i}.carried",)
-            found.append(
+            parts.append(
                 Part(f"{i}.memory", f"the memory of layer {i}", f"layer {i}", "memory", memory, layer=i, fixed=(0.0,))
             )
-        return found
+        return parts
 
     def nonlinearities(self) -> list[Nonlinearity]:
         """List the states of the layers."""

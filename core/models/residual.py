@@ -25,11 +25,12 @@ from core.models.answers import (
     Written,
     characters_looked_back_on,
     embedding_table,
+    layer_part,
     unembedding_table,
-    whole,
 )
 from core.models.contract import LanguageModel, Tap
 from core.models.mlp import Recent, side_by_side
+from core.models.normalise import LayerNorm, norm_part
 from core.models.program import Program
 from core.settings import Settings, setting
 
@@ -79,7 +80,7 @@ class Layer(nn.Module):
         super().__init__()
         self.skip = config.skip
         self.scale = 1 / math.sqrt(1 + config.skip**2 * (config.depth - 1))  # 1 when plain, 1/√depth when residual
-        self.norm = nn.LayerNorm(config.width) if config.norm else nn.Identity()
+        self.norm = LayerNorm(config.width) if config.norm else nn.Identity()
         self.linear = nn.Linear(config.width, config.width)
         self.drop = nn.Dropout(config.dropout)
         self.resid_pre, self.resid_skip, self.post = Tap(), Tap(), Tap()
@@ -110,7 +111,7 @@ class ResidualNet(LanguageModel):
         self.token_embedding = nn.Embedding(vocab_size, config.d_embed)  # each number from N(0, 1)
         self.widen = nn.Linear(config.context * config.d_embed, config.width)
         self.layers = nn.ModuleList(Layer(config) for _ in range(config.depth))
-        self.norm_final = nn.LayerNorm(config.width) if config.norm else nn.Identity()
+        self.norm_final = LayerNorm(config.width) if config.norm else nn.Identity()
         self.head = nn.Linear(config.width, vocab_size)
         self.embed, self.seen, self.logits = Tap(), Tap(), Tap()
         nn.init.normal_(self.widen.weight, std=1 / math.sqrt(self.widen.in_features))
@@ -163,13 +164,19 @@ class ResidualNet(LanguageModel):
         return (p for part in (self.widen, self.layers) for p in part.parameters() if p.ndim == 2)
 
     def parts(self) -> list[Part]:
-        """List what each layer adds, the skips, and the characters looked back on."""
-        found = []
+        """List what each layer adds, the skips, the LayerNorms, and the characters looked back on."""
+        parts = []
         for i in range(self.config.depth):
-            found.append(whole(f"{i}.branch", f"what layer {i} adds", i, "branch", f"layers.{i}.branch_out"))
+            parts.append(layer_part(f"{i}.branch", f"what layer {i} adds", i, "branch", f"layers.{i}.branch_out"))
             if self.config.skip > 0:
-                found.append(whole(f"{i}.skip", f"the skip around layer {i}", i, "skip", f"layers.{i}.resid_skip"))
-        return [*found, *characters_looked_back_on(self.context, self.config.d_embed)]
+                parts.append(layer_part(f"{i}.skip", f"the skip around layer {i}", i, "skip", f"layers.{i}.resid_skip"))
+            if self.config.norm:
+                title = f"the scale of layer {i}'s LayerNorm"
+                parts.append(norm_part(f"{i}.norm", title, f"layer {i}", "norm", f"layers.{i}.norm", i))
+        if self.config.norm:
+            title = "the scale of the last LayerNorm"
+            parts.append(norm_part("norm_final", title, "output", "last norm", "norm_final", self.config.depth))
+        return [*parts, *characters_looked_back_on(self.context, self.config.d_embed)]
 
     def nonlinearities(self) -> list[Nonlinearity]:
         """List the layers, each a ReLU before its weights."""

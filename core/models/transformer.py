@@ -30,10 +30,11 @@ from core.models.answers import (
     VectorTable,
     Written,
     embedding_table,
+    layer_part,
     unembedding_table,
-    whole,
 )
 from core.models.contract import LanguageModel, Tap, normal_init
+from core.models.normalise import LayerNorm, norm_part
 from core.models.program import Program, Vector
 from core.settings import Settings, setting, worth
 
@@ -235,7 +236,7 @@ class Attention(nn.Module):
         """Average values v (B, H, S, D) by how well keys k match queries q (B, H, T, D), past only (equation 1)."""
         T, S = q.shape[2], k.shape[2]
         future = self.future[S - T : S, :S]  # (T, S)
-        if not (self.attn_scores.heard or self.pattern.heard):
+        if not (self.attn_scores.observed or self.pattern.observed):
             return fused_mix(q, k, v, future, self.dropout if self.training else 0.0)  # (B, H, T, D)
         attn_scores = q @ k.transpose(-2, -1) * k.shape[-1] ** -0.5  # (B, H, T, S) scaled so that softmax stays soft
         attn_scores = self.attn_scores(attn_scores.masked_fill(future, float("-inf")))  # (B, H, T, S) no looking ahead
@@ -244,7 +245,7 @@ class Attention(nn.Module):
 
 
 def fused_mix(q: Tensor, k: Tensor, v: Tensor, future: Tensor, dropout: float) -> Tensor:
-    """Compute the same as `Attention.mix` in one operation that never writes the pattern out.
+    """Compute the same (B, H, T, D) as `Attention.mix` in one operation that never writes the pattern out.
 
     On a CPU in float32 always: there, its backward pass in bfloat16 was measured at five times the time.
     """
@@ -288,9 +289,9 @@ class Block(nn.Module):
 
     def __init__(self, config: TransformerConfig, layer: int) -> None:
         super().__init__()
-        self.ln1 = nn.LayerNorm(config.d_model)
+        self.ln1 = LayerNorm(config.d_model)
         self.attention = Attention(config, layer)
-        self.ln2 = nn.LayerNorm(config.d_model)
+        self.ln2 = LayerNorm(config.d_model)
         self.mlp = FeedForward(config)
         self.pre_norm = config.norm == "pre"
         self.resid_pre, self.attn_out, self.resid_mid = Tap(), Tap(), Tap()
@@ -353,7 +354,7 @@ class Transformer(LanguageModel):
         if config.positions == "sinusoidal":
             self.register_buffer("sines", sinusoids(config.context, config.d_model), persistent=False)  # (context, C)
         self.blocks = nn.ModuleList(Block(config, layer) for layer in range(config.n_layer))
-        self.ln_final = nn.LayerNorm(config.d_model) if config.norm == "pre" else nn.Identity()
+        self.ln_final = LayerNorm(config.d_model) if config.norm == "pre" else nn.Identity()
         self.lm_head = nn.Linear(config.d_model, vocab_size)
         if config.smear:
             self.smear = nn.Parameter(torch.zeros(config.d_model))  # (C,)
@@ -452,34 +453,44 @@ class Transformer(LanguageModel):
         return 3 if weight.shape[0] == 3 * weight.shape[1] else 1
 
     def parts(self) -> list[Part]:
-        """List every head, feed-forward layer and skip; the table of three characters; the positions.
+        """List every head, feed-forward layer, skip and LayerNorm; the table of three characters; the positions.
 
         Position vectors are replaced like all else; rotary turns are left undone, at every layer, by either method.
         """
-        found = []
+        parts = []
         for i in range(self.config.n_layer):
             at, row = f"blocks.{i}.", f"layer {i}"
             for h in range(self.config.n_head):
                 where = (slice(None), h)
-                found.append(
+                parts.append(
                     Part(f"{i}.{h}", f"head {h} of layer {i}", row, f"head {h}", (at + "attention.z",), where, i)
                 )
-            found.append(whole(f"{i}.mlp", f"the feed-forward layer of layer {i}", i, "MLP", at + "mlp_out"))
-            found.append(
-                whole(f"{i}.attn_skip", f"the skip around layer {i}'s attention", i, "skip: attn", at + "attn_skip")
+            parts.append(layer_part(f"{i}.mlp", f"the feed-forward layer of layer {i}", i, "MLP", at + "mlp_out"))
+            parts.append(
+                layer_part(
+                    f"{i}.attn_skip", f"the skip around layer {i}'s attention", i, "skip: attn", at + "attn_skip"
+                )
             )
-            found.append(whole(f"{i}.mlp_skip", f"the skip around layer {i}'s MLP", i, "skip: MLP", at + "mlp_skip"))
+            parts.append(
+                layer_part(f"{i}.mlp_skip", f"the skip around layer {i}'s MLP", i, "skip: MLP", at + "mlp_skip")
+            )
+            for name, of in (("ln1", "attn"), ("ln2", "MLP")):
+                title = f"the scale of the LayerNorm at layer {i}'s {'attention' if of == 'attn' else of}"
+                parts.append(norm_part(f"{i}.{name}", title, row, f"norm: {of}", at + name, i))
+        if self.config.norm == "pre":
+            title = "the scale of the last LayerNorm"
+            parts.append(norm_part("ln_final", title, "output", "last norm", "ln_final", self.config.n_layer))
         if self.config.trigrams:
-            found.append(Part("trigrams", "the table of three characters", "input", "trigrams", ("trigram_embed",)))
+            parts.append(Part("trigrams", "the table of three characters", "input", "trigrams", ("trigram_embed",)))
         kind = self.config.positions
         if kind == "rotary":
             taps = [f"blocks.{i}.attention.rot_{f}" for i in range(self.config.n_layer) for f in ("cos", "sin")]
             fixed = (1.0, 0.0) * self.config.n_layer
             title = "the positions (rotary turns)"
-            found.append(Part("pos", title, "input", "positions", tuple(taps), fixed=fixed))
+            parts.append(Part("pos", title, "input", "positions", tuple(taps), fixed=fixed))
         elif kind != "none":
-            found.append(Part("pos", f"the positions ({kind} vectors)", "input", "positions", ("pos_embed",)))
-        return found
+            parts.append(Part("pos", f"the positions ({kind} vectors)", "input", "positions", ("pos_embed",)))
+        return parts
 
     def nonlinearities(self) -> list[Nonlinearity]:
         """List the feed-forward layers."""
@@ -490,14 +501,14 @@ class Transformer(LanguageModel):
 
     def embeddings(self) -> list[VectorTable]:
         """List the vectors of the characters as read and as written, and of the positions if these have vectors."""
-        found = [embedding_table(self.token_embedding), unembedding_table(self.lm_head)]
+        tables = [embedding_table(self.token_embedding), unembedding_table(self.lm_head)]
         if self.config.positions == "learned":
             about = "What is added to a character's vector at each position of the window: learned, one vector each."
-            found.append(VectorTable("position", "positions", about, self.position_embedding.weight, True))
+            tables.append(VectorTable("position", "positions", about, self.position_embedding.weight, True))
         if self.config.positions == "sinusoidal":
             about = "What is added to a character's vector at each position: sines and cosines, fixed before training."
-            found.append(VectorTable("position", "positions", about, self.sines, True))
-        return found
+            tables.append(VectorTable("position", "positions", about, self.sines, True))
+        return tables
 
     def stream(self) -> list[str]:
         """Name the taps before the first block and after each."""

@@ -20,7 +20,7 @@ from pydantic import model_validator
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from core.models.answers import Nonlinearity, Part, VectorTable, embedding_table, unembedding_table, whole
+from core.models.answers import Nonlinearity, Part, VectorTable, embedding_table, layer_part, unembedding_table
 from core.models.contract import LanguageModel, Tap
 from core.models.mlp import TANH_GAIN
 from core.models.program import Program
@@ -218,7 +218,7 @@ class WaveNet(LanguageModel):
 
         None while somebody listens to the layers: the memory's short cut passes no taps.
         """
-        return None if any(isinstance(part, Tap) and part.heard for part in self.modules()) else Memory(self, batch)
+        return None if any(isinstance(part, Tap) and part.observed for part in self.modules()) else Memory(self, batch)
 
     def program(self, halves: bool = False) -> Program:
         """Describe one more character; each layer's input stands right behind its earlier one."""
@@ -255,19 +255,19 @@ class WaveNet(LanguageModel):
 
     def parts(self) -> list[Part]:
         """List what each layer finds, adds, hands around itself and sends to the end."""
-        found = []
+        parts = []
         for i in range(len(self.layers)):
             at, last = f"layers.{i}.", i == len(self.layers) - 1
-            found.append(
-                whole(f"{i}.layer", f"all that layer {i} finds", i, "layer", at + ("z" if self.gated else "post"))
+            parts.append(
+                layer_part(f"{i}.layer", f"all that layer {i} finds", i, "layer", at + ("z" if self.gated else "post"))
             )
             if self.gated:
                 title = f"what layer {i} sends straight to the end"
-                found.append(whole(f"{i}.skip_out", title, i, "to the end", at + "skip_out"))
+                parts.append(layer_part(f"{i}.skip_out", title, i, "to the end", at + "skip_out"))
             if self.gated and not last:  # nothing listens to what the last layer hands on upwards
-                found.append(whole(f"{i}.branch", f"what layer {i} adds", i, "branch", at + "branch_out"))
-                found.append(whole(f"{i}.skip", f"the skip around layer {i}", i, "skip", at + "resid_skip"))
-        return found
+                parts.append(layer_part(f"{i}.branch", f"what layer {i} adds", i, "branch", at + "branch_out"))
+                parts.append(layer_part(f"{i}.skip", f"the skip around layer {i}", i, "skip", at + "resid_skip"))
+        return parts
 
     def nonlinearities(self) -> list[Nonlinearity]:
         """List the dilated layers: filter times gate, or the bare tree's tanh."""
@@ -313,7 +313,10 @@ class Memory:
             ring[t % len(ring)][1].copy_(x[:, t].detach())  # (B, C) the earlier half of the pair at t + dilation
 
     def now(self) -> tuple[list[tuple[Tensor, Tensor]], list[Tensor]]:
-        """Move on by one character. Return each layer's (pair, its earlier half), and where its input is written."""
+        """Move on by one character.
+
+        Return each layer's pair (B, 2C) with its earlier half (B, C), and where its input is written (B, C).
+        """
         slots = [ring[self.length % len(ring)] for ring in self.rings]
         self.length += 1
         return [(both, earlier) for both, earlier, _ in slots], [*(here for _, _, here in slots), self.root]

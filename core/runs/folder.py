@@ -6,6 +6,7 @@ may be many of those. Everybody else uses `core.runs.reading`, which hands these
 
 import contextlib
 import json
+import os
 import re
 import time
 import zlib
@@ -45,10 +46,13 @@ class State(StrEnum):
 
 def folders(parent: Path | None = None) -> list[Path]:
     """List the folders of the learner's own runs, or those in `parent`, by name."""
+    parent = parent or paths.runs()
     try:
-        return sorted(p for p in (parent or paths.runs()).iterdir() if p.is_dir() and not p.name.startswith("."))
+        with os.scandir(parent) as entries:
+            names = sorted(entry.name for entry in entries if not entry.name.startswith(".") and entry.is_dir())
     except OSError:
         return []
+    return [parent / name for name in names]
 
 
 def rankings(run: Path) -> list[Path]:

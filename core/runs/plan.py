@@ -106,26 +106,26 @@ def check(rung: Rung, model: Settings, train: TrainConfig, corpus: Corpus) -> No
 
 def remarks(rung: Rung, model: Settings, train: TrainConfig, corpus: Corpus) -> list[str]:
     """Say in a sentence each what a text means for a training of this kind; nothing for an ordinary one."""
-    told = []
+    sentences = []
     built = _built(rung.key, model, corpus.tokenizer.size)
     window, judged = train.window or built.usual_window, len(corpus.val_ids)
     if window >= judged:
-        told.append(
+        sentences.append(
             f"The validation split has {judged:,} characters, fewer than the {window:,} of a training sequence: it is "
             "judged as one piece, and the loss is rough."
         )
     times = train.steps * train.batch_size * window // len(corpus.train_ids)
     if times >= OFTEN:
-        told.append(
+        sentences.append(
             f"The training split of {len(corpus.train_ids):,} characters is read some {times:,} times over: see "
             "whether the validation loss rises again while it is learned by heart."
         )
     if corpus.only_judged:
-        told.append(
+        sentences.append(
             f"{len(corpus.only_judged)} characters occur only in the validation split, so no model can learn them: "
             f"{listed(corpus.only_judged)}."
         )
-    return told
+    return sentences
 
 
 @lru_cache(maxsize=256)

@@ -21,6 +21,7 @@ import contextlib
 import json
 import os
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import IO, Any
 
@@ -46,8 +47,46 @@ from core.runs.state import Run, RunConfig, Status, read_status
 LARGEST_HEADER = 10 * 1024**2  # bytes before the numbers of a weights file; a header has some 100 a tensor
 
 
+Stamp = tuple[tuple[int, int, int] | None, ...]
+"""Inode, size and time (ns) of each file that a reading depends on; None for one that is not there."""
+_known: dict[Path, tuple[Stamp, Run]] = {}
+KNOWN, SETTLED = 20_000, 0.05
+"""How many readings are kept, and the age in seconds from which a file's time tells it from a later one."""
+
+
 def read(path: Path) -> Run:
-    """Read one run folder. Never raises for what is inside it: damage is reported in the run."""
+    """Read one run folder. Never raises for what is inside it: damage is reported in the run.
+
+    What was read before is not read again while its files are the same; whether a worker is at it is always looked at.
+    """
+    stamp = _stamp(path)
+    known = _known.get(path)
+    if known is not None and known[0] == stamp:
+        run = known[1]
+    else:
+        run = _read(path)
+        newest = max((file[2] for file in stamp if file), default=0)
+        if time.time_ns() - newest > SETTLED * 1e9:
+            if len(_known) >= KNOWN:
+                _known.clear()
+            _known[path] = stamp, run
+    return replace(run, status=_as_seen(path, run.status)) if run.state.active else run
+
+
+def _stamp(path: Path) -> Stamp:
+    found: list[tuple[int, int, int] | None] = []
+    folder = f"{path}{os.sep}"
+    for name in (CONFIG, STATUS, LABEL, WEIGHTS):
+        try:
+            about = os.stat(folder + name)
+            found.append((about.st_ino, about.st_size, about.st_mtime_ns))
+        except OSError:
+            found.append(None)
+    return tuple(found)
+
+
+def _read(path: Path) -> Run:
+    """Read one run folder, its state as it was written."""
     config, status, damage = None, Status(), None
     try:
         config = RunConfig.model_validate_json(runs_folder.checked(files.read(path / CONFIG)))
@@ -66,7 +105,7 @@ def read(path: Path) -> Run:
     given = " ".join(printable(label.get("name")).split())[:LONGEST_NAME]
     name = given or (_title(config) if config else "") or path.name
     note = printable(label.get("note"))[:LONGEST_NOTE]
-    return Run(path, name, config, _as_seen(path, status), damage, note, label.get("pinned") is True, given)
+    return Run(path, name, config, status, damage, note, label.get("pinned") is True, given)
 
 
 def _title(config: RunConfig) -> str:
@@ -170,10 +209,12 @@ def list_runs(*, shipped: bool = False) -> list[Run]:
 def written() -> tuple[tuple[str, int], ...]:
     """Return every run's folder, those that ship too, with the time (ns) at which a file was last put into it."""
     found = []
-    for path in (*folders(), *folders(paths.pretrained())):
-        with contextlib.suppress(OSError):
-            found.append((str(path), path.stat().st_mtime_ns))
-    return tuple(found)
+    for parent in (paths.runs(), paths.pretrained()):
+        with contextlib.suppress(OSError), os.scandir(parent) as entries:
+            for entry in entries:
+                with contextlib.suppress(OSError):
+                    found.append((entry.path, entry.stat().st_mtime_ns))
+    return tuple(sorted(found))
 
 
 def find(reference: str) -> Run:

@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -39,9 +39,9 @@ class Fitted:
     """As much of a set-up as a rung takes."""
 
     preset: str
-    changes: dict[str, Any] = field(default_factory=dict)
+    changes: dict[str, Any]
     """By dotted name, to be laid over the preset."""
-    left_out: tuple[str, ...] = ()
+    left_out: tuple[str, ...]
     """Settings that the rung does not have, or whose value it does not take."""
 
 
@@ -80,16 +80,16 @@ def of_json(content: bytes) -> SetUp:
     if len(content) > LARGEST:
         raise BardlabError(f"a file of {len(content):,} bytes is no file of settings; {what}")
     try:
-        found = json.loads(content)
+        settings = json.loads(content)
     except (ValueError, RecursionError) as error:
         reason = "it is nested too deeply" if isinstance(error, RecursionError) else str(error).splitlines()[0]
         raise BardlabError(f"this is not JSON ({reason[:QUOTED]}); {what}") from None
-    if not isinstance(found, dict) or not all(isinstance(found.get(part), dict) for part in ("model", "train")):
+    if not isinstance(settings, dict) or not all(isinstance(settings.get(part), dict) for part in ("model", "train")):
         raise BardlabError(f"this JSON holds no settings of a model and its training; {what}")
-    preset, rung_key = found.get("preset"), found.get("stage")
-    name = " ".join(printable(found.get("name")).split())[:LONGEST_NAME]
-    known = preset if isinstance(preset, str) else None
-    return SetUp(rung_key if isinstance(rung_key, str) else "", known, found["model"], found["train"], name)
+    preset, rung_key = settings.get("preset"), settings.get("stage")
+    name = " ".join(printable(settings.get("name")).split())[:LONGEST_NAME]
+    preset_name = preset if isinstance(preset, str) else None
+    return SetUp(rung_key if isinstance(rung_key, str) else "", preset_name, settings["model"], settings["train"], name)
 
 
 # --- kept under a name -----------------------------------------------------------------------------------------------
@@ -105,7 +105,7 @@ def keep(name: str, rung: Rung, preset: str, model: Settings, train: TrainConfig
     name = " ".join(printable(name).split())
     if not name or len(name) > LONGEST_NAME:
         raise BardlabError(f"settings are kept under a name of 1 to {LONGEST_NAME} characters; give one")
-    there = kept(rung.key)
+    there = saved_names(rung.key)
     if name not in there and len(there) >= MOST:
         raise BardlabError(f"{MOST} set-ups are kept of this rung already; forget one first")
     content = {
@@ -124,7 +124,7 @@ def keep(name: str, rung: Rung, preset: str, model: Settings, train: TrainConfig
     return name
 
 
-def kept(rung_key: str) -> list[str]:
+def saved_names(rung_key: str) -> list[str]:
     """List the names under which settings of a rung are kept; a damaged file is left out."""
     names = []
     for file in sorted(folder(registry.get(rung_key).key).glob("*.json")):

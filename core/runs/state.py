@@ -1,5 +1,6 @@
 """What a run folder says: configuration, status, samples; read and written with a checksum."""
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -46,6 +47,10 @@ class Meters(BaseModel):
 TRAINING, COMPILING = "training", "compiling the model before its first step, which may take a minute"
 
 
+BROKEN = "broken on purpose"
+"""What a run is called, wherever it stands, whose training was made to go wrong."""
+
+
 class RunConfig(BaseModel):
     """What was asked for; written once, before the first step."""
 
@@ -70,6 +75,8 @@ class RunConfig(BaseModel):
     """The sweep that this run belongs to."""
     claim: str | None = None
     """The claim that this run was made to reproduce."""
+    fault: str | None = None
+    """What was broken in it on purpose, by its name in core/training/sabotages.py."""
     memory_needed: float | None = None
     """Bytes that it was estimated to take in all, if whoever started it looked."""
 
@@ -165,7 +172,8 @@ class Run:
     @property
     def label(self) -> str:
         """What it is called where several runs stand together: no two are called alike."""
-        return self.name if self.given or self.handle == self.name else f"{self.name} · {self.handle}"
+        name = f"{self.name} ({BROKEN})" if self.broken and BROKEN not in self.name else self.name
+        return name if self.given or self.handle == self.name else f"{name} · {self.handle}"
 
     @property
     def slug(self) -> str:
@@ -175,7 +183,7 @@ class Run:
     @property
     def shipped(self) -> bool:
         """True for a run that came with the product."""
-        return self.path.parent == paths.pretrained()
+        return os.path.dirname(self.path) == str(paths.pretrained())  # asked of thousands: no path is made
 
     @property
     def state(self) -> State:
@@ -186,6 +194,11 @@ class Run:
     def rung_key(self) -> str:
         """The rung's key, or an empty text if the configuration cannot be read."""
         return self.config.rung_key if self.config else ""
+
+    @property
+    def broken(self) -> bool:
+        """True if it was broken on purpose, to learn from: it stands in no ranking."""
+        return self.config is not None and self.config.fault is not None
 
     @property
     def usable(self) -> bool:

@@ -16,8 +16,8 @@ def title(rung: Rung, preset: str | None, model: Settings, train: TrainConfig) -
     """Return a run's title, such as `mlp dropout 0.2, seed 1338`, or `mlp good` of a preset that is not the first."""
     changed = {name: value for name, value in rung.changes(preset, model, train).items() if name not in UNTOLD}
     seed = [f"seed {changed.pop(SEED)}"] if SEED in changed else []
-    told = [f"{name.partition('.')[2]} {shown(value)[:LONGEST_VALUE]}" for name, value in changed.items()]
-    more = [f"{len(told) - MOST} more"] if len(told) > MOST else []
+    settings = [f"{name.partition('.')[2]} {shown(value)[:LONGEST_VALUE]}" for name, value in changed.items()]
+    more = [f"{len(settings) - MOST} more"] if len(settings) > MOST else []
     usual = preset is None or preset == rung.default_preset
-    parts = ([] if usual else [rung.title_of_preset(preset or "")]) + told[:MOST] + more + seed
+    parts = ([] if usual else [rung.title_of_preset(preset or "")]) + settings[:MOST] + more + seed
     return " ".join(filter(None, [rung.key, ", ".join(parts)]))

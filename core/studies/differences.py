@@ -7,7 +7,7 @@ from typing import Any
 
 from core.errors import BardlabError
 from core.runs import reading
-from core.runs.state import Run
+from core.runs.state import BROKEN, Run
 from core.settings import shown
 from core.texts.corpus import available
 
@@ -28,6 +28,8 @@ def settings(run: Run) -> dict[str, Any]:
         "text": config.corpus,
         "device": run.status.device or config.device,
     }
+    if run.broken:
+        found[BROKEN] = config.title or config.rung_key
     found |= {f"model.{name}": value for name, value in config.model_config_.model_dump().items()}
     return found | {f"train.{name}": value for name, value in config.train.model_dump().items()}
 
@@ -124,7 +126,13 @@ def twins_of(run: Run, setting: str, among: Iterable[Run]) -> list[Run]:
     found: dict[object, Run] = {}
     for other in among:
         theirs = other.config
-        if theirs is None or other.damage or other.path == run.path or setting not in config.model:
+        if (
+            theirs is None
+            or other.damage
+            or other.broken != run.broken
+            or other.path == run.path
+            or setting not in config.model
+        ):
             continue
         same_training = (theirs.rung_key, theirs.train, theirs.corpus_sha256) == (
             config.rung_key,

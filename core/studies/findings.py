@@ -98,7 +98,7 @@ def paired(old: Sequence[Run], new: Sequence[Run]) -> Finding | None:
 
 
 def _by_seed(family: Iterable[Run]) -> dict[int, Run]:
-    done = (run for run in family if run.state is State.FINISHED and not run.damage)
+    done = (run for run in family if run.state is State.FINISHED and not run.damage and not run.broken)
     return {run.need().train.seed: run for run in done if _number(run.status.val_loss)}
 
 

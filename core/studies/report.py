@@ -14,7 +14,7 @@ from core import files
 from core.errors import BardlabError
 from core.exchange import export
 from core.runs import openings, plan, reading, records
-from core.runs.state import Run, Sample
+from core.runs.state import BROKEN, Run, Sample
 from core.settings import shown
 from core.studies import differences, findings, landmarks
 from core.studies.findings import Finding
@@ -116,19 +116,22 @@ def _verdict(finding: Finding) -> str:
 
 def _standing(compared: Sequence[Run], labels: dict[str, str]) -> list[str]:
     """Where each run's loss stands among the landmarks of its text."""
-    told = []
+    sentences = []
     for run in compared:
         loss, text = run.status.val_loss, openings.text_of(run)
         which = "" if len(compared) == 1 else f"{labels[run.slug]}: "
         if loss is None or not math.isfinite(loss):
-            told.append(f"{which}no validation loss was measured.")
+            sentences.append(f"{which}no validation loss was measured.")
             continue
         choices = f"{math.exp(loss):.1f} of {len(run.need().characters)}" if loss < 20 else "countless"
         line = f"{which}validation loss {loss:.4f} nats a character: it hesitates between {choices} characters."
+        if run.broken:
+            sentences.append(f"{which}validation loss {loss:.4f} nats a character, {BROKEN}: it stands in no ranking.")
+            continue
         marks = landmarks.all_of(text) if text else []
         line = line if which else line[:1].upper() + line[1:]
-        told.append(f"{line} {landmarks.verdict(loss, marks, _shipped_loss(run))}")
-    return told
+        sentences.append(f"{line} {landmarks.verdict(loss, marks, _shipped_loss(run))}")
+    return sentences
 
 
 def _shipped_loss(run: Run) -> float | None:

@@ -91,7 +91,7 @@ def standings(found: Iterable[Run], corpus: Corpus) -> dict[str, Standing]:
     best: dict[str, Standing] = {}
     for run in found:
         loss = run.status.best_val_loss
-        if run.damage or run.config is None or loss is None or not math.isfinite(loss):
+        if run.damage or run.broken or run.config is None or loss is None or not math.isfinite(loss):
             continue
         if run.config.corpus_sha256 != corpus.sha256:
             continue

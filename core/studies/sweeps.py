@@ -103,7 +103,7 @@ def twins(config: RunConfig, setting: str, values: Sequence[Any], seeds: int = 1
 def _identity(config: RunConfig) -> str:
     """What decides a run's result, device aside."""
     model = config.model_config_.model_dump_json()
-    return f"{config.rung_key} {config.corpus_sha256} {model} {config.train.model_dump_json()}"
+    return f"{config.rung_key} {config.fault} {config.corpus_sha256} {model} {config.train.model_dump_json()}"
 
 
 def _counts(run: Run) -> bool:
@@ -290,6 +290,6 @@ def groups(found: Sequence[Run]) -> dict[str, list[Run]]:
     """Return the runs of each sweep, the newest sweep first, its runs in the order of their making."""
     sweeps: dict[str, list[Run]] = {}
     for run in found:
-        if run.config and run.config.group and not run.damage:
+        if run.config and run.config.group and not run.damage and not run.broken:
             sweeps.setdefault(run.config.group, []).insert(0, run)
     return sweeps

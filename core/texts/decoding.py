@@ -71,7 +71,7 @@ class UnknownEncoding(BardlabError):
         """What it probably is, one of ENCODINGS."""
 
 
-def known(encoding: str) -> str:
+def canonical_name(encoding: str) -> str:
     """Return the name in ENCODINGS of an encoding called otherwise, such as shift_jis. Raises BardlabError."""
     name = encoding.strip().lower().replace("_", "-")
     if name in ENCODINGS:
@@ -99,7 +99,7 @@ def decode(content: bytes, encoding: str | None = None) -> Decoded:
         if content.startswith(start):
             raise BardlabError(f"this is {kind}, not plain text; save it as plain text (.txt) and give that")
     if encoding is not None:
-        return _as(content, known(encoding))
+        return _as(content, canonical_name(encoding))
     for mark, name in MARKS:
         if content.startswith(mark):
             return Decoded(_as(content[len(mark) :], name).text, name, marked=True)

@@ -68,10 +68,12 @@ def train(
     started = clock()
 
     def measure() -> Evaluated:
-        validation = evaluate(model, val_ids) if trainer.done else None
+        with trainer.sabotage.evaluation(model):
+            validation = evaluate(model, val_ids) if trainer.done else None
+            trained = trainer.done and not model.closed_form
+            training = evaluate(model, trainer.training_slice) if trained else None
         if validation and not math.isfinite(validation.loss) and not model.closed_form:
             raise Diverged(trainer)
-        training = evaluate(model, trainer.training_slice) if trainer.done and not model.closed_form else None
         try:
             sample = [c.id for c in generate(model, prompt, sampling)] if config.sample_chars else []
         except RuntimeError as error:  # torch refuses to draw from chances that are NaN

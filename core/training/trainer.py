@@ -17,11 +17,11 @@ from core.evaluation import evaluate, spread_slice
 from core.models.contract import LanguageModel
 from core.models.memory import is_out_of_memory
 from core.training import compiling, reproducible
-from core.training.batches import Batches
 from core.training.config import TrainConfig
 from core.training.devices import drain, precision
 from core.training.monitor import Monitor
 from core.training.optimizers import Optimizers
+from core.training.sabotage import Sabotage
 
 LOOKED_BACK_AT = 100_000  # characters to read an n-gram's training loss from; all would take far longer than counting
 
@@ -40,8 +40,18 @@ class Diverged(BardlabError):
 class Trainer:
     """A model, its optimiser and its place in the data: everything that one more step needs."""
 
-    def __init__(self, model: LanguageModel, config: TrainConfig, train_ids: Tensor, device: torch.device) -> None:
+    def __init__(
+        self,
+        model: LanguageModel,
+        config: TrainConfig,
+        train_ids: Tensor,
+        device: torch.device,
+        sabotage: Sabotage | None = None,
+    ) -> None:
         self.model, self.config, self.device = model.to(device), config, device
+        self.sabotage = sabotage or Sabotage()
+        """What a training that is broken on purpose does wrongly; as a rule nothing."""
+        self.sabotage.weights(self.model)
         self.train_ids = train_ids.to(device)
         self.window = config.window or model.usual_window
         if self.window >= len(train_ids):
@@ -59,7 +69,7 @@ class Trainer:
         """Scales the loss while products are float16, in which small gradients would vanish."""
         if not model.closed_form:
             reproducible.switch_on(device)
-        self.batches = Batches(self.train_ids, config.seed)
+        self.batches = self.sabotage.batches(self.train_ids, config.seed)
         self.total = 1 if model.closed_form else config.steps
         self.done = 0
         self.evaluated = 0
@@ -85,7 +95,9 @@ class Trainer:
     @cached_property
     def optimizers(self) -> Optimizers:
         """Made at the first step: torch takes a second to load what its optimisers need."""
-        return Optimizers(self.model, self.config, self.precision)
+        made = Optimizers(self.model, self.config, self.precision)
+        self.sabotage.optimizers(made)
+        return made
 
     @cached_property
     def monitor(self) -> Monitor:
@@ -175,7 +187,7 @@ class Trainer:
     def batch(self) -> tuple[Tensor, Tensor]:
         """Draw inputs and targets (B, T) each: random windows of the training text, targets one character later."""
         chunk = self.batches.next(self._sequences(self.length), self.length)  # (B, T+1)
-        return chunk[:, :-1], chunk[:, 1:]
+        return self.sabotage.batch(chunk[:, :-1], chunk[:, 1:])
 
     def _sequences(self, length: int) -> int:
         """Shorter sequences come in a larger number, so that every step sees as many characters."""
@@ -190,7 +202,7 @@ class Trainer:
     def first_loss(self) -> float:
         """Return the loss of the batch that the next step will train on, leaving everything as it was."""
         chunk = self.batches.peek(self._sequences(self.length), self.length)  # (B, T+1)
-        x, y = chunk[:, :-1], chunk[:, 1:]  # (B, T) each
+        x, y = self.sabotage.batch(chunk[:, :-1], chunk[:, 1:])  # (B, T) each
         self.model.eval()
         loss = F.cross_entropy(self.model(x).flatten(0, 1), y.flatten())  # ()
         self.model.train()
@@ -212,6 +224,7 @@ class Trainer:
         if self.scaler is not None:
             for part in self.optimizers.parts:
                 self.scaler.unscale_(part)
+        self.sabotage.gradients(self.model)
         if watched:
             self.monitor.before()
         if self.wants_norm or watched or self.config.grad_clip:
@@ -330,6 +343,8 @@ class Trainer:
             "evaluated": self.evaluated,
             "seconds": self.seconds,
         }
+        if kept := self.sabotage.state_dict():
+            state["sabotage"] = kept
         if self.scaler is not None:
             state["scaler"] = self.scaler.state_dict()
         return state
@@ -340,6 +355,7 @@ class Trainer:
         self.optimizers.load_state_dict(state["optimizers"])
         self.batches.set_state(state["batches"].cpu())
         self._set_random_states(state)
+        self.sabotage.load_state_dict(state.get("sabotage", {}))
         if self.scaler is not None and "scaler" in state:
             self.scaler.load_state_dict(state["scaler"])
         self.done, self.seconds = state["done"], state["seconds"]

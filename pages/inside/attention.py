@@ -16,7 +16,7 @@ from core.ladder.registry import RUNGS
 from core.runs import layout, reading
 from core.runs.folder import State
 from core.runs.state import Run
-from pages.ui import loaders, state, tell
+from pages.ui import loaders, state, teaching, tell
 from pages.ui.address import number_from_url
 from pages.ui.choosers import chosen, runs
 from pages.ui.choosers.prompt import Prompt, prompt_box
@@ -131,6 +131,7 @@ def again(run: Run) -> None:
         )
 
 
+@teaching.part("prices")
 def offer_prices(run: Run, step: int | None, known: bool) -> None:
     """Say that each head's price stands on the board, or offer to measure it; show a measurement under way."""
     job = rankings.read(run, step, METHODS[0])

@@ -35,7 +35,8 @@ from core.ladder.registry import RUNGS
 from core.runs.state import Run
 from core.texts.labels import code_point
 from core.texts.labels import labels as labels_of
-from pages.ui import loaders, state, tell
+from pages.ui import loaders, state, teaching, tell
+from pages.ui.choosers import in_view
 from pages.ui.choosers.runs import choose_run
 from pages.ui.choosers.weights import choose_weights
 from pages.ui.inside_views.links import inside_links
@@ -61,8 +62,10 @@ def clustered(vectors: np.ndarray) -> list[int]:
     return cluster_order(vectors)
 
 
-def choice(label: str, options: dict[str, str], name: str, help: str) -> str:
+def one_of(label: str, options: dict[str, str], name: str, help: str) -> str:
     """A choice of one, with its place in the URL."""
+    if st.session_state.get(name) not in (None, *options):
+        del st.session_state[name]  # a view that was kept of a run may ask for what another does not have
     chosen = st.segmented_control(
         label,
         list(options),
@@ -90,16 +93,16 @@ def table_csv(table: Table, labels: Sequence[str], kinds: Sequence[str], found: 
 def controls(table: Table, counted: bool) -> tuple[Method, int, int, Metric, str]:
     """Draw what decides the map. Returns method, dimensions, neighbours looked at, metric, colour."""
     with st.popover("View", icon=":material/tune:", help="How the map is drawn, and how neighbours are found."):
-        wanted = choice(
+        wanted = one_of(
             "Method",
             {str(name): title for name, title in METHODS.items()},
             "method",
             "PCA is a plain view from the side on which the vectors differ most. t-SNE and UMAP bend the space to keep "
             "neighbours together: read who is next to whom, not how far groups lie apart.",
         )
-        dimensions = choice("Dimensions", {"2": "2-D", "3": "3-D"}, "dimensions", "A flat map, or one to turn about.")
+        dimensions = one_of("Dimensions", {"2": "2-D", "3": "3-D"}, "dimensions", "A flat map, or one to turn about.")
         method = next(name for name in METHODS if name == wanted)
-        near_by = choice(
+        near_by = one_of(
             "Nearness",
             {"cosine": "cosine", "euclidean": "Euclidean"},
             "metric",
@@ -108,7 +111,7 @@ def controls(table: Table, counted: bool) -> tuple[Method, int, int, Metric, str
         colours = {"place": "position"} if table.positions else {"class": "class"}
         if counted and not table.positions:
             colours["count"] = "frequency"
-        colour = choice("Colour", colours, "colour", "By kind of character, or by how often it occurs in the text.")
+        colour = one_of("Colour", colours, "colour", "By kind of character, or by how often it occurs in the text.")
         near = 15
         if method != "pca":
             near = st.slider(
@@ -138,6 +141,7 @@ def spread(found: Map, table: Table, method: str, dimensions: int) -> str:
     return f"This view holds {sum(found.explained):.0%} of the variance of all {d} dimensions ({kept})."
 
 
+@teaching.part("map")
 def the_map(run: Run, table: Table, characters: str) -> None:
     """The map and who is near the chosen one."""
     corpus = loaders.text_of(run)
@@ -167,12 +171,13 @@ def the_map(run: Run, table: Table, characters: str) -> None:
     marked = picked(event_key, rows)
     clicked(event_key, [labels[rows.index(row)] for row in marked], table.positions)
     near_key = f"near.{'position' if table.positions else 'character'}"
-    if st.session_state.get(near_key) not in labels:
-        st.session_state[near_key] = "e" if "e" in labels else labels[0]  # it may not be among those shown alone
     with right:
-        chosen = st.selectbox(
+        chosen = in_view.choice(
+            st.selectbox,
             "Nearest to",
             labels,
+            name="near",
+            default="e" if "e" in labels else labels[0],
             key=near_key,
             help="Or click a point on the map. Neighbours are found in all dimensions, not on the map.",
         )
@@ -205,7 +210,7 @@ def the_map(run: Run, table: Table, characters: str) -> None:
         about = [f"{each}<br>{code_point(c)}" for each, c in zip(about, characters, strict=True)]
     figure = vector_map(found.places, labels, about, colours, axes, at, order[:5], joined=table.positions)
     with left:
-        isolate_and_keep(table.key, marked, rows, count)
+        isolate_and_keep(run, table.key, marked, rows, count)
         flat = {"on_select": "rerun", "selection_mode": ("points", "lasso", "box"), "drag": drag()}
         more: dict[str, Any] = {} if dimensions == 3 else flat
         plot(figure, event_key, f"{table.key}-{method}", **more)
@@ -240,6 +245,7 @@ def clicked(key: str, marked: Sequence[str], positions: bool) -> None:
     st.session_state[f"{key}.last"] = list(marked)
 
 
+@teaching.part("resemblance")
 def who_resembles_whom(table: Table, characters: str) -> None:
     """The heat map of all pairs."""
     st.header("Who resembles whom")
@@ -258,7 +264,7 @@ def who_resembles_whom(table: Table, characters: str) -> None:
         plot(by_distance(values, f"mean {what}"), "by-distance")
         return
     orders = {"class": "by class", "clusters": "by likeness", "alphabet": "alphabet"}
-    order = choice(
+    order = one_of(
         "Order",
         orders,
         "order",
@@ -314,7 +320,7 @@ def page() -> None:
     if model.position_scheme == "rotary":
         names["rotary"] = "positions (rotary)"
     with right:
-        chosen = choice(
+        chosen = one_of(
             "Vectors", names, "vectors", "Which of the model's tables: what it reads, what it writes, where."
         )
     if chosen == "rotary" and (similarity := position_similarity(model)) is not None:

@@ -11,16 +11,17 @@ from core.inspect.lens import has_stream, next_logits
 from core.runs.openings import openings
 from core.runs.state import Run
 from core.texts.labels import spelled, visible
-from pages.ui import loaders, predictions, state, wording
+from pages.ui import loaders, state, teaching, wording
 from pages.ui.address import number_from_url
-from pages.ui.choosers import runs, weights
+from pages.ui.choosers import in_view, runs, weights
 from pages.ui.choosers.prompt import begin, known
 from pages.ui.components.grids.lens_grid import lens_grid
-from pages.ui.components.texts.next_character import Branch, next_character
-from pages.ui.inside_views import price_tag
+from pages.ui.components.texts.next_character import SLIDERS, Branch, next_character
+from pages.ui.inside_views import predictions, price_tag
 from pages.ui.inside_views.salience import salience_view
 from pages.ui.plots.figure import figure as plot
 from pages.ui.plots.figures import contributions
+from pages.ui.run.setting_names import in_words
 from pages.ui.wording import plain
 
 LONGEST = 2000
@@ -104,6 +105,7 @@ def next_view(run: Run, step: int | None, model: Any, tokenizer: Any, text: str)
         root_text=root,
         branches=sorted(branches, key=lambda b: -b.nats),
         model=f"{run.slug}/{step}",
+        words={name: in_words(name) for name in SLIDERS},
         act=partial(act, openings(run).sentence),
         key="next-character",
     )
@@ -155,6 +157,7 @@ def lens_view(run: Run, step: int | None, model: Any, tokenizer: Any, text: str)
     parts_view(run, step, tokenizer, text, position)
 
 
+@teaching.part("parts")
 def parts_view(run: Run, step: int | None, tokenizer: Any, text: str, position: int) -> None:
     """Who speaks for and against each character at one position."""
     found = predictions.parts_of(run, step, text, position - len(text))
@@ -171,9 +174,12 @@ def parts_view(run: Run, step: int | None, tokenizer: Any, text: str, position: 
         "each part's contribution less its mean over the characters, which no probability depends on. What a part "
         "does through later parts counts as theirs."
     )
-    target = st.selectbox(
+    target = in_view.choice(
+        st.selectbox,
         "Character",
         order.tolist(),
+        name="of",
+        said=characters.__getitem__,
         format_func=lambda i: visible(characters[i]),
         key=f"prediction.target.{run.slug}",
         help="The last column says what each part adds to this character's logit; likeliest first.",

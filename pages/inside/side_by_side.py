@@ -11,11 +11,11 @@ from core.sampling import SamplingConfig
 from core.settings import FieldInfo
 from core.studies.standings import title_of
 from core.texts.tokenizer import CharTokenizer
-from pages.ui import predictions, state, tell, wording
+from pages.ui import state, tell, wording
 from pages.ui.choosers import runs, weights
 from pages.ui.choosers.prompt import begin, known
 from pages.ui.components.texts.side_by_side import Column, side_by_side
-from pages.ui.inside_views import price_tag
+from pages.ui.inside_views import predictions, price_tag
 from pages.ui.navigation import link_to_first_rung
 from pages.ui.plots.colours import place_of
 from pages.ui.run.config_form import label_of

@@ -10,11 +10,11 @@ from core.runs import openings
 from core.runs.state import Run
 from core.studies.standings import key_of, title_of
 from core.texts.corpus import Corpus
-from pages.ui import loaders, predictions, state, tell, wording
+from pages.ui import loaders, state, tell, wording
 from pages.ui.choosers import runs, weights
 from pages.ui.choosers.prompt import begin, known
 from pages.ui.components.texts.passage import passage
-from pages.ui.inside_views import price_tag
+from pages.ui.inside_views import predictions, price_tag
 
 LONGEST = 2000
 TEXT, TURN = "surprise.text", "surprise.turn"

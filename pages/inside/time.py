@@ -48,8 +48,8 @@ def snapshots(run: Run, prompt: Prompt) -> tuple[list[Portrait], list[Answer]]:
     return portraits, answers
 
 
-def film(run: Run, prompt: Prompt, portraits: list[Portrait], answers: list[Answer]) -> Film:
-    """Put together what the snapshots show."""
+def film(run: Run, prompt: Prompt, portraits: list[Portrait], answers: list[Answer], hidden: list[str]) -> Film:
+    """Put together what the snapshots show; `hidden` names the layers whose activations they hold."""
     config, read = run.need(), loaders.reader(run)
     train, val = read.curve(TRAIN_LOSS), read.curve(VAL_LOSS)
     losses = dict(zip(val[0].tolist(), val[1].tolist(), strict=True))
@@ -83,6 +83,7 @@ def film(run: Run, prompt: Prompt, portraits: list[Portrait], answers: list[Answ
         val,
         bigram,
         place_of(run),
+        hidden,
     )
 
 
@@ -128,7 +129,7 @@ def machine(run: Run, beside: DeltaGenerator) -> None:
         st.caption("This run kept a single snapshot: there is nothing to move. More: raise `train.snapshots`.")
     steps = [portrait.step for portrait in portraits]
     start = number_from_url("step")
-    shown = film(run, prompt, portraits, answers)
+    shown = film(run, prompt, portraits, answers, [bend.layer for bend in model.nonlinearities()])
     time_machine(shown, live=run.state.active, start=start, key="time-machine")
     if start is not None and start not in steps:
         st.caption(f"The address asks for step {start:,}; its weights were not kept, so the nearest snapshot is shown.")

@@ -13,7 +13,7 @@ from core.studies.claims import evidence, registry, reproduction
 from core.studies.claims.claim import Claim, Finding, Verdict
 from core.studies.claims.evidence import Evidence
 from core.studies.claims.reproduction import Standing
-from pages.ui import loaders, state, tell
+from pages.ui import loaders, state, teaching, tell
 from pages.ui.choosers.text import DEFAULT, text_picker
 from pages.ui.plots.claims import claim_chart
 from pages.ui.plots.figure import figure as plot
@@ -88,6 +88,7 @@ def progress(key: str, text: str) -> None:
         st.rerun()
 
 
+@teaching.part("rule")
 def rule(claim: Claim) -> None:
     """What counts as reproduced."""
     each = "".join(f"\n- {plain(f'{criterion.what}: {criterion.wanted}')}" for criterion in claim.criteria)
@@ -120,6 +121,7 @@ def time_line(claim: Claim, found: Evidence | None, text: str) -> None:
         )
 
 
+@teaching.part("reproduce")
 def buttons(claim: Claim, found: Standing | None, text: str) -> None:
     """What can be done next."""
     row = st.container(horizontal=True, gap="small", vertical_alignment="center")

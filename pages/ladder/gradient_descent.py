@@ -12,7 +12,8 @@ from core.scalars.landscapes import SURFACES
 from core.scalars.net import TASKS
 from core.scalars.optimizers import OPTIMIZERS
 from core.scalars.pictures import Fit, fitted, heights, lowest, walk
-from pages.ui import state, wording
+from pages.ui import state, teaching, wording
+from pages.ui.choosers import in_view
 from pages.ui.components.charts.descent import Dot, Walker, descent
 from pages.ui.components.pictures.graph_steps import graph_steps
 from pages.ui.plots.colours import colours, diverging_stops
@@ -41,6 +42,7 @@ def set_race(surface: str, rate: float, chosen: list[str]) -> None:
     state.say_next("The controls of the race are set", ":material/tune:")
 
 
+@teaching.part("graph")
 @st.fragment
 def graph() -> None:
     """One expression, value by value and gradient by gradient."""
@@ -81,6 +83,7 @@ def graph() -> None:
         st.error(wording.plain(str(error)), icon=":material/error:")
 
 
+@teaching.part("race")
 @st.fragment
 def race() -> None:
     """Optimisers on one landscape."""
@@ -159,15 +162,31 @@ def fit_of(task: str, hidden: int, optimizer: str, rate: float) -> Fit:
     return fitted(task, hidden, optimizer, rate, 120, 1337, REACH)
 
 
+@teaching.part("net")
 @st.fragment
 def net() -> None:
     """A net of scalars, fitted to points."""
     st.header("A net made of such values")
     left, middle, right, last = st.columns(4)
     task = left.selectbox("Points", list(TASKS), key="task", bind="query-params", help="What the net shall answer.")
-    hidden = middle.slider("Hidden units", 2, 12, 6, key="units", help="tanh units between the inputs and the answer.")
-    optimizer = right.selectbox("Optimiser", list(OPTIMIZERS), 3, key="net.optimizer", help="How it takes its steps.")
-    rate = last.select_slider("Rate", RATES, 0.1, key="net.rate", help="Try the largest one.")
+    hidden = in_view.number(
+        middle.slider,
+        "Hidden units",
+        2,
+        12,
+        name="units",
+        default=6,
+        help="tanh units between the inputs and the answer.",
+    )
+    optimizer = in_view.choice(
+        right.selectbox,
+        "Optimiser",
+        list(OPTIMIZERS),
+        name="net.optimizer",
+        default=list(OPTIMIZERS)[3],
+        help="How it takes its steps.",
+    )
+    rate = in_view.choice(last.select_slider, "Rate", RATES, name="net.rate", default=0.1, help="Try the largest one.")
     found = fit_of(task, hidden, optimizer, rate)
     points = TASKS[task]
     flat = len(points[0][0]) == 1

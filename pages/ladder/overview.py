@@ -18,7 +18,7 @@ from core.studies import landmarks
 from core.studies.landmarks import ORDERS
 from core.studies.standings import Place, Standing, places, title_of
 from core.texts.corpus import Corpus
-from pages.ui import ladder_problems, loaders, state, wording
+from pages.ui import ladder_problems, loaders, state, teaching, wording
 from pages.ui.components.charts.replay import Learning, Level, replay
 from pages.ui.navigation import INSIDE, gradient_descent_page, page_table, rung_page
 from pages.ui.plots.colours import place_of, rung_colour
@@ -67,6 +67,7 @@ def overview() -> None:
 # --- one that learns -------------------------------------------------------------------------------------------------
 
 
+@teaching.part("replay")
 @st.fragment
 def _first(name: str) -> None:
     """The film, the button, the learner's own run in its place, and at its end what to do next."""
@@ -234,6 +235,7 @@ def _ending(own: Run, star: Standing | None, corpus: Corpus) -> None:
 # --- the ladder ------------------------------------------------------------------------------------------------------
 
 
+@teaching.part("ladder")
 def _ladder(name: str) -> None:
     """One line a rung, the best at the top."""
     corpus = loaders.corpus(name)
@@ -312,6 +314,7 @@ def _meaning(corpus: Corpus) -> str:
     )
 
 
+@teaching.part("measured")
 def _how_measured(corpus: Corpus) -> None:
     with st.expander("How it is measured"):
         st.markdown(

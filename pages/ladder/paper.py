@@ -6,6 +6,7 @@ from core.inspect.paper import departures
 from core.ladder.registry import RUNGS
 from core.models.transformer import TransformerConfig
 from pages.ui import loaders, state
+from pages.ui.choosers import in_view
 from pages.ui.components.pictures.picture import picture
 from pages.ui.drawings.block_diagram import block_diagram
 from pages.ui.navigation import rung_page
@@ -17,9 +18,11 @@ st.markdown(
     "which the two differ, and those at which they agree. The paper's side says what its sections say; the model's "
     "side is read off the live model, its settings and its optimiser, so it changes with them."
 )
-preset = st.segmented_control(
+preset = in_view.choice(
+    st.segmented_control,
     "Model",
     list(rung.presets),
+    name="preset",
     default="reference",
     required=True,
     key="paper.preset",
@@ -33,9 +36,11 @@ with st.container(horizontal=True, gap="medium"):
     st.metric("Parameters", f"{shapes.parameters:,}", help="Counted on the live module.")
     st.metric("Kept", kept, help="Points at which the model does as the paper says; sizes may differ.")
     st.metric("Departed", len(points) - kept, help="Points at which it does not.")
-shown = st.segmented_control(
+shown = in_view.choice(
+    st.segmented_control,
     "Show",
     ["departures", "all"],
+    name="show",
     default="all",
     required=True,
     key="paper.shown",

@@ -16,10 +16,3 @@ def whole_number(text: object, low: int, high: int) -> int | None:
 def number_from_url(name: str, low: int = 0, high: int = 10**9) -> int | None:
     """The number that the address gives a parameter, if it is one from `low` to `high`."""
     return whole_number(st.query_params.get(name), low, high)
-
-
-def number_with_point(name: str, low: float, high: float) -> float | None:
-    """The number that the address gives a parameter, with or without decimals, if it is one from `low` to `high`."""
-    text = st.query_params.get(name, "")
-    number = float(text) if re.fullmatch(r"[0-9]{1,6}(\.[0-9]{1,6})?", text) else None
-    return number if number is not None and low <= number <= high else None

@@ -1,10 +1,16 @@
 """Thin cached loaders. Models and readers are shared between sessions and never changed by a page."""
 
+import math
+import os
+import threading
+import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import streamlit as st
 
+from core import paths
 from core.errors import BardlabError
 from core.inspect import heads, history
 from core.inspect.attention import AttentionMaps, attention_layers, attention_maps
@@ -20,6 +26,8 @@ from core.texts.tokenizer import CharTokenizer
 from pages.ui.plots.attention_maps import Packed, pack_maps
 
 SPARKLINE = 40
+WRITTEN, NEAR = 90, 0.15
+"""Characters shown of a text written at about a loss, and how many nats away that may be."""
 
 
 def corpus(name: str = "tinyshakespeare") -> Corpus:
@@ -42,17 +50,29 @@ def reader(run: Run) -> MetricsReader:
     return _reader(run.slug, (run.path / folder.CONFIG).stat().st_ctime).refresh()
 
 
+_looking = threading.Lock()
+_looked: list[tuple[float, object, int]] = [(-math.inf, None, 0)]
+"""When the runs' folders were last looked at, where, and what stood for their times."""
+
+
 @st.cache_resource(max_entries=2, show_spinner=False)
-def _listing(written: tuple[tuple[str, int], ...]) -> list[Run]:
+def _listing(written: int) -> list[Run]:
     return reading.list_runs(shipped=True)
 
 
-def listing() -> list[Run]:
+def listing(within: float = 0.0) -> list[Run]:
     """All runs as of the latest file put into a run's folder, read once for all sessions.
 
-    A worker's death puts no file there: to know a run's state, read that run.
+    What the clocks of many sessions ask for may be `within` so many seconds old. A worker's death puts no file there:
+    to know a run's state, read that run.
     """
-    return _listing(reading.written())
+    place = (os.environ.get("BARDLAB_HOME"), paths.pretrained())
+    with _looking:
+        then, where, written = _looked[0]
+        if time.monotonic() - then > within or where != place:
+            written = hash(reading.written())  # a number: to look into thousands of pairs takes the cache long
+            _looked[0] = (time.monotonic(), place, written)
+    return _listing(written)
 
 
 def present(slug: str) -> Run:
@@ -144,8 +164,27 @@ def computed_landmarks(sha256: str, name: str) -> list[landmarks.Landmark]:
 def corpus_landmarks(sha256: str, name: str) -> list[landmarks.Landmark]:
     """Losses to compare a curve with: those above, the best counted n-gram once it is known, published ones."""
     text = corpus(name)
-    best = landmarks.best_ngram(text)
-    return [*computed_landmarks(sha256, name), *([best] if best else []), *landmarks.published(text)]
+    known = [*computed_landmarks(sha256, name), *landmarks.measured(text), *landmarks.published(text)]
+    return [replace(mark, help=f"{mark.help} {_written_near(sha256, mark.value)}".strip()) for mark in known]
+
+
+@st.cache_data(max_entries=64, show_spinner=False)
+def _written_near(sha256: str, loss: float) -> str:
+    """What one of the shipped runs wrote when it was about that good."""
+    runs = [run for run in reading.list_runs(shipped=True) if run.shipped and run.need().corpus_sha256 == sha256]
+    written = [
+        (abs(sample.val_loss - loss), sample.val_loss, run.need().rung.title, sample)
+        for run in runs
+        for sample in records.samples(run.path)
+        if sample.val_loss is not None
+    ]
+    if not written:
+        return ""
+    away, at, title, sample = min(written, key=lambda row: row[0])
+    if away > NEAR:
+        return ""
+    text = " / ".join(line for line in sample.text[:WRITTEN].split("\n") if line.strip())
+    return f"Written at {at:.2f}, by the {title} after {sample.step:,} steps: “{text} …”"
 
 
 @st.cache_data(max_entries=512, show_spinner=False)

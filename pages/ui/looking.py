@@ -10,6 +10,7 @@ from core.runs.folder import State
 from core.runs.state import Run
 from pages.ui import loaders, state, wording
 from pages.ui.choosers import chosen
+from pages.ui.choosers.run import narrowed
 from pages.ui.navigation import RUNG_FOLLOWS, rung_page
 from pages.ui.wording import plain
 
@@ -40,7 +41,7 @@ def _change(run: Run) -> None:
     with st.popover("change", type="tertiary", help="Look at another run, on every page."):
         st.selectbox(
             "Look at",
-            list(found),
+            narrowed(found, [run.slug], "looking.find"),
             format_func=lambda slug: found[slug].label if slug in found else slug,
             key="looking.run",
             on_change=lambda: chosen.choose(st.session_state["looking.run"]),
@@ -50,7 +51,7 @@ def _change(run: Run) -> None:
 
 def _strip(page: str) -> None:
     """What trains and what waits; a toast when a run ends; the page anew if another tab has changed what it shows."""
-    active = [reading.read(run.path) for run in loaders.listing() if run.state.active]
+    active = [reading.read(run.path) for run in loaders.listing(within=1.0) if run.state.active]
     active = [run for run in active if run.state.active]
     before: Sequence[str] = st.session_state.get(BUSY, ())
     now = [run.slug for run in active]
@@ -110,7 +111,7 @@ def _changed(page: str) -> bool:
     shown = st.session_state.get(chosen.SHOWN)
     if shown is None or st.session_state.get("writing"):
         return False
-    run = next((each for each in loaders.listing() if each.slug == shown[0]), None)
+    run = next((each for each in loaders.listing(within=1.0) if each.slug == shown[0]), None)
     if run is None:
         st.query_params[state.RUN] = shown[0]  # the address says which it was, and the page that it is gone
         return True

@@ -98,8 +98,37 @@ def _table() -> "dict[str, list[partial[StreamlitPage]]]":
         url_path="claims",
         help="What ten papers claim, reproduced here in minutes, with a verdict.",
     )
+    progress = _page(
+        "learn/progress.py",
+        title="Your path",
+        icon=":material/route:",
+        url_path="progress",
+        help="What you have done, what comes next, and a lab report of what you found.",
+    )
+    glossary = _page(
+        "learn/glossary.py",
+        title="Glossary",
+        icon=":material/dictionary:",
+        url_path="glossary",
+        help="The terms of the field, one sentence each, and where each can be seen.",
+    )
+    fault = _page(
+        "learn/fault.py",
+        title="Find the fault",
+        icon=":material/troubleshoot:",
+        url_path="fault",
+        help="Ten trainings, each broken in one way: say from the plots what is wrong.",
+    )
+    guessed = _page(
+        "learn/guesses.py",
+        title="Your guesses",
+        icon=":material/casino:",
+        url_path="guesses",
+        help="What you said before your runs began, and what came of it.",
+    )
     return {
-        "Learn": [ladder, _gradient_descent(), *(_rung(key) for key in RUNGS), paper, claims],
+        "Climb": [ladder, _gradient_descent(), *(_rung(key) for key in RUNGS), paper],
+        "Learn": [progress, claims, fault, guessed, glossary],
         INSIDE: [
             _page(
                 "inside/attention.py",

@@ -5,9 +5,10 @@ is kept for the visit, from page to page.
 """
 
 import html
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, wraps
+from typing import ParamSpec
 from urllib.parse import urlencode
 
 import streamlit as st
@@ -26,6 +27,7 @@ PARTS = {
     "settings": "presets and settings",
     "text": "the choice of the text",
     "train": "Train and what it takes",
+    "guess": "the guess before Train",
     "experiments": "the experiments beside Train",
     "terminal": "the command line",
     "link": "Copy link",
@@ -33,10 +35,56 @@ PARTS = {
     "compare": "other runs on the chart",
     "samples": "the two texts below the chart",
     "views": "everything below the run",
+    "replay": "the film on the first page",
+    "ladder": "the rungs with their losses",
+    "measured": "how the ladder is measured",
+    "graph": "a loss as a graph of values",
+    "race": "optimisers on one surface",
+    "net": "the net of single values",
+    "rule": "what decides a claim",
+    "reproduce": "the buttons that reproduce a claim",
+    "prices": "what each part of a model is worth",
+    "off": "what follows from switching parts off",
+    "parts": "who says so, part by part",
+    "map": "the map of the vectors",
+    "resemblance": "who resembles whom",
+    "worth": "what a difference is worth",
+    "curves": "the curves of the runs compared",
+    "changed": "the settings that differ",
+    "result": "what came of a sweep",
+    "sweep": "the form of a new sweep",
+    "scaling": "loss against cost",
+    "numbers": "characters as numbers",
+    "frequencies": "how often each character occurs",
+    "reader": "the text, page by page",
+    "add": "adding a text",
+    "card": "what can be done with a run",
+    "import": "bringing in a run",
+    "models": "the choice of run and weights",
+    "prompt": "the texts that a model is asked with",
+    "notes": "explanations in small letters",
+    "tables": "numbers in rows",
+    "files": "what can be saved",
+    "next": "links to other pages",
+    "help": "the question marks",
 }
 """The parts of pages that can be hidden; each view of a rung goes by its name in the address as well."""
+EVERYWHERE = {
+    "models": ":is(.st-key-run, .st-key-looking, .st-key-compare-runs, .st-key-sweep-shown, [class*='st-key-weights-'],"
+    " [class*='st-key-attention-step'], [class*='st-key-knockout-step'])",
+    "prompt": ":is(.st-key-prompt, .st-key-prediction-prompt, .st-key-surprise-text, .st-key-stage-prompt,"
+    " .st-key-write-prompt, .st-key-a, .st-key-b)",
+    "notes": "[data-testid=stMain] [data-testid=stElementContainer]:has([data-testid=stCaptionContainer])"
+    ":not(.st-key-as-set *)",
+    "tables": "[data-testid=stDataFrame]",
+    "files": "[data-testid=stDownloadButton]",
+    "next": "[data-testid=stMain] [data-testid=stPageLink]",
+    "help": "[data-testid=stMain] [data-testid=stTooltipIcon]",
+}
+"""The parts that are the same on every page, by what they are in the browser; the others are not drawn at all."""
 LONGEST = 2000
 _KEY = "teaching"
+P = ParamSpec("P")
 _NO_SIDEBAR = "[data-testid=stSidebar], [data-testid=stExpandSidebarButton] { display: none; }"
 _ONLY_PICTURES = """
 [data-testid=stHeader], [data-testid=stSidebar], [data-testid=stExpandSidebarButton] { display: none; }
@@ -68,7 +116,7 @@ def _lockable() -> frozenset[str]:
 
 @cache
 def _views() -> frozenset[str]:
-    return frozenset({"code", "log", *(name for rung in RUNGS.values() for name in rung.views)})
+    return frozenset({"code", "log", "exercises", *(name for rung in RUNGS.values() for name in rung.views)})
 
 
 def _names(parameter: str) -> list[str]:
@@ -109,6 +157,22 @@ def shown(part: str) -> bool:
     return part not in lesson().hide
 
 
+def part(name: str) -> Callable[[Callable[P, None]], Callable[P, None]]:
+    """Make what a function draws a part of its page that can be hidden."""
+    if name not in PARTS:
+        raise ValueError(f"no part {name!r}")
+
+    def of(draw: Callable[P, None]) -> Callable[P, None]:
+        @wraps(draw)
+        def drawn(*args: P.args, **named: P.kwargs) -> None:
+            if shown(name):
+                draw(*args, **named)
+
+        return drawn
+
+    return of
+
+
 def locked(setting: str) -> bool:
     """Whether a setting, by its dotted name, is to stay as it is."""
     return bool(lesson().lock & {setting, ALL})
@@ -127,6 +191,8 @@ def frame(problems: Sequence[str]) -> None:
         return
     if not shown("sidebar"):
         st.html(f"<style>{_NO_SIDEBAR}</style>")
+    if hidden := [selector for name, selector in EVERYWHERE.items() if not shown(name)]:
+        st.html(f"<style>{', '.join(hidden)} {{ display: none !important; }}</style>")
     if now:
         with st.container(horizontal=True, vertical_alignment="center", gap="small", key="as-set"):
             st.caption("Shown as your teacher set it.", width="content")

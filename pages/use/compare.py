@@ -17,7 +17,8 @@ from core.runs.state import Run
 from core.settings import shown
 from core.studies import differences, findings
 from core.studies.findings import Finding
-from pages.ui import loaders, state, wording
+from pages.ui import loaders, state, teaching, wording
+from pages.ui.choosers.run import narrowed
 from pages.ui.choosers.runs import named
 from pages.ui.choosers.text import text_picker
 from pages.ui.components.charts.curves import Curve, curves
@@ -27,7 +28,8 @@ from pages.ui.plots.studies import band, seed_bands
 from pages.ui.run.fork_form import MOST
 from pages.ui.run.report_form import report_form
 from pages.ui.run.run_curves import flags_of, loss_curves, marks_of
-from pages.ui.run.setting_names import in_full
+from pages.ui.run.setting_names import in_full, in_words
+from pages.ui.wording import plain
 
 SECOND = "train/grad_norm"
 NAMES = {
@@ -56,14 +58,14 @@ def choose(everything: Sequence[Run]) -> list[Run]:
         text = text_picker("Text", "Only runs on one text are compared.", texts)
     fitting = {slug: run for slug, run in by_slug.items() if run.need().corpus == text}
     wanted = [slug for slug in asked if slug in fitting] or [
-        slug for slug, run in fitting.items() if run.state is not State.FAILED
+        slug for slug, run in fitting.items() if run.state is not State.FAILED and not run.broken
     ][:2]
     if st.session_state.get("compare.asked") != (asked, text):  # a link, or a change of text: follow it
         st.session_state["compare.runs"] = wanted[:MOST]
         st.session_state["compare.asked"] = (asked, text)
     chosen = st.multiselect(
         "Runs",
-        list(fitting),
+        narrowed(fitting, st.session_state.get("compare.runs", []), "compare.find"),
         format_func=lambda slug: named(fitting[slug]) if slug in fitting else slug,
         key="compare.runs",
         max_selections=MOST,
@@ -96,6 +98,7 @@ def looks(chosen: Sequence[Run]) -> dict[str, tuple[int, bool]]:
     return {run.slug: (at, len(f) > 1) for at, f in zip(places, families, strict=True) for run in f}
 
 
+@teaching.part("curves")
 @st.fragment
 def charts(slugs: Sequence[str], labels: dict[str, str], look: dict[str, tuple[int, bool]]) -> None:
     """The losses, and below them, on the same x axis, another quantity."""
@@ -147,6 +150,7 @@ def quantity(run: Run, tag: str) -> Curve | None:
     return Curve(name, run.name, "train", run.slug, step, seconds, characters, value, cost)
 
 
+@teaching.part("changed")
 def changed(chosen: Sequence[Run]) -> None:
     """The settings that differ, as a table and in sentences."""
     st.header("What changed")
@@ -158,14 +162,16 @@ def changed(chosen: Sequence[Run]) -> None:
         st.dataframe(frame, hide_index=True, column_config={"0": st.column_config.TextColumn("Setting"), **headings})
     else:
         st.caption("Nothing: the same settings and the same seed.")
-    for slug, sentence in differences.lineage(chosen).items():
-        name = next(run.name for run in chosen if run.slug == slug)
-        st.markdown(f"- **{wording.plain(name)}**: {wording.plain(sentence)}")
+    names = {run.slug: run.name for run in chosen}
+    told = [f"- **{plain(names[slug])}**: {plain(sentence)}" for slug, sentence in differences.lineage(chosen).items()]
+    if told:
+        with st.expander("Which was made from which", icon=":material/family_history:"):
+            st.markdown("\n".join(told))
 
 
 def verdict(finding: Finding) -> str:
     """A finding in words, as Markdown: whether the change makes it better or worse, by how much, and how sure."""
-    what = wording.plain(f"{finding.change[:1].upper()}{finding.change[1:]}")
+    what = wording.plain(in_words(finding.change))
     size, seeds = f"{abs(finding.mean):.3f}", len(finding.seeds)
     direction = "worse" if finding.mean > 0 else "better"
     if seeds == 1:
@@ -205,6 +211,7 @@ def stop(slug: str) -> None:
         state.say_error(error)
 
 
+@teaching.part("worth")
 def worth(chosen: Sequence[Run]) -> None:
     """What the differences are worth, over seeds."""
     families = differences.families(chosen)

@@ -16,12 +16,13 @@ from core.jobs import control
 from core.ladder.registry import RUNGS
 from core.runs import editing, layout, reading, titles
 from core.runs.folder import State
-from core.runs.state import Run
+from core.runs.state import BROKEN, Run
 from core.settings import shown
 from core.studies import differences
 from core.studies.differences import against_parent
 from core.texts.corpus import available
-from pages.ui import loaders, state, tell, wording
+from pages.ui import loaders, state, teaching, tell, wording
+from pages.ui.address import number_from_url
 from pages.ui.choosers import chosen
 from pages.ui.choosers.text import text_picker
 from pages.ui.navigation import link_to_first_rung, rung_page
@@ -55,6 +56,9 @@ COLUMNS: dict[str, Any] = {
 AHEAD = ("pinned", "name", "handle", "state", "validation", "curve")
 """The columns before those of the settings that differ."""
 MOST_SETTINGS = 6
+ROWS = 100
+"""Lines of the table on one page."""
+PAGE = "page"
 STATES = [*(str(one) for one in State), "damaged"]
 
 
@@ -68,7 +72,7 @@ def row(run: Run) -> dict[str, object]:
     s = run.status
     return {
         "pinned": "★" if run.pinned else "",
-        "name": run.name,
+        "name": f"{run.name} ({BROKEN})" if run.broken else run.name,
         "handle": run.handle if not run.given and run.handle != run.name else "",
         "state": state_in_words(run),
         "stage": RUNGS[run.rung_key].title if run.rung_key in RUNGS else "–",
@@ -160,6 +164,7 @@ def watch(busy: Sequence[Run]) -> None:
     queue_panel("runs.queue")
 
 
+@teaching.part("import")
 @st.fragment
 def bring_in() -> None:
     """Turn an uploaded file into a run."""
@@ -273,6 +278,30 @@ def filtered(everything: Sequence[Run]) -> list[Run]:
     return sorted(passing, key=lambda run: not run.pinned)
 
 
+def turned(listed: Sequence[Run]) -> Sequence[Run]:
+    """Draw what turns the pages of a long table; return the runs of the page that is open, which the address keeps."""
+    last = max(1, -(-len(listed) // ROWS))
+    asked = number_from_url(PAGE)
+    at = min(max(1, 1 if asked is None else asked), last)
+    if last > 1:
+        with st.container(horizontal=True, vertical_alignment="center", key="runs-pages"):
+            for label, to in (("Newer", at - 1), ("Older", at + 1)):
+                off = not 1 <= to <= last
+                st.button(label, key=f"runs.{label}", disabled=off, on_click=_turn, args=(to,), help=f"Page {to:d}.")
+            first = (at - 1) * ROWS
+            st.caption(
+                f"{first + 1:,} to {min(first + ROWS, len(listed)):,} of {len(listed):,} runs; find others by name, "
+                "rung or state above",
+                width="content",
+            )
+    return listed[(at - 1) * ROWS : at * ROWS]
+
+
+def _turn(to: int) -> None:
+    st.query_params[PAGE] = str(to)
+
+
+@teaching.part("card")
 def one(run: Run) -> None:
     """The card of one run: what can be done with it."""
     st.markdown(f"**{wording.plain(run.name)}** :small[:gray[{wording.plain(run.slug)}]] {facts(run)}")
@@ -405,8 +434,9 @@ if not found:
     link_to_first_rung()
     bring_in()
     st.stop()
-listed = filtered(found)
+passing = filtered(found)
 card = st.container(key="runs-card")
+listed = turned(passing)
 differing = settings_that_differ(listed)
 order = [*AHEAD, *differing, *(name for name in COLUMNS if name not in AHEAD)]
 table = pd.DataFrame([row(run) for run in listed], columns=list(COLUMNS)).assign(**differing)
@@ -430,7 +460,7 @@ if clicked and not ticked and clicked[0].slug != st.session_state.get("runs.clic
     chosen.choose(clicked[0].slug)
     st.rerun()  # the sidebar names it
 st.session_state["runs.clicked"] = clicked[0].slug if clicked else None
-looked_at = [run for run in listed if run.slug == chosen.chosen()]
+looked_at = [run for run in passing if run.slug == chosen.chosen()]
 opened = ticked or clicked or looked_at or listed[:1]
 with card, st.container(border=True):
     if not opened:
@@ -440,6 +470,6 @@ with card, st.container(border=True):
     else:
         several(opened)
 st.caption("Click a run to see its card above, on every page; tick several to compare them.")
-if busy := [run for run in listed if run.state.active]:
+if busy := [run for run in passing if run.state.active]:
     watch(busy)
 bring_in()

@@ -17,13 +17,13 @@ from core.settings import LONGEST_TEXT, shown
 from core.studies import differences, sweeps
 from core.studies import scaling as studies_scaling
 from core.training.config import TrainConfig
-from pages.ui import loaders, state, tell, wording
+from pages.ui import loaders, state, teaching, tell, wording
 from pages.ui.choosers.text import text_picker
 from pages.ui.components.charts.curves import curves
 from pages.ui.plots.figure import figure as plot
-from pages.ui.plots.studies import loss_against, parallel
+from pages.ui.plots.studies import along, loss_against, parallel
 from pages.ui.run.memory_tick import memory_tick
-from pages.ui.run.setting_names import in_full
+from pages.ui.run.setting_names import in_full, in_words
 
 NONE = "none"
 AXES = {"parameters": "parameters", "flops": "floating-point operations", "seconds": "seconds of training"}
@@ -51,6 +51,7 @@ def values_of(rung: Rung, name: str, column: DeltaGenerator, number: int) -> str
     )
 
 
+@teaching.part("sweep")
 @st.fragment
 def new_sweep(text: str) -> None:
     """Choose a rung, a start, one or two settings and their values; then queue the runs."""
@@ -140,6 +141,7 @@ def progress(slugs: Sequence[str]) -> None:
         st.rerun()
 
 
+@teaching.part("result")
 def result(members: Sequence[Run]) -> None:
     """What came of one sweep."""
     if any(run.state.active for run in members):
@@ -151,17 +153,24 @@ def result(members: Sequence[Run]) -> None:
     names = sweeps.swept(done)
     each = [differences.settings(run) for run in done]
     losses = [run.status.val_loss for run in done if run.status.val_loss is not None]
-    plot(parallel({n: [one.get(n) for one in each] for n in names}, losses), "sweep-parallel")
-    best = done[losses.index(min(losses))]
-    told = ", ".join(f"{n.split('.')[-1]} {shown(differences.settings(best).get(n))}" for n in names)
-    st.markdown(wording.plain(f"Lowest: {wording.loss(best.status.val_loss)} with {told} ({best.name})."))
+    best, worst = done[losses.index(min(losses))], max(losses)
+    told = ", ".join(f"{in_words(n.split('.')[-1])} {shown(differences.settings(best).get(n))}" for n in names)
+    st.markdown(
+        f"## {wording.plain(told)}: lowest, {wording.loss(best.status.val_loss)}; the highest is {wording.loss(worst)}"
+    )
     st.caption("One run a point: before you trust a small difference, repeat it over several seeds on the page Runs.")
+    values = {name: [one.get(name) for one in each] for name in names}
+    if len(names) == 1:
+        plot(along(in_full(names[0]), values[names[0]], losses), "sweep-along")
+    else:
+        plot(parallel(values, losses), "sweep-parallel")
     slugs = ",".join(run.slug for run in members[:20])
     st.page_link(
         "use/compare.py", label="Compare the curves", icon=":material/compare_arrows:", query_params={state.RUNS: slugs}
     )
 
 
+@teaching.part("scaling")
 def scaling(everything: Sequence[Run], members: Sequence[Run]) -> None:
     """The learner's own scaling plot."""
     st.header("Loss against cost")
@@ -235,8 +244,9 @@ def scaling(everything: Sequence[Run], members: Sequence[Run]) -> None:
 
 
 state.notices()
-everything = [run for run in reading.list_runs(shipped=True) if not run.damage]
-left, right = st.columns(2, gap="medium")
+everything = [run for run in reading.list_runs(shipped=True) if not run.damage and not run.broken]
+swept = any(run.need().group for run in everything)
+left, right = st.columns(2 if swept else [2, 3], gap="medium")
 with left:
     text = text_picker("Text", "Sweeps train on it, and only runs on it are shown.")
 same = [run for run in everything if run.need().corpus == text]
@@ -259,6 +269,15 @@ if groups:
     st.session_state["sweep.asked"] = looked_at
     members = groups[looked_at]
     result(members)
-with st.expander("New sweep", icon=":material/grid_view:", expanded=not any(r.need().group for r in everything)):
-    new_sweep(text)
-scaling(same, members)
+if swept:
+    if teaching.shown("sweep"):
+        with st.expander("New sweep", icon=":material/grid_view:"):
+            new_sweep(text)
+    scaling(same, members)
+else:
+    with left:
+        if teaching.shown("sweep"):
+            st.header("New sweep")
+        new_sweep(text)
+    with right:
+        scaling(same, members)

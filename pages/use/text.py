@@ -13,7 +13,7 @@ from core.texts.character_classes import character_class
 from core.texts.corpus import TRAIN_SHARE, Corpus, only_judged
 from core.texts.labels import code_point, listed, visible
 from core.texts.tokenizer import CharTokenizer
-from pages.ui import loaders, state
+from pages.ui import loaders, state, teaching
 from pages.ui.choosers.text import text_picker
 from pages.ui.navigation import rung_page
 from pages.ui.plots.figure import figure as plot
@@ -46,6 +46,7 @@ def drop(name: str, title: str) -> None:
         state.say_error(error)
 
 
+@teaching.part("add")
 @st.fragment
 def add_text() -> None:
     """Upload or paste, look at it, keep it."""
@@ -168,9 +169,8 @@ def figures(characters: int, alphabet: int, train: int, val: int) -> None:
 def about(corpus: Corpus) -> None:
     """Where the text comes from, and what can be done with it."""
     if not texts_own.is_own(corpus.name):
-        st.markdown(
-            f"**{plain(corpus.title)}**: nine plays, rebuilt on this machine from a public-domain edition and checked "
-            "to be the very file that every published result uses."
+        st.caption(
+            "Nine plays, rebuilt from a public-domain edition and checked to be the file that published results use."
         )
         return
     trained = sum(1 for run in reading.list_runs() if run.config and run.config.corpus == corpus.name)
@@ -196,6 +196,7 @@ def about(corpus: Corpus) -> None:
         )
 
 
+@teaching.part("numbers")
 def to_numbers(corpus: Corpus, tokenizer: CharTokenizer) -> None:
     """Characters to numbers and back."""
     suffix = f".{corpus.name}" if texts_own.is_own(corpus.name) else ""
@@ -204,7 +205,8 @@ def to_numbers(corpus: Corpus, tokenizer: CharTokenizer) -> None:
     key = f"corpus.typed{suffix}"
     if len(st.query_params.get(key, "")) > TYPED:  # what the browser would not let anybody type
         st.query_params[key] = st.query_params[key][:TYPED]
-    typed = st.text_input(
+    left, right = st.columns([3, 2], gap="medium")
+    typed = left.text_input(
         "Type something",
         start,
         key=key,
@@ -214,13 +216,13 @@ def to_numbers(corpus: Corpus, tokenizer: CharTokenizer) -> None:
     )[:TYPED]
     unknown = tokenizer.unknown(typed)
     if unknown:
-        st.warning(f"Not in the alphabet: {inline(listed(unknown))}. Left out below.", icon=":material/spellcheck:")
+        left.warning(f"Not in the alphabet: {inline(listed(unknown))}. Left out below.", icon=":material/spellcheck:")
     known = tokenizer.drop_unknown(typed)
     ids = tokenizer.encode(known)
     if ids:
         names = [str(place) for place in range(1, len(ids) + 1)]
         frame = pd.DataFrame([[visible(c) for c in known], [str(i) for i in ids]], columns=names)
-        st.dataframe(
+        left.dataframe(
             frame,
             hide_index=True,
             row_height=38,
@@ -229,7 +231,7 @@ def to_numbers(corpus: Corpus, tokenizer: CharTokenizer) -> None:
                 for name, c in zip(names, known, strict=True)
             },
         )
-    back = st.text_input(
+    back = right.text_input(
         "Or numbers, to turn back into text",
         " ".join(str(i) for i in tokenizer.encode(corpus.text[:5])),
         key=f"corpus.ids{suffix}",
@@ -237,11 +239,14 @@ def to_numbers(corpus: Corpus, tokenizer: CharTokenizer) -> None:
         help=f"Whole numbers from 0 to {tokenizer.size - 1:,}, with spaces between.",
     )
     try:
-        st.code(tokenizer.decode(int(word) for word in back.replace(",", " ").split()) or " ", language=None)
+        right.code(tokenizer.decode(int(word) for word in back.replace(",", " ").split()) or " ", language=None)
     except (ValueError, BardlabError):
-        st.error(f"Give whole numbers from 0 to {tokenizer.size - 1:,}, with spaces between.", icon=":material/error:")
+        right.error(
+            f"Give whole numbers from 0 to {tokenizer.size - 1:,}, with spaces between.", icon=":material/error:"
+        )
 
 
+@teaching.part("frequencies")
 def frequencies(corpus: Corpus) -> None:
     """How often each character occurs."""
     st.header("How often each character occurs")
@@ -255,6 +260,7 @@ def frequencies(corpus: Corpus) -> None:
     plot(figure, "frequencies")
 
 
+@teaching.part("reader")
 def reader(corpus: Corpus) -> None:
     """The text itself, a page at a time."""
     st.header("The text itself")
@@ -279,7 +285,9 @@ def reader(corpus: Corpus) -> None:
 
 
 state.notices()
-name = text_picker("Text", "Every rung can learn from any of these; what is shown below is of this one.")
+left, right = st.columns([5, 11], gap="medium", vertical_alignment="bottom")
+with left:
+    name = text_picker("Text", "Every rung can learn from any of these; what is shown below is of this one.")
 try:
     corpus = loaders.corpus(name)
 except BardlabError as error:
@@ -287,11 +295,12 @@ except BardlabError as error:
     st.button("Delete", icon=":material/delete:", on_click=drop, args=(name, name), help="Makes room to add it again.")
     add_text()
     st.stop()
+with right:
+    figures(len(corpus.text), corpus.tokenizer.size, len(corpus.train_ids), len(corpus.val_ids))
 about(corpus)
-figures(len(corpus.text), corpus.tokenizer.size, len(corpus.train_ids), len(corpus.val_ids))
 never_trained_on(corpus.only_judged)
-st.caption(f"SHA-256 {inline(corpus.sha256)}")
-add_text()
 to_numbers(corpus, corpus.tokenizer)
 frequencies(corpus)
+add_text()
 reader(corpus)
+st.caption(f"SHA-256 {inline(corpus.sha256)}")

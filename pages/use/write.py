@@ -5,12 +5,12 @@ import time
 import streamlit as st
 
 from core.errors import BardlabError
+from core.runs import records
 from core.runs.openings import openings
 from core.sampling import SamplingConfig, generate
 from pages.turns import DRAWING
 from pages.ui import loaders, state, tell
-from pages.ui.address import number_with_point
-from pages.ui.choosers import runs
+from pages.ui.choosers import in_view, runs
 from pages.ui.choosers.prompt import LONGEST, begin, known
 from pages.ui.choosers.run import run_picker
 from pages.ui.choosers.weights import into_url
@@ -19,7 +19,7 @@ from pages.ui.run.config_form import settings_widgets
 from pages.ui.wording import plain
 
 PROMPT = "write.prompt"
-TEMPERATURE, SEED = (state.setting_key("write", "", name) for name in ("temperature", "seed"))
+SEED = state.setting_key("write", "", "seed")
 USUAL = 0.8
 """The temperature that a text is written at, unless another is chosen: the same as on Prediction and Side by side."""
 REDRAW = 0.08  # seconds between two redraws of the growing text
@@ -51,15 +51,11 @@ with left:
         max_chars=LONGEST,
         help="The model goes on from here. It knows the characters of its own text only.",
     )
-    if (linked := number_with_point("temperature", 0.0, 3.0)) != st.session_state.get("write.linked"):
-        st.session_state["write.linked"] = linked
-        st.session_state[TEMPERATURE] = USUAL if linked is None else linked
-    st.session_state.setdefault(TEMPERATURE, USUAL)
-    config_values = settings_widgets("write", SamplingConfig)
+    config_values = in_view.settings(
+        "write", SamplingConfig, {"temperature": USUAL}, lambda: settings_widgets("write", SamplingConfig)
+    )
     into_url(state.PROMPT, prompt, default)
     st.session_state[f"{PROMPT}.asked"] = st.query_params.get(state.PROMPT)
-    into_url("temperature", config_values["temperature"], USUAL)
-    st.session_state["write.linked"] = number_with_point("temperature", 0.0, 3.0)
 
 
 def start() -> None:
@@ -138,4 +134,9 @@ with right:
         show()
         note.caption(plain(st.session_state.get("wrote", "stopped")))
     else:
-        paper.caption("Press Write.")
+        latest = records.samples(run.path)[-1:]
+        for sample in latest:
+            paper.code(sample.prompt + sample.text, language=None, wrap_lines=True)
+            note.caption(f"What it wrote at step {sample.step:,} of its training. Press Write for a text of your own.")
+        if not latest:
+            paper.caption("Press Write.")

@@ -4,6 +4,7 @@ The pages are walked by the menu of one window, which loads once. What only Stre
 entry that nothing needs any more fails as well.
 """
 
+import itertools
 import os
 import shutil
 from collections.abc import Iterator
@@ -35,13 +36,9 @@ THEIRS: dict[tuple[str, str], str] = {
     ("listitem", "[data-testid=stSidebarNavItems] li"): "the same",
 }
 """(rule, selector): the reason why it is Streamlit's."""
-OPEN = (
-    ("color-contrast", "td button[data-key]"),  # the colour of a cell is its number; text on a middle tone is at 3.9
-    ("label-content-name-mismatch", "td button[data-key]"),  # on a phone, once the board is measured
-)
-"""(rule, selector) that is ours and not mended yet."""
 COLOUR = ["color-contrast", "link-in-text-block"]
 """The rules that depend on the theme."""
+PARTS = 4
 STATES = (("light", 1280, None), ("dark", 1280, COLOUR), ("dark", 400, None), ("light", 400, COLOUR))
 """Theme, width in px, and rules; None for all."""
 
@@ -142,7 +139,7 @@ def look(page: Page, axe: str, states: tuple[tuple[str, int, list[str] | None], 
     found, needed = [], set[int]()
     for theme, width, rules in states:
         in_state(page, theme, width)
-        ours, excused = page.evaluate(LOOK, [[list(entry) for entry in (*THEIRS, *OPEN)], rules])
+        ours, excused = page.evaluate(LOOK, [[list(entry) for entry in THEIRS], rules])
         found += [f"{urlsplit(page.url).path} {theme} {width}: {each}" for each in ours]
         needed |= set(excused)
         if not page.evaluate("document.documentElement.scrollWidth <= innerWidth + 1"):
@@ -151,37 +148,55 @@ def look(page: Page, axe: str, states: tuple[tuple[str, int, list[str] | None], 
     return found, needed
 
 
-def test_every_page_is_for_everybody(browser: Browser, lab: str, axe: str, runs: list[Path]):
-    """Without runs and with them, every page and every view: nothing above minor, nothing that moves or goes wrong."""
-    found, needed = [], set[int]()
-    with window(browser, lab) as (page, problems):
-        for with_runs in (False, True):
-            for run in runs if with_runs else []:
-                copied(run, run.name)
-            page.goto(lab)
-            links = page.locator("[data-testid=stSidebarNav] a")
-            expect(links).to_have_count(COUNT)
-            for i in range(COUNT):
-                links.nth(i).click()
-                expect(links.nth(i)).to_have_attribute("aria-current", "page")
-                settled(page)
-                more, excused = look(page, axe, STATES if with_runs else STATES[:1])
-                found, needed = found + more, needed | excused
-                if not any(page.evaluate(STILL) for _ in range(5)):  # what has just been drawn may settle first
-                    found.append(f"{page.url}: something moves")
-        for rung, name in views():
-            page.goto(f"{lab}/{rung}?tab={name}")
-            settled(page)
-            more, excused = look(page, axe, STATES[:2])
-            found, needed = found + more, needed | excused
-    assert "\n".join(found + problems) == ""
-    assert [entry for i, entry in enumerate(THEIRS) if i not in needed] == []
-
-
 def views() -> list[tuple[str, str]]:
     """Every view of a run once, with a rung that shows it."""
     rungs = {name: rung.key for rung in RUNGS.values() for name in (*rung.views, "samples", "code", "log")}
     return [(rung, name) for name, rung in rungs.items()]
+
+
+Stop = tuple[bool, int] | tuple[str, str]
+"""A page by its place in the menu, with or without runs there; or a rung's view."""
+
+
+def parts(count: int) -> list[list[Stop]]:
+    """The whole walk, cut into parts that take about as long: a page with runs is looked at in every state."""
+    walk: list[Stop] = [(with_runs, i) for with_runs in (False, True) for i in range(COUNT)]
+    walk += views()
+    weights = [len(STATES) if stop[0] is True else 2 for stop in walk]
+    ends = list(itertools.accumulate(weights))
+    return [
+        [stop for stop, end in zip(walk, ends, strict=True) if part * ends[-1] < end * count <= (part + 1) * ends[-1]]
+        for part in range(count)
+    ]
+
+
+@pytest.mark.parametrize("part", parts(PARTS), ids=range(PARTS))
+def test_every_page_is_for_everybody(browser: Browser, lab: str, axe: str, runs: list[Path], part: list[Stop]):
+    """Without runs and with them, every page and every view: nothing above minor, nothing that moves or goes wrong."""
+    found, needed = [], set[int]()
+    there: list[Path] | None = None
+    with window(browser, lab) as (page, problems):
+        links = page.locator("[data-testid=stSidebarNav] a")
+        for what, where in part:
+            wanted = runs if what else []
+            if there != wanted:
+                there = [copied(run, run.name).path for run in wanted] and wanted
+                page.goto(lab)
+                expect(links).to_have_count(COUNT)
+            if isinstance(where, str):
+                page.goto(f"{lab}/{what}?tab={where}")
+                states = STATES[:2]
+            else:
+                links.nth(where).click()
+                expect(links.nth(where)).to_have_attribute("aria-current", "page")
+                states = STATES if what else STATES[:1]
+            settled(page)
+            more, excused = look(page, axe, states)
+            found, needed = found + more, needed | excused
+            if not any(page.evaluate(STILL) for _ in range(5)):  # what has just been drawn may settle first
+                found.append(f"{page.url}: something moves")
+    assert "\n".join(found + problems) == ""
+    assert [entry for i, entry in enumerate(THEIRS) if i not in needed] == []
 
 
 @pytest.mark.parametrize("rung", ["bigram", "transformer"])

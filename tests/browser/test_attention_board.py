@@ -121,6 +121,30 @@ def test_the_keyboard_reaches_everything(page: Page, address: str) -> None:
     expect(board).to_have_attribute("data-heads", "0.1")
 
 
+def test_scores_become_weights_step_by_step_or_played(page: Page, address: str, finished: Run) -> None:
+    """Each step says the traced number of the heaviest key; played it moves through all, with less motion never."""
+    page.goto(address)
+    board = board_of(page)
+    board.locator(".chars [data-at='9']").click()
+    expect(board).to_have_attribute("data-opened", "0.0@9")
+    model, tokenizer = checkpoints.load_model(finished)
+    head = attention_maps(model, tokenizer.encode(KNOWN)).open(0, 0)
+    key = int(head.pattern[9].argmax())
+    steps = {
+        "q · k": f"{head.q[9] @ head.k[key]:.3f}",
+        "÷ √": f"{head.attn_scores[9, key]:.3f}",
+        "÷ sum": f"{head.pattern[9, key]:.4f}",
+    }
+    for name, number in steps.items():
+        board.get_by_role("button", name=name).click()
+        expect(board.locator(".query .readout").first).to_contain_text(number.replace("-", "−"))
+    board.get_by_role("button", name="Play").click()
+    expect(board).to_have_attribute("data-stage", re.compile(r"^[123]\."))
+    expect(board).to_have_attribute("data-stage", "4.00", timeout=20_000)
+    page.emulate_media(reduced_motion="reduce")
+    expect(board.get_by_role("button", name="Play")).to_be_hidden()
+
+
 def test_pictures_and_the_page_are_saved_and_live_without_a_server(page: Page, address: str, tmp_path: Path) -> None:
     page.goto(address)
     board = board_of(page)

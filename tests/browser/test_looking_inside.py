@@ -150,6 +150,8 @@ FIRST = {
     "knockout?tool=patching": "table[role=grid]",
     "stage": ".stage .card",
     "write": ".st-key-paper",
+    "sweeps": ".curves .plot",
+    "text": "[data-testid=stDataFrame]",
 }
 """Where the first thing is that a page is opened for, by its address."""
 WHOLE = {"attention": (".board .plot", ".head .plot"), "time": (".loss canvas", ".map canvas")}
@@ -209,7 +211,7 @@ def test_bars_follow_the_sliders_without_the_server(page: Page, house: House) ->
     settings: dict[str, Any] = {}
     for name, value in (("temperature", 0.5), ("top_k", 9), ("top_p", 0.9)):
         settings[name] = value
-        found.locator(f"input[aria-label={name}]").fill(str(value))
+        found.locator(f"input[aria-label$='{name}' i]").fill(str(value))
         np.testing.assert_allclose(heights(found), expected(**settings), atol=1e-5)
     kept = int((expected(**settings) > 0).sum())
     assert found.get_attribute("data-kept") == str(kept) and kept < 9

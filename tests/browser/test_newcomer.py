@@ -3,7 +3,6 @@
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
@@ -126,32 +125,6 @@ def test_the_curve_keeps_its_zoom_while_it_grows(page: Page, lab: str):
 
     assert zoom
     assert page.locator(".curves").first.get_attribute("data-zoom") == zoom
-
-
-@pytest.mark.parametrize(("theme", "width"), [("light", 1280), ("dark", 400)])
-def test_every_page_in_both_themes_and_widths(browser: Browser, lab: str, trained: Path, theme: str, width: int):
-    """No page asks the network for anything, fails in the browser, or is wider than the screen."""
-    copied(trained, trained.name)
-    context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=theme)
-    page = context.new_page()
-    asked: list[str] = []
-    failed: list[str] = []
-    page.on("request", lambda request: asked.append(request.url))
-    page.on("pageerror", lambda error: failed.append(str(error)))
-    page.goto(lab)
-    links = page.locator("[data-testid=stSidebarNav] a")
-    expect(links).to_have_count(COUNT)
-    for path in [urlsplit(link.get_attribute("href")).path.strip("/") for link in links.all()]:
-        page.goto(f"{lab}/{path}")
-        settled(page)
-        page.evaluate("new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
-        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth + 1"), path
-        dark = page.evaluate("getComputedStyle(document.querySelector('.stApp')).backgroundColor") == "rgb(23, 22, 26)"
-        assert dark == (theme == "dark"), path
-    context.close()
-
-    assert [url for url in asked if not url.startswith((lab, "data:", "blob:"))] == []
-    assert failed == []
 
 
 def test_writing_streams_and_stops(page: Page, lab: str, trained: Path):

@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from core.errors import BardlabError
 from core.ladder.registry import RUNGS
 from core.models.contract import LanguageModel
 from core.sampling import SamplingConfig, generate, next_distribution, streams
@@ -262,3 +263,11 @@ def test_a_model_may_say_that_its_context_has_no_bound(beyond: str):
     for character in ids(Sum(), list(text), tokens=30, temperature=0, beyond=beyond):
         assert character == sum(text) % VOCAB
         text.append(character)
+
+
+@pytest.mark.parametrize(
+    "settings", [{"temperature": 3.1}, {"temperature": -0.1}, {"top_k": -1}, {"top_p": 1.1}, {"tokens": 20_001}]
+)
+def test_what_no_slider_offers_is_refused(settings: dict[str, float]):
+    with pytest.raises(BardlabError, match=next(iter(settings))):
+        SamplingConfig.parse(settings)

@@ -250,6 +250,7 @@ THE_THING_ITSELF = {
     "core/exchange/": "the reference GPT, nanoGPT and their bigram are layouts of one class each",
     "core/jobs/trial.py": "a device is tried with a table and with attention",
     "core/studies/claims/declared/": "a claim names the rungs that it trains",
+    "core/studies/course/": "stations, terms and broken trainings name the rungs that show them",
     "core/studies/landmarks.py": "the loss of counted pairs is a landmark called bigram",
     "pages/inside/time.py": "the landmark of counted pairs",
     "pages/ui/components/charts/time_machine.py": "the landmark of counted pairs",

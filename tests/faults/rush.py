@@ -6,7 +6,6 @@ its own, and prints what was seen (JSON).
 
 import asyncio
 import json
-import multiprocessing
 import os
 import sys
 import time
@@ -25,24 +24,18 @@ async def rush(url: str, count: int) -> dict[str, Any]:
     found: Counter[str] = Counter()
     watching = asyncio.Event()
     sessions = [Session(url, i / count, found, watching) for i in range(count)]
-    own = multiprocessing.get_context("spawn")
-    begun, over, waited = own.Event(), own.Event(), own.Queue()
-    asking = own.Process(target=pulse, args=(url, begun, over, waited))
-    asking.start()
-    await asyncio.to_thread(begun.wait)
-    began = time.monotonic()
-    tasks = [asyncio.create_task(session.live()) for session in sessions]
     drawn: list[float] = []
+    with pulse(url) as end:
+        began = time.monotonic()
+        tasks = [asyncio.create_task(session.live()) for session in sessions]
 
-    async def wait(session: Session) -> None:
-        await session.drawn.wait()
-        drawn.append(time.monotonic() - began)
+        async def wait(session: Session) -> None:
+            await session.drawn.wait()
+            drawn.append(time.monotonic() - began)
 
-    async with asyncio.timeout(300):
-        await asyncio.gather(*(wait(session) for session in sessions))
-    over.set()
-    times = await asyncio.to_thread(waited.get)
-    asking.join()
+        async with asyncio.timeout(300):
+            await asyncio.gather(*(wait(session) for session in sessions))
+        times = await asyncio.to_thread(end)
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { openQuery } from "../../pages/ui/components/grids/attention_query.js";
+import { between, played, stages } from "../../pages/ui/components/grids/attention_stages.js";
 import {
   fit,
   indexOf,
@@ -58,4 +59,32 @@ test("an opened query sums to what attention writes", () => {
   assert.deepEqual([...o.product(1)], [0, 6]);
   assert.deepEqual([...o.written(1)], [0, 3]);
   assert.deepEqual([o.sum, o.peak, o.given(0)], [1, 6, 1]);
+});
+
+test("from scores to weights each step holds the traced numbers, and what is masked falls away", () => {
+  const T = 3;
+  const parts = {
+    q: Float32Array.of(1, 0, 0, 2, 1, 1),
+    k: Float32Array.of(1, 1, 2, 3, 5, 4),
+    v: Float32Array.of(4, 0, 0, 4, 1, 1),
+    z: Float32Array.of(4, 0, 1, 3, 0, 0),
+    attn_scores: Float32Array.of(0, 0, 0, 2 / Math.SQRT2, 6 / Math.SQRT2, -Infinity, 0, 0, 0),
+    pattern: Float32Array.of(1, 0, 0, 0.0558, 0.9442, 0, 0, 0, 0),
+    value_norm: Float32Array.of(4, 4, 4),
+  };
+  const o = openQuery(parts, 1, T, true);
+  const all = stages(o);
+  const of = (n) => [0, 1, 2].map((s) => all[n].of(s));
+  assert.deepEqual(of(0), [2, 6, 8]); // the later key fits best, before it is masked
+  assert.ok(Math.abs(of(1)[2] - 8 / Math.SQRT2) < 1e-6);
+  assert.equal(of(2)[2], null);
+  const [raised, weights] = [of(3), of(4)];
+  assert.deepEqual([raised[1], raised[2], weights[2]], [1, 0, 0]);
+  assert.ok(Math.abs(raised[0] / (raised[0] + 1) - weights[0]) < 1e-3);
+  assert.equal(all[0].key, 1);
+  const half = between(all, 1.5, T)[2]; // the masked bar is on its way down to the middle
+  assert.ok(half.to < between(all, 1, T)[2].to && half.to > between(all, 2, T)[2].to);
+  assert.deepEqual(played(0, 900, 4), { at: 0, over: false });
+  assert.deepEqual(played(0, 1600, 4), { at: 1, over: false });
+  assert.equal(played(0, 1e6, 4).over, true);
 });

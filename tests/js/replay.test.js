@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { choices, moment, shareAt, stepAt, taken } from "../../pages/ui/components/charts/replay_film.js";
+import { choices, moment, stepAt, taken } from "../../pages/ui/components/charts/replay_film.js";
 
 const RUN = {
   steps: [0, 1, 2, 3, 4],
@@ -17,7 +17,6 @@ test("a film begins at the first step, ends at the last, and takes its time at t
   assert.equal(stepAt(0, 2400), 0);
   assert.equal(stepAt(1, 2400), 2400);
   assert.ok(stepAt(0.5, 2400) < 600);
-  assert.ok(Math.abs(shareAt(stepAt(0.3, 2400), 2400) - 0.3) < 1e-12);
 });
 
 test("the steps taken are those up to the moment", () => {

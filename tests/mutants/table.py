@@ -40,7 +40,7 @@ TESTS = {
     "runs/set_ups.py": ["runs/test_set_ups.py"],
     "runs/state.py": RUNS,
     "runs/titles.py": ["runs/test_titles.py"],
-    "runs/torch_files.py": [*RUNS, "exchange/test_weight_files.py"],
+    "runs/torch_files.py": ["runs/test_torch_files.py"],
     "sampling.py": ["test_sampling.py"],
     "studies/differences.py": ["studies/test_findings.py", "inspect/test_declared_facts.py"],
     "studies/findings.py": ["studies/test_findings.py"],

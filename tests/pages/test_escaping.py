@@ -25,6 +25,7 @@ SHOWS = frozenset(
 LABELS = frozenset({"label", "body", "help", "text", "caption", "title"})
 PLACE = {"page_link": None, "progress": 1}
 """Where the text is among the positional arguments, if not first; a page link's is a keyword."""
+DRAWS = "in_view"
 ESCAPES = frozenset({"plain", "inline"})
 NUMBERS = frozenset({"len", "count", "duration", "roughly", "size", "loss", "rate", "device", "_signed", "_measured"})
 """Functions whose text is made of figures and the product's own words, whatever they are given."""
@@ -45,6 +46,7 @@ OWN = frozenset(
         "page",
     }
     | {"temperature", "seed", "mark"}
+    | {"exercise", "station", "fault", "faults", "hinted", "check", "kind"}
 )
 """Names that stand for what the product says of itself."""
 NUMERIC = re.compile(r"[-+<>^=]?[0-9]*,?(\.[0-9]+)?[,dfgeEn%]|[-+]?,?(\.[0-9]+)?[dfgen%]?,?")
@@ -69,7 +71,7 @@ class Source:
         found = []
         for name, tree in self.trees.items():
             for node in ast.walk(tree):
-                if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in SHOWS:
+                if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and shows(node.func):
                     for argument in shown(node):
                         if not self.safe(argument, name, frozenset()):
                             found.append(f"{name}:{argument.lineno} {ast.unparse(argument)[:120]}")
@@ -170,11 +172,17 @@ def numeric(spec: ast.expr | None) -> bool:
     return bool(NUMERIC.fullmatch(text)) and text[-1] in ",dfgeEn%"
 
 
+def shows(function: ast.Attribute) -> bool:
+    """Whether what is called shows a text: a widget, or what draws the widget that it is given."""
+    return function.attr in SHOWS or (root(function.value) == DRAWS and function.attr in ("choice", "number", "text"))
+
+
 def shown(node: ast.Call) -> list[ast.expr]:
     """The arguments of a call that Streamlit reads as Markdown."""
     if isinstance(node.func, ast.Attribute) and root(node.func.value) in ("tell", "d", "pen", "self"):
         return [k.value for k in node.keywords if k.arg == "help"]  # `tell` escapes; the others draw
-    place = PLACE.get(called(node), 0)
+    given = isinstance(node.func, ast.Attribute) and root(node.func.value) == DRAWS  # the widget comes first
+    place = 1 if given else PLACE.get(called(node), 0)
     found = [node.args[place]] if place is not None and place < len(node.args) else []
     return found + [keyword.value for keyword in node.keywords if keyword.arg in LABELS]
 
@@ -237,6 +245,7 @@ def test_no_foreign_text_is_read_as_markdown():
         "for name in names():\n    st.caption(name)",
         "st.caption(', '.join(run.name for run in found))",
         "st.progress(0.5, run.name)",
+        "in_view.choice(st.selectbox, run.name, names, name='of')",
     ],
 )
 def test_what_is_foreign_is_found(source: str):

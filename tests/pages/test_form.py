@@ -120,7 +120,10 @@ def test_a_map_shows_what_was_isolated_and_goes_back_to_a_bookmark(finished: Run
     next(button for button in app.button if button.label == "Keep").click().run()
     app.button(key="map.all").click().run()
     assert shown(app) == size and "points" not in app.query_params
+    app = draw("inside/embeddings.py", run=finished.slug)  # another visit
     app.button(key="map.kept.Five <b>").click().run()
     assert shown(app) == 5 and not app.exception
+    app.button(key="map.forget.Five <b>").click().run()
+    assert not [each for each in app.button if each.key == "map.kept.Five <b>"]
     for other in ("position:1,2,3", "token:1,2", "token:", "1,2,3", "token:-1,a,1e3"):
         assert shown(draw("inside/embeddings.py", run=finished.slug, points=other)) == size

@@ -1,10 +1,13 @@
 """What a link can ask of a page: settings, runs to compare with, axes; what it hides and locks; and bad ones."""
 
+import re
+
 import pytest
 from streamlit.testing.v1 import AppTest
 from streamlit.util import calc_hash
 
 from core.runs.state import Run
+from pages.ui import teaching
 from pages.ui.components.charts.curves import not_in_address
 from pages.ui.run.overlay import matching
 from tests.message import unpack
@@ -125,3 +128,60 @@ def test_words_of_an_address_about_axes():
     assert not_in_address({**good, "run": "any"}) == []
     bad = {"x": "y", "log": "z", "smooth": "1.5", "y": "0", "zoom": "1,2,3"}
     assert not_in_address(bad) == [f"{name}={value}" for name, value in bad.items()]
+
+
+def test_what_is_chosen_inside_a_view_stands_in_the_address_and_leads_back(finished: Run):
+    """A closed view takes its choices out of the address; what is not there is told."""
+    app = draw("ladder/transformer.py", run=finished.slug, tab="units")
+    unit = app.selectbox(key="units.unit.line position").options[3]
+    app.selectbox(key="units.unit.line position").select(unit).run()
+    app.selectbox(key="units.what").select("word start").run()
+    said = address(app)
+    assert said["property"] == "word start" and said["unit"] == unit.split(":")[0].removeprefix("unit ")
+    again = draw("ladder/transformer.py", **said)
+    assert again.selectbox(key="units.what").value == "word start"
+    assert str(again.selectbox(key="units.unit.word start").value) == said["unit"]
+    app.segmented_control(key="transformer.tab").set_value("log").run()
+    assert not {"property", "unit"} & set(app.query_params) and address(app)["tab"] == "log"
+
+    bad = draw("ladder/transformer.py", run=finished.slug, tab="units", unit="<b>9", property="x" * 9000)
+    assert not bad.exception and bad.selectbox(key="units.what").value == "line position"
+    assert "which is not here; choose another" in words(bad) and "x" * 41 not in words(bad)
+
+
+def test_how_a_text_was_written_stands_in_the_address(finished: Run):
+    app = draw("use/write.py", run=finished.slug, seed="7", tokens="9999999", top_p="0.5")
+    assert app.number_input(key="write..seed").value == 7 and app.slider(key="write..top_p").value == 0.5
+    assert "tokens" in words(app) and "cannot be set" in words(app)
+    app.slider(key="write..top_k").set_value(3).run()
+    assert {"seed": "7", "top_k": "3", "top_p": "0.5"}.items() <= address(app).items()
+    assert "temperature" not in app.query_params
+
+
+def test_the_named_parts_of_every_page_can_be_hidden(finished: Run):
+    """Some are not drawn, some are put out of sight by the browser; no part has the name of a view."""
+    assert not teaching.PARTS.keys() & teaching._views() and teaching.EVERYWHERE.keys() <= teaching.PARTS.keys()
+    source = "".join(path.read_text("utf-8") for path in FOLDER.rglob("*.py"))
+    drawn = set(re.findall(r"(?:part|shown)\(\"([a-z]+)\"\)", source))
+    named = {"text", "settings", "train", "experiments", "terminal"}  # asked for in one go by the form
+    assert drawn | named | teaching.EVERYWHERE.keys() == teaching.PARTS.keys()
+
+    whole = [header.value for header in draw("use/text.py").header]
+    app = draw("use/text.py", hide="numbers,reader,files,notes")
+    left = [header.value for header in app.header]
+    assert [*whole[:1], whole[-1]] == [each for each in whole if each not in left] and left
+    assert not app.warning
+    style = "".join(element.proto.body for element in app.get("html"))
+    assert "stDownloadButton" in style and "stCaptionContainer" in style and "stDataFrame" not in style
+    app.button(key="show-all").click().run()
+    assert [header.value for header in app.header] == whole
+
+
+def test_what_was_said_of_a_report_is_there_on_the_next_visit(finished: Run):
+    app = draw("use/runs.py", run=finished.slug)
+    question = next(box for box in app.text_area if box.label == "Question")
+    question.set_value("Does it <b>learn</b>?").run()
+    app.text_input(key="report.author").set_value("Ada").run()
+    again = draw("use/runs.py", run=finished.slug)
+    assert next(box for box in again.text_area if box.label == "Question").value == "Does it <b>learn</b>?"
+    assert again.text_input(key="report.author").value == "Ada"

@@ -19,7 +19,7 @@ def test_the_chosen_unit_is_told_as_it_was_measured(corpus: Corpus):
     app = draw("ladder/recurrent.py", run="pretrained/recurrent", tab="units")
     model, tokenizer = checkpoints.load_model(reading.find("pretrained/recurrent"))
     text = corpus.text[corpus.split :][:MEASURED]
-    found = units.follow(model, tokenizer.encode(text), text, "layers.0")
+    found = units.correlate_units(model, tokenizer.encode(text), text, "layers.0")
     best = found.order("line position")[0]
 
     assert not app.exception and not app.warning

@@ -51,6 +51,7 @@ class Wanted:
         theirs = run.config
         return (
             theirs is not None
+            and not run.broken
             and theirs.claim == self.config.claim
             and (theirs.rung_key, theirs.corpus_sha256) == (self.config.rung_key, self.config.corpus_sha256)
             and theirs.train == self.config.train

@@ -1,6 +1,7 @@
 """Choosing a run. The choice lives in the URL as `?run=`: a link, a refresh or a second tab comes back to it."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from itertools import islice
 
 import streamlit as st
 
@@ -12,6 +13,8 @@ from pages.ui import state, tell
 from pages.ui.choosers import chosen
 from pages.ui.wording import plain
 
+MOST_LISTED = 200
+"""Runs in a picker; of more, some are found by typing."""
 STOOD = "run.stood"
 """The page, and the run that it shows though none that it can show was chosen: it stays the same while one is there."""
 
@@ -22,10 +25,11 @@ def run_picker(label: str, by_slug: Mapping[str, Run], default: str, describe: C
     if asked in by_slug:
         st.session_state[chosen.CHOSEN] = kept = asked
     shown = kept if kept in by_slug else _standing(by_slug, default)
+    listed = narrowed(by_slug, [shown or default], f"{state.RUN}.find")
     st.session_state[state.RUN] = shown
     slug = st.selectbox(
         label,
-        list(by_slug),
+        listed,
         format_func=lambda s: describe(by_slug[s]) if s in by_slug else s,
         key=state.RUN,
         on_change=_choose,
@@ -44,6 +48,26 @@ def run_picker(label: str, by_slug: Mapping[str, Run], default: str, describe: C
     if st.session_state.get("looking.told", kept) != kept:
         st.rerun()  # chosen in a fragment: let the sidebar name it
     return run
+
+
+def narrowed(by_slug: Mapping[str, Run], keep: Sequence[str], key: str) -> list[str]:
+    """The slugs that a picker lists: all, or of very many those to `keep` and those that fit what is typed above it."""
+    if len(by_slug) <= MOST_LISTED:
+        return list(by_slug)
+    needle = st.text_input(
+        "Find a run",
+        key=key,
+        max_chars=60,
+        placeholder=f"part of a name; {MOST_LISTED} of {len(by_slug):,} are listed",
+        label_visibility="collapsed",
+        help="The list below holds the newest runs whose name, address or note has this in it.",
+    ).casefold()
+    fits = (
+        slug
+        for slug, run in by_slug.items()
+        if slug not in keep and any(needle in part.casefold() for part in (run.name, slug, run.note))
+    )
+    return [*(slug for slug in keep if slug in by_slug), *islice(fits, MOST_LISTED)]
 
 
 def _standing(by_slug: Mapping[str, Run], default: str) -> str:

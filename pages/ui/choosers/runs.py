@@ -13,7 +13,7 @@ from core.runs.state import Run
 from core.studies.standings import key_of, rows
 from pages.ui import state, tell
 from pages.ui.choosers.chosen import chosen
-from pages.ui.choosers.run import run_picker
+from pages.ui.choosers.run import narrowed, run_picker
 from pages.ui.choosers.text import text_picker
 from pages.ui.navigation import link_to_first_rung, rung_page
 
@@ -32,8 +32,8 @@ def usable_runs() -> dict[str, Run]:
 
 
 def best(candidates: Sequence[Run]) -> Run:
-    """The run of the lowest validation loss."""
-    return min(candidates, key=lambda r: math.inf if r.status.val_loss is None else r.status.val_loss)
+    """The run of the lowest validation loss, a broken one only if there is no other."""
+    return min(candidates, key=lambda r: (r.broken, math.inf if r.status.val_loss is None else r.status.val_loss))
 
 
 def of_one_text(found: dict[str, Run]) -> dict[str, Run]:
@@ -117,7 +117,7 @@ def choose_runs(label: str, fits: dict[str, Run], default: list[str], key: str, 
 
     chosen = st.multiselect(
         label,
-        list(fits),
+        narrowed(fits, kept, f"{key}.find"),
         format_func=lambda s: named(fits[s]) if s in fits else s,
         key=key,
         on_change=to_url,
@@ -133,7 +133,7 @@ def best_of_each_rung(fits: dict[str, Run]) -> list[str]:
 
     What a rung turns into under some settings, such as a counted 4-gram, is a rung of its own.
     """
-    rungs = [[run for run in fits.values() if key_of(run) == key] for key, _ in rows()]
+    rungs = [[run for run in fits.values() if key_of(run) == key and not run.broken] for key, _ in rows()]
     return [best(found).slug for found in rungs if found]
 
 

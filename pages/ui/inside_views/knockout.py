@@ -19,8 +19,9 @@ from core.runs.openings import openings
 from core.runs.state import Run
 from core.sampling import SamplingConfig
 from core.texts.labels import visible
-from pages.ui import loaders, state, tell
-from pages.ui.choosers.prompt import LONGEST, begin, known
+from pages.ui import loaders, state, teaching, tell
+from pages.ui.choosers import in_view
+from pages.ui.choosers.prompt import known
 from pages.ui.components.grids.cell_grid import Cell, cell_grid
 from pages.ui.components.texts.marked_text import marked_text
 from pages.ui.plots.colours import tint
@@ -261,6 +262,7 @@ def _ranking(
 # --- what follows ----------------------------------------------------------------------------------------------------
 
 
+@teaching.part("off")
 def _consequence(
     run: Run, step: int | None, where: tuple[object, ...], bench: Bench, off: tuple[str, ...], method: Method
 ) -> None:
@@ -317,30 +319,30 @@ def _texts(
 ) -> None:
     st.markdown("**The same prompt, the same seed**, with everything on and without")
     left, right = st.columns([3, 1], gap="medium")
-    begin("knockout.prompt", openings(run).line.rstrip("\n"))
-    prompt = left.text_input(
+    usual = openings(run).line.rstrip("\n")
+    prompt = in_view.text(
+        left.text_input,
         "Prompt",
-        key="knockout.prompt",
-        persist_state="session",
-        max_chars=LONGEST,
+        name="begin",
+        default=usual,
         help="Both texts go on from here, on a new line if the text has lines.",
     )
-    seed = right.number_input(
+    seed = in_view.number(
+        right.number_input,
         "Seed",
         0,
         2**31 - 1,
-        1337,
-        key="knockout.seed",
-        persist_state="session",
+        name="seed",
+        default=1337,
         help="The same random numbers draw both texts.",
     )
     _, tokenizer = loaders.model(run, step)
-    prompt = known(tokenizer.meant(prompt), tokenizer, "knockout.prompt", openings(run).line.rstrip("\n"))
+    prompt = known(tokenizer.meant(prompt), tokenizer, "begin", usual)
     if not prompt:
         return
     asked = prompt if tokenizer.unknown("\n") else prompt.rstrip("\n") + "\n"
     ids = tuple(tokenizer.encode(asked))
-    both = [tokenizer.decode(_sample(bench, where, ids, int(seed), keys, method)) for keys in ((), off)]
+    both = [tokenizer.decode(_sample(bench, where, ids, seed, keys, method)) for keys in ((), off)]
     same = [a == b for a, b in zip(*both, strict=True)]
     columns = st.columns(2, gap="medium")
     for column, title, written in zip(columns, ("Everything on", "Without"), both, strict=True):
@@ -357,6 +359,7 @@ def _texts(
     )
 
 
+@teaching.part("prices")
 def _table(run: Run, bench: Bench, listed: PriceList) -> None:
     rows = []
     for part in bench.board:

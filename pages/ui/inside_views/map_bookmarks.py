@@ -1,12 +1,15 @@
-"""What of a map is shown and kept: points picked with the lasso, shown alone; views of the map, kept under a name.
+"""What of a map is shown and kept: points picked with the lasso, shown alone; views of the map, kept with the run.
 
 The points that are shown alone stand in the address as `?points=token:3,5,8`, rows of a table, like the rest of a view.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import streamlit as st
 
+from core.runs import notebook
+from core.runs.state import Run
+from pages.ui import state
 from pages.ui.address import whole_number
 from pages.ui.wording import plain
 
@@ -16,8 +19,8 @@ FEWEST = 3
 LONGEST = 4000
 """Characters of the address that are read."""
 DRAG, DRAGS = "map.drag", {"zoom": "Zoom", "lasso": "Lasso", "select": "Box"}
-KEPT = "map.bookmarks"
-MOST = 20
+MOST, LONGEST_NAME = 20, 40
+"""Views that are kept of a run, and characters of a name."""
 BOUND = ("vectors", "method", "dimensions", "metric", "colour", "looked", "order")
 """The keys of the widgets that decide what the map shows."""
 
@@ -47,9 +50,9 @@ def drag() -> str:
     return str(st.session_state.get(DRAG) or "zoom")
 
 
-def isolate_and_keep(table: str, marked: Sequence[int], rows: Sequence[int], count: int) -> None:
+def isolate_and_keep(run: Run, table: str, marked: Sequence[int], rows: Sequence[int], count: int) -> None:
     """Draw what can be done with the points that are marked, and the views that were kept."""
-    kept: dict[str, dict[str, object]] = st.session_state.setdefault(KEPT, {})
+    kept = _kept(run)
     with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
         st.segmented_control(
             "Dragging",
@@ -79,14 +82,28 @@ def isolate_and_keep(table: str, marked: Sequence[int], rows: Sequence[int], cou
             args=(table, tuple(marked)),
             help="Mark points with the lasso or the box: the map is drawn anew for them alone.",
         )
-        with st.popover("Bookmarks", icon=":material/bookmark:", help="Views of this map, for this visit."):
+        with st.popover("Bookmarks", icon=":material/bookmark:", help="Views of this run's maps, kept with it."):
             with st.form("map.keep", border=False), st.container(horizontal=True, vertical_alignment="bottom"):
-                st.text_input("Name", key="map.name", max_chars=40, help="The address of the page keeps it for longer.")
-                st.form_submit_button("Keep", on_click=_keep, help="Keeps what the map shows now.")
-            for name in list(kept):
-                st.button(
-                    plain(name), key=f"map.kept.{name}", on_click=_go, args=(name,), width="stretch", type="tertiary"
-                )
+                st.text_input("Name", key="map.name", max_chars=LONGEST_NAME, help="In place of its namesake.")
+                st.form_submit_button("Keep", on_click=_keep, args=(run,), help="Keeps what the map shows now.")
+            for name, view in kept.items():
+                with st.container(horizontal=True, horizontal_alignment="distribute", gap="small"):
+                    st.button(
+                        plain(name),
+                        key=f"map.kept.{name}",
+                        on_click=_go,
+                        args=(view,),
+                        type="tertiary",
+                        help="Opens it.",
+                    )
+                    st.button(
+                        "Forget",
+                        key=f"map.forget.{name}",
+                        on_click=_forget,
+                        args=(run, name),
+                        type="tertiary",
+                        help=f"Removes {plain(name)}.",
+                    )
 
 
 def _show(table: str, rows: Sequence[int]) -> None:
@@ -96,22 +113,41 @@ def _show(table: str, rows: Sequence[int]) -> None:
         st.query_params.pop(ONLY, None)
 
 
-def _keep() -> None:
-    kept = st.session_state.setdefault(KEPT, {})
-    name = " ".join(st.session_state["map.name"].split()) or f"View {len(kept) + 1}"
+def _kept(run: Run) -> dict[str, dict[str, str | int]]:
+    """The views kept of a run, oldest first; what is in the file and no view is left out."""
+    found = {}
+    for name, view in notebook.read("bookmarks", [run]).items():
+        if isinstance(view, dict):
+            known = {key: value for key, value in view.items() if key in (*BOUND, ONLY)}
+            found[name[:LONGEST_NAME]] = {k: v for k, v in known.items() if isinstance(v, str | int)}
+    return found
+
+
+def _keep(run: Run) -> None:
+    kept = _kept(run)
+    name = " ".join(st.session_state["map.name"].split())[:LONGEST_NAME] or f"View {len(kept) + 1}"
     view = {key: st.session_state[key] for key in BOUND if st.session_state.get(key) is not None}
     kept[name] = {**view, ONLY: st.query_params.get(ONLY, "")}
-    while len(kept) > MOST:
-        kept.pop(next(iter(kept)))
+    _write(run, dict(list(kept.items())[-MOST:]))
 
 
-def _go(name: str) -> None:
+def _forget(run: Run, name: str) -> None:
+    _write(run, {other: view for other, view in _kept(run).items() if other != name})
+
+
+def _write(run: Run, kept: Mapping[str, Mapping[str, str | int]]) -> None:
+    try:
+        notebook.write("bookmarks", [run], kept)
+    except state.PROBLEMS as error:
+        state.say_error(error)
+
+
+def _go(view: Mapping[str, str | int]) -> None:
     """Set the page as it was when the view was kept."""
-    view = dict(st.session_state[KEPT][name])
-    only = str(view.pop(ONLY))
-    for key, value in view.items():
-        st.session_state[key] = value
-    if only:
+    for key in BOUND:
+        if key in view:
+            st.session_state[key] = view[key]
+    if only := str(view.get(ONLY, "")):
         st.query_params[ONLY] = only
     else:
         st.query_params.pop(ONLY, None)

@@ -1,5 +1,6 @@
 """Patching: carry one activation of another prompt's run over into this one, and see what the prediction becomes."""
 
+import zlib
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -18,8 +19,8 @@ from core.texts.labels import spelled, visible
 from core.texts.tokenizer import CharTokenizer
 from pages.ui import loaders, tell
 from pages.ui.address import whole_number
-from pages.ui.choosers.prompt import begin, known
-from pages.ui.choosers.weights import into_url
+from pages.ui.choosers import in_view
+from pages.ui.choosers.prompt import known
 from pages.ui.components.grids.cell_grid import Cell, cell_grid
 from pages.ui.plots.colours import tint
 from pages.ui.plots.figure import figure as plot
@@ -105,10 +106,7 @@ def patch_view(run: Run, step: int | None) -> None:
 
 def _prompt(label: str, key: str, usual: str, help: str, tokenizer: CharTokenizer, context: int | None) -> str | None:
     """Return a prompt as the model reads it; None, with one line that says why, if there is nothing to read."""
-    begin(key, usual, st.query_params.get(key), 2000)
-    text = st.text_area(label, key=key, height=68, max_chars=2000, persist_state="session", help=help)
-    into_url(key, text, usual)
-    st.session_state[f"{key}.asked"] = st.query_params.get(key)
+    text = in_view.text(st.text_area, label, name=key, default=usual, longest=2000, height=68, help=help)
     text = known(text, tokenizer, key, usual)
     if not text:
         return None
@@ -154,16 +152,17 @@ def _pair(
 ) -> tuple[int, int]:
     """Draw the choice of the two characters between which the prediction moves."""
     found = []
-    texts = ("Answer to this prompt", "Answer to the other")
-    helps = ("loses", "gains")
-    for column, label, at, verb in zip(columns, texts, usual, helps, strict=True):
-        options = list(range(tokenizer.size))
-        chosen = column.selectbox(
+    about = (("answer", "Answer to this prompt", "loses"), ("answer2", "Answer to the other", "gains"))
+    for column, (name, label, verb), at in zip(columns, about, usual, strict=True):
+        chosen = in_view.choice(
+            column.selectbox,
             plain(label),
-            options,
-            index=at,
+            list(range(tokenizer.size)),
+            name=name,
+            default=at,
+            said=tokenizer.chars.__getitem__,
+            key=f"patch.{name}.{at}.{zlib.crc32((a + b).encode())}",
             format_func=lambda i: visible(tokenizer.chars[i]),
-            key=f"patch.answer.{label}.{at}.{hash((a, b)) % 10**8}",
             help=f"At first the character that {plain(verb)} most from this prompt's prediction to the other's. The "
             "effect is the difference of the two characters' log-probabilities.",
         )

@@ -6,7 +6,7 @@ import streamlit as st
 
 from core.runs.metrics import VAL_LOSS
 from core.runs.state import Run
-from pages.ui import loaders, wording
+from pages.ui import loaders, teaching, wording
 
 
 def val_loss(run: Run, step: int | None = None) -> float | None:
@@ -17,6 +17,7 @@ def val_loss(run: Run, step: int | None = None) -> float | None:
     return next((float(v) for s, v in zip(steps, values, strict=True) if s == step), None)
 
 
+@teaching.part("prices")
 def price_tag(run: Run, step: int | None = None) -> None:
     """What these weights are worth, in one line: the number to hold against every picture of them."""
     loss = val_loss(run, step)

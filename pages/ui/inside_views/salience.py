@@ -10,7 +10,9 @@ from core.inspect.lens import next_logits
 from core.inspect.salience import Baseline, Salience, has_salience
 from core.runs.state import Run
 from core.texts.labels import visible
-from pages.ui import loaders, predictions
+from pages.ui import loaders
+from pages.ui.choosers import in_view
+from pages.ui.inside_views import predictions
 from pages.ui.plots.colours import tint
 from pages.ui.wording import inline
 
@@ -35,38 +37,50 @@ def salience_view(run: Run, step: int | None, text: str) -> None:
     logits = next_logits(model, tokenizer.encode(text)).numpy()
     order = np.argsort(-logits, kind="stable").tolist()
     with st.container(horizontal=True, gap="medium", vertical_alignment="bottom"):
-        target = st.selectbox(
+        target = in_view.choice(
+            st.selectbox,
             "Next character",
             order,
+            name="next",
+            said=tokenizer.chars.__getitem__,
             format_func=lambda i: visible(tokenizer.chars[i]),
             key=f"salience.target.{run.slug}",
             width=160,
             help="Whose probability is explained; likeliest first.",
         )
-        method = st.segmented_control(
+        method = in_view.choice(
+            st.segmented_control,
             "Method",
             list(METHODS),
+            name="salience",
             format_func=METHODS.__getitem__,
-            default="integrated",
             required=True,
             key="salience.method",
             help="Gradient × input takes the slope where the prompt is. Integrated gradients take its mean on the way "
             "from the baseline to the prompt, and add up to what the prompt changes.",
         )
-        baseline = st.segmented_control(
+        baseline = in_view.choice(
+            st.segmented_control,
             "Baseline",
             list(BASELINES),
+            name="baseline",
             format_func=BASELINES.__getitem__,
-            default="mean",
             required=True,
             key="salience.baseline",
             help="What stands for a character that says nothing: the mean of all characters' vectors, or zero.",
         )
-        steps = st.select_slider(
-            "Steps", STEPS, 32, key="salience.steps", width=160, help="Points on the way; more make the gap smaller."
+        steps = in_view.choice(
+            st.select_slider,
+            "Steps",
+            STEPS,
+            name="steps",
+            default=32,
+            key="salience.steps",
+            width=160,
+            help="Points on the way; more make the gap smaller.",
         )
     way: Baseline = "zero" if baseline == "zero" else "mean"
-    found = predictions.salience_of(run, step, text, int(target), int(steps), way)
+    found = predictions.salience_of(run, step, text, target, steps, way)
     values = found.integrated if method == "integrated" else found.gradient
     _characters(text, values, visible(tokenizer.chars[target]))
     _sum(found, values, visible(tokenizer.chars[target]))

@@ -1,6 +1,7 @@
 """Every colour on a chart, for light and dark."""
 
 import math
+from collections.abc import Sequence
 
 import plotly.colors
 import streamlit as st
@@ -22,26 +23,49 @@ def colour_table(scale: str) -> bytes:
     return bytes(round(255 * part) for colour in colours for part in colour)
 
 
-DARK_PAPER = 0.09
-"""How bright the dark theme's background is, from 0 to 1."""
 HIGHER, LOWER = (sample_colorscale(DIVERGING, at, colortype="tuple")[0] for at in (0.2, 0.8))
+READABLE = 4.5
+"""The least contrast of a text with what lies under it (WCAG 2, AA)."""
+BLACK, WHITE = "#000000", "#ffffff"
 
 
 def tint(value: float, limit: float, fine: float = 0.0) -> tuple[str, str]:
     """Return the CSS colours (fill, ink) of a cell with a value around zero, from the diverging scale.
 
     The less, the more transparent, so that it suits light and dark pages: in proportion to `limit`, or, with `fine`,
-    to the logarithm from there on. Ink is empty where the page's own can be read.
+    to the logarithm from there on. The ink of either theme can be read on it.
     """
     size, most = abs(value), max(limit, 1e-12)
     share = math.log1p(size / fine) / math.log1p(most / fine) if fine else size / most
     share = min(1.0, share) if math.isfinite(share) else 0.0
     colour, alpha = HIGHER if value > 0 else LOWER, 0.9 * share
     red, green, blue = (round(255 * part) for part in colour)
-    seen = [alpha * part + (1 - alpha) * DARK_PAPER for part in colour]
-    bright = sum(weight * part**2.2 for weight, part in zip((0.2126, 0.7152, 0.0722), seen, strict=True)) > 0.18
-    ink = "#17161a" if bright and st.context.theme.type == "dark" else ""
-    return f"rgba({red}, {green}, {blue}, {alpha:.3f})", ink
+    light, dark = (_ink(theme, colour, alpha) for theme in ("light", "dark"))
+    return f"rgba({red}, {green}, {blue}, {alpha:.3f})", f"light-dark({light}, {dark})"
+
+
+def _ink(theme: str, colour: tuple[float, float, float], alpha: float) -> str:
+    """The theme's own ink if it can be read on a colour laid over the theme's paper, else black or white."""
+    paper, ink = (str(st.get_option(f"theme.{theme}.{name}Color")) for name in ("background", "text"))
+    seen = [alpha * part + (1 - alpha) * under for part, under in zip(colour, _parts(paper), strict=True)]
+    return (
+        ink if contrast(_parts(ink), seen) >= READABLE else max(BLACK, WHITE, key=lambda c: contrast(_parts(c), seen))
+    )
+
+
+def contrast(one: Sequence[float], other: Sequence[float]) -> float:
+    """The contrast of two colours, 1 to 21, from their parts of red, green and blue (WCAG 2)."""
+    low, high = sorted((_luminance(one), _luminance(other)))
+    return (high + 0.05) / (low + 0.05)
+
+
+def _luminance(colour: Sequence[float]) -> float:
+    linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in colour]
+    return sum(weight * part for weight, part in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
+
+
+def _parts(colour: str) -> list[float]:
+    return [int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5)]
 
 
 def paper() -> str:

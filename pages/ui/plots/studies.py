@@ -9,9 +9,13 @@ import plotly.graph_objects as go
 from core.ladder.registry import RUNGS
 from core.runs import records
 from core.runs.state import Run
+from core.settings import shown
 from core.studies.scaling import PowerLaw
 from pages.ui.components.charts.curves import Curve, plain_curve
-from pages.ui.plots.colours import paper, readable_stops, rung_colours
+from pages.ui.plots.colours import colours, paper, readable_stops, rung_colours
+
+GREY = 6
+"""The place in the theme's colours that no rung of the ladder has."""
 
 
 def band(family: Sequence[Run]) -> tuple[list[int], np.ndarray] | None:
@@ -40,6 +44,36 @@ def seed_bands(families: Mapping[str, Sequence[Run]], hues: Mapping[str, int]) -
 
 def _steep(values: Sequence[float]) -> bool:
     return min(values) > 0 and max(values) / min(values) >= 50
+
+
+def along(label: str, values: Sequence[object], losses: Sequence[float]) -> go.Figure:
+    """The loss over one setting: its values side by side in their order, the lowest loss marked."""
+    numbers = all(isinstance(value, int | float) and not isinstance(value, bool) for value in values)
+    order = sorted(range(len(values)), key=lambda i: (values[i], losses[i]) if numbers else (str(values[i]), losses[i]))
+    places = [shown(values[i]) for i in order]
+    found = [losses[i] for i in order]
+    low = found.index(min(found))
+    palette = colours()
+    figure = go.Figure(
+        go.Scatter(
+            x=list(range(len(places))),
+            text=places,
+            y=found,
+            mode="lines+markers" if numbers and len(set(places)) == len(places) else "markers",
+            line={"color": palette[0], "width": 2},
+            marker={"size": [15 if i == low else 9 for i in range(len(found))], "color": palette[0]},
+            hovertemplate="%{text}: %{y:.4f}<extra></extra>",
+        )
+    )
+    figure.add_annotation(x=low, y=found[low], text=f"lowest, {found[low]:.4f}", showarrow=False, yshift=-18)
+    figure.update_layout(
+        height=320,
+        margin={"l": 10, "r": 10, "t": 30, "b": 10},
+        showlegend=False,
+        xaxis={"title": label, "tickvals": list(range(len(places))), "ticktext": places},
+        yaxis={"title": "validation loss"},
+    )
+    return figure
 
 
 def parallel(columns: Mapping[str, Sequence[object]], losses: Sequence[float]) -> go.Figure:
@@ -80,7 +114,7 @@ def loss_against(points: Mapping[str, Sequence[tuple[float, float, str]]], fit: 
         everything = [x for group in points.values() for x, _, _ in group]
         xs = np.geomspace(min(everything), max(everything), 40)
         middle, low, high = np.array([fit.at(float(x)) for x in xs]).T
-        found.append(plain_curve("power law, with its 95 % band", "fit", xs, middle, low=low, high=high))
+        found.append(plain_curve("power law, with its 95 % band", "fit", xs, middle, low=low, high=high, hue=GREY))
     for key, group in points.items():
         costs, losses, names = zip(*sorted(group), strict=True)
         found.append(plain_curve(RUNGS[key].title, "points", costs, losses, names=names, hue=rung_colours()[key]))

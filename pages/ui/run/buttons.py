@@ -9,7 +9,7 @@ from core.jobs import control
 from core.runs import requests
 from core.runs import state as runs_state
 from core.runs.folder import State
-from core.runs.state import Run
+from core.runs.state import BROKEN, Run
 from pages.ui import loaders, state, wording
 
 HOLD_WIDTH = 74
@@ -30,7 +30,8 @@ def state_badge(run: Run) -> str:
     """A coloured word for a run's state, as Markdown."""
     if run.damage:
         return ":red-badge[damaged]"
-    return f":{COLOURS[run.state]}-badge[{wording.plain(str(run.state))}]"
+    broken = f":orange-badge[:material/build: {BROKEN}] " if run.broken else ""
+    return f"{broken}:{COLOURS[run.state]}-badge[{wording.plain(str(run.state))}]"
 
 
 def headline(run: Run) -> None:

@@ -10,6 +10,7 @@ from core.runs import reading, set_ups
 from core.runs.set_ups import SetUp
 from core.training.config import TrainConfig
 from pages.ui import loaders, state
+from pages.ui.choosers.run import narrowed
 from pages.ui.choosers.runs import named
 
 
@@ -26,7 +27,7 @@ def kept_settings(rung: Rung, set_form: Callable[..., None]) -> None:
                 "Keep them as", key=name_key, max_chars=set_ups.LONGEST_NAME, help="Takes the place of its namesake."
             )
             st.form_submit_button("Keep", on_click=_keep, args=(rung.key, name_key), help="All settings of this form.")
-        names = set_ups.kept(rung.key)
+        names = set_ups.saved_names(rung.key)
         if names:
             with st.container(horizontal=True, vertical_alignment="bottom"):
                 st.selectbox("Kept before", names, key=of_name, help="Settings of this rung that were kept.")
@@ -43,7 +44,8 @@ def kept_settings(rung: Rung, set_form: Callable[..., None]) -> None:
                 )
         runs = {run.slug: run for run in loaders.listing() if not run.damage}
         if runs:
-            slugs = sorted(runs, key=lambda slug: runs[slug].rung_key != rung.key)
+            first = dict(sorted(runs.items(), key=lambda each: each[1].rung_key != rung.key))
+            slugs = narrowed(first, [], f"{of_run}.find")
             with st.container(horizontal=True, vertical_alignment="bottom"):
                 st.selectbox(
                     "From a run",

@@ -13,6 +13,7 @@ from pages.ui.choosers import chosen
 from pages.ui.choosers.run import missing, run_picker
 from pages.ui.components.charts.curves import Landmark, curves
 from pages.ui.components.texts.sample_strip import sample_strip
+from pages.ui.course import guess_strip
 from pages.ui.run.buttons import headline, run_buttons, weights_only
 from pages.ui.run.overlay import overlay
 from pages.ui.run.run_curves import flags_of, flat_curve, loss_curves, marks_of
@@ -80,7 +81,7 @@ def _pick(rung_key: str) -> Run | None:
     run = run_picker(
         "Run",
         by_slug,
-        next(iter(by_slug)),
+        next((slug for slug, run in by_slug.items() if not run.broken), next(iter(by_slug))),
         lambda run: f"{run.label} · {'damaged' if run.damage else run.state}",
         "The run shown below. Its address is in the page's URL, so a link or a refresh comes back to it.",
     )
@@ -115,9 +116,10 @@ def _curves(run: Run, others: Sequence[Run]) -> list[Landmark]:
     drawn += [flat_curve(run)] if weights_only(run) else []
     drawn += loss_curves(ghost, ghost=True) if ghost else []
     live = any(each.state.active for each in (run, *others)) or bool(st.session_state.get(WAITING))
+    guess = guess_strip.handle(run.rung_key) if not live and not teaching.only_picture() else None
     curves(
         drawn,
-        marks,
+        [*marks, *guess_strip.marks(run)],
         flags_of((run, *others)),
         live=live,
         key="loss-curves",
@@ -125,7 +127,11 @@ def _curves(run: Run, others: Sequence[Run]) -> list[Landmark]:
         eager=not run.status.message.startswith("waiting for the"),
         height=PICTURE if teaching.only_picture() else CHART,
         main=True,
+        handle=guess,
+        dragged=lambda value: guess_strip.dragged(run.rung_key, value),
     )
+    if st.session_state.pop(guess_strip.MOVED, False):
+        st.rerun()  # the form says it too
     return marks
 
 
@@ -133,7 +139,8 @@ def _asked(rung_key: str) -> Run | None:
     """The run that the address names, else the newest of the rung."""
     runs = [run for run in reading.list_runs(shipped=True) if run.rung_key == rung_key and not run.damage]
     slug = chosen.chosen()
-    return next((run for run in runs if run.slug == slug), next(iter(runs), None))
+    whole = (run for run in runs if not run.broken)
+    return next((run for run in runs if run.slug == slug), next(whole, next(iter(runs), None)))
 
 
 def samples(run: Run) -> None:

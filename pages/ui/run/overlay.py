@@ -1,6 +1,7 @@
 """Other runs on the chart of a rung's page: found by typing, kept in the address as `?with=`."""
 
 from collections.abc import Mapping, Sequence
+from itertools import islice
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -9,6 +10,7 @@ import streamlit as st
 from core.runs import reading
 from core.runs.state import Run
 from pages.ui import loaders, teaching
+from pages.ui.choosers.run import MOST_LISTED
 from pages.ui.choosers.runs import WITH, named
 
 MOST = 9
@@ -73,7 +75,7 @@ def _choose(by_slug: Mapping[str, Run]) -> None:
     st.session_state[KEY] = chosen
     st.multiselect(
         "Compare with",
-        [*chosen, *(slug for slug in found if slug not in chosen)],
+        [*chosen, *islice((slug for slug in found if slug not in chosen), MOST_LISTED)],
         format_func=lambda s: named(by_slug[s]) if s in by_slug else s,
         key=KEY,
         on_change=_chosen,

@@ -11,6 +11,7 @@ from core.runs.state import Meters, Run
 from core.studies.landmarks import verdict
 from pages.ui import tell, wording
 from pages.ui.components.charts.curves import Landmark
+from pages.ui.course import guess_strip
 from pages.ui.inside_views.links import inside_links
 from pages.ui.run.queue import queue_panel
 from pages.ui.run.run_curves import curve_damage
@@ -52,8 +53,13 @@ def told(run: Run, marks: Sequence[Landmark]) -> None:
                 )
             queue_panel("live.queue")
             return
+        if said := guess_strip.told(run):
+            tell.caption(said)
         if run.status.val_loss is not None and not run.status.impossible:
-            tell.caption(verdict(run.status.val_loss, marks, _shipped_loss(run)))
+            if run.broken:
+                tell.caption("This training was broken on purpose: its loss stands in no ranking.")
+            else:
+                tell.caption(verdict(run.status.val_loss, marks, _shipped_loss(run)))
         inside_links(run)
 
 

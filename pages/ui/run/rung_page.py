@@ -12,9 +12,12 @@ from core.jobs import processes
 from core.ladder import rung as ladder_rung
 from core.ladder.rung import Rung
 from core.runs.state import Run
+from core.studies.course.path import EXERCISES
 from core.texts.corpus import Corpus
 from pages.ui import state, teaching, tell
+from pages.ui.choosers import in_view
 from pages.ui.components.pictures.picture import picture
+from pages.ui.course.exercises import exercises
 from pages.ui.drawings.rungs import PICTURES
 from pages.ui.run import overlay
 from pages.ui.run.live_run import live_run, log, samples, shown
@@ -64,6 +67,7 @@ def _titles(rung: Rung) -> dict[str, str]:
     titles = {
         IDEA: "The idea",
         **{name: title_of(name) for name in rung.views},
+        **({EXERCISES: "Exercises"} if rung.exercises else {}),
         SAMPLES: "Samples",
         CODE: "Code",
         RECORD: "Log",
@@ -88,6 +92,8 @@ def _draw_view(chosen: str, rung: Rung, wanted: SetUp | None, corpus: Corpus | N
         code = rung.code_of(wanted.model if wanted else None)
         st.caption(f"From {inline(ladder_rung.file_of(code))}, as they run here.")
         st.code(ladder_rung.source_of(code), language="python", wrap_lines=True)
+    elif chosen == EXERCISES:
+        exercises(rung, wanted, shown())
     elif (run := shown()) is None:
         st.info("There is no run to look at yet. Press Train.", icon=":material/visibility_off:")
     elif chosen in of_run:
@@ -98,30 +104,18 @@ def _draw_view(chosen: str, rung: Rung, wanted: SetUp | None, corpus: Corpus | N
 
 def _choice(rung: Rung, titles: dict[str, str]) -> str:
     """Draw the choice of the view, which lives in the address."""
-    key = f"{rung.key}.{TAB}"
-    asked, first = st.query_params.get(TAB), next(iter(titles))
-    if asked in titles:
-        st.session_state[key] = asked
-    elif st.session_state.get(key) not in titles:
-        st.session_state[key] = first
-
-    def to_address() -> None:
-        if st.session_state[key] == first:
-            st.query_params.pop(TAB, None)
-        else:
-            st.query_params[TAB] = st.session_state[key]
-
-    chosen = st.segmented_control(
+    return in_view.choice(
+        st.segmented_control,
         "View",
         list(titles),
-        format_func=lambda name: titles.get(name, name),
-        key=key,
-        on_change=to_address,
+        name=TAB,
+        key=f"{rung.key}.{TAB}",
+        closes=True,
+        format_func=titles.__getitem__,
         required=True,
         label_visibility="collapsed",
         help="Only the view that is open is computed. It stands in the address.",
     )
-    return chosen or first
 
 
 def _view(name: str, run: Run) -> None:

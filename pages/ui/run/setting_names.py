@@ -69,3 +69,10 @@ def in_full(setting: str) -> str:
     """Return the word for a dotted setting and, where they differ, what code and command line call it."""
     word = NAMES.get(setting.split(".")[-1])
     return f"{word} ({setting})" if word else setting
+
+
+def in_words(change: str) -> str:
+    """Return a change such as `learning_rate 0.1 → 0.2` as a sentence begins, with the word for the setting."""
+    setting, space, rest = change.partition(" ")
+    word = NAMES.get(setting)
+    return f"{word}{space}{rest}" if word else f"{change[:1].upper()}{change[1:]}"

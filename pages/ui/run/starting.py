@@ -11,12 +11,14 @@ from core.errors import BardlabError
 from core.jobs import control
 from core.ladder.rung import Rung
 from core.runs import editing, plan, reading
+from core.runs import guess as runs_guess
 from core.runs.folder import State
 from core.runs.metrics import TRAIN_LOSS
 from core.runs.state import Run, RunConfig
 from core.settings import Settings
 from core.training.config import TrainConfig
 from pages.ui import loaders, state
+from pages.ui.course import guess_strip
 
 WAITING = "waiting"
 """Session state: slugs of the runs started here that have not begun, which are shown when they do."""
@@ -49,7 +51,7 @@ class SetUp:
 
 def under_way(wanted: RunConfig) -> Run | None:
     """The run of exactly these settings that runs or waits, if there is one."""
-    same = {"rung_key", "model", "train", "corpus_sha256", "device"}
+    same = {"rung_key", "model", "train", "corpus_sha256", "device", "fault"}
     asked = wanted.model_dump(include=same, by_alias=False)
     for run in loaders.listing():
         if run.config and run.state.active and run.config.model_dump(include=same, by_alias=False) == asked:
@@ -66,7 +68,10 @@ def start(wanted: SetUp, needed: float) -> None:
         if there := under_way(config):  # the second press came before the page could say so
             state.show_run(there.slug)
             return
+        guess = guess_strip.taken(wanted.rung.key)
         run = control.start(editing.create(config.model_copy(update={"memory_needed": needed})))
+        if guess:
+            runs_guess.keep(run, guess)
     except state.PROBLEMS as error:
         state.say_error(error)
         return

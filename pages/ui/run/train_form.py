@@ -14,6 +14,7 @@ from core.texts.corpus import Corpus
 from core.training.config import TrainConfig
 from pages.ui import loaders, teaching, tell, wording
 from pages.ui.choosers.text import text_picker
+from pages.ui.course.guess_strip import guess_strip
 from pages.ui.run.config_form import config_form, device_choice, device_chosen
 from pages.ui.run.experiments import experiments
 from pages.ui.run.memory_tick import memory_tick
@@ -64,6 +65,7 @@ def train_form(rung: Rung) -> tuple[SetUp | None, Corpus | None]:
         tell.caption(remark)
     experiments(wanted, rung, needed, ready=ready and not same)
     with st.container(horizontal=True, gap="xsmall", key="beside-train"):
+        guess_strip(rung)
         twin_button(rung, wanted, needed, ready=ready)
         if teaching.shown("terminal"):
             with st.popover("Terminal", help="The same from a terminal."):

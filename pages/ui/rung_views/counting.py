@@ -10,17 +10,19 @@ from pages.ui.components.charts.curves import Landmark, curves, plain_curve
 
 
 def count_more(corpus: Corpus) -> dict[int, Counted]:
-    """Return what is known of every order, after counting one more if any is missing (a second of work)."""
+    """Return what is known of every order, after counting one more if any is missing, or packing (a second of work)."""
     known = landmarks.counted_ngrams(corpus)
     missing = [order for order in ORDERS if order not in known]
     if missing:
         known[missing[0]] = landmarks.count_ngram(corpus, missing[0])
+    elif landmarks.packed(corpus) is None:
+        landmarks.pack(corpus)
     return known
 
 
 def complete(corpus: Corpus) -> bool:
-    """True once every order has been counted."""
-    return set(landmarks.counted_ngrams(corpus)) == set(ORDERS)
+    """True once every order has been counted, and the text packed to compare with."""
+    return set(landmarks.counted_ngrams(corpus)) == set(ORDERS) and landmarks.packed(corpus) is not None
 
 
 def how_far_counting_goes(corpus: Corpus) -> None:
@@ -33,7 +35,7 @@ def _by_order(name: str) -> None:
     corpus = loaders.corpus(name)
     already = complete(corpus)
     known = count_more(corpus)
-    if not already and len(known) == len(ORDERS):
+    if not already and complete(corpus):
         st.rerun()  # draw the page once more, now without the clock
     best = min(known.values(), key=lambda each: each.loss)
     if len(known) < len(ORDERS):
@@ -45,7 +47,7 @@ def _by_order(name: str) -> None:
             f"text were never seen, and the shorter orders must answer anyway. Meanwhile the table grows: order "
             f"{ORDERS[-1]} holds {known[ORDERS[-1]].numbers:,} numbers."
         )
-    marks = [Landmark(m.label, m.value, m.help) for m in loaders.computed_landmarks(corpus.sha256, corpus.name)]
+    marks = [Landmark(m.label, m.value, m.help) for m in loaders.corpus_landmarks(corpus.sha256, corpus.name)]
     told = [
         f"order {order:d}: {each.numbers:,} numbers, counted in {1000 * each.seconds:.0f} ms"
         for order, each in known.items()

@@ -11,7 +11,8 @@ from core.runs.openings import openings
 from core.runs.state import Run
 from core.texts.labels import visible
 from pages.ui import loaders
-from pages.ui.choosers.prompt import begin, known
+from pages.ui.choosers import in_view
+from pages.ui.choosers.prompt import known
 from pages.ui.components.pictures.picture import picture
 from pages.ui.drawings.rungs import tree
 from pages.ui.plots.colours import SEQUENTIAL
@@ -24,16 +25,16 @@ LONGEST = 200
 def _typed(run: Run) -> str | None:
     """A text to look at; None, with a word why, if the model cannot read it."""
     usual = openings(run).sentence
-    begin("reach.text", usual, None, LONGEST)
-    text = st.text_area(
+    text = in_view.text(
+        st.text_area,
         "Text",
-        key="reach.text",
-        max_chars=LONGEST,
+        name="reads",
+        default=usual,
+        longest=LONGEST,
         height=80,
-        persist_state="session",
         help="What the model reads below. Only characters of its alphabet.",
     )
-    return known(text, loaders.model(run)[1], "reach.text", usual) or None
+    return known(text, loaders.model(run)[1], "reads", usual) or None
 
 
 def dilations(run: Run) -> None:
@@ -47,12 +48,13 @@ def dilations(run: Run) -> None:
         return
     at = len(text)
     if len(text) > 1:
-        at = st.slider(
+        at = in_view.number(
+            st.slider,
             "The character after which it predicts",
             1,
             len(text),
-            len(text),
-            key="reach.at",
+            name="at",
+            default=len(text),
             help="Counted from the start of the text; the tree shows what this prediction is made of.",
         )
     config = run.need().model_config_
@@ -76,10 +78,11 @@ def _gates(run: Run, text: str) -> None:
         return
     st.markdown("**The gates along the text**")
     layers = ["all layers", *(f"layer {i + 1}" for i in range(len(found)))]
-    chosen = st.segmented_control(
+    chosen = in_view.choice(
+        st.segmented_control,
         "Gates of",
         layers,
-        default=layers[0],
+        name="gates",
         required=True,
         key="reach.layer",
         help="One layer shows each of its channels; all layers shows the mean over the channels.",

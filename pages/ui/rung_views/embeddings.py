@@ -10,6 +10,7 @@ from core.runs.state import Run
 from core.texts.character_classes import character_class
 from core.texts.labels import visible
 from pages.ui import loaders, tell, wording
+from pages.ui.choosers import in_view
 from pages.ui.components.charts.embedding_film import embedding_film
 from pages.ui.plots.colours import colours
 
@@ -83,10 +84,12 @@ def _moving_map(slug: str) -> None:
             line=flat,
             key="embedding-film",
         )
-    character = right.selectbox(
+    character = in_view.choice(
+        right.selectbox,
         "Nearest to",
         list(characters),
-        index=max(0, characters.find("a")),
+        name="near",
+        default=characters[max(0, characters.find("a"))],
         format_func=visible,
         key="embedding.near",
         help="By the angle between the vectors (cosine), in all their dimensions, in the newest weights.",

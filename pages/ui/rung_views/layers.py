@@ -13,6 +13,7 @@ from core.inspect.activations import LayerHealth, health, verdict
 from core.runs import layout, reading
 from core.runs.state import Run
 from pages.ui import loaders, wording
+from pages.ui.choosers import in_view
 from pages.ui.plots.colours import colours
 from pages.ui.plots.figure import figure as plot
 from pages.ui.rung_views.weights import weights_over_time
@@ -28,10 +29,12 @@ def layers(run: Run) -> None:
     steps = layout.snapshot_steps(run.path)
     st.header("Inside the layers")
     if len(steps) > 1:
-        step: int | None = st.select_slider(
+        step: int | None = in_view.choice(
+            st.select_slider,
             "Weights of step",
             steps,
-            value=steps[-1],
+            name="step",
+            default=steps[-1],
             format_func=lambda s: f"{s:,}",
             key="health.step",
             help="Looks at the weights as they were saved at this step.",

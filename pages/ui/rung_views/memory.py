@@ -12,7 +12,7 @@ from core.runs.openings import openings
 from core.runs.state import Run
 from core.texts.labels import visible
 from pages.ui import loaders
-from pages.ui.choosers import runs
+from pages.ui.choosers import in_view, runs
 from pages.ui.plots.colours import SEQUENTIAL, colours
 from pages.ui.plots.figure import figure as plot
 from pages.ui.wording import plain
@@ -28,14 +28,14 @@ def memory_span(run: Run) -> None:
         return
     st.header("How far back a gradient survives")
     config = run.need()
-    back = int(
-        st.select_slider(
-            "Characters back",
-            (16, 32, 64, 128),
-            value=32,
-            key="memory.back",
-            help="How far back the loss at one character is differentiated.",
-        )
+    back = in_view.choice(
+        st.select_slider,
+        "Characters back",
+        (16, 32, 64, 128),
+        name="back",
+        default=32,
+        key="memory.back",
+        help="How far back the loss at one character is differentiated.",
     )
     mine = str(config.model["cell"])
     trained = {mine: run}
@@ -112,9 +112,11 @@ def cell_gates(run: Run) -> None:
         return
     st.header("The gates along a text")
     names = {path: _gate_name(path, len(found)) for path in found}
-    path = st.segmented_control(
+    path = in_view.choice(
+        st.segmented_control,
         "Gate",
         list(names),
+        name="gate",
         format_func=lambda p: names[p],
         default=list(names)[min(1, len(names) - 1)],
         required=True,

@@ -11,8 +11,7 @@ from core.runs.openings import openings
 from core.runs.state import Run
 from core.texts.labels import listed, spelled, visible
 from core.texts.tokenizer import CharTokenizer
-from pages.ui.choosers.prompt import begin
-from pages.ui.choosers.weights import into_url
+from pages.ui.choosers import in_view
 from pages.ui.plots.colours import graded_colours
 from pages.ui.plots.figure import figure as plot
 from pages.ui.plots.figures import character_bars, table_heatmaps
@@ -29,16 +28,15 @@ def backing_off(run: Run, model: Any, tokenizer: CharTokenizer) -> None:
     order = model.config.order
     st.header("After these characters comes ...")
     usual = openings(run).start
-    begin(AFTER, usual, st.query_params.get(AFTER), LONGEST)
-    typed = st.text_input(
+    typed = in_view.text(
+        st.text_input,
         "After",
-        key=AFTER,
-        max_chars=LONGEST,
+        name=AFTER,
+        default=usual,
+        longest=LONGEST,
         live=True,
         help=f"Any text; this model looks at its last {order - 1:d} characters.",
     )
-    into_url(AFTER, typed, usual)
-    st.session_state[f"{AFTER}.asked"] = st.query_params.get(AFTER)
     typed = tokenizer.meant(typed)
     if lacking := tokenizer.unknown(typed):
         st.error(f"The text has never had {inline(listed(lacking))}; leave it out.", icon=":material/error:")
@@ -123,9 +121,11 @@ def map_after(model: Any, tokenizer: CharTokenizer) -> None:
         "more character. Take characters away above, and it turns back into the bigram's."
     )
     probs = table_after(model, tokenizer.encode(prefix))
-    shown = st.segmented_control(
+    shown = in_view.choice(
+        st.segmented_control,
         "Values",
         ["probabilities", "log-probabilities"],
+        name="values",
         default="log-probabilities",
         required=True,
         key="ngram.map",

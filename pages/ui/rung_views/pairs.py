@@ -9,6 +9,7 @@ from core.studies import landmarks
 from core.texts.corpus import Corpus
 from core.texts.labels import visible
 from pages.ui import loaders
+from pages.ui.choosers import in_view
 from pages.ui.components.charts.curves import Curve, curves
 from pages.ui.plots.colours import place_of
 from pages.ui.plots.figure import figure as plot
@@ -97,10 +98,12 @@ def _maps(found: Tables, characters: str) -> None:
 
 
 def _row(found: Tables, characters: str) -> None:
-    row = st.selectbox(
+    row = in_view.choice(
+        st.selectbox,
         "After",
         list(characters),
-        index=characters.index("q") if "q" in characters else 0,
+        name="row",
+        default="q" if "q" in characters else characters[0],
         format_func=visible,
         key="bigram.row",
         help="Reads one row of both tables: what comes after this character?",

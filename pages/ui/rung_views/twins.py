@@ -75,6 +75,7 @@ def by_depth(run: Run) -> None:
         for other in reading.list_runs(shipped=True)
         if other.rung_key == run.rung_key
         and not other.damage
+        and not other.broken
         and other.status.best_val_loss is not None
         and other.need().corpus_sha256 == text
     ]

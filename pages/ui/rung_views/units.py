@@ -5,12 +5,13 @@ import pandas as pd
 import streamlit as st
 
 from core.inspect import units as inspect_units
-from core.inspect.units import PROPERTIES, Followed, hidden_layers
+from core.inspect.units import PROPERTIES, UnitCorrelations, hidden_layers
 from core.runs import layout, reading
 from core.runs.openings import openings, passage
 from core.runs.state import Run
 from core.texts.labels import visible
 from pages.ui import loaders
+from pages.ui.choosers import in_view
 from pages.ui.components.texts.shaded_text import shaded_text
 from pages.ui.wording import plain
 
@@ -36,30 +37,34 @@ def units(run: Run) -> None:
     left, middle, right = st.columns(3)
     layer = layers[-1]
     if len(layers) > 1:
-        layer = left.selectbox(
+        layer = in_view.choice(
+            left.selectbox,
             "Layer",
             layers,
-            index=len(layers) - 1,
+            name="layer",
+            default=layers[-1],
             key="units.layer",
             help="The hidden layer whose units are looked at.",
         )
-    what = middle.selectbox(
+    what = in_view.choice(
+        middle.selectbox,
         "Sorted by",
         list(PROPERTIES),
+        name="property",
         key="units.what",
         help="Units whose activation goes up and down with this property of the text come first, whatever the sign.",
     )
     found = _followed(run.slug, version, layer)
     row = found.correlations[list(PROPERTIES).index(what)]
     order = found.order(what)
-    unit = int(
-        right.selectbox(
-            "Unit",
-            order,
-            format_func=lambda u: f"unit {u}: {row[u]:+.2f}",
-            key=f"units.unit.{what}",
-            help="Best first; the number is the correlation, from −1 to 1. Every unit of the layer can be chosen.",
-        )
+    unit = in_view.choice(
+        right.selectbox,
+        "Unit",
+        order,
+        name="unit",
+        key=f"units.unit.{what}",
+        format_func=lambda u: f"unit {u}: {row[u]:+.2f}",
+        help="Best first; the number is the correlation, from −1 to 1. Every unit of the layer can be chosen.",
     )
     shown = passage(corpus.text[corpus.split :], 0, SHOWN) or openings(run).passage
     values = _along(run.slug, version, layer, tuple(tokenizer.encode(shown)))[:, unit]
@@ -76,7 +81,7 @@ def units(run: Run) -> None:
         _table(found, order[:LISTED])
 
 
-def _said(found: Followed, unit: int) -> str:
+def _said(found: UnitCorrelations, unit: int) -> str:
     """How a unit correlates with each property."""
     return ", ".join(f"{r:+.3f} with {name}" for name, r in zip(PROPERTIES, found.correlations[:, unit], strict=True))
 
@@ -95,7 +100,7 @@ def _pushes(run: Run, version: float, layer: str, unit: int, characters: str) ->
     st.caption("What one more of its activation adds directly to the logits, less the mean over all characters.")
 
 
-def _table(found: Followed, chosen: list[int]) -> None:
+def _table(found: UnitCorrelations, chosen: list[int]) -> None:
     columns = {name: found.correlations[k, chosen] for k, name in enumerate(PROPERTIES)}
     st.dataframe(
         pd.DataFrame({"unit": chosen, **columns}),
@@ -113,12 +118,12 @@ def _table(found: Followed, chosen: list[int]) -> None:
 
 
 @st.cache_data(max_entries=64, show_spinner="Correlating units with the text")
-def _followed(slug: str, version: float, layer: str) -> Followed:
+def _followed(slug: str, version: float, layer: str) -> UnitCorrelations:
     run = reading.find(slug)
     model, tokenizer = loaders.model(run)
     corpus = loaders.corpus(run.need().corpus)
     text = corpus.text[corpus.split :][:MEASURED]
-    return inspect_units.follow(model, tokenizer.encode(text), text, layer)
+    return inspect_units.correlate_units(model, tokenizer.encode(text), text, layer)
 
 
 @st.cache_data(max_entries=64, show_spinner=False)
@@ -133,4 +138,4 @@ def _pushed(slug: str, version: float, layer: str, unit: int) -> np.ndarray | No
     model, tokenizer = loaders.model(run)
     corpus = loaders.corpus(run.need().corpus)
     ids = tokenizer.encode(corpus.text[corpus.split :][:256])
-    return inspect_units.pushes(model, ids, layer, unit)
+    return inspect_units.direct_logit_effect(model, ids, layer, unit)

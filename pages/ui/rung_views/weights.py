@@ -9,6 +9,7 @@ from core.inspect.history import Spread, spread
 from core.runs import checkpoints, layout, reading
 from core.runs.state import Run
 from pages.ui import tell
+from pages.ui.choosers import in_view
 from pages.ui.plots.colours import SEQUENTIAL
 from pages.ui.plots.figure import figure as plot
 
@@ -29,10 +30,12 @@ def weights_over_time(run: Run) -> None:
         if not names:
             st.caption("This model has no weight of more than a few numbers.")
             return
-        name = st.selectbox(
+        name = in_view.choice(
+            st.selectbox,
             "Weight",
             names,
-            index=names.index(max(names, key=size.__getitem__)),
+            name="weight",
+            default=max(names, key=size.__getitem__),
             format_func=lambda one: f"{one} ({' × '.join(f'{n:,}' for n in shapes[one])})" if one in shapes else one,
             key="weights.name",
             width=420,

@@ -1,5 +1,6 @@
 """The benches measure the real thing: at tiny sizes here, without a clock in any assertion."""
 
+import json
 import math
 import re
 import shutil
@@ -13,6 +14,7 @@ from core import paths
 from core.bench import report, sample, train
 from core.bench.ingredients import WITHOUT, ingredients
 from core.bench.peer import Peer
+from core.cli.main import main
 from core.errors import BardlabError
 from core.ladder.registry import RUNGS
 from core.ladder.rung import Preset
@@ -27,7 +29,7 @@ REAL = RUNGS["transformer"].presets["seconds"]
 @pytest.fixture(autouse=True)
 def tiny(monkeypatch: pytest.MonkeyPatch) -> None:
     """Presets of a few thousand parameters."""
-    for key in ("transformer", "wavenet"):
+    for key in ("transformer", "wavenet", "recurrent"):
         for name in RUNGS[key].presets:
             monkeypatch.setitem(RUNGS[key].presets, name, Preset("", TINY[key]["model"], TINY[key]["train"]))
 
@@ -49,6 +51,16 @@ def test_both_ways_of_writing_are_timed():
     assert {"inside_1", "inside_2", "beyond_roll_1", "beyond_half_2"} <= found.keys()
     assert all(found[name]["ratio"] > 0 for name in ("inside_1", "beyond_half_1"))
     assert "beyond_roll_1" not in sample.sample("wavenet", "best", texts=(1,), rounds=1, beside=None)
+
+
+@pytest.mark.parametrize(("config", "rung"), [("cpu", "transformer"), ("recurrent", "recurrent")])
+def test_a_configuration_names_the_rung_whose_writing_is_timed(
+    config: str, rung: str, capsys: pytest.CaptureFixture[str]
+):
+    main(["bench", "sample", "--config", config, "--rounds", "1", "--json"])
+    told = json.loads(capsys.readouterr().out)
+
+    assert told["stage"] == rung and told["inside_1"]["ratio"] > 0
 
 
 def test_an_ingredient_is_worth_the_mean_difference_on_the_same_seeds(monkeypatch: pytest.MonkeyPatch):

@@ -1,6 +1,7 @@
 """A knock-out is what it says it is, and its price is measured right."""
 
 import copy
+import shutil
 import threading
 from collections.abc import Callable
 
@@ -51,10 +52,29 @@ def test_nothing_off_changes_nothing(rung: str, corpus: Corpus):
 
     assert found.delta == 0 and found.se == 0 and not found.windows.any()
     window = data.inputs.shape[1]
+    assert len(data.inputs) == 6
+    for k, numbers in enumerate(data.counts().T):
+        assert numbers.tolist() == (data.classes == k).sum(1).tolist()
     for inputs, targets in zip(data.inputs, data.targets, strict=True):
         starts = range(0, len(corpus.val_ids) - window, window)
         assert any(torch.equal(corpus.val_ids[i : i + window], inputs) for i in starts)
         assert torch.equal(inputs[1:], targets[:-1])
+
+
+def test_a_short_split_is_measured_in_two_halves_and_long_windows_one_at_a_time(corpus: Corpus):
+    short = Corpus("short", "", corpus.text[:1000], "", corpus.tokenizer)
+
+    assert evaluation_set(build("mlp"), short).inputs.shape == (2, 49)
+    long = torch.zeros(3, 3000, dtype=torch.long)
+    assert list(inspect_evaluation_set.EvaluationSet(long, long, long).batches()) == [slice(i, i + 1) for i in range(3)]
+
+
+def test_losses_are_those_without_dropout(corpus: Corpus):
+    model = build("mlp", dropout=0.5)
+    data = small(model, corpus)
+    expected = losses(model, data)
+
+    assert torch.equal(losses(model.train(), data), expected)
 
 
 @pytest.mark.parametrize("positions", ["learned", "rotary"])
@@ -183,7 +203,7 @@ def test_interventions_act_in_their_own_thread_alone(corpus: Corpus):
         assert not torch.equal(losses(model, data), base)
 
     assert torch.equal(seen[0], base)
-    assert not any(tap.heard for tap in taps(model).values())
+    assert not any(tap.observed for tap in taps(model).values())
 
 
 def test_what_does_not_exist_is_refused(corpus: Corpus):
@@ -280,3 +300,30 @@ def test_redundant_heads_cost_more_together_than_apart(corpus: Corpus):
         )
         / bench.counts.sum()
     )
+
+
+def test_two_windows_have_a_standard_error_and_one_has_none():
+    mean, se = ablation.mean_and_se(np.array([1.0, 3.0]), np.ones(2))
+
+    assert (mean, se) == (2.0, pytest.approx(1.0))
+    assert np.isnan(ablation.mean_and_se(np.ones(1), np.ones(1))[1])
+
+
+def test_prices_that_cannot_be_kept_are_told_in_a_line(finished: Run):
+    price = price_list.Price(delta=0.1, se=0.01, classes={}, windows=[0.1, 0.3])
+    prices = price_list.PriceList(weights="w", method="zero", base=2.0, windows=2, of=2, parts={"0.0": price})
+    file = layout.knockouts_path(finished.path, None, "zero")
+    price_list.write(finished, None, prices)
+    assert price_list.PriceList.model_validate_json(file.read_bytes()) == prices
+    assert price.effect().windows.mean() == pytest.approx(0.2)
+
+    shutil.rmtree(file.parent)
+    file.parent.write_text("in the way")
+    with pytest.raises(BardlabError, match=r"prices of .* cannot be kept"):
+        price_list.write(finished, None, prices)
+    file.parent.unlink()
+    place = layout.ranking_path(finished.path, None, "zero")
+    place.parent.mkdir(parents=True, exist_ok=True)
+    place.write_text("in the way")
+    with pytest.raises(BardlabError, match=r"prices of .* cannot be kept"):
+        list(ranking.rank(finished, None, "zero", torch.device("cpu"), lambda: True))

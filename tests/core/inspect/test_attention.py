@@ -214,6 +214,8 @@ def test_windows_of_a_probe_begin_with_speeches_and_lie_evenly():
     assert long.ids[0].shape == (3, 256) and long.ids[1].shape == (1, 256)  # 768 // 256, and 256 // 256
     none = probe("to be or not", CharTokenizer(" benort"), 100)
     assert [row.shape for row in none.ids] == [(1, 12), (2, 100)]
+    plain = probe("to be or not", CharTokenizer(" benort"), 5).ids[0]
+    assert CharTokenizer(" benort").decode(plain[0].tolist()) == "to be"
 
 
 def test_repeated_text_is_repeated_and_its_key_is_what_followed():

@@ -32,7 +32,8 @@ def test_the_reference_stands_beside_the_paper_as_it_is():
     assert not found["Residual connections and LayerNorm"].kept
     assert found["Feed-forward layer"].kept and "1536 wide, 4 times" in found["Feed-forward layer"].model
     assert found["Scaled dot-product attention"].model == "The same, with d_k = 64, a table 64 × 6 × 256 × 256 a step."
-    assert "without bias, the output matrix with bias" in found["Heads"].model
+    assert found["Scaled dot-product attention"].kept
+    assert "without bias, the output matrix with bias" in found["Heads"].model and not found["Heads"].kept
     assert found["Dropout"].model.startswith("0.2: on the attention weights, on what attention adds, on what the feed")
     assert found["Optimiser"].model.startswith("AdamW with β = 0.9, 0.999, ε = 1e-08")
     assert found["Learning rate"].model == "Constant 0.0003, no warm-up."

@@ -83,7 +83,7 @@ def test_how_often_the_nearest_is_of_the_same_class():
     assert same_class(table, list("aabbc")) == (0.0, 0.25)
     assert same_class(table, list("aabbc"), "euclidean") == (0.5, 0.25)
     assert same_class(table[:3], list("aab")) == (1.0, 0.5)
-    for nothing in (same_class(table, list("abcde")), same_class(np.ones((4, 2)), list("aabb"))):
+    for nothing in (same_class(table, list("abcde")), same_class(np.tile([1.0, 2.0], (4, 1)), list("aabb"))):
         assert all(math.isnan(share) for share in nothing)
 
 

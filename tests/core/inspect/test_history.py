@@ -12,6 +12,7 @@ import torch
 from core.errors import BardlabError
 from core.inspect import embeddings, heads, history
 from core.inspect.embeddings import Map
+from core.inspect.trace import trace
 from core.ladder.registry import RUNGS
 from core.runs import checkpoints, layout
 from core.runs.state import Run, Sample
@@ -96,6 +97,7 @@ def test_histograms_of_a_weight_hold_all_its_numbers():
     np.testing.assert_allclose(found.moved, [0, 0, 0.5])
     middle = (found.edges[:-1] + found.edges[1:]) / 2
     assert abs(float(found.shares[2] @ middle) - later.mean()) < 0.02
+    assert len(found.edges) == 62 and found.edges[-1] == -found.edges[0] == np.quantile(np.abs(later), 0.999)
     assert np.isfinite(history.spread([np.zeros(20), np.zeros(20)]).shares).all()
 
 
@@ -154,7 +156,15 @@ def test_a_model_without_attention_is_followed_too():
     model = build("mlp")
     portraits = [history.portrait(model, step, None) for step in (0, 1)]
 
-    assert history.answer(model, [1, 2, 3], 0).pattern is None
+    answer = history.answer(model, [1, 2, 3], 0)
+    assert answer.pattern is None
+    none = history.answer(build("bigram"), [1, 2, 3], 0).activations
+    assert none.shape == (0, answer.activations.shape[1]) and none.dtype == answer.activations.dtype == np.float32
+    ((bend),) = model.nonlinearities()
+    given = trace(model, torch.tensor([[1, 2, 3]]), bend.tap).activations[bend.tap].numpy()
+    low = np.searchsorted(history.ACTIVATION_EDGES, 0.0)  # the bins from here on hold what is positive
+    assert answer.activations.shape == (1, 160) and answer.activations.sum() == pytest.approx(1)
+    assert answer.activations[0, low:].sum() == pytest.approx((given >= history.ACTIVATION_EDGES[low]).mean(), abs=1e-6)
     assert [career.key for career in history.careers(portraits, "ab" * 32 + "c")] == ["vectors"]
     assert history.careers(portraits, "ab" * 32 + "c")[0].values[1, 1] == 1.0  # the same vectors: all neighbours kept
 
@@ -162,13 +172,14 @@ def test_a_model_without_attention_is_followed_too():
 def test_milestones_are_measured():
     val = np.array([10.0, 20, 30, 40]), np.array([3.0, 2.4, np.nan, 2.1])
     samples = [Sample(0, None, "\n", "xq"), Sample(20, 2.4, "\n", "The\nKING HENRY:\nO"), Sample(30, 2, "\n", "A:\n")]
-    scores = np.array([[0.0, 0.1], [0.05, 0.1], [0.6, 0.2]])
-    overview = history.Career("heads", "", "", ("induction", "previous"), scores)
+    scores = np.array([[0.0, 0.1, 0.2], [0.05, 0.1, 0.4], [0.6, 0.2, 0.4]])
+    overview = history.Career("heads", "", "", ("induction", "previous", "word"), scores)
     found = history.milestones(val, samples, 2.48, [0, 20, 40], [overview])
 
     assert [(m.step, m.label) for m in found] == [
         (20, "beats bigram"),
         (20, "first name"),
+        (20, "word"),
         (40, "best"),
         (40, "induction"),
     ]
@@ -180,7 +191,11 @@ def test_only_frames_that_the_browser_lacks_are_sent():
     from pages.ui.components.charts.time_machine import Film, Frame, pack
     from tests.message import unpack
 
-    answer = history.Answer(np.full(3, 1 / 3, dtype=np.float32), np.ones((1, 1, 2, 2), dtype=np.float32))
+    answer = history.Answer(
+        np.full(3, 1 / 3, dtype=np.float32),
+        np.ones((1, 1, 2, 2), dtype=np.float32),
+        np.zeros((0, 160), dtype=np.float32),
+    )
     frames = [Frame(s, 2.0, Map(np.zeros((3, 2)), (0.5, 0.5)), answer, Sample(s, 2.0, "", "x")) for s in (0, 1, 2)]
     curve = np.arange(3.0), np.arange(3.0)
     film = Film("f", 2, "abc", "ab", frames, [], [], curve, curve, 2.5)

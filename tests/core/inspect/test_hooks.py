@@ -10,7 +10,7 @@ import torch
 
 from core.inspect.activations import health
 from core.inspect.receptive import measured_field
-from core.inspect.trace import hooked, noting
+from core.inspect.trace import capture, hooked
 from core.ladder.registry import RUNGS
 from core.models.contract import LanguageModel
 from core.sampling import SamplingConfig, generate
@@ -43,7 +43,7 @@ def build(key: str) -> LanguageModel:
 def test_a_hook_acts_in_its_own_thread_only():
     model, found = build("mlp"), {}
     ids = torch.zeros((1, 4), dtype=torch.long)
-    with torch.no_grad(), hooked([(model, noting(found, "logits")), (model, torch.zeros_like)]):
+    with torch.no_grad(), hooked([(model, capture(found, "logits")), (model, torch.zeros_like)]):
         others: list[torch.Tensor] = []
         thread = threading.Thread(target=lambda: others.append(model(ids).detach()))
         thread.start()

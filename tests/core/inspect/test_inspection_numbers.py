@@ -17,6 +17,7 @@ from core.inspect.trace import trace
 from core.ladder.registry import RUNGS
 from core.models.contract import LanguageModel
 from core.texts.corpus import Corpus
+from core.texts.tokenizer import CharTokenizer
 from tests.conftest import TINY
 
 V = 11
@@ -212,6 +213,14 @@ def test_shapes_read_without_numbers_are_those_of_the_real_model(key: str):
     assert on_meta.outputs.get("logits", (2, on_meta.window, V)) == (2, on_meta.window, V)
 
 
+def test_only_dropout_that_is_switched_on_is_listed():
+    rung = RUNGS["transformer"]
+    config = rung.config.parse({**TINY["transformer"]["model"], "dropout": 0.25})
+
+    assert not anatomy_of(build("transformer", dropout=0.0), 1, 4).dropouts
+    assert anatomy_of(rung.build(config, V), 1, 4).dropouts["blocks.0.mlp.drop"] == 0.25
+
+
 def test_the_bigrams_tables_are_counted_and_its_distance_is_the_divergence(corpus: Corpus):
     torch.manual_seed(3)
     model = RUNGS["bigram"].build(RUNGS["bigram"].config(), corpus.tokenizer.size)
@@ -230,6 +239,18 @@ def test_the_bigrams_tables_are_counted_and_its_distance_is_the_divergence(corpu
     np.testing.assert_allclose(found.model, q, rtol=1e-6)
     np.testing.assert_allclose(found.counted.sum(1), 1)
     assert found.kl == pytest.approx((divergence * counts.sum(1)).sum() / counts.sum(), rel=1e-6)
+    assert all(isinstance(table, np.ndarray) for table in (found.counted, found.model, found.row_kl))
+
+
+def test_a_character_without_a_successor_and_an_impossible_pair_leave_finite_numbers():
+    """The training split of 900 characters ends in its only c; the model gives b after a no probability at all."""
+    corpus = Corpus("odd", "", "ab" * 449 + "ac" + "ab" * 50, "", CharTokenizer("abc"))
+    model = RUNGS["bigram"].build(RUNGS["bigram"].config(), 3)
+    model.logits.data[0, 1] = -1e5
+    found = tables(model, corpus)
+
+    assert not found.counted[2].any() and found.model[0, 1] == 0
+    assert np.isfinite(found.row_kl).all() and found.row_kl[2] == 0 and found.kl > 100
 
 
 def test_a_film_turns_each_map_like_the_one_before():

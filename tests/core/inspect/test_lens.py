@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from core.errors import BardlabError
-from core.inspect.lens import attribution, has_stream, lens, next_logits
+from core.inspect.lens import Lens, attribution, has_stream, lens, next_logits
 from core.inspect.trace import trace
 from core.ladder import registry
 from core.models.contract import LanguageModel
@@ -108,3 +108,20 @@ def test_the_next_logits_are_those_of_writing(key: str, ids: list[int]):
     written = next(iter(generate(model, ids * 2, SamplingConfig(tokens=1))))
 
     torch.testing.assert_close(next_logits(model, ids * 2), written.logits, atol=1e-5, rtol=0)
+
+
+def test_entropy_and_divergence_by_hand():
+    """A half and two quarters are 1.5 bits; logits that are all larger by 900 say the same."""
+    final, reading = np.array([0.5, 0.25, 0.25]), np.array([0.25, 0.25, 0.5])
+    found = Lens(("embed", "L0"), np.log(np.stack([reading, final]))[:, None] + 900.0)
+
+    np.testing.assert_allclose(found.entropy, 1.5)
+    np.testing.assert_allclose(found.kl_to_final, [[0.25], [0.0]], atol=1e-12)
+
+
+def test_no_divergence_is_negative_where_two_readings_are_nearly_alike():
+    rng = np.random.default_rng(0)
+    logits = rng.normal(size=(1, 200, V))
+    found = Lens(("embed", "L0"), np.concatenate([logits + 1e-9 * rng.normal(size=logits.shape), logits]))
+
+    assert (found.kl_to_final >= 0).all() and found.kl_to_final.max() < 1e-12

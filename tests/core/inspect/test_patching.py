@@ -6,7 +6,7 @@ import torch
 
 from core.errors import BardlabError
 from core.inspect import patching
-from core.inspect.patching import answers, patch, reading, recovered, run_patched, sites, sweep
+from core.inspect.patching import Reading, answers, patch, reading, recovered, run_patched, sites, sweep
 from core.inspect.trace import trace
 from core.models.contract import LanguageModel
 from tests.core.inspect.test_ablation import LADDER, build
@@ -90,3 +90,9 @@ def test_bad_prompts_are_refused():
     with pytest.raises(BardlabError, match="same prediction"):
         answers(reading(model, A), reading(model, A))
     assert sites(build("bigram")) == []
+
+
+def test_two_characters_tell_predictions_apart_that_agree_on_a_third():
+    a, b = (Reading(np.log(np.array(p)), None) for p in ([0.2, 0.5, 0.3], [0.2, 0.3, 0.5]))
+
+    assert answers(a, b) == (1, 2)

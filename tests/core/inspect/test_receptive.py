@@ -5,7 +5,14 @@ import pytest
 import torch
 
 from core.errors import BardlabError
-from core.inspect.receptive import Field, gates, measured_field, receptive_tree
+from core.inspect.receptive import (
+    Field,
+    gates,
+    measured_field,
+    receptive_tree,
+    shuffle_distances,
+    shuffled_past,
+)
 from core.ladder.registry import RUNGS
 from core.models.contract import LanguageModel
 from tests.conftest import TINY
@@ -79,3 +86,39 @@ def test_the_edges_of_a_tree_join_each_node_with_two_below():
 
 def test_a_model_without_gates_gives_none():
     assert gates(build("mlp"), [1, 2, 3]).shape == (0, 0, 3)
+
+
+@pytest.mark.parametrize("key", ["bigram", "mlp", "recurrent", "transformer"])
+def test_a_past_in_order_costs_nothing_and_one_in_disorder_is_read_as_it_stands(key: str):
+    """At the whole window nothing is mixed; nearer, the loss is that of the mixed text, computed here by hand."""
+    model, ids = build(key), text(600)
+    *near, whole = shuffle_distances(model)
+
+    in_order = shuffled_past(model, ids, whole, 8)
+    assert (in_order.dearer, in_order.error) == (0, 0)
+    mixed = shuffled_past(model, ids, 1, 8)
+    assert mixed.loss == pytest.approx(in_order.loss + mixed.dearer)
+    if key == "bigram":
+        assert (near, mixed.dearer) == ([], 0)  # one character is all that it reads
+    else:
+        assert near[0] == 1 and mixed.dearer != 0
+
+
+def test_only_what_lies_further_back_is_mixed():
+    """A model that reads one place of its window alone is hurt as long as that place is mixed, and not after."""
+
+    class Echo(torch.nn.Module):
+        context, training = 8, False
+
+        def forward(self, ids: torch.Tensor) -> torch.Tensor:
+            return torch.nn.functional.one_hot(ids[:, -4], V)[:, None].float()  # says what stood three before
+
+    model, ids = Echo(), text(600)
+    costs = {d: shuffled_past(model, ids, d, 64).dearer for d in (1, 2, 3, 4, 5, 8)}  # type: ignore[arg-type]
+
+    assert all(costs[d] != 0 for d in (1, 2, 3)) and costs[4] == costs[5] == costs[8] == 0
+
+
+def test_a_text_too_short_to_be_mixed_is_refused():
+    with pytest.raises(BardlabError, match=r"\Athe text has 17 characters, too few to look back 16; choose a longer"):
+        shuffled_past(build("transformer"), text(17), 4, 2)

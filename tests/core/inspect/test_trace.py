@@ -31,7 +31,7 @@ def test_listening_changes_nothing(model: Transformer, ids: torch.Tensor):
     traced = trace(model, ids)
 
     torch.testing.assert_close(traced.logits, plain, atol=1e-5, rtol=0)
-    assert not any(tap.heard for tap in taps(model).values())
+    assert not any(tap.observed for tap in taps(model).values())
 
 
 def test_the_parts_add_up_to_the_whole(model: Transformer, ids: torch.Tensor):

@@ -11,11 +11,11 @@ from core.inspect.trace import trace
 from core.inspect.units import (
     PROPERTIES,
     activations,
+    correlate_units,
     correlations,
-    follow,
+    direct_logit_effect,
     hidden_layers,
     line_position,
-    pushes,
     speaker_name,
     word_start,
 )
@@ -63,7 +63,7 @@ def test_units_are_read_and_correlated_in_every_hidden_layer(key: str, corpus: C
     model, text = build(key), corpus.text[corpus.split :][:300]
     ids = corpus.tokenizer.encode(text)
     for layer in hidden_layers(model):
-        values, found = activations(model, ids, layer), follow(model, ids, text, layer)
+        values, found = activations(model, ids, layer), correlate_units(model, ids, text, layer)
         order = found.order("word start")
         sizes = np.abs(found.correlations[2, order])
         assert (found.layer, found.characters) == (layer, 300)
@@ -83,7 +83,7 @@ def test_a_unit_that_counts_along_the_line_is_found(corpus: Corpus):
         model.token_embedding.weight[corpus.tokenizer.encode("\n")[0]] = 1.0
         W, U, b, _ = next(model._layers()).weights
         U[2, 2], W[2, 0], b[2] = 1.0, -100.0, 0.01
-    found = follow(model, corpus.tokenizer.encode(text), text, "layers.0")
+    found = correlate_units(model, corpus.tokenizer.encode(text), text, "layers.0")
 
     assert found.order("line position")[0] == 2
     assert found.correlations[0, 2] > 0.6
@@ -94,7 +94,7 @@ def test_what_a_unit_pushes_is_what_a_little_more_of_it_does(key: str):
     """A small step along the unit, written by hand into the logits or into the last reading of the stream."""
     model, ids = build(key), torch.randint(V, (12,), generator=torch.Generator().manual_seed(1))
     layer = list(hidden_layers(model))[-1]
-    found = pushes(model, ids.tolist(), layer, 3)
+    found = direct_logit_effect(model, ids.tolist(), layer, 3)
     assert found is not None
     with torch.no_grad():
         if key == "transformer":
@@ -116,9 +116,9 @@ def test_units_that_are_worked_on_further_push_nothing_directly():
     model = build("mlp", n_hidden=2)
     layers = list(hidden_layers(model))
 
-    assert pushes(model, [1, 2, 3], layers[0], 0) is None
-    assert pushes(model, [1, 2, 3], layers[1], 0) is not None
-    assert pushes(build("transformer", norm="post"), [1, 2], "blocks.0.mlp", 0) is None
+    assert direct_logit_effect(model, [1, 2, 3], layers[0], 0) is None
+    assert direct_logit_effect(model, [1, 2, 3], layers[1], 0) is not None
+    assert direct_logit_effect(build("transformer", norm="post"), [1, 2], "blocks.0.mlp", 0) is None
 
 
 @pytest.mark.parametrize("cell", list(CELLS))

@@ -4,7 +4,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from core.models.answers import Written, characters_looked_back_on, embedding_table, unembedding_table, whole
+from core.models.answers import Written, characters_looked_back_on, embedding_table, layer_part, unembedding_table
 
 
 def stream() -> Written:
@@ -76,7 +76,7 @@ def test_characters_side_by_side_are_parts_from_the_latest_back():
 
 
 def test_a_part_that_owns_all_of_a_tap():
-    part = whole("3.mlp", "MLP 3", 3, "MLP", "blocks.3.mlp_out")
+    part = layer_part("3.mlp", "MLP 3", 3, "MLP", "blocks.3.mlp_out")
 
     assert (part.key, part.title, part.row, part.column) == ("3.mlp", "MLP 3", "layer 3", "MLP")
     assert (part.taps, part.where, part.layer) == (("blocks.3.mlp_out",), (...,), 3)

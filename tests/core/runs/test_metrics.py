@@ -1,10 +1,13 @@
 """Curves: what is written is read back, a little at a time, by this reader and by TensorBoard's own."""
 
+import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.backend.event_processing.event_file_loader import RawEventFileLoader
+from tensorboard.compat.proto.event_pb2 import Event
 
 from core.runs.metrics import MetricsReader, MetricsWriter
 
@@ -44,6 +47,17 @@ def test_what_is_written_is_read_back(tmp_path: Path):
     assert reader.tags() == sorted(values)
     for tag, value in values.items():
         assert points(reader, tag) == [(3, np.float32(value))]
+
+
+def test_the_first_point_is_seen_at_once_and_every_record_has_its_time(tmp_path: Path):
+    began = time.time()
+    writer = MetricsWriter(tmp_path, resume_step=3)
+    writer.add(4, {"train/loss": 2.0})
+    assert points(MetricsReader(tmp_path)) == [(4, 2.0)]
+    writer.close()
+    events = [Event.FromString(record) for record in RawEventFileLoader(str(event_file(tmp_path))).Load()]
+
+    assert len(events) >= 2 and all(began - 1 <= event.wall_time <= time.time() for event in events)
 
 
 def test_nothing_there_is_an_empty_curve(tmp_path: Path):
@@ -135,6 +149,7 @@ def test_a_record_that_comes_in_two_parts_is_read_when_it_is_whole(tmp_path: Pat
             out.write(whole[end - 13 : end] if end else b"")
         found = points(reader)
         assert found == [(s, s) for s in range(len(found))]
+        assert reader.damage is None, "half a record may yet become a whole one"
 
     assert len(found) == 20
 

@@ -19,7 +19,7 @@ def test_what_was_kept_comes_back_and_can_be_forgotten():
     assert set_ups.keep("  Mine:  a/b ", MLP, "seconds", model, train) == "Mine: a/b"
     set_ups.keep("another", MLP, "seconds", model, train)
     (set_ups.folder("mlp") / "broken.json").write_text("{")
-    assert set_ups.kept("mlp") == ["another", "Mine: a/b"] and set_ups.kept("transformer") == []
+    assert set_ups.saved_names("mlp") == ["another", "Mine: a/b"] and set_ups.saved_names("transformer") == []
     fitted = fit(MLP, set_ups.find("mlp", "Mine: a/b"))
     assert MLP.settings(
         fitted.preset,
@@ -53,13 +53,20 @@ def test_exported_settings_are_read():
     run = make_run("mlp", seed=11)
     read = set_ups.of_json(export.config_json(run).read_bytes())
     assert (read.rung_key, read.model, read.train["seed"]) == ("mlp", run.need().model, 11)
+    content = b'{"model": {}, "train": {}}'
+    assert set_ups.of_json(content.ljust(set_ups.LARGEST)).model == {}
+
+
+def test_a_preset_is_one_of_the_rung_itself():
+    assert fit(MLP, SetUp("mlp", "best", {}, {})).preset == "best" != MLP.default_preset
+    assert fit(MLP, SetUp("transformer", "best", {}, {})).preset == MLP.default_preset
 
 
 @pytest.mark.parametrize(
     ("content", "told"),
     [
-        (b"", "not JSON"),
-        (b"{", "not JSON"),
+        (b"", "not JSON .Expecting value"),
+        (b"{", "not JSON .Expecting property name"),
         (b"\xff\xfe", "not JSON"),
         (b"[" * 100_000, "nested too deeply"),
         (b"[]", "holds no settings"),

@@ -2,18 +2,22 @@
 
 import json
 import os
+import shutil
 import time
 import zlib
 from pathlib import Path
 
+import numpy as np
 import pytest
+from pydantic import ValidationError
 
 from core import files, paths
 from core.errors import BardlabError
-from core.runs import folder, layout, records, requests
+from core.runs import checkpoints, editing, folder, layout, reading, records, requests
 from core.runs.folder import State
 from core.runs.requests import Change
-from core.runs.state import Sample
+from core.runs.state import Meters, Sample, Status, read_status, write_status
+from core.training.config import TrainConfig
 from core.training.watch import Alert
 from tests.conftest import make_run
 
@@ -227,6 +231,9 @@ def test_a_full_disk_costs_the_reserve_only_to_say_how_it_ended(
     else:
         folder.write_status(tmp_path, {"state": state, "step": 3})
         assert folder.read_status(tmp_path) == {"state": state, "step": 3}
+        (tmp_path / folder.RESERVE).write_bytes(bytes(10))
+        write_status(tmp_path, Status(state=state, step=4))
+        assert read_status(tmp_path).step == 4
 
 
 def test_a_status_of_another_shape_is_damaged(tmp_path: Path):
@@ -281,3 +288,67 @@ def test_orders_that_make_no_sense_are_refused():
         with pytest.raises(BardlabError, match=rf"\A{reason}"):
             requests.order(run, values)
     assert not (run.path / requests.ORDER).exists()
+
+
+def test_what_an_older_run_did_not_write_counts_as_nothing():
+    """A reading of fewer meters, a status from before impossible pairs were counted; and a plan is not changed."""
+    reading, status = Meters.model_validate({"cores": 2}), Status.model_validate({"state": "finished"})
+
+    assert [reading.cpu, reading.machine_cpu, reading.machine_memory, reading.memory] == [0, 0, 0, 0]
+    assert reading.machine_memory_total == 0 and status.impossible == 0 and status.step == 0
+    run = make_run("bigram")
+    assert json.loads((run.path / folder.CONFIG).read_bytes())["stage"] == "bigram"
+    with pytest.raises(ValidationError, match="frozen"):
+        run.need().preset = "best"
+
+
+def test_what_is_being_prepared_lies_beside_the_runs_until_it_is_one_of_them_or_its_process_has_died():
+    with editing.staging() as folder:
+        assert folder.parent == paths.runs() and str(os.getpid()) in folder.name
+        os.rename(make_run("bigram").path, folder / "made")
+        adopted = editing.adopt(folder / "made", "bigram")
+        assert adopted.path.parent == paths.runs() and adopted.rung_key == "bigram"
+    assert not folder.exists()
+    mine, other = (paths.runs() / f"{editing.STAGING}{pid}-x" for pid in (17, 18))
+    for left in (mine, other):
+        left.mkdir()
+    editing.clear_staging(17)
+
+    assert not mine.exists() and other.exists() and adopted.path.exists()
+
+
+def test_a_run_that_goes_on_gets_its_reserve_back():
+    run = make_run("bigram")
+    (run.path / folder.RESERVE).unlink()
+    editing.queue_again(run, "cpu")
+
+    assert (run.path / folder.RESERVE).stat().st_size == 65_536
+
+
+def test_where_no_folder_can_be_made_no_run_is_made():
+    config = make_run("bigram").need()
+    shutil.rmtree(paths.runs())
+    paths.runs().write_text("a file stands in the way")
+    with pytest.raises(BardlabError, match="cannot make a run in"):
+        editing.create(config)
+
+
+def test_a_note_and_a_pin_are_read_back_and_a_pin_is_nothing_but_true():
+    run = make_run("bigram")
+    noted = editing.pin(editing.annotate(run, "slow at first"), True)
+    assert (noted.note, noted.pinned) == ("slow at first", True) and not run.pinned
+    (run.path / folder.LABEL).write_text('{"note": 3, "pinned": "yes"}')
+
+    assert (reading.read(run.path).note, reading.read(run.path).pinned) == ("", False)
+
+
+def test_a_file_of_weights_tells_its_shapes_its_numbers_and_what_it_is_of():
+    run = make_run("bigram")
+    model = run.need().rung.build(run.need().model_config_, 5)
+    (run.path / layout.WEIGHTS).write_bytes(checkpoints.weights(model, 3))
+
+    assert checkpoints.tensors(run) == {"logits": (5, 5)}
+    read = checkpoints.load_tensor(run, "logits")
+    assert read.dtype == np.float64 and np.array_equal(read, model.state_dict()["logits"])
+    assert json.loads(checkpoints.about(model.config)[checkpoints.SETTINGS])["stage"] == "bigram"
+    assert checkpoints.about(TrainConfig()) == {}

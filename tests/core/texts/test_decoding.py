@@ -6,7 +6,7 @@ import pytest
 
 from core.errors import BardlabError
 from core.texts import own
-from core.texts.decoding import ENCODINGS, UnknownEncoding, decode, guess, known
+from core.texts.decoding import ENCODINGS, UnknownEncoding, canonical_name, decode, guess
 
 GERMAN = "Der Mann über Bord schrie. Größe zählt nicht, schöne Mädchen, süß.\n" * 30
 RUSSIAN = "Мой дядя самых честных правил, когда не в шутку занемог\n" * 40
@@ -80,7 +80,7 @@ def test_a_wrong_encoding_is_refused_in_a_line():
     ("called", "name"), [("Shift_JIS", "cp932"), ("gbk", "gb18030"), ("ISO-8859-1", "latin-1"), ("utf8", "utf-8")]
 )
 def test_encodings_go_by_other_names_too(called: str, name: str):
-    assert known(called) == name and name in ENCODINGS
+    assert canonical_name(called) == name and name in ENCODINGS
 
 
 @pytest.mark.parametrize(

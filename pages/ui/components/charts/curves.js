@@ -7,6 +7,7 @@ import { canvasContext } from "../shared/pens.js";
 import { savers } from "../shared/saving.js";
 import { frameOf } from "./curves_axes.js";
 import { draw, drawLegend, legendOf } from "./curves_draw.js";
+import { drawHandle } from "./curves_handle.js";
 import { described, hover, listen } from "./curves_pointer.js";
 import {
   AXES,
@@ -65,6 +66,7 @@ function mount(view, header) {
     showControls(view);
     redraw(view);
   };
+  view.redraw = () => redraw(view);
   build(view);
   listen(view);
   view.on(document, "visibilitychange", () => view.header && schedule(view));
@@ -90,6 +92,7 @@ function share(view) {
 
 function receive(view, header) {
   view.header = header;
+  if (!view.drag?.handle) view.held = null; // the page knows it now
   const gap = merge(view, header.curves);
   takeColours(view);
   const known = new Set(groups(view).map((group) => group.id));
@@ -222,7 +225,9 @@ function redraw(view) {
     const { clientWidth: width, clientHeight: height } = view.plot;
     if (!width || !view.header) return;
     view.frame = frameOf(view, width, height);
-    draw(canvasContext(view.base, width, height), view, view.frame);
+    const ctx = canvasContext(view.base, width, height);
+    draw(ctx, view, view.frame);
+    drawHandle(ctx, view, view.frame);
     hover(view);
     const label = described(view);
     if (view.plot.ariaLabel !== label) view.plot.ariaLabel = label;

@@ -8,7 +8,7 @@ import math
 import re
 import uuid
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 import numpy as np
@@ -101,6 +101,16 @@ class Mark:
     label: str
 
 
+@dataclass(frozen=True)
+class Handle:
+    """A value at the right end of the chart that can be dragged up and down, with a band around it."""
+
+    value: float | None
+    """None as long as it was not dragged: it then waits at the end of the curves."""
+    within: float
+    """Half the height of the band."""
+
+
 def curves(
     curves: Sequence[Curve],
     landmarks: Sequence[Landmark] = (),
@@ -116,13 +126,15 @@ def curves(
     height: int = 380,
     palette: str = "runs",
     main: bool = False,
+    handle: Handle | None = None,
+    dragged: Callable[[float], None] | None = None,
 ) -> None:
     """Draw curves on shared axes. Call it in an `st.fragment`: while `live`, the chart reruns it every `interval` s.
 
     As long as there is no point at all it asks more often, if `eager`: the first one is expected any moment. With
     `x_label` the x axis is of that alone, not of training; `log` names the axes ("x", "y", "xy") that are logarithmic
     at first. On all charts of one `palette` a group has the same colour. How the `main` chart of a page is drawn stands
-    in the page's address.
+    in the page's address. Where the `handle` is let go, `dragged` is called with its value.
     """
     pending = f"{key}:have"
 
@@ -130,6 +142,11 @@ def curves(
         poll = st.session_state[key].get("poll")
         if poll:
             st.session_state[pending] = poll["have"]
+
+    def let_go() -> None:
+        value = (st.session_state[key].get("dragged") or {}).get("value")
+        if dragged and isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
+            dragged(float(value))
 
     header = {
         "serial": uuid.uuid4().hex,
@@ -145,9 +162,10 @@ def curves(
         "height": height,
         "landmarks": [asdict(mark) for mark in landmarks if math.isfinite(mark.value)],
         "marks": [asdict(mark) for mark in marks],
+        "handle": asdict(handle) if handle else None,
     }
     have = st.session_state.pop(pending, {})  # nothing pending: a new page or a full rerun, so everything is sent
-    _curves(key=key, data=pack(header, curves, have), on_poll_change=remember)
+    _curves(key=key, data=pack(header, curves, have), on_poll_change=remember, on_dragged_change=let_go)
 
 
 def not_in_address(parameters: Mapping[str, str]) -> list[str]:

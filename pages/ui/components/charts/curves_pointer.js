@@ -4,6 +4,7 @@ import { clamp, element, place } from "../shared/dom.js";
 import { clock, fixed, grouped, short } from "../shared/format.js";
 import { canvasContext, segment } from "../shared/pens.js";
 import { dot } from "./curves_draw.js";
+import { grabs, letGoHandle, moveHandle } from "./curves_handle.js";
 import { colour, groups, nearest } from "./curves_state.js";
 
 const MOST_ROWS = 12; // of the table beside the pointer
@@ -210,6 +211,11 @@ export function listen(view) {
   on(plot, "pointermove", (event) => {
     view.pointer = place(event, plot);
     const { drag, pointer: p } = view;
+    if (drag?.handle) {
+      moveHandle(view, p);
+      return view.redraw();
+    }
+    if (view.frame) plot.classList.toggle("grabs", grabs(view, p));
     if (!drag?.pan) return later();
     const [dx, dy] = [p.x - drag.x, p.y - drag.y];
     const { left, right, top, bottom } = drag.frame;
@@ -218,6 +224,12 @@ export function listen(view) {
   on(plot, "pointerdown", (event) => {
     view.pointer = place(event, plot);
     view.cursor = null;
+    if (!event.button && view.frame && grabs(view, view.pointer)) {
+      event.preventDefault();
+      plot.setPointerCapture(event.pointerId);
+      view.drag = { handle: true };
+      return;
+    }
     if (event.pointerType === "touch") return later(); // a finger reads values; zooming stays with mouse and pen
     if (event.button || !view.frame) return;
     plot.setPointerCapture(event.pointerId);
@@ -228,6 +240,10 @@ export function listen(view) {
     const { drag } = view;
     [view.drag, view.pointer] = [null, place(event, plot)];
     plot.classList.remove("panning");
+    if (drag?.handle) {
+      if (view.held != null) letGoHandle(view);
+      return view.redraw();
+    }
     const boxed = drag && !drag.pan && event.type === "pointerup" && Math.abs(view.pointer.x - drag.x) > 8;
     if (boxed) zoomTo(view, view.frame, box(view.frame, drag, view.pointer));
     later();

@@ -141,7 +141,6 @@ const joined = (...ranges) => ({
 });
 
 export const hasPoints = (view) => [...view.curves.values()].some((curve) => curve.n);
-export const allRaw = (view) => [...view.curves.values()].every(({ raw }) => raw);
 
 // ---- what is shown --------------------------------------------------------------------------------------------------
 

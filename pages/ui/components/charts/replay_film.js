@@ -2,9 +2,8 @@
 
 const EASE = 2.2; // most is learned at first, so time passes slowly there
 
-// The step at a share (0 to 1) of the film, and back.
+// The step at a share (0 to 1) of the film.
 export const stepAt = (share, of) => of * share ** EASE;
-export const shareAt = (step, of) => (of ? Math.min(1, step / of) ** (1 / EASE) : 1);
 
 // How many of the first steps, which ascend, have been taken by then.
 export function taken(steps, step) {

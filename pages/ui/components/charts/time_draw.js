@@ -125,6 +125,49 @@ export function drawCareers(pen, view) {
   drawMarker(pen, view, y, NaN);
 }
 
+// ---- what the units of each hidden layer give: a histogram a layer -----------------------------------------------
+
+const [RIDGE, NAMES] = [30, 104]; // px a layer, and for their names
+const VISIBLE = 0.002; // a bin that holds less at every snapshot is not worth room
+
+export const ridgesHeight = (view) => view.header.hidden.length * RIDGE + 12 + FOOT;
+
+export function drawActivations(pen, view) {
+  const { theme, header, frames } = view;
+  const { edges, hidden } = header;
+  const bins = edges.length - 1;
+  const used = ({ activations }) =>
+    [...activations.keys()].filter((i) => activations[i] > VISIBLE).map((i) => i % bins);
+  view.usedBins ??= frames.flatMap(used).reduce(([lo, hi], b) => [Math.min(lo, b), Math.max(hi, b + 1)], [bins, 0]);
+  const [lo, hi] = view.usedBins;
+  const wide = (pen.width - NAMES - RIGHT) / Math.max(1, hi - lo);
+  const small = `11px ${theme.font}`;
+  for (const [m, name] of hidden.entries()) {
+    const foot = (m + 1) * RIDGE + 8;
+    const shares = Array.from({ length: bins }, (_, b) => between(view, (f) => f.activations[m * bins + b]));
+    const [first, second] = [...shares].sort((a, b) => b - a);
+    const clipped = first > 4 * second; // such as the zeros of a ReLU: cut off, and said
+    const most = Math.max(1e-9, clipped ? 2 * second : first);
+    const colour = colourAt(theme, m);
+    for (let b = lo; b < hi; b++) {
+      const high = Math.sqrt(Math.min(1, shares[b] / most)) * (RIDGE - 4); // by its root, so that rare values show
+      if (high > 0) pen.rect(NAMES + (b - lo) * wide, foot - high, Math.max(1, wide - 0.5), high, colour, 0.8);
+    }
+    if (clipped) {
+      const words = `${(100 * first).toFixed(0)} % in the bar that is cut off`;
+      pen.text(words, pen.width - RIGHT, foot - RIDGE + 10, theme.text, small, "right", 0.9);
+    }
+    pen.line(NAMES, foot + 0.5, pen.width - RIGHT, foot + 0.5, theme.line);
+    pen.text(name, NAMES - 8, foot - RIDGE / 2 + 4, theme.text, small, "right", 0.85);
+  }
+  const at = (value) => NAMES + (edges.findIndex((edge) => edge >= value) - lo) * wide;
+  for (const tick of [-100, -10, -1, 0, 1, 10, 100]) {
+    if (tick < edges[lo] || tick > edges[hi]) continue;
+    pen.line(at(tick), 8, at(tick), pen.height - FOOT, theme.line, 0.7);
+    pen.text(String(tick), at(tick), pen.height - FOOT + 11, theme.text, small, "center", 0.75);
+  }
+}
+
 // ---- the map, with trails -------------------------------------------------------------------------------------------
 
 export function drawPlaces(pen, view) {

@@ -11,7 +11,18 @@ import { canvasPen, Pen } from "../shared/pens.js";
 import { savers } from "../shared/saving.js";
 import { extent } from "../shared/scales.js";
 import { colourAt } from "../shared/theme.js";
-import { between, careerColours, careerScale, drawCareers, drawLoss, drawPlaces, LEFT, RIGHT } from "./time_draw.js";
+import {
+  between,
+  careerColours,
+  careerScale,
+  drawActivations,
+  drawCareers,
+  drawLoss,
+  drawPlaces,
+  LEFT,
+  RIGHT,
+  ridgesHeight,
+} from "./time_draw.js";
 
 const MAP = 400; // px: with the loss beside it, both are in the first screen
 const PACE = 700; // ms a snapshot while playing
@@ -191,6 +202,15 @@ function build(view) {
   map.append(view.kinds, view.spread);
   const board = chart(view, "board", "Attention", { height: -1, draw: drawHeads });
   board.append(view.boardNote);
+  const ridges = { height: 1, draw: drawActivations, table: () => activationsTable(view) };
+  const activations = chart(view, "activations", "Activations", ridges);
+  activations.append(
+    element(
+      "span",
+      { class: "note" },
+      "What the units of each hidden layer give on the prompt; heights by their root.",
+    ),
+  );
   const section = (name, title, content) => element("section", { class: name }, element("header", {}, title), content);
   view.root.append(
     element("div", { class: "bar" }, view.playButton, view.range, view.readout, view.followLabel),
@@ -202,6 +222,7 @@ function build(view) {
       section("bars", view.barsTitle, view.bars),
       section("text", view.sampleTitle, view.sample),
       board,
+      activations,
     ),
   );
   listen(view);
@@ -217,6 +238,14 @@ function curvesTable(view) {
     Array.from(steps, (step, at) => [["train", "val"][i], step, values[at]]),
   );
   return [["curve", "step", "loss"], ...rows];
+}
+
+function activationsTable(view) {
+  const { edges, hidden } = view.header;
+  const bins = edges.length - 1;
+  const row = (share, i) => [hidden[Math.floor(i / bins)], edges[i % bins], edges[(i % bins) + 1], share];
+  const filled = [...now(view).activations].map(row).filter(([, , , share]) => share > 0);
+  return [["layer", "from", "to", "share"], ...filled];
 }
 
 function listen(view) {
@@ -269,6 +298,9 @@ function show(view) {
   view.charts.careers.box.hidden = !header.careers.length;
   view.charts.map.box.hidden = !frames[0]?.places;
   view.charts.board.box.hidden = !header.board;
+  view.charts.activations.box.hidden = !header.hidden.length;
+  Object.assign(view.charts.activations, { height: ridgesHeight(view) });
+  view.usedBins = null;
   const stone = ({ label, step, help }) =>
     button([label, element("small", {}, grouped(step))], help, () => byHand(view, nearest(view, step)));
   view.stones.replaceChildren(...header.milestones.map(stone));

@@ -19,7 +19,7 @@ import streamlit as st
 from numpy.typing import NDArray
 
 from core.inspect.embeddings import Map, classes_of
-from core.inspect.history import Answer, Career, Milestone
+from core.inspect.history import ACTIVATION_EDGES, Answer, Career, Milestone
 from core.runs.state import Sample
 from core.texts.character_classes import CLASSES
 from pages.ui.components.shared.toolkit import declare, floats, message
@@ -65,6 +65,8 @@ class Film:
     """The counted bigram's loss."""
     hue: int = 0
     """The rung's place in the theme's colours."""
+    hidden: Sequence[str] = ()
+    """The hidden layers whose activations the frames hold."""
 
 
 def time_machine(film: Film, *, live: bool, key: str, interval: float = 2.0, start: int | None = None) -> None:
@@ -106,6 +108,8 @@ def pack(film: Film, have: dict[str, Any], *, live: bool, interval: float, start
         "bigram": film.bigram if math.isfinite(film.bigram) else None,
         "hue": film.hue,
         "board": board,
+        "edges": floats(ACTIVATION_EDGES),
+        "hidden": film.hidden,
         "tokens": list(film.tokens),
         "scale": colour_table(SEQUENTIAL).hex(),
         "live": live,
@@ -130,6 +134,7 @@ def _about(frame: Frame, careers: Sequence[Career], at: int) -> dict[str, Any]:
         "places": None if frame.place is None else floats(frame.place.places),
         "chances": floats(frame.answer.probabilities),
         "careers": [floats(career.values[at]) for career in careers],
+        "activations": floats(frame.answer.activations),
         "pattern": None if triangles is None else np.rint(triangles * 255).astype(np.uint8),
         "sample": None if sample is None else {"step": sample.step, "prompt": sample.prompt, "text": sample.text},
     }

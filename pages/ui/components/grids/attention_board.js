@@ -8,7 +8,7 @@ import { button, colourKey, element, fillOptions, menu } from "../shared/dom.js"
 import { fixed } from "../shared/format.js";
 import { canvasPen } from "../shared/pens.js";
 import { savers } from "../shared/saving.js";
-import { colourAt } from "../shared/theme.js";
+import { colourAt, still } from "../shared/theme.js";
 import {
   boardGeometry,
   drawBoard,
@@ -23,6 +23,7 @@ import {
 import { fileName, headsTable, picture, queryTable, weightsTable } from "./attention_files.js";
 import { listen } from "./attention_pointer.js";
 import { drawQuery, openQuery, queryGeometry } from "./attention_query.js";
+import { drawStages, played, stages, stagesHeight } from "./attention_stages.js";
 import { fit, indexOf, nameOf, ordered, parse, written } from "./attention_state.js";
 import { quoted, sayCell, sayHead, sayQuery, sayText } from "./attention_words.js";
 
@@ -41,6 +42,8 @@ const HELP = {
   several: "While this is on, a click adds a head or takes it away. Shift + click does the same.",
   view: "How the board, the opened head and the text are drawn.",
   rows: "The keys in the order of the text, or the heaviest first.",
+  play: "From the scores of this query to its weights, one step after another.",
+  step: "What this step makes of every key.",
 };
 const MIXED = "mixed: no one thing stands out";
 const ROOM = 488; // px of height that the board of all heads may take
@@ -100,7 +103,15 @@ function set(view, change) {
 // ---- what is looked at ----------------------------------------------------------------------------------------------
 
 function mount(view) {
-  Object.assign(view, { seq: 0, hover: {}, details: new Map(), dirty: new Set(), paints: 0, rowsBy: "weight" });
+  Object.assign(view, {
+    seq: 0,
+    hover: {},
+    details: new Map(),
+    dirty: new Set(),
+    paints: 0,
+    rowsBy: "weight",
+    stage: 4,
+  });
   Object.assign(view, questions(view), { several: false, room: ROOM });
   view.set = (change) => set(view, change);
   view.point = (hover) => point(view, hover);
@@ -240,6 +251,7 @@ function build(view) {
     view.switches.querySelector("summary").focus();
     event.stopPropagation();
   });
+  const stagesKeys = { ArrowRight: 1, ArrowLeft: -1 };
   view.sections = {
     text: section("text", bar(title("The text")), view.chars, readout("said")),
     board: section(
@@ -270,13 +282,73 @@ function build(view) {
         rows,
         row("query", () => queryTable(view)),
       ),
+      stageBar(view),
+      plot(view, "stages", "From scores to weights: left and right go from step to step"),
+      readout("stageSaid"),
       box(view, "query", "The opened query, key by key"),
       readout("querySaid"),
     ),
   };
+  view.on(view.stagesPlot, "keydown", (event) => {
+    if (event.key in stagesKeys) goTo(view, Math.round(view.stage) + stagesKeys[event.key]);
+  });
   const { board, head, text, query } = view.sections;
   view.root.replaceChildren(element("div", { class: "two" }, board, head), text, query);
   listen(view);
+}
+
+// ---- from scores to weights, step by step ---------------------------------------------------------------------------
+
+function stageBar(view) {
+  view.stageButtons = element("span", { class: "choice", role: "group", "aria-label": "step", title: HELP.step });
+  view.play = button("Play", HELP.play, () => play(view));
+  view.on(matchMedia("(prefers-reduced-motion: reduce)"), "change", () => redraw(view, "query"));
+  return element(
+    "div",
+    { class: "bar steps" },
+    element("strong", {}, "Scores to weights"),
+    view.stageButtons,
+    view.play,
+  );
+}
+
+function play(view) {
+  const began = performance.now();
+  view.playing = began;
+  const tick = (now) => {
+    if (view.playing !== began || !view.root.isConnected) return;
+    const { at, over } = played(0, now - began, 4);
+    view.stage = at;
+    if (over) view.playing = null;
+    paintStages(view);
+    if (!over) requestAnimationFrame(tick);
+  };
+  requestAnimationFrame(tick);
+}
+
+function goTo(view, stage) {
+  Object.assign(view, { stage: Math.max(0, Math.min(4, stage)), playing: null });
+  paintStages(view);
+}
+
+function paintStages(view) {
+  const o = view.openQuery;
+  for (const node of [view.stageButtons.parentElement, view.stagesPlot, view.stageSaid]) node.hidden = !o;
+  if (!o) return;
+  const all = stages(o);
+  const now = Math.round(view.stage);
+  if (view.stageButtons.childElementCount !== all.length || view.stageWidth !== o.D) {
+    view.stageWidth = o.D;
+    view.stageButtons.replaceChildren(...all.map(({ name }, n) => button(name, null, () => goTo(view, n))));
+  }
+  for (const [n, node] of [...view.stageButtons.children].entries()) node.setAttribute("aria-pressed", n === now);
+  view.play.hidden = still();
+  const width = view.stagesPlot.clientWidth;
+  view.stagesPlot.style.height = `${stagesHeight}px`;
+  drawStages(canvasPen(view.stagesBase, width, stagesHeight), view, o, view.stage, width);
+  const heaviest = `Heaviest key ${quoted(view, all[now].key)}`;
+  view.stageSaid.textContent = `${now + 1} of ${all.length}. ${heaviest}. ${all[now].says}`;
+  view.root.dataset.stage = view.stage.toFixed(2);
 }
 
 function showText(view) {
@@ -434,6 +506,7 @@ function paintQuery(view) {
   const parts = view.details.get(name);
   const o = parts ? openQuery(parts, at, view.board.T, view.rowsBy === "weight") : null;
   view.openQuery = o;
+  paintStages(view);
   view.queryTitle.textContent = `Query ${quoted(view, at)} of head ${name}, opened`;
   if (!o) {
     const saved = "This saved page holds the parts of the heads that were chosen; choose one of those.";

@@ -51,7 +51,7 @@ function build(view, { corner, columns, rows }) {
 function show(node, { text, title, fill, ink, state }, { toggles }) {
   node.textContent = text;
   node.title = title;
-  node.ariaLabel = title.includes(text) ? title : `${text}, ${title}`; // what is read holds what is seen
+  node.ariaLabel = text.trim() ? `${text} · ${title}` : title; // what is read begins with what is seen
   Object.assign(node.style, { background: fill, color: ink });
   node.className = state;
   if (toggles) press(node, state === "off");

@@ -54,9 +54,10 @@ export function fillOptions(select, options) {
 }
 
 // A labelled slider with its value beside it, as `words` puts it. `show` brings a value set elsewhere.
-export function slider(label, title, { min, max, step, value }, words, moved) {
+export function slider(label, title, { min, max, step, value }, words, moved, code = "") {
   const output = element("output");
-  const input = element("input", { type: "range", min, max, step, title, "aria-label": label });
+  const spoken = code ? `${label} ${code}` : label;
+  const input = element("input", { type: "range", min, max, step, title, "aria-label": spoken });
   const show = (now) => {
     input.value = now;
     fill(input, (now - min) / (max - min));
@@ -67,7 +68,8 @@ export function slider(label, title, { min, max, step, value }, words, moved) {
     moved(Number(input.value));
   };
   show(value);
-  return Object.assign(element("label", { title }, label, input, output), { show, input });
+  const name = code ? [label, " ", element("small", {}, code)] : [label];
+  return Object.assign(element("label", { title }, ...name, input, output), { show, input });
 }
 
 // How far the coloured part of a slider's track reaches: a share from 0 to 1.

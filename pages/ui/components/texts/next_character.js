@@ -316,9 +316,10 @@ function buildControls(view) {
     changed(view);
   };
   const off = { top_k: 0, top_p: 1 }; // where a cut cuts nothing
-  const sliders = data.settings.map(({ name, low, high, step, help }) => {
+  const sliders = data.settings.map(({ name, label, low, high, step, help }) => {
     const words = (value) => (value === off[name] ? "off" : String(value));
-    return slider(name, help, { min: low, max: high, step, value: ui[name] }, words, set(name));
+    const code = name === label.toLowerCase() ? "" : name;
+    return slider(label, help, { min: low, max: high, step, value: ui[name] }, words, set(name), code);
   });
   view.count = element("span", { class: "quiet" });
   view.controls.append(

@@ -1,6 +1,6 @@
 """The distribution of the next character, from its logits: sliders and arithmetic live in the browser."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -32,13 +32,14 @@ def next_character(
     root_text: str,
     branches: Sequence[Branch],
     model: str,
+    words: Mapping[str, str],
     act: Callable[[dict[str, Any]], None],
     key: str,
 ) -> None:
     """Draw all bars of logits (V,). `act` is called, before the page is drawn again, with what the learner did.
 
     That is `{"kind": "append", "character": "e"}`, `{"kind": "back"}` or `{"kind": "go", "to": added}`, always with the
-    `text` it was done to and the `settings` of the sliders.
+    `text` it was done to and the `settings` of the sliders. `words` are what the sliders are called, by setting.
     """
 
     def acted() -> None:
@@ -50,6 +51,7 @@ def next_character(
     settings = [
         {
             "name": name,
+            "label": words[name],
             "low": fields[name].low,
             "high": len(characters) if name == "top_k" else fields[name].high,
             "step": fields[name].step,

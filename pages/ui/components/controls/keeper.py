@@ -1,0 +1,21 @@
+"""Keeps a learner's progress in the browser, for the next visit; nothing of it can be seen."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import streamlit as st
+
+from pages.ui.components.shared.toolkit import declare, message
+
+_keeper = declare("keeper", "What the browser keeps")
+
+
+def keeper(now: Mapping[str, object], more: Callable[[Any], None], *, key: str) -> None:
+    """Keep what is known `now`; `more` gets what the browser and the server know together, if that is more."""
+
+    def found() -> None:
+        kept = st.session_state[key].get("kept")
+        if kept:
+            more(kept)
+
+    _keeper(data=message({"now": now}), key=key, on_kept_change=found)
