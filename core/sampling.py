@@ -131,8 +131,8 @@ def streams(
     Of a long prompt only what a prediction can depend on is read and kept, whatever its length. A model that depends
     on all of the past gives None for its context.
 
-    With `fast`, machine code writes if it is there (core/models/compiled.py): the same text from the same numbers
-    drawn, in blocks of some 30 ms.
+    With `fast`, machine code writes as soon as it is there (core/models/compiled.py): the same text from the same
+    numbers drawn, in blocks of some 30 ms.
     """
     device = next(model.parameters()).device
     generators = [torch.Generator().manual_seed(config.seed + i) for i in range(len(prompts))]
@@ -142,13 +142,18 @@ def streams(
     ids = torch.tensor([prompt[reach] for prompt in prompts], device=device)  # (B, T) the latest, T <= context
     model.eval()
     cuts = (config.temperature, config.top_k, config.top_p)
-    decoder = compiled.decoder(model, len(prompts)) if fast else None
+    decoder: compiled.Decoder | None = None
     cache, fresh = model.new_cache(len(prompts)), ids  # fresh: what the cache has not seen
     while left:
+        if fast and compiled.ready() is not None:  # from here on, if it was not before
+            fast, decoder = False, compiled.decoder(model, len(prompts))
+            if decoder is not None:
+                whole = context is None or model.slides or cache is None
+                fresh = ids if whole else ids[:, -cache.length - fresh.shape[1] :]  # (B, T) all that the cache held
         fits = context is None or model.slides or length <= context
         reader = cache if decoder is None else decoder
         if context is not None and not fits and config.beyond == "half" and reader is not None:
-            if fresh.shape[1] > 1 or reader.length >= context:  # a long prompt, or full
+            if left == config.tokens or reader.length + fresh.shape[1] > context:  # a long prompt, or full
                 cache, fresh = model.new_cache(len(prompts)), ids[:, -max(1, context // 2) :]  # (B, context/2)
                 if decoder is not None:
                     decoder.restart()

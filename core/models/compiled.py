@@ -203,7 +203,7 @@ class Decoder:
 
 
 def decoder(
-    model: LanguageModel, texts: int, halves: bool = False, get: Callable[[], ModuleType | None] = ready
+    model: LanguageModel, texts: int, halves: bool = False, get: Callable[[], ModuleType | None] | None = None
 ) -> Decoder | None:
     """Give a decoder for so many texts by this model, or None if torch has to write: at once, unless `get` waits.
 
@@ -212,7 +212,7 @@ def decoder(
     tensors = [*model.parameters(), *model.buffers()]
     plain = all(p.device.type == "cpu" and p.dtype in (torch.float32, torch.bool) for p in tensors)
     heard = any(m._forward_hooks or m._forward_pre_hooks for m in model.modules())
-    if not plain or heard or (kernels := get()) is None:
+    if not plain or heard or (kernels := (get or ready)()) is None:
         return None
     now = tuple((p.data_ptr(), p._version) for p in tensors if not p.is_inference())
     with _lock:

@@ -91,6 +91,20 @@ def test_the_same_text_is_drawn_from_the_same_seed(cuts: dict[str, Any]):
             assert ours.probability == pytest.approx(its.probability, abs=1e-5)
 
 
+@pytest.mark.parametrize("key", ["mlp", "recurrent", "wavenet", "transformer"])
+def test_machine_code_takes_over_in_the_middle_of_a_text(key: str, monkeypatch: pytest.MonkeyPatch):
+    model = a_model(key, {})
+    kernels = compiled.load()
+    for torch_writes, beyond in itertools.product((1, 3, 2 * model.usual_window), ("roll", "half")):
+        config = SamplingConfig.parse({"tokens": 3 * model.usual_window, "beyond": beyond})
+        answers = itertools.chain([None] * torch_writes, itertools.repeat(kernels))
+        with monkeypatch.context() as patch:
+            patch.setattr(compiled, "ready", answers.__next__)
+            written = [choice.id for choice in generate(model, [1, 2], config, fast=True)]
+
+        assert written == [choice.id for choice in generate(model, [1, 2], config)]
+
+
 def test_what_is_told_of_a_character():
     model = a_model("mlp", {})
     config = SamplingConfig(tokens=3, temperature=0.5, top_k=2)
