@@ -92,9 +92,12 @@ class Shuffled:
     """Standard error of that mean."""
 
 
-def shuffle_distances(model: LanguageModel) -> list[int]:
-    """Return the distances worth trying, nearest first: powers of two, and last the whole of what the model reads."""
-    window = UNBOUNDED if model.context is None else model.context
+def shuffle_distances(model: LanguageModel, length: int) -> list[int]:
+    """Return the distances worth trying, nearest first: powers of two, and last the whole of what the model reads.
+
+    Of a text of so many characters, a model without bounds reads what there is, at most UNBOUNDED.
+    """
+    window = max(1, min(UNBOUNDED, length - 2)) if model.context is None else model.context
     return [2**power for power in range(window.bit_length()) if 2**power < window] + [window]
 
 
@@ -106,7 +109,7 @@ def shuffled_past(model: LanguageModel, ids: Tensor, distance: int, texts: int, 
     characters and loses their order. Every distance is measured on the same texts, against the same texts unmixed.
     Raises BardlabError if the text is too short.
     """
-    window = shuffle_distances(model)[-1]
+    window = shuffle_distances(model, len(ids))[-1]
     if len(ids) < window + 2:
         raise BardlabError(f"the text has {len(ids)} characters, too few to look back {window}; choose a longer text")
     inputs, targets = windows(ids, window, texts)  # (B, W) each

@@ -12,6 +12,7 @@ from pages.ui.choosers import in_view
 from pages.ui.components.charts.curves import curves, plain_curve
 from pages.ui.plots.colours import colours, place_of
 from pages.ui.plots.figure import figure as plot
+from pages.ui.wording import GONE
 
 
 def receptive_field(run: Run) -> None:
@@ -19,6 +20,9 @@ def receptive_field(run: Run) -> None:
     if not run.usable:
         return
     st.header("How far back it looks")
+    if loaders.text_of(run) is None:
+        st.caption(f"It is measured on the run’s text: {GONE}")
+        return
     config = run.need()
     flops = loaders.cost(config.rung_key, config.model_config_, config.train, len(config.characters)).flops_per_step
     context = getattr(config.model_config_, "context", 64)
@@ -91,7 +95,8 @@ def _measured(slug: str, version: float, texts: int) -> dict[int, Shuffled]:
 
 def _missing(run: Run, version: float, texts: int) -> list[int]:
     known = _measured(run.slug, version, texts)
-    return [distance for distance in shuffle_distances(loaders.model(run)[0]) if distance not in known]
+    length = len(loaders.corpus(run.need().corpus).val_ids)
+    return [distance for distance in shuffle_distances(loaders.model(run)[0], length) if distance not in known]
 
 
 def _shuffled_chart(slug: str, version: float, texts: int) -> None:

@@ -92,7 +92,7 @@ def test_a_model_without_gates_gives_none():
 def test_a_past_in_order_costs_nothing_and_one_in_disorder_is_read_as_it_stands(key: str):
     """At the whole window nothing is mixed; nearer, the loss is that of the mixed text, computed here by hand."""
     model, ids = build(key), text(600)
-    *near, whole = shuffle_distances(model)
+    *near, whole = shuffle_distances(model, 600)
 
     in_order = shuffled_past(model, ids, whole, 8)
     assert (in_order.dearer, in_order.error) == (0, 0)
@@ -122,3 +122,5 @@ def test_only_what_lies_further_back_is_mixed():
 def test_a_text_too_short_to_be_mixed_is_refused():
     with pytest.raises(BardlabError, match=r"\Athe text has 17 characters, too few to look back 16; choose a longer"):
         shuffled_past(build("transformer"), text(17), 4, 2)
+    assert shuffle_distances(build("recurrent"), 17)[-1] == 15
+    assert shuffled_past(build("recurrent"), text(17), 15, 2).dearer == 0
