@@ -2,12 +2,14 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from core.models import compiled
+from core.models.compiled import Written
 from core.models.contract import LanguageModel
 from core.settings import Settings, setting
 
@@ -50,13 +52,42 @@ class SamplingConfig(Settings):
 
 @dataclass(frozen=True)
 class Choice:
-    """One character as it was drawn."""
+    """One character as it was drawn. Everything but the first three is worked out when asked for."""
 
     id: int
     logits: Tensor
     """(V,) the model's logits, before temperature and cuts."""
     probability: float
     """What the character's chance was, after temperature and cuts."""
+    config: SamplingConfig
+
+    @property
+    def log_probability(self) -> float:
+        """The natural logarithm of the chance that the model itself gave it, before temperature and cuts."""
+        return float(self.logits[self.id] - self.logits.logsumexp(0))
+
+    @property
+    def rank(self) -> int:
+        """Its place among all characters by the model's chances, 1 the likeliest."""
+        return 1 + int((self.logits > self.logits[self.id]).sum())
+
+    def rivals(self, count: int) -> list["Rival"]:
+        """List the likeliest characters, at most so many, the drawn one among them if it is one of them."""
+        before = F.softmax(self.logits, dim=0)  # (V,)
+        after = next_distribution(self.logits, self.config)  # (V,)
+        top = before.topk(min(count, len(before)))
+        ids = top.indices.tolist()
+        return [Rival(*each) for each in zip(ids, top.values.tolist(), after[top.indices].tolist(), strict=True)]
+
+
+class Rival(NamedTuple):
+    """A character that could have been drawn."""
+
+    id: int
+    before: float
+    """Its chance by the model itself."""
+    after: float
+    """Its chance after temperature and cuts."""
 
 
 def next_distribution(logits: Tensor, config: SamplingConfig) -> Tensor:
@@ -77,14 +108,18 @@ def next_distribution(logits: Tensor, config: SamplingConfig) -> Tensor:
     return probs
 
 
-def generate(model: LanguageModel, prompt: list[int], config: SamplingConfig) -> Iterator[Choice]:
+def generate(
+    model: LanguageModel, prompt: list[int], config: SamplingConfig, *, fast: bool = False
+) -> Iterator[Choice]:
     """Continue `prompt` (at least one id) by `config.tokens` characters, one at a time. See `streams`."""
-    for step in streams(model, [prompt], config):
+    for step in streams(model, [prompt], config, fast=fast):
         yield step[0]
 
 
 @torch.inference_mode()
-def streams(model: LanguageModel, prompts: Sequence[list[int]], config: SamplingConfig) -> Iterator[list[Choice]]:
+def streams(
+    model: LanguageModel, prompts: Sequence[list[int]], config: SamplingConfig, *, fast: bool = False
+) -> Iterator[list[Choice]]:
     """Continue several prompts of one length at once; each step yields one character of each text.
 
     Each is drawn from the distribution after the last `context` characters. While the text fits the context, a cache
@@ -95,28 +130,54 @@ def streams(model: LanguageModel, prompts: Sequence[list[int]], config: Sampling
 
     Of a long prompt only what a prediction can depend on is read and kept, whatever its length. A model that depends
     on all of the past gives None for its context.
+
+    With `fast`, machine code writes as soon as it is there (core/models/compiled.py): the same text from the same
+    numbers drawn, in blocks of some 30 ms.
     """
     device = next(model.parameters()).device
     generators = [torch.Generator().manual_seed(config.seed + i) for i in range(len(prompts))]
     context: int | None = model.context
     reach = slice(None) if context is None else slice(-context, None)
-    length = len(prompts[0])
+    length, left = len(prompts[0]), config.tokens
     ids = torch.tensor([prompt[reach] for prompt in prompts], device=device)  # (B, T) the latest, T <= context
     model.eval()
+    cuts = (config.temperature, config.top_k, config.top_p)
+    decoder: compiled.Decoder | None = None
     cache, fresh = model.new_cache(len(prompts)), ids  # fresh: what the cache has not seen
-    for _ in range(config.tokens):
+    while left:
+        if fast and compiled.ready() is not None:  # from here on, if it was not before
+            fast, decoder = False, compiled.decoder(model, len(prompts))
+            if decoder is not None:
+                whole = context is None or model.slides or cache is None
+                fresh = ids if whole else ids[:, -cache.length - fresh.shape[1] :]  # (B, T) all that the cache held
         fits = context is None or model.slides or length <= context
-        if context is not None and not fits and config.beyond == "half" and cache is not None:
-            if fresh.shape[1] > 1 or cache.length >= context:  # a long prompt, or full
+        reader = cache if decoder is None else decoder
+        if context is not None and not fits and config.beyond == "half" and reader is not None:
+            if left == config.tokens or reader.length + fresh.shape[1] > context:  # a long prompt, or full
                 cache, fresh = model.new_cache(len(prompts)), ids[:, -max(1, context // 2) :]  # (B, context/2)
+                if decoder is not None:
+                    decoder.restart()
+                reader = cache if decoder is None else decoder
             fits = True
-        if fits and cache is not None:
-            logits = model(fresh, cache)[:, -1].float().cpu()  # (B, V)
+        if fits and decoder is not None:
+            room = left if context is None or model.slides else context - decoder.length - fresh.shape[1] + 1
+            written = decoder.write(fresh, min(left, room), generators, cuts)
         else:
-            logits = model(ids)[:, -1].float().cpu()  # (B, V)
-        probs = next_distribution(logits, config)  # (B, V)
-        drawn = [torch.multinomial(p, 1, generator=g) for p, g in zip(probs, generators, strict=True)]  # (1,) each
-        fresh = torch.stack(drawn).to(device, non_blocking=device.type == "cuda")  # (B, 1)
-        ids, length = torch.cat((ids, fresh), dim=1)[:, reach], length + 1  # (B, T)
-        chosen = [int(c) for c in drawn]
-        yield [Choice(c, logits[i], float(probs[i, c])) for i, c in enumerate(chosen)]
+            logits = (model(fresh, cache) if fits and cache is not None else model(ids))[:, -1].float().cpu()  # (B, V)
+            written = [_drawn(logits, generators, config)]
+        if not written:  # chances that are no numbers: torch says so
+            decoder = cache = None
+        for step in written:
+            yield [Choice(*each, config) for each in zip(step.ids, step.logits.unbind(), step.chances, strict=True)]
+        fresh = (
+            torch.tensor([step.ids for step in written], dtype=torch.long, device=device).view(-1, len(prompts)).t()
+        )  # (B, N)
+        ids, length, left = torch.cat((ids, fresh), dim=1)[:, reach], length + len(written), left - len(written)
+        fresh = fresh[:, -1:]  # (B, 1) the machine code has read the others
+
+
+def _drawn(logits: Tensor, generators: list[torch.Generator], config: SamplingConfig) -> Written:
+    """Draw one character of each text from logits (B, V)."""
+    probs = next_distribution(logits, config)  # (B, V)
+    drawn = [int(torch.multinomial(p, 1, generator=g)) for p, g in zip(probs, generators, strict=True)]
+    return Written(drawn, logits, [float(p[c]) for p, c in zip(probs, drawn, strict=True)])

@@ -103,11 +103,11 @@ def sample(run: str, prompt: str | None, weights: str | None, device: str, as_js
         raise BardlabError("the prompt is empty; give at least one character, such as a line break")
     ids = tokenizer.encode(prompt)
     if as_json:
-        text = tokenizer.decode(choice.id for choice in generate(model, ids, config))
+        text = tokenizer.decode(choice.id for choice in generate(model, ids, config, fast=True))
         say({"run": run, "prompt": prompt, "text": text, **config.model_dump()}, True, "")
         return
     click.echo(harmless(prompt), nl=False)
-    for choice in generate(model, ids, config):
+    for choice in generate(model, ids, config, fast=True):
         click.echo(harmless(tokenizer.decode([choice.id])), nl=False)
         sys.stdout.flush()
     click.echo()

@@ -24,18 +24,23 @@ children: list[subprocess.Popen[bytes]] = []
 def warm() -> None:
     """Keep one worker standing by, so that the next job starts at once. Cheap to call again and again.
 
-    If this machine's speed on a rung is not known yet, another process times a few training steps, for the estimates.
+    If this machine's speed on a rung is not known yet, another process times a few training steps, for the estimates;
+    and one compiles what writes texts, if that is not done yet.
     """
     from core.jobs import timing
+    from core.models import compiled
 
     global _spare, _probed
     with lock:
         reap()
         if _spare is None and time.monotonic() >= _not_before:
             _spare = spawn(["--spare"], None)
-        if not _probed and not timing.all_known():
+        if not _probed:
             _probed = True
-            children.append(spawn(["--probe", "aside"], None))
+            if not timing.all_known():
+                children.append(spawn(["--probe", "aside"], None))
+            if not compiled.built():
+                children.append(spawn(["--compile"], None))
 
 
 def spare_pid() -> int | None:

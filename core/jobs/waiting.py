@@ -203,6 +203,8 @@ def main(arguments: list[str]) -> None:
 
         if name == "--probe":
             return jobs_work.time_rungs(aside=bool(device))
+        if name == "--compile":
+            return jobs_work.compile_aside()
         if not (name := jobs_work.stand_by()):
             return
     path = Path(name)

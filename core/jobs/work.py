@@ -18,6 +18,7 @@ from core.jobs.timing import known, probe
 from core.jobs.timing import record as record_speed
 from core.jobs.waiting import Job
 from core.ladder.registry import RUNGS
+from core.models import compiled
 from core.models.contract import parameter_count
 from core.models.memory import is_out_of_memory, let_go
 from core.runs import beginnings, checkpoints, layout, reading, requests, state
@@ -34,6 +35,12 @@ def work(path: Path, *, log: Callable[[str], None] | None = None) -> Run:
     """Run one job to its end and return the run as it then is. Never raises for what goes wrong in training."""
     waiting.work(path, say=log)
     return reading.read(path)
+
+
+def compile_aside() -> None:
+    """Compile what writes texts, for all later processes, while others compute first."""
+    system.step_back()
+    compiled.load()
 
 
 def device_of(path: Path) -> str:

@@ -20,6 +20,7 @@ from torch.nn import functional as F
 from core.models.answers import VectorTable
 from core.models.contract import LanguageModel
 from core.models.ngram import NGram, NGramConfig
+from core.models.program import Program
 from core.settings import Settings, setting
 
 
@@ -109,6 +110,12 @@ class Bigram(LanguageModel):
     def forward(self, ids: Tensor, cache: None = None) -> Tensor:
         """Map ids (B, T) to logits (B, T, V) by looking up a row for each character."""
         return F.embedding(ids, self.logits)  # (B, T, V)
+
+    def program(self, halves: bool = False) -> Program:
+        """Look up a row."""
+        program = Program(self.vocab_size, halves)
+        program.logits = program.embed(self.logits)
+        return program
 
     @torch.no_grad()
     def fit(self, ids: Tensor) -> None:

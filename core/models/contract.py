@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from core.models.answers import Activations, Nonlinearity, Part, VectorTable, Written
+from core.models.program import Program
 from core.settings import Settings
 
 
@@ -91,6 +92,13 @@ class LanguageModel(nn.Module):
 
     def new_cache(self, batch: int) -> Any:
         """Return an empty cache for generation, or None if the model has none to keep."""
+        return None
+
+    def program(self, halves: bool = False) -> Program | None:
+        """Describe one more character as steps that can be compiled, or None if torch is to write it.
+
+        They compute what `forward` does with a cache and no dropout; `halves`: with matrices rounded to bfloat16.
+        """
         return None
 
     def fit(self, ids: Tensor) -> None:

@@ -28,10 +28,13 @@ from core.models.answers import (
     unembedding_table,
 )
 from core.models.contract import LanguageModel, Tap
+from core.models.program import Program
 from core.settings import Settings, setting
 
 TANH_GAIN = 5 / 3
 """What makes up for tanh's squashing, so that activations keep their size from layer to layer."""
+NORM_EPS = 1e-5
+"""Added to a variance before dividing by its root (Ioffe and Szegedy 2015, algorithm 1)."""
 
 
 class MLPConfig(Settings):
@@ -128,7 +131,7 @@ class BatchNorm(nn.Module):
         """Map (B, T, H) to (B, T, H)."""
         learning = self.training and x[..., 0].numel() > 1  # one position alone has no variance
         flat = F.batch_norm(
-            x.flatten(0, 1), self.mean, self.variance, self.scale, self.shift, learning, self.momentum
+            x.flatten(0, 1), self.mean, self.variance, self.scale, self.shift, learning, self.momentum, NORM_EPS
         )  # (B·T, H)
         return flat.view_as(x)  # (B, T, H)
 
@@ -185,6 +188,20 @@ class MLP(LanguageModel):
     def new_cache(self, batch: int) -> Recent:
         """Return an empty memory of the last characters, for `batch` texts."""
         return Recent(batch, self.context, self.token_embedding.weight)
+
+    def program(self, halves: bool = False) -> Program:
+        """Describe one more character; batch normalisation is a part of the weights by then."""
+        program = Program(self.vocab_size, halves)
+        x = program.recent(program.embed(self.token_embedding.weight), self.context)
+        for layer in self.hidden:
+            assert isinstance(layer, Hidden)
+            weight, bias = layer.linear.weight.detach(), layer.linear.bias.detach()  # (H, inputs), (H,)
+            if isinstance(norm := layer.norm, BatchNorm):
+                scale = norm.scale / (norm.variance + NORM_EPS).sqrt()  # (H,)
+                weight, bias = weight * scale[:, None], (bias - norm.mean) * scale + norm.shift  # (H, inputs), (H,)
+            x = program.linear(x, weight, bias, "tanh")
+        program.logits = program.linear(x, self.head.weight, self.head.bias)
+        return program
 
     def hidden_matrices(self) -> Iterator[nn.Parameter]:
         """Yield the weights of the hidden layers."""

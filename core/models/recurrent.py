@@ -29,6 +29,7 @@ from torch.nn import functional as F
 
 from core.models.answers import Kind, Nonlinearity, Part, VectorTable, embedding_table, layer_part, unembedding_table
 from core.models.contract import LanguageModel, Tap
+from core.models.program import Program
 from core.settings import Settings, setting
 
 Cell = Literal["plain", "gru", "lstm"]
@@ -253,6 +254,18 @@ class RecurrentNet(LanguageModel):
     def new_cache(self, batch: int) -> Carried:
         """Return an empty memory for `batch` texts."""
         return Carried([layer.blank(batch) for layer in self._layers()])
+
+    def program(self, halves: bool = False) -> Program:
+        """Describe one more character."""
+        program = Program(self.vocab_size, halves)
+        x = program.embed(self.token_embedding.weight)
+        for layer in self._layers():
+            W, U, b, c = layer.weights
+            kept, state = program.memory(layer.units, layer.kernel.carried)
+            seen, recalled = program.linear(x, W, b), program.linear(state, U, c)
+            x = program.cell(self.config.cell, seen, recalled, kept, layer.units)
+        program.logits = program.linear(x, self.head.weight, self.head.bias)
+        return program
 
     def _layers(self) -> Iterator[Layer]:
         return (layer for layer in self.layers if isinstance(layer, Layer))

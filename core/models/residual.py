@@ -31,6 +31,7 @@ from core.models.answers import (
 from core.models.contract import LanguageModel, Tap
 from core.models.mlp import Recent, side_by_side
 from core.models.normalise import LayerNorm, norm_part
+from core.models.program import Program
 from core.settings import Settings, setting
 
 
@@ -143,6 +144,20 @@ class ResidualNet(LanguageModel):
     def new_cache(self, batch: int) -> Recent:
         """Return an empty memory of the last characters, for `batch` texts."""
         return Recent(batch, self.context, self.token_embedding.weight)
+
+    def program(self, halves: bool = False) -> Program:
+        """Describe one more character."""
+        program = Program(self.vocab_size, halves)
+        seen = program.recent(program.embed(self.token_embedding.weight), self.context)
+        x = program.linear(seen, self.widen.weight, self.widen.bias)
+        for layer in self.layers:
+            assert isinstance(layer, Layer)
+            post = program.bend(program.norm(x, layer.norm), "relu")
+            added = program.linear(post, layer.linear.weight, layer.linear.bias, sparse=True)
+            x = program.combine(x, added, layer.skip, layer.scale)
+        post = program.bend(program.norm(x, self.norm_final), "relu")
+        program.logits = program.linear(post, self.head.weight, self.head.bias)
+        return program
 
     def hidden_matrices(self) -> Iterator[nn.Parameter]:
         """Yield the weights of the layers, the widening one included."""

@@ -35,6 +35,7 @@ from core.models.answers import (
 )
 from core.models.contract import LanguageModel, Tap, normal_init
 from core.models.normalise import LayerNorm, norm_part
+from core.models.program import Program, Vector
 from core.settings import Settings, setting, worth
 
 
@@ -308,6 +309,26 @@ class Block(nn.Module):
             x = self.resid_post(self.ln2(self.mlp_skip(x) + self.mlp_out(self.mlp(x))))  # (B, T, C)
         return x
 
+    def describe(self, program: Program, x: Vector, config: TransformerConfig) -> Vector:
+        """Add what the block does with one more character x to a program; gives the stream after it."""
+        attention, mlp = self.attention, self.mlp
+        qkv = program.linear(self._before(program, x, self.ln1), attention.qkv.weight, attention.qkv.bias)
+        turns = (attention.cos, attention.sin) if attention.rotary else None
+        z = program.attend(qkv, config.n_head, config.context, turns)
+        x = self._after(
+            program, program.combine(x, program.linear(z, attention.proj.weight, attention.proj.bias)), self.ln1
+        )
+        hidden = program.linear(self._before(program, x, self.ln2), mlp.up.weight, mlp.up.bias, config.activation)
+        sparse = config.activation != "gelu"  # of the others' units most are exactly zero
+        down = program.linear(hidden, mlp.down.weight, mlp.down.bias, sparse=sparse)
+        return self._after(program, program.combine(x, down), self.ln2)
+
+    def _before(self, program: Program, x: Vector, norm: nn.Module) -> Vector:
+        return program.norm(x, norm) if self.pre_norm else x
+
+    def _after(self, program: Program, x: Vector, norm: nn.Module) -> Vector:
+        return x if self.pre_norm else program.norm(x, norm)
+
 
 def zero_start(module: nn.Module) -> None:
     """Let a sub-layer begin by adding nothing; what it reads with keeps the size of its input."""
@@ -404,6 +425,24 @@ class Transformer(LanguageModel):
     def new_cache(self, batch: int) -> KeyValueCache:
         """Return an empty key-value cache for `batch` texts."""
         return KeyValueCache(self.config, batch, self.lm_head.weight)
+
+    def program(self, halves: bool = False) -> Program:
+        """Describe one more character."""
+        config, program = self.config, Program(self.vocab_size, halves)
+        x = program.embed(self.token_embedding.weight)
+        if config.smear:
+            program.weighted(x, program.delay(x, 1), self.smear)
+        if config.trigrams:
+            program.trigram(x, self.trigram_embedding.weight)
+        if config.positions == "learned":
+            program.position(x, self.position_embedding.weight)
+        if config.positions == "sinusoidal":
+            program.position(x, self.sines)
+        for block in self.blocks:
+            assert isinstance(block, Block)
+            x = block.describe(program, x, config)
+        program.logits = program.linear(program.norm(x, self.ln_final), self.lm_head.weight, self.lm_head.bias)
+        return program
 
     def hidden_matrices(self) -> Iterator[nn.Parameter]:
         """Yield the matrices of the blocks."""

@@ -23,6 +23,7 @@ from torch.nn import functional as F
 from core.models.answers import Nonlinearity, Part, VectorTable, embedding_table, layer_part, unembedding_table
 from core.models.contract import LanguageModel, Tap
 from core.models.mlp import TANH_GAIN
+from core.models.program import Program
 from core.settings import Settings, setting
 
 
@@ -218,6 +219,30 @@ class WaveNet(LanguageModel):
         None while somebody listens to the layers: the memory's short cut passes no taps.
         """
         return None if any(isinstance(part, Tap) and part.observed for part in self.modules()) else Memory(self, batch)
+
+    def program(self, halves: bool = False) -> Program:
+        """Describe one more character; each layer's input stands right behind its earlier one."""
+        program, C = Program(self.vocab_size, halves), self.config.channels
+        pairs = [program.vector(2 * C) for _ in self.layers]
+        straight = program.vector(len(self.layers) * C)
+        heres = [*(both.part(C, C) for both in pairs), program.vector(C)]
+        program.embed(self.token_embedding.weight, heres[0])
+        for i, (layer, both) in enumerate(zip(self.layers, pairs, strict=True)):
+            here, after = heres[i], heres[i + 1]
+            if isinstance(layer, GatedLayer):
+                program.delay(here, layer.dilation, both.part(0, C))
+                z = straight.part(i * C, C)
+                program.gate(program.linear(both, layer.filter_gate.weight, layer.filter_gate.bias), z)
+                program.combine(here, program.linear(z, layer.residual.weight, layer.residual.bias), into=after)
+            elif isinstance(layer, FuseLayer):
+                program.delay(here, layer.dilation, both.part(0, C))
+                program.linear(both, layer.fuse.weight, layer.fuse.bias, "tanh", after)
+        x = heres[-1]
+        if self.gated:
+            skips = program.linear(straight, self.skip.weight, self.skip.bias, "relu")
+            x = program.linear(skips, self.mix.weight, self.mix.bias, "relu")
+        program.logits = program.linear(x, self.head.weight, self.head.bias)
+        return program
 
     def hidden_matrices(self) -> Iterator[nn.Parameter]:
         """Yield the weights of the layers, of the skips and of the one on their sum."""

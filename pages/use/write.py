@@ -118,7 +118,7 @@ with right:
         DRAWING.leave()
         began = drawn = time.perf_counter()
         count = 0
-        for choice in generate(model, tokenizer.encode(prompt), config):
+        for choice in generate(model, tokenizer.encode(prompt), config, fast=True):
             st.session_state["written"] += tokenizer.decode([choice.id])
             count += 1
             length = len(prompt) + count

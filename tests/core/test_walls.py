@@ -181,7 +181,7 @@ def test_the_rooms_stand_on_floors(capsys: pytest.CaptureFixture[str]):
 
 
 MAY_KNOW = {
-    "core.models": {"core.errors", "core.settings", "core.system"},
+    "core.models": {"core.errors", "core.paths", "core.settings", "core.system"},
     "core.scalars": {"core.errors"},
     "core.training": {
         "core.errors",

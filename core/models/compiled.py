@@ -1,0 +1,224 @@
+"""Writing without the interpreter: a rung's program (core/models/program.py) as machine code.
+
+The first use on a machine compiles for some seconds; the outcome is kept in the learner's home and serves every later
+process. Nobody waits for it: `ready` answers at once, and until it gives something torch writes. A worker aside does
+the compiling (`core.worker --compile`), a thread loads what is there.
+
+Another processor, another version or a changed kernel find nothing and compile anew; an unwritable home or a platform
+without numba leave it to torch, said once in the log.
+"""
+
+import hashlib
+import importlib.metadata
+import logging
+import os
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Lock, Thread
+from types import ModuleType
+from weakref import WeakKeyDictionary
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from core import paths
+from core.models.contract import LanguageModel
+from core.models.program import Float, Program
+
+BLOCK = 0.03
+"""Seconds that one call into the machine code takes at most, about: as long as nobody can stop it."""
+AT_ONCE = 32
+"""Rows of working memory: so many characters of a prompt are read together."""
+
+_log = logging.getLogger(__name__)
+_lock = Lock()
+_kernels: ModuleType | None = None
+_loading = False
+_failed = False
+_laid: WeakKeyDictionary[LanguageModel, dict[bool, tuple[object, "Laid"]]] = WeakKeyDictionary()
+
+
+def folder() -> Path:
+    """Where machine code is kept."""
+    return Path(os.environ.get("NUMBA_CACHE_DIR") or paths.home() / "cache" / "compiled")
+
+
+def mark() -> Path:
+    """The file that stands once everything is compiled for this processor, these versions and this source."""
+    import llvmlite.binding as llvm
+
+    here = Path(__file__).parent
+    told = [llvm.get_host_cpu_name(), llvm.get_host_cpu_features().flatten()]
+    told += [importlib.metadata.version(name) for name in ("numba", "llvmlite", "numpy")]
+    told += [(here / name).read_text(encoding="utf-8") for name in ("kernels.py", "program.py")]
+    return folder() / f"{hashlib.sha256(chr(0).join(told).encode()).hexdigest()[:16]}.done"
+
+
+def built() -> bool:
+    """Whether loading would find everything compiled. True as well where nothing can be compiled."""
+    try:
+        return _failed or mark().exists()
+    except (ImportError, OSError, RuntimeError) as error:
+        _give_up(error)
+        return True
+
+
+def load() -> ModuleType | None:
+    """Load the kernels, compiling what is not there yet, and wait for it. None if that cannot be."""
+    global _kernels
+    with _lock:
+        if _kernels is None and not _failed:
+            try:
+                _kernels = _load()
+            except Exception as error:  # whatever is wrong with the compiler, torch can write
+                _give_up(error)
+        return _kernels
+
+
+def ready() -> ModuleType | None:
+    """Give the kernels if they are loaded; else, if they are compiled, load them aside. Never waits."""
+    global _loading
+    if _kernels is None and not _failed and not _loading and built() and not _failed:
+        _loading = True
+        Thread(target=load, name="load-kernels", daemon=True).start()
+    return _kernels
+
+
+def _load() -> ModuleType:
+    import numba
+
+    folder().mkdir(parents=True, exist_ok=True)
+    setattr(numba.config, "CACHE_DIR", str(folder()))  # noqa: B010 the module makes its names as it is loaded
+    from core.models import kernels
+
+    program = Program(2)  # the smallest there is: all types of all kernels follow from it
+    program.logits = program.embed(torch.zeros(2, 2))
+    generator = [torch.Generator().manual_seed(1)]
+    Decoder(kernels, Laid.of(program), 1).write(torch.zeros(1, 2, dtype=torch.long), 2, generator, (1.0, 1, 0.5))
+    mark().touch()
+    return kernels
+
+
+def _give_up(error: Exception) -> None:
+    global _failed
+    if not _failed:
+        _failed = True
+        _log.warning("torch writes the texts, more slowly: %s", " ".join(str(error).split())[:200])
+
+
+@dataclass(frozen=True)
+class Laid:
+    """A program as arrays: its steps (n, 10), its weights, and how much room it needs."""
+
+    steps: NDArray[np.int64]
+    floats: Float
+    shorts: NDArray[np.uint16]
+    halves: bool
+    one_by_one: bool
+    width: int
+    state: int
+    logits: tuple[int, int]
+    """Where the logits stand in a row of working memory, and how many they are."""
+
+    @classmethod
+    def of(cls, program: Program) -> "Laid":
+        """Lay out a finished program."""
+        assert program.logits is not None
+        steps = np.array(program.rows, dtype=np.int64)
+        end = (program.logits.at, program.logits.size)
+        room = (program.width, max(1, program.state), end)
+        return cls(steps, program.floats, program.shorts, program.halves, program.one_by_one, *room)
+
+
+@dataclass(frozen=True)
+class Written:
+    """One character of each text: its ids, the logits (B, V) it was drawn from, and its chance among them."""
+
+    ids: list[int]
+    logits: Tensor
+    chances: list[float]
+
+
+Cuts = tuple[float, int, float]
+"""Temperature, top-k, top-p."""
+
+
+class Decoder:
+    """The state of some texts that are written side by side by machine code."""
+
+    def __init__(self, kernels: ModuleType, laid: Laid, texts: int) -> None:
+        self.kernels, self.laid, self.texts = kernels, laid, texts
+        self.together = 1 if laid.one_by_one else max(1, AT_ONCE // texts)
+        self.work = np.zeros((texts * self.together, laid.width), np.float32)
+        self.found = np.zeros(laid.width, np.int64)
+        self.probs = np.zeros(laid.logits[1], np.float32)
+        self.pace = 0.0  # seconds a character
+        self.restart()
+
+    def restart(self) -> None:
+        """Forget what was read."""
+        self.length = 0
+        self.state = np.zeros((self.texts, self.laid.state), np.float32)
+        self.recent = np.zeros((self.texts, 2), np.int64)
+
+    def write(
+        self, fresh: Tensor, most: int, generators: Sequence[torch.Generator], cuts: Cuts, all_at_once: bool = False
+    ) -> list[Written]:
+        """Read the ids (B, T) that are new, then write up to `most` characters, as many as fit in a block of time.
+
+        The noise is what torch.multinomial would draw from the same generators: the same text follows. Fewer than one
+        character come back if there is nothing to draw from.
+        """
+        laid = self.laid
+        given = (laid.steps, laid.floats, laid.shorts, laid.halves)
+        self._read(fresh[:, :-1].numpy().astype(np.int64), given)
+        count = most if all_at_once else max(1, min(most, int(BLOCK / self.pace) if self.pace else 1))
+        at, V = laid.logits
+        noise = torch.stack(
+            [torch.stack([torch.empty(V).exponential_(1, generator=g) for g in generators]) for _ in range(count)]
+        ).numpy()  # (N, B, V)
+        ids = np.concatenate((self.recent, fresh[:, -1:].numpy()), axis=1)  # (B, 3)
+        drawn = np.zeros((count, self.texts), np.int64)
+        logits, chances = np.empty((count, self.texts, V), np.float32), np.empty((count, self.texts), np.float32)
+        temperature, top_k, top_p = np.float32(cuts[0]), cuts[1], np.float32(cuts[2])
+        rooms = (self.state, self.work, self.found, ids, self.length, at, noise)
+        began = time.perf_counter()
+        done = self.kernels.write(*given, *rooms, temperature, top_k, top_p, self.probs, drawn, logits, chances)
+        self.pace = (time.perf_counter() - began) / count
+        self.length += done
+        self.recent = ids[:, :2].copy()
+        told = torch.from_numpy(logits)
+        return [Written(drawn[i].tolist(), told[i], chances[i].tolist()) for i in range(done)]
+
+    def _read(self, ids: NDArray[np.int64], given: tuple[object, ...]) -> None:
+        for first in range(0, ids.shape[1], self.together):
+            piece = np.concatenate((self.recent, ids[:, first : first + self.together]), axis=1)  # (B, 2 + T)
+            self.kernels.run(*given, self.state, self.work, self.found, piece, self.length)
+            self.length += piece.shape[1] - 2
+            self.recent = piece[:, -2:].copy()
+
+
+def decoder(
+    model: LanguageModel, texts: int, halves: bool = False, get: Callable[[], ModuleType | None] | None = None
+) -> Decoder | None:
+    """Give a decoder for so many texts by this model, or None if torch has to write: at once, unless `get` waits.
+
+    torch writes on a GPU, with other weights than float32, and while somebody listens to the model or changes it.
+    """
+    tensors = [*model.parameters(), *model.buffers()]
+    plain = all(p.device.type == "cpu" and p.dtype in (torch.float32, torch.bool) for p in tensors)
+    heard = any(m._forward_hooks or m._forward_pre_hooks for m in model.modules())
+    if not plain or heard or (kernels := (get or ready)()) is None:
+        return None
+    now = tuple((p.data_ptr(), p._version) for p in tensors if not p.is_inference())
+    with _lock:
+        known = _laid.setdefault(model, {})
+        if halves not in known or known[halves][0] != now:
+            if (program := model.program(halves)) is None:
+                return None
+            known[halves] = (now, Laid.of(program))
+        return Decoder(kernels, known[halves][1], texts)

@@ -1,0 +1,207 @@
+"""One more character as a list of small steps on vectors: what a rung offers to be run without the interpreter.
+
+A rung's `program` describes what its `forward` computes with a cache, step by step: which vectors are multiplied by
+which weights and what is kept for later characters. Nothing is compiled for one rung: core/models/kernels.py runs any
+such list. torch stays the definition; tests/core/models/test_compiled.py holds both to the same logits.
+
+Every vector has its place in one row of working memory, everything kept from character to character in one row of
+state for each text, all weights in one flat array. Nothing here needs the compiler.
+"""
+
+from dataclasses import dataclass, field
+from enum import IntEnum
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+Float = NDArray[np.float32]
+
+
+class Step(IntEnum):
+    """What one row of the list does."""
+
+    EMBED = 0
+    POSITION = 1
+    LINEAR = 2
+    NORM = 3
+    BEND = 4
+    COMBINE = 5
+    GATE = 6
+    RECENT = 7
+    DELAY = 8
+    ATTEND = 9
+    CELL = 10
+    RECALL = 11
+    WEIGHTED = 12
+    TRIGRAM = 13
+
+
+BENDS = ("", "relu", "gelu", "relu2", "tanh")
+"""Element by element; the number of each is its place here."""
+CELLS = ("plain", "gru", "lstm")
+
+
+@dataclass(frozen=True)
+class Vector:
+    """A place in the row of working memory."""
+
+    at: int
+    size: int
+
+    def part(self, start: int, size: int) -> "Vector":
+        """A piece of it."""
+        return Vector(self.at + start, size)
+
+
+@dataclass
+class Program:
+    """The list under construction, and when `logits` is set, finished."""
+
+    vocab_size: int
+    halves: bool = False
+    """True if the matrices are to be kept rounded to bfloat16."""
+    one_by_one: bool = False
+    """True if a character's first step needs the last step of the one before: several cannot be read at once."""
+    rows: list[tuple[int, ...]] = field(default_factory=list)
+    width: int = 0
+    state: int = 0
+    logits: Vector | None = None
+    _floats: list[Float] = field(default_factory=list)
+    _shorts: list[NDArray[np.uint16]] = field(default_factory=list)
+    _counts: list[int] = field(default_factory=lambda: [0, 0])
+
+    # --- room ---
+
+    def vector(self, size: int) -> Vector:
+        """Make room for a vector."""
+        self.width += size
+        return Vector(self.width - size, size)
+
+    def kept(self, size: int) -> int:
+        """Make room for numbers that last, zero before the text. Returns where."""
+        self.state += size
+        return self.state - size
+
+    def weights(self, values: Tensor | list[float]) -> int:
+        """Take over weights. Returns where they begin."""
+        array = torch.as_tensor(values).detach().float().contiguous().flatten().numpy()
+        self._floats.append(array)
+        self._counts[0] += array.size
+        return self._counts[0] - array.size
+
+    def matrix(self, values: Tensor) -> int:
+        """Take over a matrix, rounded to bfloat16 if that is asked for. Returns where it begins."""
+        if not self.halves:
+            return self.weights(values)
+        rounded = values.detach().bfloat16().contiguous().flatten().view(torch.int16).numpy().view(np.uint16)
+        self._shorts.append(rounded)
+        self._counts[1] += rounded.size
+        return self._counts[1] - rounded.size
+
+    @property
+    def floats(self) -> Float:
+        """All weights but the rounded matrices."""
+        return np.concatenate(self._floats) if self._floats else np.zeros(1, np.float32)
+
+    @property
+    def shorts(self) -> NDArray[np.uint16]:
+        """The upper halves of the rounded matrices."""
+        return np.concatenate(self._shorts) if self._shorts else np.zeros(1, np.uint16)
+
+    def _add(
+        self,
+        step: Step,
+        out: Vector,
+        a: Vector | None = None,
+        b: Vector | None = None,
+        w: int = -1,
+        bias: int = -1,
+        one: int = -1,
+        two: int = -1,
+    ) -> Vector:
+        at_a, n_a = (a.at, a.size) if a is not None else (-1, 0)
+        self.rows.append((step, out.at, out.size, at_a, n_a, b.at if b is not None else -1, w, bias, one, two))
+        return out
+
+    # --- steps ---
+
+    def embed(self, table: Tensor, into: Vector | None = None) -> Vector:
+        """Look up the character's row."""
+        return self._add(Step.EMBED, into or self.vector(table.shape[1]), w=self.weights(table))
+
+    def position(self, x: Vector, table: Tensor) -> None:
+        """Add the row of the position, counted from where reading began."""
+        self._add(Step.POSITION, x, w=self.weights(table))
+
+    def linear(
+        self,
+        x: Vector,
+        weight: Tensor,
+        bias: Tensor | None = None,
+        bend: str = "",
+        into: Vector | None = None,
+        sparse: bool = False,
+    ) -> Vector:
+        """Multiply by a matrix, add the bias, bend. `sparse`: of many zeros in x none is multiplied by."""
+        out = into or self.vector(weight.shape[0])
+        at = self.matrix(weight)
+        turned = self.matrix(weight.t()) if sparse else -1
+        offset = -1 if bias is None else self.weights(bias)
+        return self._add(Step.LINEAR, out, x, w=at, bias=offset, one=turned, two=BENDS.index(bend))
+
+    def norm(self, x: Vector, layer: nn.Module) -> Vector:
+        """Layer normalisation; what is no such layer changes nothing."""
+        if not isinstance(layer, nn.LayerNorm):
+            return x
+        at = self.weights([layer.eps])
+        out = self.vector(x.size)
+        return self._add(Step.NORM, out, x, w=self.weights(layer.weight), bias=self.weights(layer.bias), one=at)
+
+    def bend(self, x: Vector, kind: str) -> Vector:
+        """Bend element by element."""
+        return self._add(Step.BEND, self.vector(x.size), x, two=BENDS.index(kind))
+
+    def combine(self, a: Vector, b: Vector, of_a: float = 1.0, of_b: float = 1.0, into: Vector | None = None) -> Vector:
+        """Add two vectors, each times a number."""
+        return self._add(Step.COMBINE, into or self.vector(a.size), a, b, w=self.weights([of_a, of_b]))
+
+    def gate(self, x: Vector, into: Vector | None = None) -> Vector:
+        """Tanh of the first half times the logistic function of the second."""
+        return self._add(Step.GATE, into or self.vector(x.size // 2), x)
+
+    def recent(self, x: Vector, count: int) -> Vector:
+        """Put the vectors of the last `count` characters side by side, oldest first."""
+        out = self.vector(count * x.size)
+        return self._add(Step.RECENT, out, x, one=self.kept(count * x.size))
+
+    def delay(self, x: Vector, steps: int, into: Vector | None = None) -> Vector:
+        """Give what x was so many characters ago."""
+        return self._add(Step.DELAY, into or self.vector(x.size), x, one=self.kept(steps * x.size), two=steps)
+
+    def weighted(self, out: Vector, x: Vector, weight: Tensor) -> None:
+        """Add x, each number times its own weight."""
+        self._add(Step.WEIGHTED, out, x, w=self.weights(weight))
+
+    def trigram(self, out: Vector, table: Tensor) -> None:
+        """Add the row that belongs to the last three characters, if there are so many."""
+        self._add(Step.TRIGRAM, out, w=self.weights(table), one=len(table), two=self.vocab_size)
+
+    def attend(self, qkv: Vector, heads: int, context: int, turns: tuple[Tensor, Tensor] | None) -> Vector:
+        """Mix what was read so far by attention; `turns`: cosines and sines of rotary positions."""
+        size = qkv.size // 3
+        cos, sin = (-1, -1) if turns is None else (self.weights(turns[0]), self.weights(turns[1]))
+        scores = self.vector(context)
+        kept = self.kept(2 * context * size)
+        return self._add(Step.ATTEND, self.vector(size), qkv, scores, w=cos, bias=sin, one=kept, two=heads)
+
+    def memory(self, units: int, carried: int) -> tuple[int, Vector]:
+        """Make a cell's memory. Returns where it is kept, and its state after the character before."""
+        self.one_by_one = True
+        kept = self.kept(units * carried)
+        return kept, self._add(Step.RECALL, self.vector(units), one=kept)
+
+    def cell(self, kind: str, seen: Vector, recalled: Vector, kept: int, units: int) -> Vector:
+        """Renew a cell's memory from the sums over the input and over the memory; gives the new state."""
+        return self._add(Step.CELL, self.vector(units), seen, recalled, one=kept, two=CELLS.index(kind))

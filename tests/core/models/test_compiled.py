@@ -1,0 +1,169 @@
+"""Machine code writes what torch writes: the same logits and the same text, for every rung."""
+
+import itertools
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from core.ladder.registry import RUNGS
+from core.models import compiled
+from core.models.contract import LanguageModel
+from core.models.mlp import BatchNorm
+from core.sampling import SamplingConfig, generate, streams
+
+VOCAB = 11
+OTHERS: dict[str, list[dict[str, Any]]] = {
+    "mlp": [{"batch_norm": True, "n_hidden": 2}],
+    "recurrent": [{"cell": "gru", "n_layer": 2}, {"cell": "plain"}],
+    "wavenet": [{"variant": "fuse"}, {"n_cycle": 2}],
+    "residual": [{"norm": False, "skip": 0.5}],
+    "transformer": [
+        {"positions": "rotary", "activation": "gelu", "smear": True, "trigrams": 768},
+        {"positions": "sinusoidal", "norm": "post", "activation": "relu2", "qkv_bias": True},
+        {"positions": "none"},
+    ],
+}
+CASES = [(key, changed) for key in RUNGS for changed in ({}, *OTHERS.get(key, []))]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def kernels(pytestconfig: pytest.Config) -> Iterator[None]:
+    """Compile once for all test runs of this checkout."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("NUMBA_CACHE_DIR", str(pytestconfig.rootpath / ".pytest_cache" / "compiled"))
+        assert compiled.load() is not None
+        yield
+
+
+def a_model(key: str, changed: dict[str, Any]) -> LanguageModel:
+    """Build a tiny model, every weight far from its start, so that no part is without effect."""
+    torch.manual_seed(3)
+    rung = RUNGS[key]
+    model = rung.build(rung.config.parse({**rung.tiny, **changed}), VOCAB).eval()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(torch.randn_like(parameter) * 0.2)
+        for part in model.modules():
+            if isinstance(part, BatchNorm):
+                part.mean.normal_()
+                part.variance.uniform_(0.5, 2)
+    return model
+
+
+@pytest.mark.parametrize(("key", "changed"), CASES, ids=lambda value: str(value))
+def test_the_same_logits_and_the_same_greedy_text(key: str, changed: dict[str, Any]):
+    """For prompts of one, two, three and more characters than the context, past the window, by both ways beyond it."""
+    model = a_model(key, changed)
+    context = model.usual_window
+    for length, beyond in itertools.product((1, 2, 3, context + 1), ("roll", "half")):
+        prompt = torch.randint(VOCAB, (length,), generator=torch.Generator().manual_seed(length)).tolist()
+        config = SamplingConfig.parse({"tokens": context + 3, "temperature": 0, "beyond": beyond})
+        expected, written = list(generate(model, prompt, config)), list(generate(model, prompt, config, fast=True))
+
+        assert [c.id for c in written] == [c.id for c in expected]
+        for ours, its in zip(written, expected, strict=True):
+            torch.testing.assert_close(ours.logits, its.logits, atol=1e-4, rtol=1e-4)
+
+
+def test_the_same_logits_without_a_cache():
+    model = a_model("transformer", {})
+    written = list(generate(model, [1], SamplingConfig(tokens=6), fast=True))
+    with torch.no_grad():
+        expected = model(torch.tensor([[1, *(choice.id for choice in written[:-1])]]))[0]  # (T, V)
+
+    torch.testing.assert_close(torch.stack([choice.logits for choice in written]), expected, atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("cuts", [{}, {"temperature": 0.7, "top_k": 4}, {"top_p": 0.6}], ids=str)
+def test_the_same_text_is_drawn_from_the_same_seed(cuts: dict[str, Any]):
+    """Sixteen texts side by side too, each from a generator of its own."""
+    for key, texts in (("transformer", 16), ("wavenet", 1)):
+        model = a_model(key, {})
+        config = SamplingConfig.parse({"tokens": 12, "seed": 5, **cuts})
+        prompts = [[1, 2, i % VOCAB] for i in range(texts)]
+        expected, written = list(streams(model, prompts, config)), list(streams(model, prompts, config, fast=True))
+
+        assert [[c.id for c in step] for step in written] == [[c.id for c in step] for step in expected]
+        for ours, its in zip(written[-1], expected[-1], strict=True):
+            assert ours.probability == pytest.approx(its.probability, abs=1e-5)
+
+
+@pytest.mark.parametrize("key", ["mlp", "recurrent", "wavenet", "transformer"])
+def test_machine_code_takes_over_in_the_middle_of_a_text(key: str, monkeypatch: pytest.MonkeyPatch):
+    model = a_model(key, {})
+    kernels = compiled.load()
+    for torch_writes, beyond in itertools.product((1, 3, 2 * model.usual_window), ("roll", "half")):
+        config = SamplingConfig.parse({"tokens": 3 * model.usual_window, "beyond": beyond})
+        answers = itertools.chain([None] * torch_writes, itertools.repeat(kernels))
+        with monkeypatch.context() as patch:
+            patch.setattr(compiled, "ready", answers.__next__)
+            written = [choice.id for choice in generate(model, [1, 2], config, fast=True)]
+
+        assert written == [choice.id for choice in generate(model, [1, 2], config)]
+
+
+def test_what_is_told_of_a_character():
+    model = a_model("mlp", {})
+    config = SamplingConfig(tokens=3, temperature=0.5, top_k=2)
+    for choice in generate(model, [1], config, fast=True):
+        rivals = choice.rivals(VOCAB)
+
+        assert rivals[choice.rank - 1].id == choice.id
+        assert rivals[choice.rank - 1].before == pytest.approx(torch.tensor(choice.log_probability).exp())
+        assert rivals[choice.rank - 1].after == pytest.approx(choice.probability, abs=1e-5)
+        assert sum(rival.before for rival in rivals) == pytest.approx(1)
+        assert sum(rival.after > 0 for rival in rivals) == 2
+
+
+def test_new_weights_are_taken_up_and_a_listener_is_heard():
+    model = a_model("transformer", {})
+    config = SamplingConfig(tokens=8, temperature=0)
+    list(generate(model, [1], config, fast=True))
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.mul_(-1)
+    assert [c.id for c in generate(model, [1], config, fast=True)] == [c.id for c in generate(model, [1], config)]
+
+    with model.get_submodule("blocks.0.mlp_out").register_forward_hook(lambda *_: torch.zeros(())):
+        assert compiled.decoder(model, 1) is None
+    assert compiled.decoder(model, 1) is not None
+
+
+def test_rounded_matrices_change_little():
+    """What is rounded is what torch would round."""
+    model = a_model("transformer", {})
+    halved = compiled.decoder(model, 1, halves=True)
+    assert halved is not None
+    with torch.no_grad():
+        for layer in model.modules():
+            if isinstance(layer, torch.nn.Linear):
+                layer.weight.copy_(layer.weight.bfloat16().float())
+        expected = model(torch.tensor([[1, 2]]))[0, -1]
+    (written,) = halved.write(torch.tensor([[1, 2]]), 1, [torch.Generator()], (1.0, 0, 1.0))
+
+    torch.testing.assert_close(written.logits[0], expected, atol=1e-4, rtol=1e-4)
+
+
+def test_chances_that_are_no_numbers_are_refused_by_torch():
+    model = a_model("mlp", {})
+    with torch.no_grad():
+        next(model.parameters()).fill_(float("nan"))
+    with pytest.raises(RuntimeError, match="probability tensor"):
+        list(generate(model, [1], SamplingConfig(tokens=4), fast=True))
+
+
+def test_without_a_compiler_torch_writes_and_says_so_once(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, caplog: pytest.LogCaptureFixture
+):
+    """Here: a home that is a file, so that nothing can be kept."""
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path / "file" / "compiled"))
+    monkeypatch.setattr(compiled, "_kernels", None)
+    monkeypatch.setattr(compiled, "_failed", False)
+    assert compiled.load() is None and compiled.load() is None and compiled.ready() is None
+
+    assert len(list(generate(a_model("mlp", {}), [1], SamplingConfig(tokens=4), fast=True))) == 4
+    assert len([r for r in caplog.records if "torch writes" in r.message]) == 1
