@@ -134,7 +134,7 @@ def visit(browser: Browser, visitors: dict[str, list[Visitor]]) -> Iterator[Visi
 
 @pytest.fixture(scope="session")
 def speeds(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Times of a machine that takes 50 steps a second, whatever it trains: a probe takes half a minute of a core."""
+    """Times of a machine that takes 50 steps a second, whatever it trains: a probe would time every preset first."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("BARDLAB_HOME", str(tmp_path_factory.mktemp("speeds")))
         for key in RUNGS:
