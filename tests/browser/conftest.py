@@ -27,13 +27,13 @@ from typing import Any, Literal
 from urllib.parse import urlsplit
 
 import pytest
-from filelock import FileLock
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 from streamlit.proto.BackMsg_pb2 import BackMsg
 
 from core import paths
-from core.jobs import control
-from core.runs import layout, reading
+from core.jobs import control, timing
+from core.ladder.registry import RUNGS
+from core.runs import layout, plan, reading
 
 ROOT = Path(__file__).parents[2]
 CHROMIUM = "/usr/bin/chromium"
@@ -134,16 +134,12 @@ def visit(browser: Browser, visitors: dict[str, list[Visitor]]) -> Iterator[Visi
 
 @pytest.fixture(scope="session")
 def speeds(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Step times of this machine, measured once, as a first server would measure them beside the first test."""
-    base = tmp_path_factory.getbasetemp()
-    base = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
-    home = base / "speeds"
-    measured = home / "checkpoints" / "runs" / layout.SPEED
-    with FileLock(base / "speeds.lock"):
-        if not measured.exists():
-            env = {**os.environ, "PYTHONPATH": str(ROOT), "BARDLAB_HOME": str(home)}
-            subprocess.run([sys.executable, "-m", "core.worker", "--probe"], env=env, check=True, timeout=240)
-    return measured
+    """Times of a machine that takes 50 steps a second, whatever it trains: a probe would time every preset first."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("BARDLAB_HOME", str(tmp_path_factory.mktemp("speeds")))
+        for key in RUNGS:
+            timing.record(plan.plan(key, device="cpu"), "cpu", 50.0)
+        return paths.runs() / layout.SPEED
 
 
 def know_speed(home: Path, speeds: Path) -> None:
