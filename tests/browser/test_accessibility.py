@@ -169,6 +169,7 @@ def parts(count: int) -> list[list[Stop]]:
     ]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("part", parts(PARTS), ids=range(PARTS))
 def test_every_page_is_for_everybody(visit: Visit, lab: str, axe: str, runs: list[Path], part: list[Stop]):
     """Without runs and with them, every page and every view: nothing above minor, nothing that moves or goes wrong."""

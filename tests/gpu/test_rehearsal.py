@@ -27,6 +27,7 @@ def test_without_a_gpu_it_says_what_it_would_do():
     assert check("--only", "B,J").stdout.splitlines()[1:] == [line for line in lines if line.split()[0] in "BJ"]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("rows", ["A,C1,C2,C3,D2,E1,E2,E4,F,G,H,I"])
 def test_every_row_runs_on_the_cpu_with_tiny_models(rows: str, tmp_path: Path):
     peer = tmp_path / "peer"
@@ -39,6 +40,7 @@ def test_every_row_runs_on_the_cpu_with_tiny_models(rows: str, tmp_path: Path):
     assert {name: each["result"] for name, each in found.items()} == dict.fromkeys(rows.split(","), "ok")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("rows", ["D1,E3,J", "B"])
 def test_rows_that_start_processes_run_on_the_cpu_too(rows: str, tmp_path: Path):
     done = check("--rehearse", "--only", rows, "--out", str(tmp_path), "--budget", "250")

@@ -11,6 +11,7 @@ import pytest
 from core import paths
 
 
+@pytest.mark.long
 @pytest.mark.timeout(900)
 def test_jobs_do_without_what_only_posix_has(home: Path):
     """Queue, stop, resume, pause, spare, kill: see tests/windows/scenario.py."""
