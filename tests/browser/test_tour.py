@@ -62,6 +62,7 @@ ACTS: dict[str, Callable[[Page], None]] = {
 }
 
 
+@pytest.mark.long
 def test_the_tour_is_walked_from_the_first_station_to_the_last(visit: Visit, lab: str, trained: Path):
     """From the first page in one click; each station shows what it points at, and is done by the act it asks for."""
     copied(trained, trained.name)
