@@ -9,10 +9,14 @@ if (!window.bardlabJourney) {
     url != null && pathOf(url) === window.location.pathname
       ? window.history.replaceState(state, title, url)
       : push(state, title, url);
+  // Streamlit may open or close the menu itself as the next page comes: it is looked at for two seconds.
+  const close = (looks) => {
+    document.querySelector("[data-testid=stSidebarCollapseButton] button[aria-expanded=true]")?.click();
+    if (looks > 1) setTimeout(close, 200, looks - 1);
+  };
   document.addEventListener("click", (event) => {
     const link = event.target instanceof Element && event.target.closest("[data-testid=stSidebar] a[href]");
-    if (link && window.innerWidth < 768)
-      document.querySelector("[data-testid=stSidebarCollapseButton] button")?.click();
+    if (link && window.innerWidth < 768) setTimeout(close, 50, 10);
   });
   const helps = '[data-testid=stTooltipIcon] button[aria-label^="Help"]:not([data-testid])';
   const mend = () => {
