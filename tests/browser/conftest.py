@@ -27,12 +27,14 @@ from typing import Any, Literal
 from urllib.parse import urlsplit
 
 import pytest
+from filelock import FileLock
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 from streamlit.proto.BackMsg_pb2 import BackMsg
 
 from core import paths
 from core.jobs import control, timing
 from core.ladder.registry import RUNGS
+from core.models import compiled
 from core.runs import layout, plan, reading
 
 ROOT = Path(__file__).parents[2]
@@ -148,6 +150,17 @@ def know_speed(home: Path, speeds: Path) -> None:
     if not known.exists():
         known.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(speeds, known)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def machine_code() -> None:
+    """What writes texts, compiled once for all servers: each has a home of its own and would compile beside a test."""
+    folder = ROOT / ".pytest_cache" / "compiled"
+    folder.mkdir(parents=True, exist_ok=True)
+    os.environ["NUMBA_CACHE_DIR"] = str(folder)
+    with FileLock(folder.with_suffix(".lock")):
+        if not compiled.built():
+            subprocess.run([sys.executable, "-m", "core.worker", "--compile"], cwd=ROOT, check=True)
 
 
 @pytest.fixture(scope="session")

@@ -229,9 +229,9 @@ def test_bars_follow_the_sliders_without_the_server(page: Page, house: House) ->
 def test_bars_by_keyboard_and_as_files(page: Page, house: House) -> None:
     open_page(page, house, "prediction", run=SHIPPED, prompt=PROMPT)
     found = bars(page)
-    tab_to(page, found.locator("input[aria-label=temperature]"))
+    tab_to(page, found.locator("input[aria-label$='temperature' i]"))
     page.keyboard.press("ArrowLeft")
-    expect(found.locator("input[aria-label=temperature] + output")).not_to_have_text("0.8")
+    expect(found.locator("input[aria-label$='temperature' i] + output")).not_to_have_text("0.8")
     tab_to(page, found.locator(".chart"))
     for key in ("ArrowRight", "ArrowRight", "ArrowRight", "ArrowLeft"):
         page.keyboard.press(key)
