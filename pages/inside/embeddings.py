@@ -158,7 +158,7 @@ def the_map(run: Run, table: Table, characters: str) -> None:
     kinds = ["position"] * len(labels) if table.positions else classes_of(characters)
     if method == "umap" and not umap_installed():
         st.info(
-            "UMAP is an optional extra (200 MB with its compiler): `pip install umap-learn`, then start Bardlab again. "
+            "UMAP, which comes with Bardlab, is missing here: `pip install umap-learn`, then start Bardlab again. "
             "PCA and t-SNE are here.",
             icon=":material/extension:",
         )
