@@ -118,7 +118,7 @@ _ALL = (
         "claims",
         "Do not believe it",
         "claims",
-        "[class*=st-key-claims-]",
+        ".st-key-claims-counting",
         "Ten sentences of papers, each with a rule that was set before anything ran. Whether it holds is measured.",
         "Open one and press **Reproduce**. Its runs go on by themselves, or you cancel them.",
         Reproduces(),
