@@ -9,6 +9,7 @@ import threading
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -120,7 +121,7 @@ class Meter:
             piece = owner[passage.start : passage.start + passage.length]
             piece[piece < 0] = number
         edges = [0, *(np.flatnonzero(np.diff(owner)) + 1).tolist(), len(owner)] if len(owner) else []
-        runs = ((start, end, int(owner[start])) for start, end in zip(edges, edges[1:], strict=False))
+        runs = ((start, end, int(owner[start])) for start, end in pairwise(edges))
         return [(start, end - start, listed[number]) for start, end, number in runs if number >= 0]
 
 
