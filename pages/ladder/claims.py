@@ -1,7 +1,7 @@
 """What papers claim, put to the test: one card a claim, with its evidence and its verdict."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
 import streamlit as st
@@ -215,6 +215,27 @@ def card(claim: Claim, found: Evidence | None, standing: Standing | None, text: 
         buttons(claim, standing, text)
 
 
+def index(cards: Sequence[tuple[Claim, Standing | None]], known: Mapping[str, Evidence]) -> None:
+    """All claims with their verdicts, each leading to its card."""
+    verdicts: dict[str, Verdict] = {}
+    for claim, one in cards:
+        if one and one.figures:
+            verdicts[claim.key] = one.judgement.verdict
+        elif claim.key in known:
+            verdicts[claim.key] = claim.judge(known[claim.key].figures).verdict
+    counted = Counter(verdicts.values())
+    if counted:
+        tell.caption(", ".join(f"{counted[verdict]} {verdict}" for verdict in Verdict if counted[verdict]))
+    lines = []
+    for claim, _ in cards:
+        colour, icon = LOOKS[verdicts.get(claim.key, Verdict.OPEN)]
+        lines.append(f":{colour}[{icon}] [{claim.title}](#{claim.key})")
+    half = -(-len(lines) // 2)
+    left, right = st.columns(2, gap="small")
+    left.markdown("  \n".join(lines[:half]))
+    right.markdown("  \n".join(lines[half:]))
+
+
 state.notices()
 st.markdown(
     "A sentence from a paper, a rule that was set before anything ran, some small models, and a verdict. What ships "
@@ -229,12 +250,6 @@ for each in registry.CLAIMS.values():
         cards.append((each, here(each, text, runs)))
     except BardlabError as error:
         tell.warning(error)
-verdicts = Counter(
-    one.claim.judge(one.figures).verdict if one and one.figures else each.judge(known[each.key].figures).verdict
-    for each, one in cards
-    if (one and one.figures) or each.key in known
-)
-if verdicts:
-    tell.caption(", ".join(f"{verdicts[verdict]} {verdict}" for verdict in Verdict if verdicts[verdict]))
+index(cards, known)
 for each, one in cards:
     card(each, known.get(each.key), one, text)
