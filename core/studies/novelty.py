@@ -10,7 +10,7 @@ seeds; only what was written is counted. What was counted is kept on disk.
 import contextlib
 import math
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -175,10 +175,7 @@ def rows(run: Run, read: MetricsReader) -> list[Row]:
     return found
 
 
-Load = Callable[[Run, int], tuple[LanguageModel, CharTokenizer]]
-
-
-def count(run: Run, corpus: Corpus, load: Load = checkpoints.load_model) -> Iterator[None]:
+def count(run: Run, corpus: Corpus) -> Iterator[None]:
     """Count the validation text and every snapshot of a run, and yield often: after each character or stretch.
 
     A snapshot that cannot be read is passed over.
@@ -186,7 +183,7 @@ def count(run: Run, corpus: Corpus, load: Load = checkpoints.load_model) -> Iter
     yield from count_baseline(corpus)
     for step in missing(run):
         with contextlib.suppress(BardlabError):
-            model, tokenizer = load(run, step)
+            model, tokenizer = checkpoints.load_model(run, step)
             weights = _weights(run, step)
             known = next((found for found in snapshots(run) if found.step == step), None)
             found = known or Snapshot(step=step, weights=weights, counts=Counts())
