@@ -4,10 +4,10 @@ import { drawn, spelled, visible } from "../shared/characters.js";
 import { component } from "../shared/component.js";
 import { button, colourKey, element, shape } from "../shared/dom.js";
 import { chance } from "../shared/format.js";
+import { letterOf, MOST, shareOfTint, tintsFrom } from "../shared/letters.js";
 import { savers } from "../shared/saving.js";
 import { colourAt, still, surpriseColour, surpriseRamp } from "../shared/theme.js";
 
-const MOST = 8; // bits at which the tint is full
 const PACE = 60; // characters a second while the text appears
 const PRINT = { w: 8, h: 18, columns: 36, gap: 24 }; // of the saved picture, px
 
@@ -24,6 +24,7 @@ function mount(view) {
 }
 
 function update(view, message) {
+  tintsFrom(view);
   view.texts = message.columns.map((column) => ({ ...column, chars: [...column.text] }));
   view.cards.replaceChildren(...view.texts.map((column, c) => card(view, column, c, message.prompt)));
   view.letters = [...view.cards.children].map((node) => [...node.querySelectorAll("[data-at]")]);
@@ -38,14 +39,8 @@ function update(view, message) {
 }
 
 function card(view, { title, name, facts, chars, bits, hue: rung }, c, prompt) {
-  const hue = surpriseColour(view.theme);
   const quiet = (tag, words) => element(tag, { class: "quiet" }, words);
-  const letters = chars.map((letter, i) => {
-    const tint = Math.round(85 * Math.min(1, bits[i] / MOST));
-    const style = `background: color-mix(in srgb, ${hue} ${tint}%, transparent)`;
-    const shown = letter === "\n" ? "↵\n" : letter === " " ? letter : visible(letter);
-    return element("span", { "data-at": `${c},${i}`, style }, shown);
-  });
+  const letters = chars.map((letter, i) => letterOf(letter, bits[i], { "data-at": `${c},${i}` }));
   const told = facts.map(([fact, value]) => element("span", {}, quiet("span", fact), ` ${value}`));
   const paper = { tabindex: 0, class: "prose", "aria-label": `Written by ${name}` };
   return element(
@@ -99,7 +94,7 @@ function picture(view) {
     let [row, column] = [0, 0];
     chars.forEach((letter, i) => {
       const [x, y] = [x0 + column * w, 44 + 16 * facts.length + row * h];
-      const tint = { fill: surpriseColour(theme), "fill-opacity": 0.85 * Math.min(1, bits[i] / MOST) };
+      const tint = { fill: surpriseColour(theme), "fill-opacity": shareOfTint(bits[i]) };
       svg.append(shape("rect", { x, y, width: w, height: h - 1, ...tint }));
       svg.append(shape("text", { x, y: y + 13 }, drawn(letter)));
       column++;
