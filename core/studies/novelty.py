@@ -30,7 +30,7 @@ from core.texts.tokenizer import CharTokenizer
 SIZES = range(8, 33)
 """Characters in a piece."""
 USUAL = 16
-"""The length of the pieces that are followed over a run: of Shakespeare's, one in fifty is shared."""
+"""The length of the pieces that are followed over a run: of Shakespeare's own, one in sixty-seven is shared."""
 STRETCH, STRETCHES = 8000, 16
 """The validation text is counted in stretches of so many characters, at most so many, spread evenly."""
 PROMPT, LENGTH, TOGETHER, ROUNDS = 16, 128, 16, 3
