@@ -76,7 +76,7 @@ def _go_on(run: Run, corpus: Corpus) -> None:
     if not work.lock.acquire(blocking=False):
         return
     try:
-        work.going = work.going or study.count(run, corpus, loaders.model)
+        work.going = work.going or study.count(run, corpus)
         until = time.monotonic() + AT_A_TIME
         for _ in work.going:
             if time.monotonic() > until:
