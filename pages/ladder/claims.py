@@ -1,8 +1,7 @@
 """What papers claim, put to the test: one card a claim, with its evidence and its verdict."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from typing import Literal
+from collections.abc import Sequence
 
 import streamlit as st
 
@@ -10,7 +9,7 @@ from core.errors import BardlabError
 from core.runs.state import Run
 from core.studies import sweeps
 from core.studies.claims import evidence, registry, reproduction
-from core.studies.claims.claim import Claim, Finding, Verdict
+from core.studies.claims.claim import Claim, Figures, Finding, Verdict
 from core.studies.claims.evidence import Evidence
 from core.studies.claims.reproduction import Standing
 from pages.ui import loaders, state, teaching, tell
@@ -19,10 +18,10 @@ from pages.ui.plots.claims import claim_chart
 from pages.ui.plots.figure import figure as plot
 from pages.ui.wording import duration, plain, roughly
 
-LOOKS: dict[Verdict, tuple[Literal["green", "red", "gray"], str]] = {
-    Verdict.REPRODUCED: ("green", ":material/check_circle:"),
-    Verdict.NOT_REPRODUCED: ("red", ":material/cancel:"),
-    Verdict.OPEN: ("gray", ":material/help:"),
+BADGES = {
+    Verdict.REPRODUCED: ":green-badge[:material/check_circle: reproduced]",
+    Verdict.NOT_REPRODUCED: ":red-badge[:material/cancel: not reproduced]",
+    Verdict.OPEN: ":gray-badge[:material/help: not enough seeds yet]",
 }
 SIGNS = {Verdict.REPRODUCED: "✓", Verdict.NOT_REPRODUCED: "✗", Verdict.OPEN: "?"}
 STATED = 120.0
@@ -177,15 +176,9 @@ def source_line(found: Evidence | None, standing: Standing | None) -> None:
 def card(claim: Claim, found: Evidence | None, standing: Standing | None, text: str) -> None:
     """One claim."""
     measured = standing if standing and standing.figures else None
-    figures = measured.figures if measured else found.figures if found else {}
-    judged = claim.judge(figures)
-    with st.container(border=True):
-        with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-            st.header(claim.title, anchor=claim.key, width="content")
-            if figures:
-                colour, icon = LOOKS[judged.verdict]
-                st.badge(plain(judged.verdict), color=colour, icon=icon)
-                st.badge("measured here" if measured else "shipped", color="blue" if measured else "gray")
+    figures = shown(claim, found, standing)
+    active = bool(standing and standing.active)
+    with st.expander(in_one_line(claim, figures, here=bool(measured)), expanded=active, key=f"claims.{claim.key}"):
         st.caption(f"[{claim.paper}]({claim.paper_url})")
         left, right = st.columns([2, 3], gap="large")
         with left:
@@ -195,6 +188,7 @@ def card(claim: Claim, found: Evidence | None, standing: Standing | None, text: 
             time_line(claim, found, text)
         with right:
             if figures:
+                judged = claim.judge(figures)
                 picture = claim.picture(figures)
                 plot(claim_chart(picture), f"claims.{claim.key}.chart", claim.key)
                 st.caption(plain(picture.about))
@@ -215,25 +209,21 @@ def card(claim: Claim, found: Evidence | None, standing: Standing | None, text: 
         buttons(claim, standing, text)
 
 
-def index(cards: Sequence[tuple[Claim, Standing | None]], known: Mapping[str, Evidence]) -> None:
-    """All claims with their verdicts, each leading to its card."""
-    verdicts: dict[str, Verdict] = {}
-    for claim, one in cards:
-        if one and one.figures:
-            verdicts[claim.key] = one.judgement.verdict
-        elif claim.key in known:
-            verdicts[claim.key] = claim.judge(known[claim.key].figures).verdict
-    counted = Counter(verdicts.values())
-    if counted:
-        tell.caption(", ".join(f"{counted[verdict]} {verdict}" for verdict in Verdict if counted[verdict]))
-    lines = []
-    for claim, _ in cards:
-        colour, icon = LOOKS[verdicts.get(claim.key, Verdict.OPEN)]
-        lines.append(f":{colour}[{icon}] [{claim.title}](#{claim.key})")
-    half = -(-len(lines) // 2)
-    left, right = st.columns(2, gap="small")
-    left.markdown("  \n".join(lines[:half]))
-    right.markdown("  \n".join(lines[half:]))
+def shown(claim: Claim, found: Evidence | None, standing: Standing | None) -> Figures:
+    """What a claim is judged by: this machine's figures, else those that ship; empty without either."""
+    if standing and standing.figures:
+        return standing.figures
+    return found.figures if found else {}
+
+
+def in_one_line(claim: Claim, figures: Figures, *, here: bool) -> str:
+    """A claim in one line: its title, what came of it, and the number that decided."""
+    title = f"**{plain(claim.title)}**"
+    if not figures:
+        return f"{title} :gray-badge[not measured yet]"
+    judged = claim.judge(figures)
+    mark = " :blue-badge[measured here]" if here else ""
+    return f"{title} {BADGES[judged.verdict]}{mark} {plain(judged.deciding.number)}"
 
 
 state.notices()
@@ -250,6 +240,10 @@ for each in registry.CLAIMS.values():
         cards.append((each, here(each, text, runs)))
     except BardlabError as error:
         tell.warning(error)
-index(cards, known)
+verdicts = Counter(
+    each.judge(figures).verdict for each, one in cards if (figures := shown(each, known.get(each.key), one))
+)
+if verdicts:
+    tell.caption(", ".join(f"{verdicts[verdict]} {verdict}" for verdict in Verdict if verdicts[verdict]))
 for each, one in cards:
     card(each, known.get(each.key), one, text)
