@@ -5,7 +5,8 @@ import pandas as pd
 import streamlit as st
 
 from core.studies.course import guesses
-from pages.ui import state, wording
+from pages.ui import loaders, state, wording
+from pages.ui.choosers import mine
 from pages.ui.components.charts.curves import curves, plain_curve
 from pages.ui.navigation import link_to_first_rung
 
@@ -14,7 +15,7 @@ st.markdown(
     "Before a run begins, say how it will end; beside Train on every rung, or by dragging the end of its curve. Who "
     "guesses has to know why, and a guess that was wrong teaches more than a curve that was only watched."
 )
-made = guesses.guesses()
+made = guesses.guesses(mine.own(loaders.listing()))
 if not made:
     st.info("No guesses yet. Open a rung, press Guess first, then Train.", icon=":material/casino:")
     link_to_first_rung()

@@ -17,7 +17,7 @@ from core import paths, system
 from core.errors import BardlabError
 from core.jobs import control, timing, work
 from core.ladder import cost, registry
-from core.runs import editing, folder, reading
+from core.runs import editing, folder, owners, reading
 from core.runs import plan as runs_plan
 from core.runs.folder import State
 from core.runs.state import Run, RunConfig
@@ -223,8 +223,13 @@ def _lock(claim: Claim) -> system.Lock:
 
 def _take(each: Wanted, among: Sequence[Run]) -> Run:
     """Return the run that is wanted, made if there is none. To be called by whoever holds the claim's lock."""
-    mine = [run for run in among if not run.damage and each.is_met_by(run)]
+    mine = [run for run in among if not run.damage and each.is_met_by(run) and _serves(run)]
     return _best(mine) or editing.create(each.config)
+
+
+def _serves(run: Run) -> bool:
+    """True if a run is done, is being done, or may be gone on with by whoever acts."""
+    return run.state is State.FINISHED or _comes(run) or owners.acting().may_change(run.owner)
 
 
 def begin(claim: Claim, text: str, seeds: int) -> list[Run]:
@@ -259,7 +264,7 @@ def cancel(standing: Standing) -> int:
     """Ask all runs of a claim that are under way to stop. Returns how many; what they have is kept."""
     asked = 0
     for run in reversed(standing.active):  # those that wait first, so that none gets its turn meanwhile
-        with contextlib.suppress(BardlabError):  # it has ended by itself
+        with contextlib.suppress(BardlabError):  # it has ended by itself, or another shares it
             control.stop(run)
             asked += 1
     return asked

@@ -9,6 +9,7 @@ from core.studies.course import guesses, report, shelf
 from core.studies.course.faults import FAULTS
 from core.studies.course.report import Section
 from pages.ui import loaders
+from pages.ui.choosers import mine
 from pages.ui.choosers.text import DEFAULT
 from pages.ui.course.counted import claims_whole
 from pages.ui.wording import plain
@@ -49,7 +50,7 @@ def _of_claims(keys: Sequence[str]) -> list[Section]:
 
 
 def _runs() -> dict[str, str]:
-    return {run.slug: plain(run.label) for run in loaders.listing() if not run.damage}
+    return {run.slug: plain(run.label) for run in mine.shown(loaders.listing()) if not run.damage}
 
 
 def _of_runs(slugs: Sequence[str]) -> list[Section]:
@@ -59,11 +60,13 @@ def _of_runs(slugs: Sequence[str]) -> list[Section]:
 
 
 def _guesses() -> dict[str, str]:
-    return {each.run.slug: plain(f"{each.run.label}: {each.said}") for each in guesses.guesses(loaders.listing())}
+    return {
+        each.run.slug: plain(f"{each.run.label}: {each.said}") for each in guesses.guesses(mine.own(loaders.listing()))
+    }
 
 
 def _of_guesses(slugs: Sequence[str]) -> list[Section]:
-    made = [each for each in guesses.guesses(loaders.listing()) if each.run.slug in slugs]
+    made = [each for each in guesses.guesses(mine.own(loaders.listing())) if each.run.slug in slugs]
     rows = [(each.run.label, each.sentence) for each in made]
     return [Section("Guesses", (), ("run", "guess, and what came of it"), rows)] if rows else []
 

@@ -10,6 +10,7 @@ from core.studies.course import guesses, path, shelf
 from core.studies.course.faults import FAULTS
 from core.studies.course.progress import Progress
 from pages.ui import loaders
+from pages.ui.choosers import mine
 from pages.ui.choosers.text import DEFAULT
 
 
@@ -46,7 +47,7 @@ def claims_whole() -> list[str]:
 
 def guesses_held(progress: Progress) -> tuple[int, int | None]:
     """Guesses within which the truth fell, of those with a truth."""
-    score = guesses.score(guesses.guesses(loaders.listing()))
+    score = guesses.score(guesses.guesses(mine.own(loaders.listing())))
     return (score.hits, score.told) if score else (0, None)
 
 
