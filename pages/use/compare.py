@@ -23,6 +23,7 @@ from pages.ui.choosers.run import narrowed
 from pages.ui.choosers.runs import named
 from pages.ui.choosers.text import text_picker
 from pages.ui.components.charts.curves import Curve, curves
+from pages.ui.course import guess_pair
 from pages.ui.navigation import link_to_first_rung
 from pages.ui.plots.colours import place_of
 from pages.ui.plots.studies import band, seed_bands
@@ -120,7 +121,13 @@ def charts(slugs: Sequence[str], labels: dict[str, str], look: dict[str, tuple[i
 
     losses = [coloured(curve) for run in shown for curve in loss_curves(run)]
     curves(
-        losses, marks_of(shown[0]), flags_of(shown), live=bool(live), key="compare-loss", interval=interval, main=True
+        losses,
+        [*marks_of(shown[0]), *guess_pair.marks(shown)],
+        flags_of(shown),
+        live=bool(live),
+        key="compare-loss",
+        interval=interval,
+        main=True,
     )
     known = {TRAIN_LOSS, VAL_LOSS, SECONDS, CHARACTERS}
     tags = sorted({tag for run in shown for tag in loaders.reader(run).tags()} - known)
@@ -270,6 +277,7 @@ if not chosen:
 slugs = [run.slug for run in chosen]
 if any(run.state.active for run in chosen):
     awaited(slugs)
+guess_pair.guess_pair(chosen, differences.labels(chosen))
 if len(chosen) > 1:
     worth(chosen)
 charts(slugs, differences.labels(chosen), looks(chosen))

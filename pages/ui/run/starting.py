@@ -11,7 +11,6 @@ from core.errors import BardlabError
 from core.jobs import control
 from core.ladder.rung import Rung
 from core.runs import editing, plan, reading
-from core.runs import guess as runs_guess
 from core.runs.folder import State
 from core.runs.metrics import TRAIN_LOSS
 from core.runs.state import Run, RunConfig
@@ -69,10 +68,8 @@ def start(wanted: SetUp, needed: float) -> None:
         if there := under_way(config):  # the second press came before the page could say so
             state.show_run(there.slug)
             return
-        guess = guess_strip.taken(wanted.rung.key)
         run = control.start(editing.create(config.model_copy(update={"memory_needed": needed})))
-        if guess:
-            runs_guess.keep(run, guess)
+        guess_strip.keep(run)
     except state.PROBLEMS as error:
         state.say_error(error)
         return
