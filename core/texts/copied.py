@@ -43,9 +43,7 @@ class Source:
         ranks = np.zeros(int(points.max(initial=0)) + 1, dtype=kind)
         ranks[alphabet] = np.arange(len(alphabet))
         order = divsufsort(ranks[points]) if text else points
-        self._order = memoryview(
-            order.astype(np.int64 if order.itemsize > 4 else np.int32)
-        )  # (N,) the suffixes, sorted
+        self._order = order.astype(np.int64 if order.itemsize > 4 else np.int32).data  # (N,) the suffixes, sorted
 
     def longest(self, backward: str) -> tuple[int, int]:
         """Return how many of the first characters of a reversed passage stand here, and where the passage begins."""
