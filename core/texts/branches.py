@@ -126,6 +126,15 @@ class Tree:
             found.insert(0, (branch.parent, branch.at))
         return found
 
+    def forks(self, number: int) -> frozenset[int]:
+        """How many characters after the prompt the text to the end of a branch has others that could be gone on with.
+
+        Its own way on is one of those that leave there.
+        """
+        kept = dict(self.way(number))
+        leaving = zip(self.branches[1:], self.starts[1:], strict=True)
+        return frozenset(start for one, start in leaving if one.at <= kept.get(one.parent, -1))
+
     def below(self, number: int) -> frozenset[int]:
         """A branch, and all that grows from it."""
         found = {number}

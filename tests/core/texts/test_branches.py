@@ -34,6 +34,11 @@ def test_a_branch_has_the_text_that_leads_to_it(tree: Tree):
     assert [one.own for one in tree.branches] == [6, 5, 6, 7]
 
 
+def test_where_a_text_could_go_on_otherwise(tree: Tree):
+    assert tree.forks(0) == {2, 4} and tree.forks(3) == {2, 4}
+    assert tree.forks(1) == tree.forks(2) == {2, 6}  # what leaves the root later is not on this way
+
+
 def test_in_the_place_of_a_branchs_first_character_its_sibling_grows(tree: Tree):
     sibling = tree.grow(1, 0, "Z", HOW).branches[-1]
     assert (sibling.parent, sibling.at, sibling.taken) == (0, 2, "Z")
