@@ -17,7 +17,8 @@ from pages.ui.choosers import in_view, runs
 from pages.ui.choosers.prompt import LONGEST, begin, known
 from pages.ui.choosers.run import run_picker
 from pages.ui.choosers.weights import into_url
-from pages.ui.components.texts.writing import Way, writing
+from pages.ui.components.texts.writing import Passage, Way, writing
+from pages.ui.inside_views import copied
 from pages.ui.inside_views.links import FITS
 from pages.ui.navigation import addresses, link_to_first_rung
 from pages.ui.run.config_form import labelled_widget
@@ -90,13 +91,17 @@ def desk(run: Run, model: Any) -> None:
         with WRITING.turn():
             texts.advance()
     st.session_state["written"] = texts.texts[0].text
+    readers = copied.followed(texts, loaders.text_of(run))
     writing(
         texts,
         file=run.slug.replace("/", "-"),
         about={state.RUN: run.slug, **texts.config.model_dump(exclude={"seed", "samples"})},
         ways=ways(run, model, texts.config),
+        passages=[[Passage(*each) for each in reader.ranges()] for reader in readers],
         key="write.desk",
     )
+    if readers:
+        tell.caption(copied.longest(readers))
     if texts.done and st.session_state.get("writing"):
         st.session_state["writing"] = False
         st.rerun()  # Stop has nothing to stop any more
