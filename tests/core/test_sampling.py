@@ -41,7 +41,7 @@ def ids(model: LanguageModel, prompt: list[int], **settings: object) -> list[int
 
 
 def test_a_choice_tells_its_chance_its_rank_and_its_rivals():
-    """Before the cuts by the model's own chances, whatever is added to all logits; after them by what was drawn from."""
+    """Before the cuts by the model's own chances, whatever is added to all logits; after them by what is drawn from."""
     config = SamplingConfig.parse({"top_k": 2})
     one = Choice(1, torch.tensor(P).log() + 5.0, 3 / 7, config)
 

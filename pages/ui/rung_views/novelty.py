@@ -114,8 +114,8 @@ def _followed(run: Run, size: int, ticking: bool) -> None:
         f"Each snapshot writes {study.TOGETHER * study.ROUNDS:d} texts of {study.LENGTH:d} characters at temperature "
         f"1, after {study.PROMPT:d} characters of the validation text each and with fixed seeds; only what it wrote "
         "itself is counted. The validation text was copied from nowhere: what it shares with the training text is what "
-        "any text of its kind shares. Training loss: on a fixed part of the training split where that was evaluated, else "
-        f"the mean of {study.BATCHES:d} batches."
+        "any text of its kind shares. Training loss: on a fixed part of the training split where that was evaluated, "
+        f"else the mean of {study.BATCHES:d} batches."
     )
 
 
