@@ -133,7 +133,7 @@ def _table() -> "dict[str, list[partial[StreamlitPage]]]":
         icon=":material/school:",
         url_path="class",
         help="Who trains, who waits, how far each is, and links for a lesson.",
-        visibility="visible" if owners.acting().teaches else "hidden",
+        visibility="visible" if owners.acting().teaches and owners.acting() != owners.EVERYBODY else "hidden",
     )
     return {
         "Climb": [ladder, _gradient_descent(), *(_rung(key) for key in RUNGS), paper],
