@@ -66,7 +66,7 @@ PERCEPTRON = Rung(
     icon=":material/scatter_plot:",
     picture="mlp",
     basic=("context", "d_embed", "d_hidden", "dropout"),
-    views=("embeddings", "units", "layers", "updates", "gap", "receptive_field", "parameters"),
+    views=("embeddings", "units", "layers", "updates", "gap", "receptive_field", "parameters", "novelty"),
     exercises=(
         Exercise(
             "Predict: how much goes in",

@@ -97,7 +97,17 @@ RECURRENT = Rung(
     ships="minutes",
     icon=":material/replay:",
     picture="recurrent",
-    views=("units", "memory_span", "cell_gates", "receptive_field", "layers", "updates", "embeddings", "parameters"),
+    views=(
+        "units",
+        "memory_span",
+        "cell_gates",
+        "receptive_field",
+        "layers",
+        "updates",
+        "embeddings",
+        "parameters",
+        "novelty",
+    ),
     exercises=(
         Exercise(
             "Predict: how large the memory is",

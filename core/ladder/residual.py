@@ -63,7 +63,16 @@ RESIDUAL = Rung(
     icon=":material/layers:",
     picture="residual",
     basic=("depth", "width", "skip", "context"),
-    views=("gradients_of_twins", "by_depth", "layers", "updates", "receptive_field", "embeddings", "parameters"),
+    views=(
+        "gradients_of_twins",
+        "by_depth",
+        "layers",
+        "updates",
+        "receptive_field",
+        "embeddings",
+        "parameters",
+        "novelty",
+    ),
     exercises=(
         Exercise(
             "Predict: what half a skip leaves",

@@ -98,7 +98,7 @@ class Rung:
     """Its sign in the menu: the name of a Material symbol."""
     picture: str = ""
     """The drawing above the settings, by its name in pages/ui/drawings/rungs.py; none by default."""
-    views: tuple[str, ...] = ("layers", "updates", "receptive_field", "embeddings", "parameters")
+    views: tuple[str, ...] = ("layers", "updates", "receptive_field", "embeddings", "parameters", "novelty")
     """What its page shows of a run, by name in pages/ui/rung_views/table.py, in this order."""
     exercises: tuple[Exercise, ...] = ()
     """What a learner does at its end to see whether it was understood; three."""

@@ -114,6 +114,7 @@ TRANSFORMER = Rung(
     basic=("n_layer", "n_head", "context", "dropout"),
     views=(
         "gap",
+        "novelty",
         "positions",
         "receptive_field",
         "units",

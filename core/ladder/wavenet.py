@@ -65,7 +65,7 @@ WAVENET = Rung(
     icon=":material/account_tree:",
     picture="wavenet",
     basic=("n_layer", "channels", "dropout", "variant"),
-    views=("dilations", "receptive_field", "layers", "updates", "embeddings", "parameters"),
+    views=("dilations", "receptive_field", "layers", "updates", "embeddings", "parameters", "novelty"),
     exercises=(
         Exercise(
             "Predict: the reach",

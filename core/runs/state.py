@@ -12,6 +12,7 @@ from core.errors import BardlabError
 from core.ladder import registry
 from core.ladder.rung import Rung
 from core.runs import folder as runs_folder
+from core.runs import owners
 from core.runs.folder import (
     STATUS,
     State,
@@ -122,6 +123,8 @@ class RunConfig(BaseModel):
     """Parts that say nothing throughout: the weights through which they speak are kept at zero."""
     memory_needed: float | None = None
     """Bytes that it was estimated to take in all, if whoever started it looked."""
+    owner: str = ""
+    """The name by which whoever made it had logged in; empty without one. It decides nothing about the training."""
 
     @property
     def rung(self) -> Rung:
@@ -237,6 +240,11 @@ class Run:
     def rung_key(self) -> str:
         """The rung's key, or an empty text if the configuration cannot be read."""
         return self.config.rung_key if self.config else ""
+
+    @property
+    def owner(self) -> str:
+        """Whose run it is."""
+        return (self.config.owner if self.config else "") or owners.GUEST
 
     @property
     def broken(self) -> bool:

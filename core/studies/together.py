@@ -13,7 +13,7 @@ from typing import Protocol
 from core import paths, system
 from core.errors import BardlabError
 from core.jobs import control, work
-from core.runs import editing, folder, reading
+from core.runs import editing, folder, owners, reading
 from core.runs.folder import State
 from core.runs.state import Run, RunConfig
 
@@ -72,7 +72,13 @@ def current(runs: Iterable[Run]) -> Run | None:
 
 def _take(wanted: Wanted, among: Sequence[Run]) -> Run:
     """Return the run that is wanted, made if there is none. To be called by whoever holds the lock."""
-    return best(run for run in among if not run.damage and wanted.is_met_by(run)) or editing.create(wanted.config)
+    mine = (run for run in among if not run.damage and wanted.is_met_by(run) and _serves(run))
+    return best(mine) or editing.create(wanted.config)
+
+
+def _serves(run: Run) -> bool:
+    """True if a run is done, is being done, or may be gone on with by whoever acts."""
+    return run.state is State.FINISHED or _comes(run) or owners.acting().may_change(run.owner)
 
 
 def _comes(run: Run) -> bool:
@@ -106,7 +112,7 @@ def cancel(active: Iterable[Run]) -> int:
     """Ask runs under way to stop. Returns how many; what they have is kept."""
     asked = 0
     for run in reversed([*active]):  # those that wait first, so that none gets its turn meanwhile
-        with contextlib.suppress(BardlabError):  # it has ended by itself
+        with contextlib.suppress(BardlabError):  # it has ended by itself, or another shares it
             control.stop(run)
             asked += 1
     return asked
