@@ -305,6 +305,8 @@ def _sound(config: RunConfig, label: str) -> RunConfig:
         "parent": config.parent if config.parent and slug.fullmatch(config.parent) else None,
         "group": config.group if config.group and slug.fullmatch(config.group) else None,
         "claim": None,  # it was not measured here
+        "race": None,  # its seconds are another machine's
+        "entrant": None,
         "fault": config.fault if config.fault is None or slug.fullmatch(config.fault) else "unknown",
         "start": _sound_start(config.start),
         "heals": config.heals if config.heals and slug.fullmatch(config.heals) else None,

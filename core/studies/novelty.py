@@ -10,7 +10,7 @@ seeds; only what was written is counted. What was counted is kept on disk.
 import contextlib
 import math
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,7 +30,7 @@ from core.texts.tokenizer import CharTokenizer
 SIZES = range(8, 33)
 """Characters in a piece."""
 USUAL = 16
-"""The length of the pieces that are followed over a run: of Shakespeare's, one in fifty is shared."""
+"""The length of the pieces that are followed over a run: of Shakespeare's own, one in sixty-seven is shared."""
 STRETCH, STRETCHES = 8000, 16
 """The validation text is counted in stretches of so many characters, at most so many, spread evenly."""
 PROMPT, LENGTH, TOGETHER, ROUNDS = 16, 128, 16, 3
@@ -175,10 +175,7 @@ def rows(run: Run, read: MetricsReader) -> list[Row]:
     return found
 
 
-Load = Callable[[Run, int], tuple[LanguageModel, CharTokenizer]]
-
-
-def count(run: Run, corpus: Corpus, load: Load = checkpoints.load_model) -> Iterator[None]:
+def count(run: Run, corpus: Corpus) -> Iterator[None]:
     """Count the validation text and every snapshot of a run, and yield often: after each character or stretch.
 
     A snapshot that cannot be read is passed over.
@@ -186,7 +183,7 @@ def count(run: Run, corpus: Corpus, load: Load = checkpoints.load_model) -> Iter
     yield from count_baseline(corpus)
     for step in missing(run):
         with contextlib.suppress(BardlabError):
-            model, tokenizer = load(run, step)
+            model, tokenizer = checkpoints.load_model(run, step)
             weights = _weights(run, step)
             known = next((found for found in snapshots(run) if found.step == step), None)
             found = known or Snapshot(step=step, weights=weights, counts=Counts())

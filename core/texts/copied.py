@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 from pydivsufsort import divsufsort
 
 from core.texts.corpus import Corpus
-from core.texts.tokenizer import CharTokenizer
 
 KEPT = 2
 """Training texts whose suffix arrays stay in memory: five bytes a character each, or more."""
@@ -38,13 +37,13 @@ class Source:
 
     def __init__(self, text: str) -> None:
         self._backward = text[::-1]
-        alphabet = CharTokenizer("".join(sorted(set(text))))
-        kind = np.uint8 if alphabet.size <= 256 else np.uint16 if alphabet.size <= 65536 else np.uint32
-        ranks = alphabet._ids(self._backward).astype(kind)  # (N,)
-        order = divsufsort(ranks) if text else ranks
-        self._order = memoryview(
-            order.astype(np.int64 if order.itemsize > 4 else np.int32)
-        )  # (N,) the suffixes, sorted
+        points = np.frombuffer(self._backward.encode("utf-32-le", "surrogatepass"), dtype=np.uint32)  # (N,)
+        alphabet = np.flatnonzero(np.bincount(points))  # (V,)
+        kind = np.uint8 if len(alphabet) <= 256 else np.uint16 if len(alphabet) <= 65536 else np.uint32
+        ranks = np.zeros(int(points.max(initial=0)) + 1, dtype=kind)
+        ranks[alphabet] = np.arange(len(alphabet))
+        order = divsufsort(ranks[points]) if text else points  # (N,) the suffixes, sorted
+        self._order: Sequence[int] = order.astype(np.int32).data
 
     def longest(self, backward: str) -> tuple[int, int]:
         """Return how many of the first characters of a reversed passage stand here, and where the passage begins."""

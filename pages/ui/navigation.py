@@ -133,7 +133,7 @@ def _table() -> "dict[str, list[partial[StreamlitPage]]]":
         icon=":material/school:",
         url_path="class",
         help="Who trains, who waits, how far each is, and links for a lesson.",
-        visibility="visible" if owners.acting().teaches else "hidden",
+        visibility="visible" if owners.acting().teaches and owners.acting() != owners.EVERYBODY else "hidden",
     )
     return {
         "Climb": [ladder, _gradient_descent(), *(_rung(key) for key in RUNGS), paper],
@@ -196,6 +196,13 @@ def _table() -> "dict[str, list[partial[StreamlitPage]]]":
                 icon=":material/edit_note:",
                 url_path="write",
                 help="Let a trained model write, with temperature, top-k and top-p.",
+            ),
+            _page(
+                "use/branches.py",
+                title="Branches",
+                icon=":material/account_tree:",
+                url_path="branches",
+                help="Take another character than the model did: a tree of continuations grows.",
             ),
             _page(
                 "use/runs.py",

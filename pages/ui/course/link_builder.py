@@ -48,7 +48,7 @@ def link_builder() -> None:
         hidden = st.multiselect(
             "Hide",
             list(parts),
-            format_func=lambda each: wording.plain(parts.get(each, each)),
+            format_func=lambda each: wording.plain(parts.get(each) or each),
             key="class.link.hide",
             placeholder="nothing",
             disabled=picture,

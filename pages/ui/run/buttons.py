@@ -13,7 +13,7 @@ from core.runs.state import BROKEN, Run
 from pages.ui import loaders, state, wording
 from pages.ui.run.train_on import train_on_button
 
-HOLD_WIDTH = 74
+HOLD_WIDTH = 68
 """Of the button that pauses and continues, px: the longer of its two words."""
 COLOURS = {
     State.QUEUED: "orange",

@@ -39,7 +39,7 @@ def live_run(rung_key: str) -> None:
             _curves(run, overlay(run))
         return
     with st.container(key="bar"):
-        left, right = st.columns([44, 56], gap="small", vertical_alignment="center")
+        left, right = st.columns([37, 63], gap="small", vertical_alignment="center")
     with left:
         run = _pick(rung_key)
     if run is None:

@@ -4,10 +4,10 @@ import { drawn, spelled, visible } from "../shared/characters.js";
 import { component } from "../shared/component.js";
 import { colourKey, element, shape } from "../shared/dom.js";
 import { chance } from "../shared/format.js";
+import { letterOf, MOST, shareOfTint, tintsFrom } from "../shared/letters.js";
 import { savers } from "../shared/saving.js";
 import { colourAt, surpriseColour, surpriseRamp } from "../shared/theme.js";
 
-const MOST = 8; // bits at which the tint is full
 const PAUSE = 30; // ms between an answer and the next question
 const RETRY = 3000; // ms to wait for an answer before asking again
 const PRINT = { w: 8, h: 18, columns: 36, gap: 24 }; // of the saved picture, px
@@ -40,6 +40,7 @@ function update(view, message) {
       text.bits.splice(column.from, Infinity, ...column.bits);
     }
   });
+  tintsFrom(view);
   const colours = surpriseColour(view.theme) + colourAt(view.theme, 0);
   const shorter = known && view.texts.some(({ chars }, c) => view.papers[c].letters > chars.length);
   if (!known || shorter || colours !== view.colours) build(view);
@@ -82,13 +83,9 @@ function card(view, { title, name, hue }) {
 // Add to a card what its model has written since.
 function grow(view, c) {
   const [{ facts, chars, bits, done }, paper] = [view.texts[c], view.papers[c]];
-  const hue = surpriseColour(view.theme);
   const fresh = chars.slice(paper.letters).map((letter, at) => {
     const i = paper.letters + at;
-    const tint = Math.round(85 * Math.min(1, bits[i] / MOST));
-    const style = `background: color-mix(in srgb, ${hue} ${tint}%, transparent)`;
-    const shown = letter === "\n" ? "↵\n" : letter === " " ? letter : visible(letter);
-    return element("span", { "data-at": `${c},${i}`, style }, shown);
+    return letterOf(letter, bits[i], { "data-at": `${c},${i}` });
   });
   paper.text.append(...fresh);
   paper.text.classList.toggle("writing", !done);
@@ -128,7 +125,7 @@ function picture(view) {
     let [row, column] = [0, 0];
     chars.forEach((letter, i) => {
       const [x, y] = [x0 + column * w, 44 + 16 * facts.length + row * h];
-      const tint = { fill: surpriseColour(theme), "fill-opacity": 0.85 * Math.min(1, bits[i] / MOST) };
+      const tint = { fill: surpriseColour(theme), "fill-opacity": shareOfTint(bits[i]) };
       svg.append(shape("rect", { x, y, width: w, height: h - 1, ...tint }));
       svg.append(shape("text", { x, y: y + 13 }, drawn(letter)));
       column++;
