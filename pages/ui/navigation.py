@@ -126,6 +126,7 @@ def _table() -> "dict[str, list[partial[StreamlitPage]]]":
         icon=":material/casino:",
         url_path="guesses",
         help="What you said before your runs began, and what came of it.",
+        visibility="hidden",  # from Your path it is one click
     )
     class_ = _page(
         "learn/classroom.py",
