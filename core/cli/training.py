@@ -1,5 +1,6 @@
 """Commands that train, and that steer a run under way or waiting."""
 
+import math
 import time
 from collections.abc import Sequence
 
@@ -40,10 +41,10 @@ def train(
 ) -> None:
     """Train a rung, showing progress; Ctrl-C stops and keeps the weights."""
     from core.jobs import control, timing, work
+    from core.jobs.launchers import launcher
     from core.runs import plan as runs_plan
     from core.texts import corpus as texts_corpus
     from core.texts import own
-    from core.training import devices
 
     values = assigned(assignments)
     if seed is not None:
@@ -53,8 +54,9 @@ def train(
     plan = runs_plan.plan(
         rung, preset=preset, model=model, train=train_values, device=device, corpus_name=own.find(text)
     )
-    length, kind = len(texts_corpus.load(plan.corpus).text), devices.resolve(device).type
-    if not force and (short := timing.shortage(plan, kind, length)):
+    there = launcher.chosen()
+    length, kind = len(texts_corpus.load(plan.corpus).text), there.device(device).partition(":")[0]
+    if there.here and not force and (short := timing.shortage(plan, kind, length)):
         raise BardlabError(f"{short}, or give --force")
     run = editing.create(plan.model_copy(update={"memory_needed": timing.total_bytes(plan, kind, length)}))
     if name:
@@ -63,7 +65,9 @@ def train(
         except BardlabError:
             editing.delete(run)
             raise
-    run = control.start(run) if detach else work.work(run.path)
+    run = control.start(run) if detach or not there.here else work.work(run.path)
+    if not detach and run.state.active:
+        run = control.wait(run, math.inf)
     _finish(run, as_json)
 
 
@@ -171,9 +175,9 @@ def queue(run: str | None, first: bool, up: bool, down: bool, as_json: bool) -> 
 @JSON
 def resume(run: str, as_json: bool) -> None:
     """Go on with a stopped, failed or lost run where it was."""
-    from core.jobs import control, work
+    from core.jobs import control
 
-    _finish(work.work(control.claim(reading.find(run)).path), as_json)
+    _finish(control.work(reading.find(run)), as_json)
 
 
 @click.command("train-on")

@@ -4,26 +4,22 @@ Nothing here watches over the jobs. A stop that a worker ignores is enforced by 
 page or command that asked, any other page that shows the run, or a run that waits for the device.
 """
 
-import contextlib
 import os
 import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-import psutil
-
-from core import files, system
 from core import files as core_files
+from core import system
 from core.errors import BardlabError
 from core.jobs import overdue, turns
-from core.jobs.processes import children, hand_to_spare, lock, reap, spawn
+from core.jobs.launchers import launcher
 from core.models import memory
 from core.runs import editing, folder, reading, requests
 from core.runs import state as runs_state
 from core.runs.folder import State
 from core.runs.state import Run
-from core.training import devices
 
 MEMORY_LEFT = 300e6
 """Bytes of memory without which no further run is taken in: about what one needs before its model."""
@@ -36,24 +32,25 @@ def start(run: Run) -> Run:
     own, which is small until its turn comes. Raises BardlabError as `claim` does.
     """
     run = claim(run)
-    launch(run.path, str(devices.resolve(run.need().device)), run.slug)
+    launch(run.path, launcher.chosen().device(run.need().device), run.slug)
     return reading.read(run.path)
 
 
 def launch(path: Path, device: str, name: str) -> None:
-    """Give a job that was put into the queue a process. Raises BardlabError, naming it, if there can be none."""
-    with lock:
-        reap()
-        try:
-            if not (turns.free(device) and hand_to_spare(path)):
-                children.append(spawn([str(path), device], path))
-            folder.announce(path, children[-1].pid)
-        except psutil.Error:
-            pass  # it has ended already, which its status tells
-        except OSError as error:
-            with contextlib.suppress(OSError):
-                files.remove(path / folder.LAUNCHED)
-            raise BardlabError(f"cannot start {name}: {core_files.explain(error)}") from None
+    """Give a job that was put into the queue a worker. Raises BardlabError, naming it, if there can be none."""
+    launcher.chosen().start(path, device, name)
+
+
+def work(run: Run) -> Run:
+    """Begin or resume a run and follow it to its end: in this process, or where new jobs are sent to."""
+    if launcher.chosen().here:
+        from core.jobs import work as jobs_work
+
+        return jobs_work.work(claim(run).path)
+    run = start(run)
+    while run.state.active:
+        run = wait(run, 60.0)
+    return run
 
 
 def claim(run: Run) -> Run:
@@ -64,13 +61,15 @@ def claim(run: Run) -> Run:
     """
     check_startable(run)
     check_memory(run.slug)
-    device = devices.resolve(run.need().device)
+    device = turns.kind_of(launcher.chosen().device(run.need().device))
     try:
         with folder.hold(run.path):
             now = runs_state.read_status(run.path)
             if now.state is State.FINISHED or (now.state is State.QUEUED and folder.worker_comes(run.path)):
                 raise BardlabError(f"run {run.slug} was started meanwhile; there is nothing to start")
-            editing.queue_again(replace(run, status=now), device.type)
+            if folder.sent(run.path):  # one that was given up may still be there, behind a fault of the network
+                launcher.of(run.path).kill(run.path, force=True)
+            editing.queue_again(replace(run, status=now), device)
             folder.announce(run.path, os.getpid())
     except FileNotFoundError:
         raise BardlabError(f"run {run.slug} was deleted; there is nothing to start") from None
@@ -82,7 +81,9 @@ def claim(run: Run) -> Run:
 
 
 def check_memory(name: str) -> None:
-    """Raise BardlabError if there is no memory for another process."""
+    """Raise BardlabError if there is no memory for another process, where that is to run on this machine."""
+    if not launcher.chosen().here:
+        return
     free = memory.available()
     if free < MEMORY_LEFT:
         raise BardlabError(f"only {free / 1e6:.0f} MB of memory are free; start {name} when other runs have ended")
@@ -103,7 +104,7 @@ def stop(run: Run) -> Run:
     """Ask a run to finish its step, save its weights and end. Raises BardlabError if it is not under way."""
     if not run.state.active:
         raise BardlabError(f"run {run.slug} is {run.state}; there is nothing to stop")
-    return _asked(run, lambda: requests.request_stop(run), "stop")
+    return look_after(_asked(run, lambda: requests.request_stop(run), "stop"))
 
 
 def _asked(run: Run, ask: Callable[[], None], what: str) -> Run:
@@ -164,7 +165,12 @@ def wait_for_state(run: Run, state: State, seconds: float) -> Run:
 
 
 def look_after(run: Run) -> Run:
-    """End a worker that has ignored a stop for too long. Returns the run; cheap when there is nothing to do."""
+    """End a worker that has ignored a stop for too long, and hear what became of one on another machine.
+
+    Returns the run; cheap when there is nothing to do.
+    """
     if run.state in (State.STOPPING, State.LOST) and overdue.look_after(run.path):
+        return reading.read(run.path)
+    if (run.state.active or run.state is State.LOST) and launcher.of(run.path).look_after(run.path):
         return reading.read(run.path)
     return run

@@ -17,6 +17,7 @@ from core.errors import BardlabError
 from core.inspect import price_list, ranking
 from core.inspect.ablation import METHODS, Method
 from core.jobs import control, overdue, trial, waiting
+from core.jobs.launchers import launcher
 from core.jobs.waiting import Job
 from core.models.memory import is_out_of_memory, let_go
 from core.runs import folder, layout, reading
@@ -67,7 +68,7 @@ def start(run: Run, step: int | None, method: Method) -> None:
     Raises BardlabError if the run has no such weights, or no process can be started.
     """
     if path := _claim(run, step, method):
-        control.launch(path, str(devices.resolve("auto")), f"the ranking of {run.slug}")
+        control.launch(path, launcher.chosen().device("auto"), f"the ranking of {run.slug}")
 
 
 def work(run: Run, step: int | None, method: Method, say: Callable[[Ranking], None]) -> Ranking | None:

@@ -14,8 +14,10 @@ from core.errors import BardlabError
 from core.files import explain, replace
 from core.runs.folder import (
     CONFIG,
+    JOB,
     LABEL,
     LAUNCHED,
+    PULSE,
     RESERVE,
     State,
     clear_requests,
@@ -87,7 +89,8 @@ def adopt(folder: Path, rung: str) -> Run:
 def queue_again(run: Run, device: str = "") -> None:
     """Put a run that ended before its last step back into state queued, for a kind of device. Raises OSError."""
     clear_requests(run.path)
-    (run.path / LAUNCHED).unlink(missing_ok=True)
+    for left in (LAUNCHED, JOB, PULSE):
+        (run.path / left).unlink(missing_ok=True)
     if not (run.path / RESERVE).exists():
         with contextlib.suppress(OSError):
             replace(run.path / RESERVE, bytes(65_536))
