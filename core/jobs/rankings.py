@@ -45,7 +45,7 @@ def read(run: Run, step: int | None, method: Method) -> Ranking | None:
     """Return the ranking of a run's newest weights, or of those of a step, under way or ended; None if none began."""
     path = layout.ranking_path(run.path, step, method)
     found = _read(path)
-    if found and found.state in (State.STOPPING, State.LOST) and overdue.look_after(path):
+    if found and found.state in (State.QUEUED, State.STOPPING, State.LOST) and overdue.look_after(path):
         return _read(path)
     return found
 
@@ -106,6 +106,7 @@ def _claim(run: Run, step: int | None, method: Method) -> Path | None:
             if (now := _read(path)) and now.state is State.QUEUED and folder.worker_comes(path):
                 return None
             folder.clear_requests(path)
+            folder.forget_worker(path)
             status: dict[str, Any] = {
                 "task": folder.RANK,
                 "step": step,

@@ -79,6 +79,7 @@ def test_no_page_computes_in_a_thread(path: Path):
 
 
 WAITING = "errors files paths system runs.folder runs.layout training.gpus jobs.overdue jobs.turns jobs.waiting worker"
+WAITING += " jobs.launchers.launcher jobs.launchers.node"
 
 
 @pytest.mark.parametrize("module", WAITING.split())

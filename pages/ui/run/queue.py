@@ -5,6 +5,7 @@ from collections.abc import Callable
 import streamlit as st
 
 from core.jobs import control, queue
+from core.runs import folder
 from core.runs import state as runs_state
 from pages.ui import loaders, state, wording
 
@@ -23,13 +24,14 @@ def queue_panel(key: str = "queue") -> int:
         )
         place: dict[str, int] = {}
         for run in line:
-            kind = run.status.device
+            kind, elsewhere = run.status.device, bool(folder.sent(run.path))
             place[kind] = place.get(kind, 0) + 1
             with st.container(horizontal=True, vertical_alignment="center", gap="small"):
                 _, behind, ahead = run.status.message.partition(", behind ")
                 told = f"{place[kind]:d}. **{wording.plain(run.label)}** for the {wording.device(kind)}"
-                st.markdown(told + wording.plain(behind + ahead), width="stretch")
-                first = place[kind] == 1
+                why = f": {run.status.message}" if elsewhere else behind + ahead
+                st.markdown(told + wording.plain(why), width="stretch")
+                first = place[kind] == 1 or elsewhere  # a cluster's line keeps its order
                 st.button(
                     "First",
                     icon=":material/vertical_align_top:",

@@ -10,8 +10,8 @@ import streamlit as st
 from core.errors import BardlabError
 from core.jobs import control
 from core.ladder.rung import Rung
-from core.runs import editing, plan, reading
 from core.runs import guess as runs_guess
+from core.runs import plan, reading
 from core.runs.folder import State
 from core.runs.metrics import TRAIN_LOSS
 from core.runs.state import Run, RunConfig
@@ -69,7 +69,7 @@ def start(wanted: SetUp, needed: float) -> None:
             state.show_run(there.slug)
             return
         guess = guess_strip.taken(wanted.rung.key)
-        run = control.start(editing.create(config.model_copy(update={"memory_needed": needed})))
+        run = control.begin(config.model_copy(update={"memory_needed": needed}))
         if guess:
             runs_guess.keep(run, guess)
     except state.PROBLEMS as error:
