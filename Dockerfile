@@ -40,8 +40,7 @@ COPY checkpoints/pretrained checkpoints/pretrained
 RUN python -m compileall -q core pages
 
 # All that is written lies in /data, a volume; the image itself can be read-only.
-ENV BARDLAB_HOME=/data HOME=/data MPLCONFIGDIR=/tmp/matplotlib RAY_USAGE_STATS_ENABLED=0 \
-    RAY_JOB_START_TIMEOUT_SECONDS=604800
+ENV BARDLAB_HOME=/data HOME=/data MPLCONFIGDIR=/tmp/matplotlib RAY_USAGE_STATS_ENABLED=0
 VOLUME /data
 USER ${USER_ID}
 EXPOSE 8501

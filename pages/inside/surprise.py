@@ -119,7 +119,7 @@ price_tag.price_tag(run)
 st.header("What it costs" if len(read) == 1 else "Who saves how much")
 rows = []
 blind = math.log2(tokenizer.size)
-before, cost_before = blind * (len(text) - 1), blind
+before, usual_bits = blind * (len(text) - 1), blind
 judged = 0 if corpus is None else len(corpus.val_ids) - 1
 for each, found in read.values():
     total = float(found.bits.sum())
@@ -135,12 +135,12 @@ for each, found in read.values():
             "bits": found.loss / math.log(2),
             "total": total,
             "saved": before - total,
-            "saved_of_all": judged * (cost_before - costs) if judged and math.isfinite(costs) else None,
+            "saved_of_all": judged * (usual_bits - costs) if judged and math.isfinite(costs) else None,
             "sees": f"{found.window if found.context is None else min(found.context, found.window):,}",
             "window": found.window,
         }
     )
-    before, cost_before = total, costs if math.isfinite(costs) else cost_before
+    before, usual_bits = total, costs if math.isfinite(costs) else usual_bits
 column = st.column_config
 st.dataframe(
     pd.DataFrame(rows),

@@ -198,6 +198,13 @@ def _table() -> "dict[str, list[partial[StreamlitPage]]]":
                 help="Let a trained model write, with temperature, top-k and top-p.",
             ),
             _page(
+                "use/branches.py",
+                title="Branches",
+                icon=":material/account_tree:",
+                url_path="branches",
+                help="Take another character than the model did: a tree of continuations grows.",
+            ),
+            _page(
                 "use/runs.py",
                 title="Runs",
                 icon=":material/list_alt:",

@@ -73,7 +73,7 @@ EVERYWHERE = {
     "models": ":is(.st-key-run, .st-key-looking, .st-key-compare-runs, .st-key-sweep-shown, [class*='st-key-weights-'],"
     " [class*='st-key-attention-step'], [class*='st-key-knockout-step'])",
     "prompt": ":is(.st-key-prompt, .st-key-prediction-prompt, .st-key-surprise-text, .st-key-stage-prompt,"
-    " .st-key-write-prompt, .st-key-a, .st-key-b)",
+    " .st-key-write-prompt, .st-key-branches-prompt, .st-key-a, .st-key-b)",
     "notes": "[data-testid=stMain] [data-testid=stElementContainer]:has([data-testid=stCaptionContainer])"
     ":not(.st-key-as-set *)",
     "tables": "[data-testid=stDataFrame]",

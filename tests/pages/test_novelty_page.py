@@ -1,12 +1,14 @@
 """Copied or new: the view of a rung's page that follows it over the snapshots, and what is said of one text."""
 
 from core.runs import records
+from core.runs.state import Run
 from core.studies import novelty as study
 from core.texts import own
 from core.texts.corpus import load
 from pages.ui.inside_views import copied
+from pages.ui.wording import plain
 from tests.core.studies.test_novelty import few_words
-from tests.pages.test_pages import draw, words
+from tests.pages.test_pages import draw, to_the_end, words
 
 
 def test_the_view_counts_while_it_is_looked_at_and_then_shows_what_was_counted():
@@ -49,3 +51,11 @@ def test_what_is_underlined_says_where_it_is_from():
     assert followed.ranges() == [(3, 60, f"60 characters, copied from Romeo and Juliet, SAMPSON, line {line:,}")]
     assert "and 1 place more" not in followed.told() and followed.told().endswith(f"line {line:,}.")
     assert copied.Followed(text, "#").told() == "Nothing copied."
+
+
+def test_write_says_what_was_copied(finished: Run):
+    app = draw("use/write.py", run=finished.slug, samples="2", tokens="50")
+    to_the_end(app.button(key="write.go").click().run())
+
+    read = [copied.Followed(load(), text.text) for text in app.session_state["write.texts"].texts]
+    assert plain(max(read, key=lambda each: max(each.meter.lengths)).told()) in words(app)
