@@ -58,11 +58,21 @@ def launch(path: Path, device: str, name: str) -> None:
 
 def work(run: Run) -> Run:
     """Begin or resume a run and follow it to its end: in this process, or where new jobs are sent to."""
-    if launcher.chosen().here:
+    return carry_out(take(run))
+
+
+def take(run: Run) -> Run:
+    """Put a run into the queue for this process to carry out, or send it where new jobs are sent to."""
+    return claim(run) if launcher.chosen().here else start(run)
+
+
+def carry_out(run: Run, log: Callable[[str], None] | None = None) -> Run:
+    """Do a run that was taken to its end, in this process, or follow it where it was sent to."""
+    if launcher.of(run.path).here:
         from core.jobs import work as jobs_work
 
-        return jobs_work.work(claim(run).path)
-    return follow(start(run))
+        return jobs_work.work(run.path, log=log)
+    return follow(run)
 
 
 def follow(run: Run) -> Run:

@@ -75,12 +75,14 @@ def start(run: Run, step: int | None, method: Method) -> None:
 
 
 def work(run: Run, step: int | None, method: Method, say: Callable[[Ranking], None]) -> Ranking | None:
-    """Rank in this process, or follow the process that is at it, and return how that ended; `say` hears of progress.
+    """Rank here or where jobs are sent, or follow who is at it, and return how that ended; `say` hears of progress.
 
     None if all was measured before. Raises BardlabError as `start` does.
     """
     path = _claim(run, step, method)
-    if path:
+    if path and not launcher.chosen().here:
+        control.launch(path, launcher.chosen().device("auto"), f"the ranking of {run.slug}")
+    elif path:
         _hearing[path] = say
         waiting.work(path)
         del _hearing[path]

@@ -207,7 +207,7 @@ class Ray:
         if address.scheme not in ("http", "https") or not address.hostname:
             return BardlabError(f"{paths.CLUSTER} is {self.address!r}; give it as http://HOST:8265, or unset it")
         try:
-            request = urllib.request.Request(self.address + what, data=b"" if post else None, headers=_token())
+            request = urllib.request.Request(self.address + what, data=b"" if post else None)
             with urllib.request.urlopen(request, timeout=PATIENCE) as response:
                 return json.load(response)
         except (OSError, ValueError) as error:
@@ -220,12 +220,6 @@ class Ray:
 
 
 _answers: dict[tuple[str, str], tuple[float, Any]] = {}
-
-
-def _token() -> dict[str, str]:
-    """Return the header that a cluster with token authentication asks for, if its token is in the environment."""
-    token = os.environ.get("RAY_AUTH_TOKEN", "")
-    return {"Authorization": f"Bearer {token}"} if token and os.environ.get("RAY_AUTH_MODE") == "token" else {}
 
 
 def command(path: Path, device: str, job: str) -> str:
