@@ -223,9 +223,13 @@ _answers: dict[tuple[str, str], tuple[float, Any]] = {}
 
 
 def command(path: Path, device: str, job: str) -> str:
-    """Return the shell command that a node runs: the ordinary worker, in the product's folder there."""
+    """Return the shell command that a node runs: the ordinary worker, in the product's folder there.
+
+    Of the node's GPUs it sees the one that Ray gave it, as the first.
+    """
     root = os.environ.get(PLACE) or str(paths.ROOT)
-    arguments = shlex.join(["-m", "core.worker", "--sent", job, node.fingerprint(), str(path.absolute()), device])
+    place = "cuda:0" if device == "cuda" else device
+    arguments = shlex.join(["-m", "core.worker", "--sent", job, node.fingerprint(), str(path.absolute()), place])
     python = "python=.venv/bin/python; [ -x $python ] || python=python3"
     lacks = shlex.quote(f"has no Bardlab in {root}: install it there, or say where in {PLACE}")
     return (

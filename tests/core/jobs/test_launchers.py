@@ -109,6 +109,12 @@ def test_a_node_that_cannot_do_it_says_why(monkeypatch: pytest.MonkeyPatch):
     assert not (run.path / folder.PULSE).exists()
 
 
+def test_a_worker_with_a_gpu_of_its_own_calls_it_the_first():
+    path = make_run("bigram").path
+    assert ray.command(path, "cuda", "job-3").endswith(f"{path} cuda:0")
+    assert ray.command(path, "cpu", "job-3").endswith(f"{path} cpu")
+
+
 def test_the_line_that_matters_of_what_ray_says():
     head = "Job entrypoint command failed with exit code 3, last available logs (truncated to 20,000 chars):\n"
     state, told = ray._verdict({"driver_exit_code": 3, "message": f"{head}box has no Bardlab in /srv/lab\n"})
