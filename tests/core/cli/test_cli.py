@@ -415,11 +415,11 @@ def test_what_will_not_fit_the_memory_starts_only_by_force(
 ):
     """Refused in one line before anything is there; with --force it is queued, and what it needs is noted."""
     queued: list[Run] = []
-    monkeypatch.setattr(memory, "available", lambda: 200_000_000)
+    monkeypatch.setattr(memory, "available", lambda: 301_000_000)
     monkeypatch.setattr(control, "start", lambda run: queued.append(run) or run)
     words = [finished.slug if word == "BASE" else word for word in words]
     told = refusal(*words)
-    assert said in told and "0.2 GB are free" in told and told.endswith("or give --force")
+    assert said in told and "0.3 GB are free" in told and told.endswith("or give --force")
     assert [run.slug for run in reading.list_runs()] == [finished.slug]
 
     call(*words, "--force")
