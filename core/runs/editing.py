@@ -16,11 +16,11 @@ from core.runs import owners
 from core.runs.folder import (
     CONFIG,
     LABEL,
-    LAUNCHED,
     RESERVE,
     State,
     clear_requests,
     folders,
+    forget_worker,
     is_alive,
     rankings,
     request_stop,
@@ -134,7 +134,7 @@ def adopt(folder: Path, rung: str) -> Run:
 def queue_again(run: Run, device: str = "") -> None:
     """Put a run that ended before its last step back into state queued, for a kind of device. Raises OSError."""
     clear_requests(run.path)
-    (run.path / LAUNCHED).unlink(missing_ok=True)
+    forget_worker(run.path)
     if not (run.path / RESERVE).exists():
         with contextlib.suppress(OSError):
             replace(run.path / RESERVE, bytes(65_536))
