@@ -1,7 +1,9 @@
 """The pages of vectors and of snapshots: without runs, finished, running, damaged, no snapshots, bad input."""
 
+import base64
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import plotly.io
@@ -54,6 +56,14 @@ def test_a_bad_prompt_is_explained(finished: Run, prompt: str, says: str):
     assert not app.exception
 
 
+def read(values: Any) -> np.ndarray:
+    """The numbers of a chart, which are sent packed where they are many."""
+    if not isinstance(values, dict):
+        return np.array(values)
+    numbers = np.frombuffer(base64.b64decode(values["bdata"]), values["dtype"])
+    return numbers.reshape([int(size) for size in str(values["shape"]).split(",")])
+
+
 def test_the_heat_map_of_a_place_is_what_each_snapshot_expects_there(finished: Run):
     """After two of six characters: the one that the prompt has stands on top, whatever its chance."""
     app = draw(TIME, run=finished.slug, prompt="To be&", back="4")
@@ -65,7 +75,7 @@ def test_the_heat_map_of_a_place_is_what_each_snapshot_expects_there(finished: R
         model, tokenizer = checkpoints.load_model(finished, step)
         chances = next_logits(model, tokenizer.encode("To")).softmax(0)
         expected = [chances[tokenizer.chars.index(" " if c == "␣" else "\n" if c == "↵" else c)] for c in heat.y]
-        np.testing.assert_allclose(np.array(heat.z)[:, at], expected, atol=1e-5)
+        np.testing.assert_allclose(read(heat.z)[:, at], expected, atol=1e-5)
     assert "the prompt has `␣`, the top row" in words(app)
     app.slider(key="back").set_value(0).run()
     assert "the likeliest at the last snapshot" in words(app) and "back" not in app.query_params
