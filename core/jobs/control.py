@@ -1,29 +1,27 @@
 """Start, stop, pause and resume a job. A job is a process of its own that lives on when page or server are gone.
 
+What may not be done to another's run (core/runs/owners.py) is refused here, whoever asks.
+
 Nothing here watches over the jobs. A stop that a worker ignores is enforced by whoever looks next (`look_after`): the
 page or command that asked, any other page that shows the run, or a run that waits for the device.
 """
 
-import contextlib
 import os
 import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-import psutil
-
-from core import files, system
 from core import files as core_files
+from core import system
 from core.errors import BardlabError
 from core.jobs import overdue, turns
-from core.jobs.processes import children, hand_to_spare, lock, reap, spawn
+from core.jobs.launchers import launcher
 from core.models import memory
-from core.runs import editing, folder, reading, requests
+from core.runs import editing, folder, owners, reading, requests
 from core.runs import state as runs_state
 from core.runs.folder import State
 from core.runs.state import Run
-from core.training import devices
 
 MEMORY_LEFT = 300e6
 """Bytes of memory without which no further run is taken in: about what one needs before its model."""
@@ -36,24 +34,13 @@ def start(run: Run) -> Run:
     own, which is small until its turn comes. Raises BardlabError as `claim` does.
     """
     run = claim(run)
-    launch(run.path, str(devices.resolve(run.need().device)), run.slug)
+    launch(run.path, launcher.chosen().device(run.need().device), run.slug)
     return reading.read(run.path)
 
 
 def launch(path: Path, device: str, name: str) -> None:
-    """Give a job that was put into the queue a process. Raises BardlabError, naming it, if there can be none."""
-    with lock:
-        reap()
-        try:
-            if not (turns.free(device) and hand_to_spare(path)):
-                children.append(spawn([str(path), device], path))
-            folder.announce(path, children[-1].pid)
-        except psutil.Error:
-            pass  # it has ended already, which its status tells
-        except OSError as error:
-            with contextlib.suppress(OSError):
-                files.remove(path / folder.LAUNCHED)
-            raise BardlabError(f"cannot start {name}: {core_files.explain(error)}") from None
+    """Give a job that was put into the queue a worker. Raises BardlabError, naming it, if there can be none."""
+    launcher.chosen().start(path, device, name)
 
 
 def claim(run: Run) -> Run:
@@ -63,14 +50,15 @@ def claim(run: Run) -> Run:
     cannot be written.
     """
     check_startable(run)
+    editing.check_room(besides=run.path)
     check_memory(run.slug)
-    device = devices.resolve(run.need().device)
+    device = turns.kind_of(launcher.chosen().device(run.need().device))
     try:
         with folder.hold(run.path):
             now = runs_state.read_status(run.path)
             if now.state is State.FINISHED or (now.state is State.QUEUED and folder.worker_comes(run.path)):
                 raise BardlabError(f"run {run.slug} was started meanwhile; there is nothing to start")
-            editing.queue_again(replace(run, status=now), device.type)
+            editing.queue_again(replace(run, status=now), device)
             folder.announce(run.path, os.getpid())
     except FileNotFoundError:
         raise BardlabError(f"run {run.slug} was deleted; there is nothing to start") from None
@@ -82,17 +70,20 @@ def claim(run: Run) -> Run:
 
 
 def check_memory(name: str) -> None:
-    """Raise BardlabError if there is no memory for another process."""
+    """Raise BardlabError if there is no memory for another process, where that is to run on this machine."""
+    if not launcher.chosen().here:
+        return
     free = memory.available()
     if free < MEMORY_LEFT:
         raise BardlabError(f"only {free / 1e6:.0f} MB of memory are free; start {name} when other runs have ended")
 
 
 def check_startable(run: Run) -> None:
-    """Raise BardlabError if a run is damaged, shipped, busy, or has nothing left to do."""
+    """Raise BardlabError if a run is damaged, shipped, another's, busy, or has nothing left to do."""
     run.need()
     if run.shipped:
         raise BardlabError(f"{run.slug} ships with the product and cannot be trained further; start a run of your own")
+    owners.check(run.owner, run.slug, "start")
     if reading.is_busy(run):
         raise BardlabError(f"run {run.slug} is {run.state}; there is nothing to start")
     if run.state is State.FINISHED:
@@ -107,7 +98,8 @@ def stop(run: Run) -> Run:
 
 
 def _asked(run: Run, ask: Callable[[], None], what: str) -> Run:
-    """Ask something of a run and return it as it then is. Raises BardlabError if its folder takes no request."""
+    """Ask something of a run and return it as it then is. Raises BardlabError if that may not be, or cannot."""
+    owners.check(run.owner, run.slug, what)
     try:
         ask()
     except FileNotFoundError:

@@ -5,6 +5,7 @@ import time
 from pathlib import Path
 
 from core import system
+from core.jobs.launchers import launcher
 from core.runs import folder
 from core.runs.folder import State
 
@@ -24,12 +25,11 @@ def look_after(path: Path) -> bool:
         return False  # nobody asked
     with contextlib.suppress(OSError, ValueError, LookupError, TypeError):
         status = folder.read_status(path)
-        pid, born = status.get("pid"), status.get("born")
-        state = folder.seen(path, State(status["state"]), pid, float(status.get("queued") or 0.0))
+        state = folder.seen(path, State(status["state"]), status.get("pid"), float(status.get("queued") or 0.0))
         done = False
-        if state is State.STOPPING and age >= STOP_GRACE and isinstance(pid, int) and isinstance(born, float | int):
+        if state is State.STOPPING and age >= STOP_GRACE:
             killing = age >= STOP_GRACE + KILL_GRACE
-            done = system.end(pid, born, kill=killing)
+            done = launcher.of(path).kill(path, force=killing)
             if done and killing:
                 until = time.monotonic() + 2.0
                 while folder.is_alive(path) and time.monotonic() < until:

@@ -12,7 +12,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeGuard
 
 from core.errors import BardlabError
 from core.settings import LONGEST_TEXT, Settings, setting
@@ -66,6 +66,10 @@ class Branch(BranchSettings):
     def settings(self) -> tuple[float, int, int, int]:
         """How it is drawn."""
         return self.temperature, self.top_k, self.tokens, self.seed
+
+
+def _whole(value: object) -> TypeGuard[int]:
+    return isinstance(value, int) and not isinstance(value, bool)
 
 
 @dataclass(frozen=True)
@@ -145,10 +149,9 @@ class Tree:
 
     def has(self, branch: object, place: object) -> bool:
         """Whether there is such a place; a place of None stands for the whole branch."""
-        whole = [isinstance(each, int) and not isinstance(each, bool) for each in (branch, place)]
-        if not whole[0] or not 0 <= branch < len(self.branches):  # type: ignore[operator]
+        if not _whole(branch) or not 0 <= branch < len(self.branches):
             return False
-        return place is None or (whole[1] and 0 <= place < self.branches[branch].own)  # type: ignore[operator,index]
+        return place is None or (_whole(place) and 0 <= place < self.branches[branch].own)
 
     def text(self, number: int, own: Sequence[str], end: int | None = None) -> str:
         """Return the prompt and what leads to a branch, with the first `end` of its own characters, or all of them.

@@ -36,7 +36,7 @@ from pages.ui.components.texts.branch_text import branch_text
 from pages.ui.components.texts.branch_tree import branch_tree
 from pages.ui.inside_views import branching, links
 from pages.ui.navigation import INSIDE, link_to_first_rung, page_table
-from pages.ui.run.config_form import settings_widgets
+from pages.ui.run.config_form import labelled_widget
 
 SETTINGS = tuple(field.name for field in BranchSettings.fields())
 TAIL = 2000
@@ -46,7 +46,8 @@ TAIL = 2000
 def settings_row() -> dict[str, Any]:
     """Draw how the next branch is written, in one row."""
     with st.container(horizontal=True, gap="medium"):
-        return settings_widgets("branches", BranchSettings)
+        base = BranchSettings()
+        return {field.name: labelled_widget("branches", field, base) for field in BranchSettings.fields()}
 
 
 def toolbar(run: Run, tree: Tree, place: Place, how: BranchSettings, before: str, files: Callable[[], None]) -> None:
@@ -116,7 +117,7 @@ def differing(own: list[str]) -> None:
         other = sum(1 for here, there in zip(own, read, strict=True) if there and here != there)
         if other:
             st.caption(
-                f"{other} of the {len(own)} branches read differently in the file: another model, or other weights, "
+                f"{other:d} of the {len(own)} branches read differently in the file: another model, or other weights, "
                 "wrote them. Here they are written by the model that is chosen."
             )
 
@@ -174,7 +175,7 @@ def look() -> None:
     tree, place, why = found
     into_address(tree, place, why)
     try:
-        written = branching.write(model, tokenizer, tree)
+        written = branching.grown(model, tokenizer, tree)
     except (BardlabError, OSError, RuntimeError) as error:
         tell.error(f"The model cannot write this tree: {str(error).splitlines()[0]}. Choose another above.")
         return
@@ -222,11 +223,11 @@ def draw(
     with right:
         branch_tree(tree, own, of=name, branch=branch, place=at, act=acted, key="branches.tree")
         one = tree.branches[branch]
-        cuts = f", top-k {one.top_k}" if one.top_k else ""
+        cuts = f", top-k {one.top_k:d}" if one.top_k else ""
         count = f"{len(tree.branches)} branches" if len(tree.branches) > 1 else "1 branch"
         st.caption(
-            f"{count}, of at most {branches.MOST}; the chosen one: {one.own} characters at temperature "
-            f"{one.temperature:g}{cuts}, seed {one.seed}."
+            f"{count}, of at most {branches.MOST:d}; the chosen one: {one.own:d} characters at temperature "
+            f"{one.temperature:g}{cuts}, seed {one.seed:d}."
         )
         if why and at is not None:
             branching.why_not(run, model, tokenizer, before, own[branch][at], why)

@@ -59,7 +59,7 @@ class Progress:
             self.bar.progress(min(1.0, self.done / self.of), f"{self.done:,} of {self.of:,} characters are written")
 
 
-def write(model: Any, tokenizer: Any, tree: Tree) -> list[Written]:
+def grown(model: Any, tokenizer: Any, tree: Tree) -> list[Written]:
     """Write every branch of a tree, all of whose characters are in the alphabet. What was written before is kept."""
     kept = _kept.setdefault(model, {})
     found: list[Written] = []
@@ -136,7 +136,8 @@ def why_not(run: Run, model: Any, tokenizer: Any, before: str, here: str, rival:
         f"What each part adds to the logit of {inline(visible(here))}, less what it adds to that of "
         f"{inline(visible(rival))}. The bars add up to {found.adds.sum():+.4f}; the logits of the model differ by "
         f"{found.whole:+.4f} (rounding leaves {found.residual:+.1e}): under the model, "
-        f"{inline(visible(here if found.whole >= 0 else rival))} is {_times(abs(found.whole))} as likely as the other."
+        f"{inline(visible(here if found.whole >= 0 else rival))} is {plain(_times(abs(found.whole)))} as likely as the "
+        "other."
     )
 
 

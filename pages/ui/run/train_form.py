@@ -61,16 +61,16 @@ def train_form(rung: Rung) -> tuple[SetUp | None, Corpus | None]:
         )
     if teaching.shown("train"):
         _takes(built, device, seconds)
+    with st.container(horizontal=True, gap="xsmall", key="beside-train"):
+        guess_strip(rung)
+        if teaching.shown("terminal"):
+            with st.popover("Terminal", icon=":material/terminal:", key="terminal", help="The same from a terminal."):
+                command = plan.command(rung, preset, model, train, wanted.device, corpus.name)
+                st.code(command + (" --force" if short else ""), language="bash", wrap_lines=True)
+        twin_button(rung, wanted, needed, ready=ready)
     for remark in plan.remarks(rung, model, train, corpus):
         tell.caption(remark)
     experiments(wanted, rung, needed, ready=ready and not same)
-    with st.container(horizontal=True, gap="xsmall", key="beside-train"):
-        guess_strip(rung)
-        twin_button(rung, wanted, needed, ready=ready)
-        if teaching.shown("terminal"):
-            with st.popover("Terminal", help="The same from a terminal."):
-                command = plan.command(rung, preset, model, train, wanted.device, corpus.name)
-                st.code(command + (" --force" if short else ""), language="bash", wrap_lines=True)
     if seconds is None and not st.session_state.get("probed"):
         _measure(rung.key)
     return wanted, corpus
