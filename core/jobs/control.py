@@ -1,5 +1,7 @@
 """Start, stop, pause and resume a job. A job is a process of its own that lives on when page or server are gone.
 
+What may not be done to another's run (core/runs/owners.py) is refused here, whoever asks.
+
 Nothing here watches over the jobs. A stop that a worker ignores is enforced by whoever looks next (`look_after`): the
 page or command that asked, any other page that shows the run, or a run that waits for the device.
 """
@@ -16,7 +18,7 @@ from core.errors import BardlabError
 from core.jobs import overdue, turns
 from core.jobs.launchers import launcher
 from core.models import memory
-from core.runs import editing, folder, reading, requests
+from core.runs import editing, folder, owners, reading, requests
 from core.runs import state as runs_state
 from core.runs.folder import State
 from core.runs.state import Run
@@ -48,6 +50,7 @@ def claim(run: Run) -> Run:
     cannot be written.
     """
     check_startable(run)
+    editing.check_room(besides=run.path)
     check_memory(run.slug)
     device = turns.kind_of(launcher.chosen().device(run.need().device))
     try:
@@ -76,10 +79,11 @@ def check_memory(name: str) -> None:
 
 
 def check_startable(run: Run) -> None:
-    """Raise BardlabError if a run is damaged, shipped, busy, or has nothing left to do."""
+    """Raise BardlabError if a run is damaged, shipped, another's, busy, or has nothing left to do."""
     run.need()
     if run.shipped:
         raise BardlabError(f"{run.slug} ships with the product and cannot be trained further; start a run of your own")
+    owners.check(run.owner, run.slug, "start")
     if reading.is_busy(run):
         raise BardlabError(f"run {run.slug} is {run.state}; there is nothing to start")
     if run.state is State.FINISHED:
@@ -94,7 +98,8 @@ def stop(run: Run) -> Run:
 
 
 def _asked(run: Run, ask: Callable[[], None], what: str) -> Run:
-    """Ask something of a run and return it as it then is. Raises BardlabError if its folder takes no request."""
+    """Ask something of a run and return it as it then is. Raises BardlabError if that may not be, or cannot."""
+    owners.check(run.owner, run.slug, what)
     try:
         ask()
     except FileNotFoundError:

@@ -2,7 +2,7 @@
 
 from core.errors import BardlabError
 from core.jobs import turns
-from core.runs import folder, reading
+from core.runs import folder, owners, reading
 from core.runs.state import Run
 
 
@@ -17,7 +17,8 @@ def queue(kind: str | None = None) -> list[Run]:
 def move(run: Run, places: int) -> list[Run]:
     """Move a waiting run forward by so many places, or back if negative, among those for the same kind of device.
 
-    Returns the queue as it is now. Raises BardlabError if the run is not waiting.
+    Returns the queue as it is now. Raises BardlabError if the run is not waiting, or one that it would pass is
+    another's.
     """
     line = queue(run.status.device)
     at = next((i for i, other in enumerate(line) if other.path == run.path), None)
@@ -25,6 +26,8 @@ def move(run: Run, places: int) -> list[Run]:
         raise BardlabError(f"run {run.slug} is {run.state} and does not wait for a device; there is nothing to move")
     others = [turns.turn(r.path, r.status.queued) for r in line if r.path != run.path]
     to = max(0, min(len(others), at - places))
+    for passed in [run, *(r for r in line[min(at, to) : max(at, to) + 1] if r.path != run.path)]:
+        owners.check(passed.owner, passed.slug, "move")
     if others and to != at:
         before = others[to - 1] if to else others[0] - 2.0
         after = others[to] if to < len(others) else others[-1] + 2.0

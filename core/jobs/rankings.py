@@ -20,7 +20,7 @@ from core.jobs import control, overdue, trial, waiting
 from core.jobs.launchers import launcher
 from core.jobs.waiting import Job
 from core.models.memory import is_out_of_memory, let_go
-from core.runs import folder, layout, reading
+from core.runs import folder, layout, owners, reading
 from core.runs.folder import State
 from core.runs.state import Run
 from core.training import devices
@@ -34,6 +34,8 @@ class Ranking:
     share: float
     """How much is done, from 0 to 1."""
     message: str
+    owner: str = owners.GUEST
+    """Who began it, or went on with it."""
 
     @property
     def active(self) -> bool:
@@ -57,7 +59,8 @@ def _read(path: Path) -> Ranking | None:
         if state is State.LOST:  # it may have ended between the two looks
             status = folder.read_status(path)
             state = state if State(status["state"]).active else State(status["state"])
-        return Ranking(state, min(1.0, max(0.0, float(status["share"]))), str(status["message"]))
+        owner = str(status.get("owner") or owners.GUEST)
+        return Ranking(state, min(1.0, max(0.0, float(status["share"]))), str(status["message"]), owner)
     except (OSError, ValueError, LookupError, TypeError):
         return None
 
@@ -112,6 +115,7 @@ def _claim(run: Run, step: int | None, method: Method) -> Path | None:
                 "method": method,
                 "state": State.QUEUED,
                 "device": "",
+                "owner": owners.acting().name,
             }
             status |= {"queued": time.time(), "share": 0.0, "message": "waiting for a worker", "pid": None}
             folder.write_status(path, status)
@@ -126,8 +130,10 @@ def _claim(run: Run, step: int | None, method: Method) -> Path | None:
 
 
 def cancel(run: Run, step: int | None, method: Method) -> None:
-    """Ask a ranking to end after the part it is at; what it has measured is kept. Raises BardlabError if it cannot."""
+    """Ask a ranking to end after the part it is at; what it has measured is kept. Raises BardlabError if it cannot, or
+    another began it."""
     if (found := read(run, step, method)) and found.active:
+        owners.check(found.owner, f"the ranking of {run.slug}", "cancel")
         try:
             folder.request_stop(layout.ranking_path(run.path, step, method))
         except FileNotFoundError:

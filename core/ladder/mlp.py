@@ -61,6 +61,7 @@ PERCEPTRON = Rung(
             {"model.init_gain": 5.0},
         ),
     ),
+    widths=("d_hidden",),
     twins=DROPOUT_TWINS,
     icon=":material/scatter_plot:",
     picture="mlp",

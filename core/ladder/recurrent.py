@@ -87,6 +87,7 @@ RECURRENT = Rung(
             {"model.bptt": 4},
         ),
     ),
+    widths=("d_hidden",),
     twins=Twins(
         "cell",
         ("plain", "lstm"),

@@ -52,6 +52,7 @@ RESIDUAL = Rung(
         Experiment("64 layers", "With skips, twice the depth still learns.", "minutes", {"model.depth": 64}),
     ),
     ships="minutes",
+    widths=("width",),
     twins=Twins(
         "skip",
         (1.0, 0.0),

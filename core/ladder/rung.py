@@ -87,6 +87,8 @@ class Rung:
     """The same for the settings of training."""
     ships: str = "best"
     """The preset whose trained run comes with the product."""
+    widths: tuple[str, ...] = ()
+    """The settings of the model that make it larger or smaller and nothing else of it, the one that does most first."""
     twins: Twins | None = None
     """What the page offers to train twice with one click."""
     variant: Variant | None = None

@@ -107,6 +107,7 @@ TRANSFORMER = Rung(
             {"train.optimizer": "adamw", "train.learning_rate": 0.005},
         ),
     ),
+    widths=("d_model", "trigrams"),
     twins=DROPOUT_TWINS,
     icon=":material/hub:",
     picture="transformer",

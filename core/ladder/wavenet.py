@@ -61,6 +61,7 @@ WAVENET = Rung(
             {"model.n_cycle": 2},
         ),
     ),
+    widths=("channels", "skip_channels"),
     icon=":material/account_tree:",
     picture="wavenet",
     basic=("n_layer", "channels", "dropout", "variant"),

@@ -1,4 +1,4 @@
-"""Create, rename, annotate, pin, delete a run."""
+"""Create, rename, annotate, pin, delete a run. What may not be done to another's run is refused here."""
 
 import contextlib
 import json
@@ -6,12 +6,13 @@ import os
 import secrets
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from core import paths, system
 from core.errors import BardlabError
 from core.files import explain, replace
+from core.runs import owners
 from core.runs.folder import (
     CONFIG,
     LABEL,
@@ -19,6 +20,7 @@ from core.runs.folder import (
     RESERVE,
     State,
     clear_requests,
+    folders,
     is_alive,
     rankings,
     request_stop,
@@ -34,8 +36,53 @@ STAGING = ".importing-"  # beside the runs: what is being prepared to become one
 def create(config: RunConfig, name: str | None = None) -> Run:
     """Make a run folder in state queued, with a fresh name such as `bigram-merry-puck`, or the one given.
 
-    Raises BardlabError, leaving nothing behind, if it cannot be written.
+    It belongs to whoever acts. Raises BardlabError, leaving nothing behind, if it cannot be written, or its owner may
+    not let one more wait.
     """
+    check_room()
+    return _create(config, name)
+
+
+def create_all(configs: Sequence[RunConfig]) -> list[Run]:
+    """Make several run folders. Raises BardlabError as `create` does, leaving nothing behind, if one cannot be."""
+    check_room(len(configs))
+    made: list[Run] = []
+    try:
+        for config in configs:
+            made.append(_create(config))
+    except BardlabError:
+        for run in made:
+            delete(run)
+        raise
+    return made
+
+
+def owned(config: RunConfig) -> RunConfig:
+    """Return the configuration as one of whoever acts."""
+    name = owners.acting().name
+    return config.model_copy(update={"owner": "" if name == owners.GUEST else name})
+
+
+def check_room(count: int = 1, besides: Path | None = None) -> None:
+    """Raise BardlabError if whoever acts may not let so many more runs wait, beside those that wait already.
+
+    The run in the folder `besides` does not count: it is one of those that come.
+    """
+    who, most = owners.acting(), owners.most_waiting()
+    if most is None or who.teaches:
+        return
+    waiting = sum(
+        run.state is State.QUEUED and run.owner == who.name for run in map(read, folders()) if run.path != besides
+    )
+    if waiting + count > most:
+        there = f"{waiting or 'none'} of yours {'wait' if waiting > 1 else 'waits'} already"
+        raise BardlabError(
+            f"{there} and {count} would come, where each may let {most} wait; "
+            + ("wait until one has begun, or cancel one" if waiting else "take fewer at once")
+        )
+
+
+def _create(config: RunConfig, name: str | None = None) -> Run:
     root = paths.runs()
     for path in [root / name] if name else fresh_path(config.rung_key):
         try:
@@ -47,7 +94,7 @@ def create(config: RunConfig, name: str | None = None) -> Run:
             raise BardlabError(f"cannot make a run in {root}: {explain(error)}") from None
         break
     try:
-        replace(path / CONFIG, sealed(config))
+        replace(path / CONFIG, sealed(owned(config)))
         replace(path / RESERVE, bytes(65_536))
         write_status(path, Status(queued=time.time(), of=config.train.steps, message="waiting for a worker"))
     except OSError as error:
@@ -164,3 +211,4 @@ def _end_rankings(path: Path) -> None:
 def _own(run: Run, what: str) -> None:
     if run.shipped:
         raise BardlabError(f"{run.slug} ships with the product; only your own runs can be changed ({what})")
+    owners.check(run.owner, run.slug, what)

@@ -58,9 +58,11 @@ def folders(parent: Path | None = None) -> list[Path]:
 def rankings(run: Path) -> list[Path]:
     """List the folders of the rankings in a run's folder."""
     try:
-        return sorted(p for p in (run / layout.KNOCKOUTS).iterdir() if p.is_dir())
+        with os.scandir(f"{run}{os.sep}{layout.KNOCKOUTS}") as entries:  # asked of thousands: no path is made
+            names = sorted(entry.name for entry in entries if entry.is_dir())
     except OSError:
         return []
+    return [run / layout.KNOCKOUTS / name for name in names]
 
 
 def jobs() -> list[Path]:

@@ -12,7 +12,7 @@ from core.errors import BardlabError
 from core.inspect import ablation
 from core.inspect.evaluation_set import evaluation_set
 from core.models.contract import LanguageModel
-from core.runs import beginnings, checkpoints, records
+from core.runs import beginnings, checkpoints, editing, records
 from core.runs.state import Run
 from core.texts.corpus import load as load_corpus
 from core.training.wounds import Wound
@@ -59,6 +59,7 @@ def make(run: Run, step: int | None, keys: Sequence[str], steps: int, share: flo
     if the parts cannot be kept off, or the run has no such weights.
     """
     beginnings.check(run)
+    editing.check_room(2)
     if not keys:
         raise BardlabError("nothing is switched off; choose heads on the board")
     model, _ = checkpoints.load_model(run, step)

@@ -42,8 +42,8 @@ class Source:
         kind = np.uint8 if len(alphabet) <= 256 else np.uint16 if len(alphabet) <= 65536 else np.uint32
         ranks = np.zeros(int(points.max(initial=0)) + 1, dtype=kind)
         ranks[alphabet] = np.arange(len(alphabet))
-        order: NDArray[np.int64] = divsufsort(ranks[points]) if text else points  # (N,) the suffixes, sorted
-        self._order: Sequence[int] = memoryview(order.astype(np.int32))
+        order = divsufsort(ranks[points]) if text else points  # (N,) the suffixes, sorted
+        self._order: Sequence[int] = order.astype(np.int32).data
 
     def longest(self, backward: str) -> tuple[int, int]:
         """Return how many of the first characters of a reversed passage stand here, and where the passage begins."""

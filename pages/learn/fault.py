@@ -7,6 +7,7 @@ from core.runs import reading
 from core.studies.course import faults, shelf
 from pages.ui import state, tell
 from pages.ui.address import whole_number
+from pages.ui.choosers import mine
 from pages.ui.course import progress
 from pages.ui.course.broken import cards, desk, plots
 
@@ -34,7 +35,7 @@ st.markdown(
     "Ten real trainings, and one thing is wrong with each. Start one, look at its plots as you would at your own, and "
     f"say what it is. **{len(now.answers)} of {len(order)} found.**"
 )
-among = reading.list_runs()
+among = mine.own(reading.list_runs())
 cards(now, number, among, choose)
 fault = faults.get(order[number - 1])
 run = faults.broken_run(fault, among)

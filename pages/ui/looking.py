@@ -5,11 +5,11 @@ from collections.abc import Sequence
 import streamlit as st
 
 from core.jobs import control
-from core.runs import reading
+from core.runs import owners, reading
 from core.runs.folder import State
 from core.runs.state import Run
 from pages.ui import loaders, state, wording
-from pages.ui.choosers import chosen
+from pages.ui.choosers import chosen, mine
 from pages.ui.choosers.run import narrowed
 from pages.ui.navigation import RUNG_FOLLOWS, rung_page
 from pages.ui.wording import plain
@@ -27,16 +27,17 @@ def sidebar(page: str) -> None:
     st.session_state["looking.told"] = chosen.chosen()
     st.session_state.pop(chosen.SHOWN, None)
     with st.sidebar:
+        mine.toggle()
         if run is not None:
             with st.container(horizontal=True, vertical_alignment="center", gap="small", key="looking"):
                 st.markdown(f"Looking at: {chosen.described(run)}", width="content")
                 _change(run)
-        active = [each for each in loaders.listing() if each.state.active]
+        active = [each for each in mine.shown(loaders.listing()) if each.state.active]
         st.fragment(_strip, run_every=SOON if active else SELDOM)(page)
 
 
 def _change(run: Run) -> None:
-    found = {each.slug: each for each in loaders.listing() if not each.damage}
+    found = {each.slug: each for each in mine.shown(loaders.listing()) if not each.damage}
     st.session_state["looking.run"] = run.slug
     with st.popover("change", type="tertiary", help="Look at another run, on every page."):
         st.selectbox(
@@ -51,7 +52,7 @@ def _change(run: Run) -> None:
 
 def _strip(page: str) -> None:
     """What trains and what waits; a toast when a run ends; the page anew if another tab has changed what it shows."""
-    active = [reading.read(run.path) for run in loaders.listing(within=1.0) if run.state.active]
+    active = [reading.read(run.path) for run in mine.shown(loaders.listing(within=1.0)) if run.state.active]
     active = [run for run in active if run.state.active]
     before: Sequence[str] = st.session_state.get(BUSY, ())
     now = [run.slug for run in active]
@@ -77,7 +78,7 @@ def _line(run: Run) -> None:
             label=f"● {plain(run.name)} {s.step:,}/{s.of:,}{left}",
             query_params={state.RUN: run.slug},
         )
-        if run.state in (State.RUNNING, State.PAUSED):
+        if run.state in (State.RUNNING, State.PAUSED) and owners.acting().may_change(run.owner):
             st.button(
                 "Stop",
                 type="tertiary",

@@ -18,6 +18,7 @@ from core.settings import shown
 from core.studies import differences, findings
 from core.studies.findings import Finding
 from pages.ui import loaders, state, teaching, wording
+from pages.ui.choosers import mine
 from pages.ui.choosers.run import narrowed
 from pages.ui.choosers.runs import named
 from pages.ui.choosers.text import text_picker
@@ -264,7 +265,7 @@ def relatives(chosen: Sequence[Run], everything: Sequence[Run]) -> None:
 
 
 state.notices()
-everything = [run for run in reading.list_runs(shipped=True) if not run.damage]
+everything = [run for run in mine.shown(reading.list_runs(shipped=True)) if not run.damage]
 if not everything:
     st.info("Nothing to compare yet. Train a model or two first.", icon=":material/compare_arrows:")
     link_to_first_rung()

@@ -9,8 +9,8 @@ from core.inspect.lens import has_stream
 from core.runs import records
 from core.runs.openings import openings
 from core.runs.state import Run
+from core.studies.writing import Writing, WritingConfig
 from core.texts.labels import numbered, spelled
-from core.writing import Writing, WritingConfig
 from pages.turns import DRAWING, WRITING
 from pages.ui import loaders, state, tell
 from pages.ui.choosers import in_view, runs

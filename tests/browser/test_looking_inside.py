@@ -142,6 +142,7 @@ FIRST = {
     "knockout?tool=patching": "table[role=grid]",
     "stage": ".stage .card",
     "write": ".st-key-paper",
+    "branches": ".branch_text .paper",
     "sweeps": ".curves .plot",
     "text": "[data-testid=stDataFrame]",
 }

@@ -55,7 +55,17 @@ def draw(script: str, **query: str) -> AppTest:
 
 def words(app: AppTest) -> str:
     """All text that the page shows."""
-    shown = [*app.markdown, *app.caption, *app.info, *app.warning, *app.error, *app.metric, *app.title, *app.code]
+    shown = [
+        *app.markdown,
+        *app.caption,
+        *app.info,
+        *app.warning,
+        *app.error,
+        *app.metric,
+        *app.title,
+        *app.code,
+        *app.text,
+    ]
     return "\n".join(str(getattr(element, "value", "")) for element in shown)
 
 

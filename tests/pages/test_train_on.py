@@ -1,5 +1,7 @@
 """Train on from a rung's page; does it heal, from the knock-out page."""
 
+from urllib.parse import parse_qs
+
 import pytest
 
 from core.inspect.ablation import METHODS
@@ -48,3 +50,7 @@ def test_a_run_is_trained_on_and_a_wound_asked_about(monkeypatch: pytest.MonkeyP
     table = app.dataframe[0].value
     assert list(table["more"]) == sorted(table["more"], reverse=True) and len(table["career"][0]) == 5
     assert not [each for each in app.button if each.key == "healing.price"]
+
+    app = draw("ladder/transformer.py", run=made.twin.slug)
+    way = next(link.proto.query_string for link in app.get("page_link") if link.proto.label.startswith("Does it heal?"))
+    assert parse_qs(way) == {"run": [run.slug], "off": ["0.0"]}

@@ -5,8 +5,8 @@ import pytest
 
 from core.runs import layout
 from core.runs.state import Run
+from core.studies.writing import Writing, WritingConfig
 from core.texts.tokenizer import CharTokenizer
-from core.writing import Writing, WritingConfig
 from pages.ui import loaders
 from pages.ui.components.texts.writing import Passage, Way, known, pack
 from tests.message import unpack

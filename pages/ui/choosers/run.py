@@ -60,12 +60,12 @@ def narrowed(by_slug: Mapping[str, Run], keep: Sequence[str], key: str) -> list[
         max_chars=60,
         placeholder=f"part of a name; {MOST_LISTED} of {len(by_slug):,} are listed",
         label_visibility="collapsed",
-        help="The list below holds the newest runs whose name, address or note has this in it.",
+        help="The list below holds the newest runs whose name, address, note or owner has this in it.",
     ).casefold()
     fits = (
         slug
         for slug, run in by_slug.items()
-        if slug not in keep and any(needle in part.casefold() for part in (run.name, slug, run.note))
+        if slug not in keep and any(needle in part.casefold() for part in (run.name, slug, run.note, run.owner))
     )
     return [*(slug for slug in keep if slug in by_slug), *islice(fits, MOST_LISTED)]
 

@@ -12,6 +12,7 @@ from core.runs.folder import State
 from core.runs.state import Run
 from core.studies.standings import key_of, rows
 from pages.ui import state, tell
+from pages.ui.choosers import mine
 from pages.ui.choosers.chosen import chosen
 from pages.ui.choosers.run import narrowed, run_picker
 from pages.ui.choosers.text import text_picker
@@ -28,7 +29,7 @@ def named(run: Run) -> str:
 
 def usable_runs() -> dict[str, Run]:
     """Every run with weights to look at, by slug; the learner's own before those that came with the product."""
-    return {run.slug: run for run in reading.list_runs(shipped=True) if run.usable}
+    return {run.slug: run for run in mine.shown(reading.list_runs(shipped=True)) if run.usable}
 
 
 def best(candidates: Sequence[Run]) -> Run:

@@ -10,6 +10,7 @@ from core.studies.course.faults import FAULTS
 from core.studies.course.guesses import Guessed
 from core.studies.course.report import Section
 from pages.ui import loaders
+from pages.ui.choosers import mine
 from pages.ui.choosers.text import DEFAULT
 from pages.ui.course import progress
 from pages.ui.course.counted import claims_whole
@@ -51,7 +52,7 @@ def _of_claims(keys: Sequence[str]) -> list[Section]:
 
 
 def _runs() -> dict[str, str]:
-    return {run.slug: plain(run.label) for run in loaders.listing() if not run.damage}
+    return {run.slug: plain(run.label) for run in mine.shown(loaders.listing()) if not run.damage}
 
 
 def _of_runs(slugs: Sequence[str]) -> list[Section]:

@@ -7,7 +7,7 @@ import streamlit as st
 from core.ladder.registry import RUNGS
 from core.studies.course import progress as kept_progress
 from core.studies.course.progress import Progress
-from pages.login import login
+from pages.login import login, name_of
 from pages.ui import state
 from pages.ui.components.controls.keeper import keeper
 
@@ -20,8 +20,7 @@ def learner() -> str:
     """The login's name; empty where there is no login."""
     if not login().providers:
         return ""
-    name = st.user.get("email") or st.user.get("sub")
-    return name if isinstance(name, str) else ""
+    return name_of(st.user.to_dict())
 
 
 def now() -> Progress:

@@ -4,11 +4,11 @@ from collections.abc import Sequence
 
 import streamlit as st
 
+from core.studies.writing import Writing
 from core.texts.copied import Meter, Passage, training_text
 from core.texts.corpus import Corpus
 from core.texts.labels import spelled
 from core.texts.places import place
-from core.writing import Writing
 from pages.ui.components.texts.marked_text import marked_text
 from pages.ui.wording import plain
 

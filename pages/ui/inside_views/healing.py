@@ -65,6 +65,21 @@ def healing_view(run: Run, step: int | None, off: tuple[str, ...]) -> None:
         (st.fragment(_shown, run_every=2.0) if busy else _shown)(pair.wounded.slug, pair.twin.slug, busy)
 
 
+def healing_link(run: Run) -> None:
+    """Lead from one of two runs to what became of both; nothing if it has no part in a healing."""
+    if run.need().heals is None:
+        return
+    for pair in healing.healings(loaders.listing()):
+        start = pair.wounded.need().start
+        if start and run.slug in (pair.wounded.slug, pair.twin.slug):
+            st.page_link(
+                "inside/knockout.py",
+                label="Does it heal? Both runs, and who takes over",
+                query_params={state.RUN: start.run, "off": ",".join(pair.off)},
+                icon=":material/healing:",
+            )
+
+
 def _pair(run: Run, off: tuple[str, ...]) -> Healing | None:
     """The latest healing of a run without these heads."""
     for pair in healing.healings(reading.list_runs()):

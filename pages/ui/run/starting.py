@@ -17,6 +17,7 @@ from core.runs.state import Run, RunConfig
 from core.settings import Settings
 from core.training.config import TrainConfig
 from pages.ui import loaders, state
+from pages.ui.choosers import mine
 from pages.ui.course import guess_strip
 
 WAITING = "waiting"
@@ -49,10 +50,10 @@ class SetUp:
 
 
 def under_way(wanted: RunConfig) -> Run | None:
-    """The run of exactly these settings that runs or waits, if there is one."""
+    """One's own run of exactly these settings that runs or waits, if there is one."""
     same = {"rung_key", "model", "train", "corpus_sha256", "device", "fault"}
     asked = wanted.model_dump(include=same, by_alias=False)
-    for run in loaders.listing():
+    for run in mine.own(loaders.listing()):
         if run.config and run.state.active and run.config.model_dump(include=same, by_alias=False) == asked:
             now = reading.read(run.path)  # the listing does not see a worker's death
             if now.state.active:

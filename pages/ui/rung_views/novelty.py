@@ -111,11 +111,11 @@ def _followed(run: Run, size: int, ticking: bool) -> None:
         _sample(run, corpus)
     _table(corpus, rows, size)
     st.caption(
-        f"Each snapshot writes {study.TOGETHER * study.ROUNDS} texts of {study.LENGTH} characters at temperature 1, "
-        f"after {study.PROMPT} characters of the validation text each and with fixed seeds; only what it wrote itself "
-        "is counted. The validation text was copied from nowhere: what it shares with the training text is what any "
-        "text of its kind shares. Training loss: on a fixed part of the training split where that was evaluated, else "
-        f"the mean of {study.BATCHES} batches."
+        f"Each snapshot writes {study.TOGETHER * study.ROUNDS:d} texts of {study.LENGTH:d} characters at temperature "
+        f"1, after {study.PROMPT:d} characters of the validation text each and with fixed seeds; only what it wrote "
+        "itself is counted. The validation text was copied from nowhere: what it shares with the training text is what "
+        "any text of its kind shares. Training loss: on a fixed part of the training split where that was evaluated, "
+        f"else the mean of {study.BATCHES:d} batches."
     )
 
 
@@ -123,7 +123,7 @@ def _in_words(last: Row, expected: Counts, size: int) -> None:
     share, usual = last.found.counts.share(size), expected.share(size)
     judged = "about as much as" if 0.5 * usual <= share <= 2 * usual else "more than" if share > usual else "less than"
     st.markdown(
-        f"**{share:.1%} of the {size}-character pieces that it writes stand in the training text**, {judged} of the "
+        f"**{share:.1%} of the {size:d}-character pieces that it writes stand in the training text**, {judged} of the "
         f"validation text ({usual:.1%})."
     )
 

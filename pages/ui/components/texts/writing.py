@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import streamlit as st
 
-from core.writing import Text, Writing
+from core.studies.writing import Text, Writing
 from pages.ui.components.shared.toolkit import declare, floats, message, whole
 
 _component = declare("writing", "What the model writes")

@@ -10,8 +10,8 @@ import torch
 from core.ladder.registry import RUNGS
 from core.models.contract import LanguageModel
 from core.sampling import SamplingConfig, generate, streams
+from core.studies.writing import RIVALS, Writing, WritingConfig, ends
 from core.texts.tokenizer import CharTokenizer
-from core.writing import RIVALS, Writing, WritingConfig, ends
 
 CHARACTERS = "\n :?abcdefghijkl"
 
