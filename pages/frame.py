@@ -52,7 +52,7 @@ if not teaching.only_picture():
                 next_link()
             if teaching.shown("link"):
                 copy_link(key="copy-link")
-    progress.keep(page.url_path in ("", "progress"))
+    progress.keep(page.url_path)
     tour.strip(page.url_path)
 teaching.frame(problems)
 dead_link()

@@ -12,11 +12,16 @@ from typing import Any
 
 import streamlit as st
 from streamlit.auth_util import is_authlib_installed
+from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from core.errors import BardlabError
+from core.runs import owners
+from core.runs.owners import Who
 
 OPEN = "BARDLAB_OPEN"
 """Environment variable that says that anybody who can reach the server may use it."""
+TEACHERS = "BARDLAB_TEACHERS"
+"""Environment variable: the names of those who teach, as they log in, with commas between."""
 SHARED = ("redirect_uri", "cookie_secret")
 OF_PROVIDER = ("client_id", "client_secret", "server_metadata_url")
 
@@ -34,9 +39,42 @@ class Login:
         """Whether a visitor who has logged in may come in."""
         if not self.allowed:
             return True
-        mail = user.get("email")
-        verified = user.get("email_verified", True) in (True, "true")
-        return isinstance(mail, str) and verified and any(fnmatchcase(mail.lower(), p.lower()) for p in self.allowed)
+        mail = _mail(user)
+        return any(fnmatchcase(mail.lower(), pattern.lower()) for pattern in self.allowed) if mail else False
+
+
+def _mail(user: Mapping[str, Any]) -> str:
+    """The mail address of a visitor, unless the provider says that it may be another's."""
+    mail = user.get("email")
+    return mail if isinstance(mail, str) and user.get("email_verified", True) in (True, "true") else ""
+
+
+def name_of(user: Mapping[str, Any]) -> str:
+    """The name by which a visitor has logged in; empty if it has none."""
+    name = _mail(user) or user.get("sub")
+    return name if isinstance(name, str) else ""
+
+
+def visitor() -> Who:
+    """Who acts in the session at hand. Nobody in particular if there is none, who may change nothing."""
+    if not login().providers:
+        return owners.EVERYBODY
+    if get_script_run_ctx(suppress_warning=True) is None:
+        return Who()
+    user = st.user.to_dict()
+    if user.get("is_logged_in") is not True or not login().admits(user):
+        return Who()
+    name = name_of(user).strip().casefold()
+    return Who(name, teaches=name in teachers()) if name else Who()
+
+
+def teachers() -> frozenset[str]:
+    """The names of those who teach."""
+    names = (name.strip().casefold() for name in os.environ.get(TEACHERS, "").split(","))
+    return frozenset(filter(None, names))
+
+
+owners.told_by(visitor)
 
 
 @cache

@@ -55,3 +55,6 @@ class Turns:
 
 
 DRAWING = Turns(places=2, patience=2.0)
+
+WRITING = Turns(places=1, patience=2.0)
+"""Whose text grows now: of many that are written at once one at a time, so that a core is left to draw pages."""

@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from core import files
-from core.cli import runs, studies, texts, training, weights
+from core.cli import cluster, races, runs, studies, texts, training, weights
 from core.cli.bench import bench
 from core.cli.output import JSON, prepare, say
 from core.errors import BardlabError
@@ -44,7 +44,16 @@ def list_stages(as_json: bool) -> None:
         click.echo(problem, err=True)
 
 
-for command in (*training.COMMANDS, *runs.COMMANDS, *weights.COMMANDS, *texts.COMMANDS, *studies.COMMANDS, bench):
+for command in (
+    *training.COMMANDS,
+    *runs.COMMANDS,
+    *weights.COMMANDS,
+    *texts.COMMANDS,
+    *studies.COMMANDS,
+    *cluster.COMMANDS,
+    *races.COMMANDS,
+    bench,
+):
     cli.add_command(command)
 
 

@@ -145,4 +145,49 @@ def claim(name: str, seeds: int | None, text: str, ship: bool, as_json: bool) ->
     say(rows if name == "all" else rows[0], as_json, "\n".join(lines))
 
 
-COMMANDS = (compare_, fork, sweep, claim)
+@click.command()
+@click.argument("run")
+@JSON
+def novelty(run: str, as_json: bool) -> None:
+    """Count how much of what each snapshot of a run writes stands word for word in its training text."""
+    from core.runs import openings
+    from core.runs.metrics import MetricsReader
+    from core.studies import novelty as study
+    from core.texts.places import place
+
+    found = reading.find(run)
+    text = openings.text_of(found)
+    if text is None:
+        raise BardlabError(f"the text that {found.slug} was trained on is no longer here; add it again")
+    for _ in study.count(found, text):
+        pass
+    expected = study.baseline(text)
+    rows = study.rows(found, MetricsReader(found.path).refresh())
+    result = {
+        "run": found.slug,
+        "validation": {size: expected.share(size) for size in study.SIZES},
+        "snapshots": [
+            {
+                "step": row.step,
+                "train_loss": row.train,
+                "val_loss": row.val,
+                "copied": {size: row.found.counts.share(size) for size in study.SIZES},
+                "longest": row.found.longest,
+                "place": place(text, row.found.place).words,
+            }
+            for row in rows
+        ],
+    }
+    size = study.USUAL
+    lines = [
+        f"pieces of {size} characters that the training text has: {expected.share(size):.2%} of the validation text"
+    ]
+    lines += [
+        f"  step {row.step:>8,}  train {row.train:.3f}  val {row.val:.3f}  copied {row.found.counts.share(size):7.2%}  "
+        f"longest {len(row.found.longest)}: {row.found.longest!r}, {place(text, row.found.place).words}"
+        for row in rows
+    ]
+    say(result, as_json, "\n".join(lines))
+
+
+COMMANDS = (compare_, fork, sweep, claim, novelty)

@@ -23,7 +23,7 @@ from core.exchange.export import EXPORT
 from core.exchange.weight_files import safe_label
 from core.models.contract import LanguageModel
 from core.models.ngram import NGram
-from core.runs import checkpoints, editing, layout, reading, records, requests
+from core.runs import checkpoints, editing, layout, owners, reading, records, requests
 from core.runs import folder as runs_folder
 from core.runs import names as runs_names
 from core.runs import state as runs_state
@@ -76,7 +76,11 @@ def export_run(run: Run, target: Path | None = None) -> Path:
         with files.replacing(file, durable=False) as out, zipfile.ZipFile(out, "w") as archive:
             for name in (n for n in names if _KEPT.fullmatch(n) and n not in left_out):
                 packed = zipfile.ZIP_STORED if name.endswith((".safetensors", ".pt")) else zipfile.ZIP_DEFLATED
-                archive.write(run.path / name, f"{run.path.name}/{name}", packed)
+                if name == runs_folder.CONFIG and run.owner != owners.GUEST:  # whose it was is told to nobody elsewhere
+                    settings = run.need().model_copy(update={"owner": ""})
+                    archive.writestr(f"{run.path.name}/{name}", runs_state.sealed(settings), packed)
+                else:
+                    archive.write(run.path / name, f"{run.path.name}/{name}", packed)
     except OSError as error:
         raise BardlabError(f"cannot write {file}: {files.explain(error)}") from None
     return file
@@ -208,7 +212,7 @@ def _settle(folder: Path, label: str, name: str | None) -> RunConfig:
     if len(samples) > MOST_SAMPLES or max(samples, default=0) > LONGEST_SAMPLE:
         raise BardlabError(f"{label} holds more than {MOST_SAMPLES:,} samples, or one that is too long; {HELP}")
     _check_curves(folder, config, label)
-    files.replace(folder / runs_folder.CONFIG, runs_state.sealed(config))
+    files.replace(folder / runs_folder.CONFIG, runs_state.sealed(editing.owned(config)))
     about = {"name": name or _free_name(run, label), "note": run.note}
     files.replace(folder / runs_folder.LABEL, json.dumps(about).encode())
     runs_folder.note(folder, f"imported from {label}")
@@ -301,6 +305,8 @@ def _sound(config: RunConfig, label: str) -> RunConfig:
         "parent": config.parent if config.parent and slug.fullmatch(config.parent) else None,
         "group": config.group if config.group and slug.fullmatch(config.group) else None,
         "claim": None,  # it was not measured here
+        "race": None,  # its seconds are another machine's
+        "entrant": None,
         "fault": config.fault if config.fault is None or slug.fullmatch(config.fault) else "unknown",
         "start": _sound_start(config.start),
         "heals": config.heals if config.heals and slug.fullmatch(config.heals) else None,

@@ -178,7 +178,7 @@ def _figure_of(value: float, form: str) -> str:
 
 def config_json(run: Run, target: Path | None = None) -> Path:
     """Write what was asked for, by default into `export/config.json`. Raises BardlabError as `curves_csv` does."""
-    return written(run, SETTINGS, run.need().model_dump_json(indent=2).encode(), target)
+    return written(run, SETTINGS, run.need().model_dump_json(indent=2, exclude={"owner"}).encode(), target)
 
 
 def weights(run: Run, target: Path | None = None) -> Path:

@@ -17,7 +17,7 @@ import psutil
 from core import files, paths, system
 from core.errors import BardlabError
 from core.exchange.weight_files import safe_label
-from core.runs import editing, reading
+from core.runs import editing, owners, reading
 from core.runs.state import Run
 
 MEMORY = 3 * 1024**3
@@ -51,7 +51,8 @@ def bring_in(
             source = upload
         path = str(Path(source).expanduser().absolute())
         label = file_name or Path(source).name
-        return _ask({"source": path, "name": name, "file_name": label, "text": text, "device": device})
+        wanted = {"source": path, "name": name, "file_name": label, "text": text, "device": device}
+        return _ask(wanted | {"owner": owners.acting().name})
 
 
 def _ask(request: dict[str, str | None]) -> Run:
@@ -95,7 +96,8 @@ def main() -> None:
     system.limit_memory(psutil.Process().memory_info().vms + MEMORY)
     try:
         wanted = {name: request[name] for name in ("file_name", "text", "device")}
-        run = bring_in_here(request["source"], request["name"], **wanted)
+        with owners.acting_as(owners.Who(request["owner"])):
+            run = bring_in_here(request["source"], request["name"], **wanted)
         answer = {"run": run.path.name}
     except BardlabError as error:
         answer = {"error": str(error)}

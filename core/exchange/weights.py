@@ -220,7 +220,7 @@ def _finished_run(plan: RunConfig, model: LanguageModel, sample: Sample, name: s
     )
     try:
         with editing.staging() as folder:
-            files.replace(folder / runs_folder.CONFIG, runs_state.sealed(plan))
+            files.replace(folder / runs_folder.CONFIG, runs_state.sealed(editing.owned(plan)))
             files.replace(folder / runs_folder.LABEL, json.dumps({"name": name}, ensure_ascii=False).encode())
             files.replace(folder / layout.WEIGHTS, checkpoints.weights(model, 0), durable=True)
             records.append_sample(folder, sample)

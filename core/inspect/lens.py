@@ -133,6 +133,31 @@ def attribution(model: LanguageModel, ids: list[int], position: int = -1) -> Att
     return Attribution((*stream.parts, "biases"), contributions.numpy())
 
 
+@dataclass(frozen=True)
+class Contrast:
+    """Why one character rather than another: the difference of their logits, as a sum over the parts."""
+
+    parts: tuple[str, ...]
+    """(P,)"""
+    adds: Array
+    """(P,) what each part adds to the logit of the one, less what it adds to that of the other."""
+    whole: float
+    """The difference of the model's own logits."""
+
+    @property
+    def residual(self) -> float:
+        """What the sum misses: rounding."""
+        return float(self.whole - self.adds.sum())
+
+
+def contrast(model: LanguageModel, ids: list[int], one: int, other: int) -> Contrast:
+    """Take apart why `one` rather than `other` comes after ids. Raises BardlabError as `attribution` does."""
+    found = attribution(model, ids)
+    logits = next_logits(model, ids).double()  # (V,)
+    adds = found.contributions[:, one] - found.contributions[:, other]  # (P,)
+    return Contrast(found.parts, adds, float(logits[one] - logits[other]))
+
+
 def _need_stream(model: LanguageModel) -> None:
     if not has_stream(model):
         others = ", ".join(rungs_with_a_stream())

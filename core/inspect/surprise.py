@@ -33,6 +33,8 @@ class Surprise:
     """(N-1, K) their probabilities."""
     window: int
     """Characters in each of the consecutive windows that the text was read in."""
+    context: int | None
+    """How many characters before it, inside its window, a prediction could see; None if all of them."""
 
     @property
     def bits(self) -> NDArray[np.float64]:
@@ -55,7 +57,8 @@ def surprise(model: LanguageModel, ids: list[int], rivals: int = 5) -> Surprise:
     paid = log_probs.gather(1, targets[:, None])  # (N-1, 1)
     best = log_probs.topk(min(rivals, log_probs.shape[1]), dim=1)  # (N-1, K)
     rank = 1 + (log_probs > paid).sum(1)  # (N-1,)
-    return Surprise(-paid[:, 0].numpy(), rank.numpy(), best.indices.numpy(), best.values.exp().numpy(), window)
+    likeliest = best.indices.numpy(), best.values.exp().numpy()
+    return Surprise(-paid[:, 0].numpy(), rank.numpy(), *likeliest, window, model.context)
 
 
 @torch.inference_mode()

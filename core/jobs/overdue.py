@@ -5,6 +5,7 @@ import time
 from pathlib import Path
 
 from core import system
+from core.jobs.launchers import launcher
 from core.runs import folder
 from core.runs.folder import State
 
@@ -17,19 +18,21 @@ KILL_GRACE = 5.0
 def look_after(path: Path) -> bool:
     """Enforce a stop that has been ignored: SIGTERM to the worker and its children, later SIGKILL.
 
-    Cheap when there is nothing to do. Any number of readers may call it for the same run. True if anything was done.
+    Of a job on other machines, write down how it ended if its worker could not. Cheap when there is nothing to do. Any
+    number of readers may call it for the same run. True if anything was done.
     """
+    if launcher.of(path).look_after(path):
+        return True
     age = folder.stop_age(path)
     if age is None:
         return False  # nobody asked
     with contextlib.suppress(OSError, ValueError, LookupError, TypeError):
         status = folder.read_status(path)
-        pid, born = status.get("pid"), status.get("born")
-        state = folder.seen(path, State(status["state"]), pid, float(status.get("queued") or 0.0))
+        state = folder.seen(path, State(status["state"]), status.get("pid"), float(status.get("queued") or 0.0))
         done = False
-        if state is State.STOPPING and age >= STOP_GRACE and isinstance(pid, int) and isinstance(born, float | int):
+        if state is State.STOPPING and age >= STOP_GRACE:
             killing = age >= STOP_GRACE + KILL_GRACE
-            done = system.end(pid, born, kill=killing)
+            done = launcher.of(path).kill(path, force=killing)
             if done and killing:
                 until = time.monotonic() + 2.0
                 while folder.is_alive(path) and time.monotonic() < until:

@@ -17,9 +17,10 @@ from core.errors import BardlabError
 from core.inspect import price_list, ranking
 from core.inspect.ablation import METHODS, Method
 from core.jobs import control, overdue, trial, waiting
+from core.jobs.launchers import launcher
 from core.jobs.waiting import Job
 from core.models.memory import is_out_of_memory, let_go
-from core.runs import folder, layout, reading
+from core.runs import folder, layout, owners, reading
 from core.runs.folder import State
 from core.runs.state import Run
 from core.training import devices
@@ -33,6 +34,8 @@ class Ranking:
     share: float
     """How much is done, from 0 to 1."""
     message: str
+    owner: str = owners.GUEST
+    """Who began it, or went on with it."""
 
     @property
     def active(self) -> bool:
@@ -44,7 +47,7 @@ def read(run: Run, step: int | None, method: Method) -> Ranking | None:
     """Return the ranking of a run's newest weights, or of those of a step, under way or ended; None if none began."""
     path = layout.ranking_path(run.path, step, method)
     found = _read(path)
-    if found and found.state in (State.STOPPING, State.LOST) and overdue.look_after(path):
+    if found and found.state in (State.QUEUED, State.STOPPING, State.LOST) and overdue.look_after(path):
         return _read(path)
     return found
 
@@ -56,7 +59,8 @@ def _read(path: Path) -> Ranking | None:
         if state is State.LOST:  # it may have ended between the two looks
             status = folder.read_status(path)
             state = state if State(status["state"]).active else State(status["state"])
-        return Ranking(state, min(1.0, max(0.0, float(status["share"]))), str(status["message"]))
+        owner = str(status.get("owner") or owners.GUEST)
+        return Ranking(state, min(1.0, max(0.0, float(status["share"]))), str(status["message"]), owner)
     except (OSError, ValueError, LookupError, TypeError):
         return None
 
@@ -67,16 +71,18 @@ def start(run: Run, step: int | None, method: Method) -> None:
     Raises BardlabError if the run has no such weights, or no process can be started.
     """
     if path := _claim(run, step, method):
-        control.launch(path, str(devices.resolve("auto")), f"the ranking of {run.slug}")
+        control.launch(path, launcher.chosen().device("auto"), f"the ranking of {run.slug}")
 
 
 def work(run: Run, step: int | None, method: Method, say: Callable[[Ranking], None]) -> Ranking | None:
-    """Rank in this process, or follow the process that is at it, and return how that ended; `say` hears of progress.
+    """Rank here or where jobs are sent, or follow who is at it, and return how that ended; `say` hears of progress.
 
     None if all was measured before. Raises BardlabError as `start` does.
     """
     path = _claim(run, step, method)
-    if path:
+    if path and not launcher.chosen().here:
+        control.launch(path, launcher.chosen().device("auto"), f"the ranking of {run.slug}")
+    elif path:
         _hearing[path] = say
         waiting.work(path)
         del _hearing[path]
@@ -105,12 +111,14 @@ def _claim(run: Run, step: int | None, method: Method) -> Path | None:
             if (now := _read(path)) and now.state is State.QUEUED and folder.worker_comes(path):
                 return None
             folder.clear_requests(path)
+            folder.forget_worker(path)
             status: dict[str, Any] = {
                 "task": folder.RANK,
                 "step": step,
                 "method": method,
                 "state": State.QUEUED,
                 "device": "",
+                "owner": owners.acting().name,
             }
             status |= {"queued": time.time(), "share": 0.0, "message": "waiting for a worker", "pid": None}
             folder.write_status(path, status)
@@ -125,8 +133,10 @@ def _claim(run: Run, step: int | None, method: Method) -> Path | None:
 
 
 def cancel(run: Run, step: int | None, method: Method) -> None:
-    """Ask a ranking to end after the part it is at; what it has measured is kept. Raises BardlabError if it cannot."""
+    """Ask a ranking to end after the part it is at; what it has measured is kept. Raises BardlabError if it cannot, or
+    another began it."""
     if (found := read(run, step, method)) and found.active:
+        owners.check(found.owner, f"the ranking of {run.slug}", "cancel")
         try:
             folder.request_stop(layout.ranking_path(run.path, step, method))
         except FileNotFoundError:

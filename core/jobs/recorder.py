@@ -247,3 +247,5 @@ class _Speed:
         status.tokens_per_second = self.steps * trainer.characters / max(1, trainer.done)
         left = trainer.total - trainer.done
         status.eta_seconds = left / self.steps + math.ceil(left / trainer.config.eval_every) * self.evaluation
+        if trainer.config.seconds:
+            status.eta_seconds = min(status.eta_seconds, max(0.0, trainer.config.seconds - trainer.seconds))

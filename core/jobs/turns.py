@@ -132,8 +132,32 @@ def queue(kind: str | None = None) -> list[Path]:
 
 
 def _entries(kind: str | None = None) -> list[_Entry]:
-    found = [entry for path in folder.jobs() if (entry := _entry(path, kind)) and folder.is_alive(path)]
+    found = [entry for path in _under_way() if (entry := _entry(path, kind)) and folder.is_alive(path)]
     return sorted(found, key=lambda entry: (entry.turn, entry.slug))
+
+
+_ended: dict[Path, tuple[int, int, int]] = {}
+"""Jobs that had ended when somebody looked: inode, size and time (ns) of the status that said so."""
+KNOWN, SETTLED = 20_000, 0.05
+"""How many of them are kept, and the age in seconds from which a file's time tells it from a later one."""
+
+
+def _under_way() -> list[Path]:
+    """List the folders of the jobs that have not ended; those that have are not read again while they are the same."""
+    found = []
+    for path in folder.jobs():
+        with contextlib.suppress(OSError, ValueError):
+            about = os.stat(f"{path}{os.sep}{folder.STATUS}")
+            stamp = (about.st_ino, about.st_size, about.st_mtime_ns)
+            if _ended.get(path) == stamp:
+                continue
+            if State(folder.read_status(path)["state"]).active:
+                found.append(path)
+            elif time.time_ns() - about.st_mtime_ns > SETTLED * 1e9:
+                if len(_ended) >= KNOWN:
+                    _ended.clear()
+                _ended[path] = stamp
+    return found
 
 
 def _entry(path: Path, kind: str | None) -> _Entry | None:
@@ -141,9 +165,23 @@ def _entry(path: Path, kind: str | None) -> _Entry | None:
         status = folder.read_status(path)
         if status["state"] != State.QUEUED or not status["device"] or kind not in (None, status["device"]):
             return None
+        if folder.sent(path):  # it waits in a cluster's line
+            return None
         return _Entry(turn(path, status.get("queued")), path.name, path, status.get("only") or "")
     except (OSError, ValueError, LookupError):
         return None
+
+
+def sent(kind: str | None = None) -> list[Path]:
+    """List the folders of the jobs that wait in a cluster's line for a kind of device, in the order of their coming."""
+    found = []
+    for path in _under_way():
+        with contextlib.suppress(OSError, ValueError, LookupError, TypeError):
+            if (path / folder.JOB).exists():
+                status = folder.read_status(path)
+                if status["state"] == State.QUEUED and kind in (None, status["device"]):
+                    found.append((float(status.get("queued") or 0.0), path))
+    return [path for _, path in sorted(found)]
 
 
 def turn(path: Path, queued: object) -> float:
@@ -168,10 +206,11 @@ def _ahead_of(me: Path, kind: str) -> list[Path]:
     """List the runs that come before `me` on the device: those that have it, then those whose turn is earlier."""
     line = queue(kind)
     busy = []
-    for path in folder.jobs():
+    for path in _under_way():
         with contextlib.suppress(OSError, ValueError, LookupError):
             status = folder.read_status(path)
             state = State(status["state"])
-            if state.active and state is not State.QUEUED and status["device"] == kind and folder.is_alive(path):
+            at_work = state.active and state is not State.QUEUED and status["device"] == kind
+            if at_work and not folder.sent(path) and folder.is_alive(path):
                 busy.append((state is State.PAUSED, path))
     return [path for _, path in sorted(busy) if path != me] + list(itertools.takewhile(lambda p: p != me, line))

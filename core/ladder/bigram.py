@@ -114,5 +114,5 @@ BIGRAM = Rung(
     ),
     ships="seconds",
     icon=":material/table_chart:",
-    views=("pairs",),
+    views=("pairs", "novelty"),
 )

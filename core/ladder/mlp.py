@@ -61,11 +61,12 @@ PERCEPTRON = Rung(
             {"model.init_gain": 5.0},
         ),
     ),
+    widths=("d_hidden",),
     twins=DROPOUT_TWINS,
     icon=":material/scatter_plot:",
     picture="mlp",
     basic=("context", "d_embed", "d_hidden", "dropout"),
-    views=("embeddings", "units", "layers", "updates", "gap", "receptive_field", "parameters"),
+    views=("embeddings", "units", "layers", "updates", "gap", "receptive_field", "parameters", "novelty"),
     exercises=(
         Exercise(
             "Predict: how much goes in",

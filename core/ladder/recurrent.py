@@ -87,6 +87,7 @@ RECURRENT = Rung(
             {"model.bptt": 4},
         ),
     ),
+    widths=("d_hidden",),
     twins=Twins(
         "cell",
         ("plain", "lstm"),
@@ -96,7 +97,17 @@ RECURRENT = Rung(
     ships="minutes",
     icon=":material/replay:",
     picture="recurrent",
-    views=("units", "memory_span", "cell_gates", "receptive_field", "layers", "updates", "embeddings", "parameters"),
+    views=(
+        "units",
+        "memory_span",
+        "cell_gates",
+        "receptive_field",
+        "layers",
+        "updates",
+        "embeddings",
+        "parameters",
+        "novelty",
+    ),
     exercises=(
         Exercise(
             "Predict: how large the memory is",

@@ -52,17 +52,27 @@ RESIDUAL = Rung(
         Experiment("64 layers", "With skips, twice the depth still learns.", "minutes", {"model.depth": 64}),
     ),
     ships="minutes",
+    widths=("width",),
     twins=Twins(
         "skip",
         (1.0, 0.0),
-        "Train twins: with and without skips",
+        "Train twins: skips and no skips",
         "Two runs of these settings, one after the other, alike but for the dial: same weights at the start, same "
         "batches.",
     ),
     icon=":material/layers:",
     picture="residual",
     basic=("depth", "width", "skip", "context"),
-    views=("gradients_of_twins", "by_depth", "layers", "updates", "receptive_field", "embeddings", "parameters"),
+    views=(
+        "gradients_of_twins",
+        "by_depth",
+        "layers",
+        "updates",
+        "receptive_field",
+        "embeddings",
+        "parameters",
+        "novelty",
+    ),
     exercises=(
         Exercise(
             "Predict: what half a skip leaves",

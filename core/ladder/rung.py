@@ -87,6 +87,8 @@ class Rung:
     """The same for the settings of training."""
     ships: str = "best"
     """The preset whose trained run comes with the product."""
+    widths: tuple[str, ...] = ()
+    """The settings of the model that make it larger or smaller and nothing else of it, the one that does most first."""
     twins: Twins | None = None
     """What the page offers to train twice with one click."""
     variant: Variant | None = None
@@ -96,7 +98,7 @@ class Rung:
     """Its sign in the menu: the name of a Material symbol."""
     picture: str = ""
     """The drawing above the settings, by its name in pages/ui/drawings/rungs.py; none by default."""
-    views: tuple[str, ...] = ("layers", "updates", "receptive_field", "embeddings", "parameters")
+    views: tuple[str, ...] = ("layers", "updates", "receptive_field", "embeddings", "parameters", "novelty")
     """What its page shows of a run, by name in pages/ui/rung_views/table.py, in this order."""
     exercises: tuple[Exercise, ...] = ()
     """What a learner does at its end to see whether it was understood; three."""

@@ -61,10 +61,11 @@ WAVENET = Rung(
             {"model.n_cycle": 2},
         ),
     ),
+    widths=("channels", "skip_channels"),
     icon=":material/account_tree:",
     picture="wavenet",
     basic=("n_layer", "channels", "dropout", "variant"),
-    views=("dilations", "receptive_field", "layers", "updates", "embeddings", "parameters"),
+    views=("dilations", "receptive_field", "layers", "updates", "embeddings", "parameters", "novelty"),
     exercises=(
         Exercise(
             "Predict: the reach",

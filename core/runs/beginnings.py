@@ -18,7 +18,7 @@ from core import files, system
 from core.errors import BardlabError
 from core.ladder.rung import Rung
 from core.models.contract import LanguageModel
-from core.runs import checkpoints, editing, folder, layout, reading, titles
+from core.runs import checkpoints, editing, folder, layout, owners, reading, titles
 from core.runs import plan as runs_plan
 from core.runs.folder import State
 from core.runs.state import Run, RunConfig, Start, sealed, write_status
@@ -31,7 +31,8 @@ from core.training.config import TrainConfig
 def train_on(run: Run, steps: int, *, text: str | None = None, afterwards: float = 0.0) -> Run:
     """Return what is to be started so that a run learns `steps` more: itself, or a new one with its weights.
 
-    A new one if the text is another, or what the optimiser knew is gone, as in a run that was imported or ships.
+    A new one if the text is another, the run is another's, or what the optimiser knew is gone, as in a run that was
+    imported or ships.
     Raises BardlabError.
     """
     if text in (None, run.need().corpus) and goes_on(run):
@@ -40,7 +41,9 @@ def train_on(run: Run, steps: int, *, text: str | None = None, afterwards: float
 
 
 def goes_on(run: Run) -> bool:
-    """True if a run can go on itself: what its optimiser knew is still there."""
+    """True if a run can go on itself: what its optimiser knew is still there, and it is not another's."""
+    if not owners.acting().may_change(run.owner):
+        return False
     return not run.shipped and run.status.checkpoint_step is not None and (run.path / layout.TRAINER).exists()
 
 
@@ -64,6 +67,7 @@ def extend(run: Run, steps: int, afterwards: float = 0.0) -> Run:
     at the last step's. Raises BardlabError if it cannot go on.
     """
     check(run)
+    owners.check(run.owner, run.slug, "train on")
     config, at = run.need(), run.status.checkpoint_step
     if not goes_on(run) or at is None:
         raise BardlabError(f"run {run.slug} has only its weights, no optimiser; begin a new run from them")

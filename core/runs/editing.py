@@ -1,4 +1,4 @@
-"""Create, rename, annotate, pin, delete a run."""
+"""Create, rename, annotate, pin, delete a run. What may not be done to another's run is refused here."""
 
 import contextlib
 import json
@@ -6,19 +6,21 @@ import os
 import secrets
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from core import paths, system
 from core.errors import BardlabError
 from core.files import explain, replace
+from core.runs import owners
 from core.runs.folder import (
     CONFIG,
     LABEL,
-    LAUNCHED,
     RESERVE,
     State,
     clear_requests,
+    folders,
+    forget_worker,
     is_alive,
     rankings,
     request_stop,
@@ -34,8 +36,53 @@ STAGING = ".importing-"  # beside the runs: what is being prepared to become one
 def create(config: RunConfig, name: str | None = None) -> Run:
     """Make a run folder in state queued, with a fresh name such as `bigram-merry-puck`, or the one given.
 
-    Raises BardlabError, leaving nothing behind, if it cannot be written.
+    It belongs to whoever acts. Raises BardlabError, leaving nothing behind, if it cannot be written, or its owner may
+    not let one more wait.
     """
+    check_room()
+    return _create(config, name)
+
+
+def create_all(configs: Sequence[RunConfig]) -> list[Run]:
+    """Make several run folders. Raises BardlabError as `create` does, leaving nothing behind, if one cannot be."""
+    check_room(len(configs))
+    made: list[Run] = []
+    try:
+        for config in configs:
+            made.append(_create(config))
+    except BardlabError:
+        for run in made:
+            delete(run)
+        raise
+    return made
+
+
+def owned(config: RunConfig) -> RunConfig:
+    """Return the configuration as one of whoever acts."""
+    name = owners.acting().name
+    return config.model_copy(update={"owner": "" if name == owners.GUEST else name})
+
+
+def check_room(count: int = 1, besides: Path | None = None) -> None:
+    """Raise BardlabError if whoever acts may not let so many more runs wait, beside those that wait already.
+
+    The run in the folder `besides` does not count: it is one of those that come.
+    """
+    who, most = owners.acting(), owners.most_waiting()
+    if most is None or who.teaches:
+        return
+    waiting = sum(
+        run.state is State.QUEUED and run.owner == who.name for run in map(read, folders()) if run.path != besides
+    )
+    if waiting + count > most:
+        there = f"{waiting or 'none'} of yours {'wait' if waiting > 1 else 'waits'} already"
+        raise BardlabError(
+            f"{there} and {count} would come, where each may let {most} wait; "
+            + ("wait until one has begun, or cancel one" if waiting else "take fewer at once")
+        )
+
+
+def _create(config: RunConfig, name: str | None = None) -> Run:
     root = paths.runs()
     for path in [root / name] if name else fresh_path(config.rung_key):
         try:
@@ -47,7 +94,7 @@ def create(config: RunConfig, name: str | None = None) -> Run:
             raise BardlabError(f"cannot make a run in {root}: {explain(error)}") from None
         break
     try:
-        replace(path / CONFIG, sealed(config))
+        replace(path / CONFIG, sealed(owned(config)))
         replace(path / RESERVE, bytes(65_536))
         write_status(path, Status(queued=time.time(), of=config.train.steps, message="waiting for a worker"))
     except OSError as error:
@@ -87,7 +134,7 @@ def adopt(folder: Path, rung: str) -> Run:
 def queue_again(run: Run, device: str = "") -> None:
     """Put a run that ended before its last step back into state queued, for a kind of device. Raises OSError."""
     clear_requests(run.path)
-    (run.path / LAUNCHED).unlink(missing_ok=True)
+    forget_worker(run.path)
     if not (run.path / RESERVE).exists():
         with contextlib.suppress(OSError):
             replace(run.path / RESERVE, bytes(65_536))
@@ -138,7 +185,9 @@ def delete(run: Run) -> None:
     """Remove a run and everything in it. Raises BardlabError while a worker is busy with it."""
     _own(run, "delete")
     if is_busy(run):
-        raise BardlabError(f"run {run.slug} is {run.state}; stop it first, then delete it")
+        if run.state.active:
+            raise BardlabError(f"run {run.slug} is {run.state}; stop it first, then delete it")
+        raise BardlabError(f"the worker of {run.slug} is still ending; delete it in a moment")
     _end_rankings(run.path)
     doomed = run.path.with_name(f".deleted-{run.path.name}-{secrets.token_hex(4)}")
     try:
@@ -164,3 +213,4 @@ def _end_rankings(path: Path) -> None:
 def _own(run: Run, what: str) -> None:
     if run.shipped:
         raise BardlabError(f"{run.slug} ships with the product; only your own runs can be changed ({what})")
+    owners.check(run.owner, run.slug, what)

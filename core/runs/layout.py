@@ -6,6 +6,7 @@ from typing import Literal
 
 TRAINER, PREVIOUS = "trainer.pt", "trainer.previous.pt"
 WEIGHTS, BEST, SNAPSHOTS, KNOCKOUTS = "model.safetensors", "best.safetensors", "snapshots", "knockouts"
+NOVELTY = "novelty.json"  # what was counted of its snapshots
 START = "start.safetensors"  # of a run that began from the weights of another: those
 SUMS = "sums.npz"  # in the folder of a ranking: what it has measured so far
 SPEED = ".speed.json"  # beside the runs: how fast this machine was

@@ -12,6 +12,7 @@ from core.errors import BardlabError
 from core.ladder import registry
 from core.ladder.rung import Rung
 from core.runs import folder as runs_folder
+from core.runs import owners
 from core.runs.folder import (
     STATUS,
     State,
@@ -64,6 +65,26 @@ class Start(BaseModel):
     """What was not taken over as it was, in one sentence."""
 
 
+class Race(BaseModel):
+    """A race that a run takes part in: all that is needed to find its other runs, and to make again what is deleted."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    key: str = Field(pattern="^race-[0-9a-f]{6}$")
+    """Its address."""
+    entrants: tuple[str, ...] = Field(max_length=10)
+    """Rung and preset of each, such as `mlp:seconds`, in the order in which they start."""
+    parameters: int = 0
+    """How many each model is to have; 0: as its preset has it."""
+    steps: int = 0
+    """How many each run takes; 0: it goes by the clock."""
+    seconds: int = 0
+    """How long each run takes; 0: it goes by its steps."""
+    first_seed: int = 1337
+    seeds: int = Field(1, ge=1, le=100)
+    """How many, from the first on, when this run was made."""
+
+
 class RunConfig(BaseModel):
     """What was asked for; written once, before the first step."""
 
@@ -88,6 +109,10 @@ class RunConfig(BaseModel):
     """The sweep that this run belongs to."""
     claim: str | None = None
     """The claim that this run was made to reproduce."""
+    race: Race | None = None
+    """The race that this run takes part in."""
+    entrant: str | None = None
+    """As whom, by the race's list."""
     fault: str | None = None
     """What was broken in it on purpose, by its name in core/training/sabotages.py."""
     start: Start | None = None
@@ -98,6 +123,8 @@ class RunConfig(BaseModel):
     """Parts that say nothing throughout: the weights through which they speak are kept at zero."""
     memory_needed: float | None = None
     """Bytes that it was estimated to take in all, if whoever started it looked."""
+    owner: str = ""
+    """The name by which whoever made it had logged in; empty without one. It decides nothing about the training."""
 
     @property
     def rung(self) -> Rung:
@@ -125,6 +152,8 @@ class Status(BaseModel):
     """When the process `pid` was made: a later process with the same number is another one."""
     only: str = ""
     """The name of the one device that the run waits for, if not any of its kind will do."""
+    node: str = ""
+    """The machine that it was sent to; empty if it runs, or ran, on this one."""
     queued: float = 0.0
     started: float | None = None
     ended: float | None = None
@@ -213,6 +242,11 @@ class Run:
     def rung_key(self) -> str:
         """The rung's key, or an empty text if the configuration cannot be read."""
         return self.config.rung_key if self.config else ""
+
+    @property
+    def owner(self) -> str:
+        """Whose run it is."""
+        return (self.config.owner if self.config else "") or owners.GUEST
 
     @property
     def broken(self) -> bool:

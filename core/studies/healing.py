@@ -9,10 +9,10 @@ import torch
 from torch import Tensor
 
 from core.errors import BardlabError
-from core.inspect import ablation, price_list
+from core.inspect import ablation
 from core.inspect.evaluation_set import evaluation_set
 from core.models.contract import LanguageModel
-from core.runs import beginnings, checkpoints, records
+from core.runs import beginnings, checkpoints, editing, records
 from core.runs.state import Run
 from core.texts.corpus import load as load_corpus
 from core.training.wounds import Wound
@@ -59,6 +59,7 @@ def make(run: Run, step: int | None, keys: Sequence[str], steps: int, share: flo
     if the parts cannot be kept off, or the run has no such weights.
     """
     beginnings.check(run)
+    editing.check_room(2)
     if not keys:
         raise BardlabError("nothing is switched off; choose heads on the board")
     model, _ = checkpoints.load_model(run, step)
@@ -119,22 +120,8 @@ def gap(healing: Healing, step: int | None) -> tuple[float, float]:
     return ablation.mean_and_se(sums[0] - sums[1], counts)
 
 
-def takeovers(healing: Healing) -> list[Takeover]:
-    """Return what each head that was left is worth, the one that gained most over the twin first.
-
-    Empty until the prices are known of the wounded's first and newest weights and of the twin's newest.
-    """
-    wanted = (healing.wounded, 0), (healing.wounded, None), (healing.twin, None)
-    listed = [price_list.read(run, step, METHOD) for run, step in wanted]
-    if any(found is None or not found.whole for found in listed):
-        return []
-    before, after, twin = ({k: (p.delta, p.se) for k, p in found.parts.items()} for found in listed if found)
-    heads = [key for key in _heads(healing.wounded) if key not in healing.off]
-    found = [Takeover(key, before[key], after[key], twin[key]) for key in heads]
-    return sorted(found, key=lambda one: -one.more[0])
-
-
-def _heads(run: Run) -> list[str]:
+def heads(run: Run) -> list[str]:
+    """Return the addresses of the parts of a run's model that can be kept off."""
     config = run.need()
     with torch.device("meta"):
         model = config.rung.build(config.model_config_, len(config.characters))

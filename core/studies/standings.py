@@ -1,9 +1,12 @@
 """Who stands where on the ladder: the best run of each rung on one text."""
 
+import json
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 
+from core.ladder import registry
 from core.ladder.registry import RUNGS
 from core.ladder.rung import Rung
 from core.runs import records
@@ -77,7 +80,14 @@ class Place:
 def key_of(run: Run) -> str:
     """Return the key of the line on which a run stands: of its rung, with `+` if its settings make it another model."""
     config = run.need()
-    return config.rung_key + ("+" if config.rung.variant_of(config.model_config_) else "")
+    return _key(config.rung_key, json.dumps(config.model, sort_keys=True))
+
+
+@lru_cache(maxsize=10_000)
+def _key(rung_key: str, model: str) -> str:
+    """Find the key by the settings of a model as JSON: to check those of thousands of runs each time takes long."""
+    rung = registry.get(rung_key)
+    return rung_key + ("+" if rung.variant_of(rung.config.parse(json.loads(model), "model.")) else "")
 
 
 def title_of(run: Run) -> str:

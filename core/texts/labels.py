@@ -89,6 +89,12 @@ def listed(characters: str, most: int = 12) -> str:
     return " ".join(visible(c) for c in characters[:most]) + more
 
 
+def numbered(characters: str, most: int = 12) -> str:
+    """Return characters as labels, each with its code point, at most so many of them."""
+    more = f" and {len(characters) - most:,} more" if len(characters) > most else ""
+    return ", ".join(f"{visible(c)} U+{ord(c):04X}" for c in characters[:most]) + more
+
+
 def harmless(text: str) -> str:
     """Return the text for a terminal: control characters other than line breaks and tabs have their signs."""
     return re.sub(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]", lambda found: visible(found[0]), text)

@@ -18,7 +18,7 @@ from core.runs.folder import State
 from core.runs.state import Run
 from pages.ui import loaders, state, teaching, tell
 from pages.ui.address import number_from_url
-from pages.ui.choosers import chosen, runs
+from pages.ui.choosers import chosen, mine, runs
 from pages.ui.choosers.prompt import Prompt, prompt_box
 from pages.ui.choosers.run import run_picker
 from pages.ui.components.grids.attention_board import URL_NAMES, BoardView, attention_board, board_page
@@ -37,7 +37,7 @@ def rungs() -> None:
 
 def choose() -> Run | None:
     """Draw the run picker; None, with the reason, if the run has no attention to show."""
-    everything = {run.slug: run for run in reading.list_runs(shipped=True) if not run.damage}
+    everything = {run.slug: run for run in mine.shown(reading.list_runs(shipped=True)) if not run.damage}
     attending = [slug for slug, run in everything.items() if run.rung_key in rungs_with_attention()]
     asked = everything.get(chosen.chosen() or "")
     if asked is not None and asked.rung_key not in rungs_with_attention():

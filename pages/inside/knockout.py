@@ -8,7 +8,7 @@ from core.runs import layout, reading
 from core.runs.state import Run
 from pages.ui import state, tell
 from pages.ui.address import number_from_url
-from pages.ui.choosers import chosen
+from pages.ui.choosers import chosen, mine
 from pages.ui.choosers.run import run_picker
 from pages.ui.choosers.runs import best_of_the_text, named
 from pages.ui.inside_views.knockout import choose_method, knock_view
@@ -22,7 +22,7 @@ TOOLS = ("knock-out", "patching")
 
 def choose() -> Run | None:
     """Draw the run picker; None, with the reason, if there is nothing to look into."""
-    everything = {run.slug: run for run in reading.list_runs(shipped=True) if not run.damage}
+    everything = {run.slug: run for run in mine.shown(reading.list_runs(shipped=True)) if not run.damage}
     fits = {slug: run for slug, run in everything.items() if run.rung_key in rungs()}
     asked = everything.get(chosen.chosen() or "")
     if asked is not None and asked.slug not in fits:

@@ -118,10 +118,13 @@ price_tag.price_tag(run)
 
 st.header("What it costs" if len(read) == 1 else "Who saves how much")
 rows = []
-before = math.log2(tokenizer.size) * (len(text) - 1)
+blind = math.log2(tokenizer.size)
+before, usual_bits = blind * (len(text) - 1), blind
+judged = 0 if corpus is None else len(corpus.val_ids) - 1
 for each, found in read.values():
     total = float(found.bits.sum())
     loss = price_tag.val_loss(each)
+    costs = math.nan if loss is None else loss / math.log(2)
     rows.append(
         {
             "run": each.label,
@@ -132,10 +135,12 @@ for each, found in read.values():
             "bits": found.loss / math.log(2),
             "total": total,
             "saved": before - total,
+            "saved_of_all": judged * (usual_bits - costs) if judged and math.isfinite(costs) else None,
+            "sees": f"{found.window if found.context is None else min(found.context, found.window):,}",
             "window": found.window,
         }
     )
-    before = total
+    before, usual_bits = total, costs if math.isfinite(costs) else usual_bits
 column = st.column_config
 st.dataframe(
     pd.DataFrame(rows),
@@ -150,6 +155,15 @@ st.dataframe(
         "total": column.NumberColumn("Bits in all", format="%.1f", help="What the whole passage costs this model."),
         "saved": column.NumberColumn(
             "Saved", format="%+.1f", help="Bits fewer than the row above; the first row is held against even guessing."
+        ),
+        "saved_of_all": column.NumberColumn(
+            "Saved on validation",
+            format="localized",
+            step=1,
+            help="The same over the whole validation split, by the losses measured there.",
+        ),
+        "sees": column.TextColumn(
+            "Sees", help="Characters before it that a prediction could see at most, of a window."
         ),
         "window": column.NumberColumn("Window", help="Characters read at once; see below."),
     },

@@ -19,6 +19,7 @@ from pages.ui.choosers.prompt import Prompt, prompt_box
 from pages.ui.choosers.runs import choose_run
 from pages.ui.components.charts.time_machine import Film, Frame, film_id, time_machine
 from pages.ui.inside_views.links import inside_links
+from pages.ui.inside_views.over_steps import character_by_step
 from pages.ui.navigation import rung_page
 from pages.ui.plots.colours import place_of
 from pages.ui.wording import GONE, plain
@@ -140,6 +141,7 @@ def machine(run: Run, beside: DeltaGenerator) -> None:
             st.caption(f"A {RUNGS[run.rung_key].title} has no attention to show. With attention:", width="content")
             for key in rungs_with_attention():
                 st.page_link(rung_page(key), label=RUNGS[key].title)
+    character_by_step(run, tokenizer, prompt, portraits, answers)
     st.download_button(
         "Numbers (.csv)",
         lambda: film_csv(portraits, answers, shown.careers, tokenizer.chars),

@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from typing import Literal
 
 import streamlit as st
 
@@ -10,7 +9,7 @@ from core.errors import BardlabError
 from core.runs.state import Run
 from core.studies import sweeps
 from core.studies.claims import evidence, registry, reproduction
-from core.studies.claims.claim import Claim, Finding, Verdict
+from core.studies.claims.claim import Claim, Figures, Finding, Verdict
 from core.studies.claims.evidence import Evidence
 from core.studies.claims.reproduction import Standing
 from pages.ui import loaders, state, teaching, tell
@@ -19,10 +18,10 @@ from pages.ui.plots.claims import claim_chart
 from pages.ui.plots.figure import figure as plot
 from pages.ui.wording import duration, plain, roughly
 
-LOOKS: dict[Verdict, tuple[Literal["green", "red", "gray"], str]] = {
-    Verdict.REPRODUCED: ("green", ":material/check_circle:"),
-    Verdict.NOT_REPRODUCED: ("red", ":material/cancel:"),
-    Verdict.OPEN: ("gray", ":material/help:"),
+BADGES = {
+    Verdict.REPRODUCED: ":green-badge[:material/check_circle: reproduced]",
+    Verdict.NOT_REPRODUCED: ":red-badge[:material/cancel: not reproduced]",
+    Verdict.OPEN: ":gray-badge[:material/help: not enough seeds yet]",
 }
 SIGNS = {Verdict.REPRODUCED: "✓", Verdict.NOT_REPRODUCED: "✗", Verdict.OPEN: "?"}
 STATED = 120.0
@@ -177,15 +176,9 @@ def source_line(found: Evidence | None, standing: Standing | None) -> None:
 def card(claim: Claim, found: Evidence | None, standing: Standing | None, text: str) -> None:
     """One claim."""
     measured = standing if standing and standing.figures else None
-    figures = measured.figures if measured else found.figures if found else {}
-    judged = claim.judge(figures)
-    with st.container(border=True):
-        with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-            st.header(claim.title, anchor=claim.key, width="content")
-            if figures:
-                colour, icon = LOOKS[judged.verdict]
-                st.badge(plain(judged.verdict), color=colour, icon=icon)
-                st.badge("measured here" if measured else "shipped", color="blue" if measured else "gray")
+    figures = shown(claim, found, standing)
+    active = bool(standing and standing.active)
+    with st.expander(in_one_line(claim, figures, here=bool(measured)), expanded=active, key=f"claims.{claim.key}"):
         st.caption(f"[{claim.paper}]({claim.paper_url})")
         left, right = st.columns([2, 3], gap="large")
         with left:
@@ -195,6 +188,7 @@ def card(claim: Claim, found: Evidence | None, standing: Standing | None, text: 
             time_line(claim, found, text)
         with right:
             if figures:
+                judged = claim.judge(figures)
                 picture = claim.picture(figures)
                 plot(claim_chart(picture), f"claims.{claim.key}.chart", claim.key)
                 st.caption(plain(picture.about))
@@ -215,6 +209,23 @@ def card(claim: Claim, found: Evidence | None, standing: Standing | None, text: 
         buttons(claim, standing, text)
 
 
+def shown(claim: Claim, found: Evidence | None, standing: Standing | None) -> Figures:
+    """What a claim is judged by: this machine's figures, else those that ship; empty without either."""
+    if standing and standing.figures:
+        return standing.figures
+    return found.figures if found else {}
+
+
+def in_one_line(claim: Claim, figures: Figures, *, here: bool) -> str:
+    """A claim in one line: its title, what came of it, and the number that decided."""
+    title = f"**{plain(claim.title)}**"
+    if not figures:
+        return f"{title} :gray-badge[not measured yet]"
+    judged = claim.judge(figures)
+    mark = " :blue-badge[measured here]" if here else ""
+    return f"{title} {BADGES[judged.verdict]}{mark} {plain(judged.deciding.number)}"
+
+
 state.notices()
 st.markdown(
     "A sentence from a paper, a rule that was set before anything ran, some small models, and a verdict. What ships "
@@ -230,9 +241,7 @@ for each in registry.CLAIMS.values():
     except BardlabError as error:
         tell.warning(error)
 verdicts = Counter(
-    one.claim.judge(one.figures).verdict if one and one.figures else each.judge(known[each.key].figures).verdict
-    for each, one in cards
-    if (one and one.figures) or each.key in known
+    each.judge(figures).verdict for each, one in cards if (figures := shown(each, known.get(each.key), one))
 )
 if verdicts:
     tell.caption(", ".join(f"{verdicts[verdict]} {verdict}" for verdict in Verdict if verdicts[verdict]))

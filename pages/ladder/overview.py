@@ -10,7 +10,7 @@ from core.inspect.attention import rungs_with_attention
 from core.jobs import control, processes, timing
 from core.ladder import registry
 from core.ladder.registry import RUNGS
-from core.runs import editing, plan, reading, records
+from core.runs import plan, reading, records
 from core.runs.folder import State
 from core.runs.metrics import SECONDS, TRAIN_LOSS
 from core.runs.state import Run
@@ -19,6 +19,7 @@ from core.studies.landmarks import ORDERS
 from core.studies.standings import Place, Standing, places, title_of
 from core.texts.corpus import Corpus
 from pages.ui import ladder_problems, loaders, state, teaching, wording
+from pages.ui.choosers import mine
 from pages.ui.components.charts.replay import Learning, Level, replay
 from pages.ui.navigation import INSIDE, gradient_descent_page, page_table, rung_page
 from pages.ui.plots.colours import place_of, rung_colour
@@ -165,11 +166,11 @@ def _button(own: Run | None, corpus: Corpus) -> None:
 def _train() -> None:
     """Train the first rung's first preset; each further time with the next seed."""
     rung = registry.get(FIRST)
-    earlier = sum(run.rung_key == FIRST for run in reading.list_runs())
+    earlier = sum(run.rung_key == FIRST for run in mine.own(reading.list_runs()))
     _, train = rung.settings(rung.default_preset, {}, {})
     try:
         planned = plan.plan(rung.key, preset=rung.default_preset, train={"seed": train.seed + earlier})
-        run = control.start(editing.create(planned))
+        run = control.begin(planned)
     except state.PROBLEMS as error:
         state.say_error(error)
         return
@@ -243,7 +244,7 @@ def _ladder(name: str) -> None:
     counted = count_more(corpus)
     if not already and complete(corpus):
         st.rerun()  # counted to the end: the clock stops
-    lines = places(reading.list_runs(shipped=True), corpus, counted.values())
+    lines = places(mine.own(reading.list_runs(shipped=True), shipped=True), corpus, counted.values())
     pairs = next(mark.value for mark in loaders.computed_landmarks(corpus.sha256, corpus.name) if mark.key == "bigram")
     reached = [place.best for place in lines if place.best is not None]
     axis = (max([pairs, *(p.shipped.loss for p in lines if p.shipped)]) + 0.1, min([*reached, pairs - 0.5]) - 0.05)

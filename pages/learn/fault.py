@@ -7,6 +7,8 @@ from core.runs import reading
 from core.studies.course import faults, shelf
 from pages.ui import state, tell
 from pages.ui.address import whole_number
+from pages.ui.choosers import mine
+from pages.ui.course import progress
 from pages.ui.course.broken import cards, desk, plots
 
 NUMBER = "broken"
@@ -20,7 +22,7 @@ def choose(number: int) -> None:
 
 processes.warm()
 state.notices()
-now = shelf.read()
+now = shelf.shelf(progress.now().marks)
 order = now.order
 asked = st.query_params.get(NUMBER)
 number = whole_number(asked, 1, len(order)) or 1
@@ -31,9 +33,9 @@ if asked is not None and str(number) != asked:
     )
 st.markdown(
     "Ten real trainings, and one thing is wrong with each. Start one, look at its plots as you would at your own, and "
-    f"say what it is. **{len(shelf.faults_found())} of {len(order)} found.**"
+    f"say what it is. **{len(now.answers)} of {len(order)} found.**"
 )
-among = reading.list_runs()
+among = mine.own(reading.list_runs())
 cards(now, number, among, choose)
 fault = faults.get(order[number - 1])
 run = faults.broken_run(fault, among)

@@ -5,16 +5,27 @@ import pandas as pd
 import streamlit as st
 
 from core.studies.course import guesses
-from pages.ui import state, wording
+from pages.ui import loaders, state
 from pages.ui.components.charts.curves import curves, plain_curve
+from pages.ui.course import guess_strip, progress
 from pages.ui.navigation import link_to_first_rung
 
 state.notices()
 st.markdown(
-    "Before a run begins, say how it will end; beside Train on every rung, or by dragging the end of its curve. Who "
-    "guesses has to know why, and a guess that was wrong teaches more than a curve that was only watched."
+    "Before a run begins, say how it will end: below Train on every rung, by dragging the end of its curve, or, of two "
+    "runs under way, on Compare. Who guesses has to know why, and a wrong guess teaches more than a curve that "
+    "was only watched."
 )
-made = guesses.guesses()
+if not guess_strip.wanted():
+    st.button(
+        "Ask me again before I train",
+        icon=":material/casino:",
+        key="guess.again",
+        on_click=guess_strip.switch,
+        args=(True,),
+        help="You have switched it off.",
+    )
+made = guesses.guesses(progress.now().guesses, loaders.listing())
 if not made:
     st.info("No guesses yet. Open a rung, press Guess first, then Train.", icon=":material/casino:")
     link_to_first_rung()
@@ -52,8 +63,9 @@ st.dataframe(
         [
             {
                 "made": pd.to_datetime(each.guess.made, errors="coerce", utc=True),
-                "run": each.run.label,
+                "run": each.name,
                 "guess": each.said,
+                "done": each.guess.done,
                 "off": each.error,
                 "within": "–" if each.truth is None else "yes" if each.hit else "no",
                 "outcome": each.sentence,
@@ -63,15 +75,19 @@ st.dataframe(
     ),
     hide_index=True,
     column_config={
-        "made": st.column_config.DatetimeColumn("When", format="distance", help="When the run was started."),
+        "made": st.column_config.DatetimeColumn("When", format="distance", help="When it was said."),
         "run": st.column_config.TextColumn("Run", help="The run that was guessed of."),
         "guess": st.column_config.TextColumn("Guess", help="What was said."),
+        "done": st.column_config.NumberColumn(
+            "Seen", format="percent", help="How much of the training was over when it was said."
+        ),
         "off": st.column_config.NumberColumn("Off by", format="%.3f", help="Truth less guess, nats a character."),
         "within": st.column_config.TextColumn("Within", help="Whether the truth fell within what was guessed."),
         "outcome": st.column_config.TextColumn("What came of it", help="Or why there is nothing to compare with."),
     },
 )
+where = "by your login's name" if progress.learner() else "in this browser"
 st.caption(
-    f"{wording.plain(str(len(made)))} guesses. A guess is kept with its run: who deletes the run deletes the guess. "
-    "Runs that were stopped or failed have no end, and count neither way."
+    f"{len(made):,} {'guess' if len(made) == 1 else 'guesses'}, kept {where} until you forget your progress. Runs that "
+    "were stopped, failed or deleted have no end to compare with, and count neither way."
 )

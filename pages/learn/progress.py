@@ -107,7 +107,7 @@ def forget() -> None:
     st.session_state.pop("report.notes", None)
     tour.leave()
     progress.forget()
-    state.say_next("Your progress is forgotten; runs and claims stay")
+    state.say_next("Your progress is forgotten, guesses and faults too; runs and claims stay")
 
 
 state.notices()
@@ -121,11 +121,14 @@ exercises()
 lab_report()
 with st.container(horizontal=True, vertical_alignment="center"):
     where = "by your login's name" if progress.learner() else "in this browser"
-    st.caption(f"Stations, exercises and notes are kept {where}; claims are counted from the runs on this machine.")
+    st.caption(
+        f"Stations, exercises, guesses, faults and notes are kept {where}; claims are counted from the runs on this "
+        "machine."
+    )
     st.button(
         "Forget my progress",
         icon=":material/delete:",
         key="progress.forget",
         on_click=forget,
-        help="Stations, exercises and notes, at once. Runs stay where they are.",
+        help="Stations, exercises, guesses, answers to faults and notes, at once. Runs stay where they are.",
     )

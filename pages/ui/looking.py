@@ -5,12 +5,12 @@ from collections.abc import Sequence
 import streamlit as st
 
 from core.jobs import control
-from core.runs import reading
+from core.runs import owners, reading
 from core.runs.folder import State
 from core.runs.state import Run
 from pages.ui import loaders, state, wording
-from pages.ui.choosers import chosen
-from pages.ui.choosers.run import narrowed
+from pages.ui.choosers import chosen, mine
+from pages.ui.choosers.run import choose_of, narrowed
 from pages.ui.navigation import RUNG_FOLLOWS, rung_page
 from pages.ui.wording import plain
 
@@ -27,16 +27,17 @@ def sidebar(page: str) -> None:
     st.session_state["looking.told"] = chosen.chosen()
     st.session_state.pop(chosen.SHOWN, None)
     with st.sidebar:
+        mine.toggle()
         if run is not None:
             with st.container(horizontal=True, vertical_alignment="center", gap="small", key="looking"):
                 st.markdown(f"Looking at: {chosen.described(run)}", width="content")
                 _change(run)
-        active = [each for each in loaders.listing() if each.state.active]
+        active = [each for each in mine.shown(loaders.listing()) if each.state.active]
         st.fragment(_strip, run_every=SOON if active else SELDOM)(page)
 
 
 def _change(run: Run) -> None:
-    found = {each.slug: each for each in loaders.listing() if not each.damage}
+    found = {each.slug: each for each in mine.shown(loaders.listing()) if not each.damage}
     st.session_state["looking.run"] = run.slug
     with st.popover("change", type="tertiary", help="Look at another run, on every page."):
         st.selectbox(
@@ -44,14 +45,15 @@ def _change(run: Run) -> None:
             narrowed(found, [run.slug], "looking.find"),
             format_func=lambda slug: found[slug].label if slug in found else slug,
             key="looking.run",
-            on_change=lambda: chosen.choose(st.session_state["looking.run"]),
+            on_change=choose_of,
+            args=("looking.run", found),
             help="Every page that can shows this run, until another is chosen.",
         )
 
 
 def _strip(page: str) -> None:
     """What trains and what waits; a toast when a run ends; the page anew if another tab has changed what it shows."""
-    active = [reading.read(run.path) for run in loaders.listing(within=1.0) if run.state.active]
+    active = [reading.read(run.path) for run in mine.shown(loaders.listing(within=1.0)) if run.state.active]
     active = [run for run in active if run.state.active]
     before: Sequence[str] = st.session_state.get(BUSY, ())
     now = [run.slug for run in active]
@@ -77,7 +79,7 @@ def _line(run: Run) -> None:
             label=f"● {plain(run.name)} {s.step:,}/{s.of:,}{left}",
             query_params={state.RUN: run.slug},
         )
-        if run.state in (State.RUNNING, State.PAUSED):
+        if run.state in (State.RUNNING, State.PAUSED) and owners.acting().may_change(run.owner):
             st.button(
                 "Stop",
                 type="tertiary",

@@ -9,6 +9,7 @@ from streamlit.navigation.page import StreamlitPage
 
 from core.ladder import registry
 from core.ladder.registry import RUNGS
+from core.runs import owners
 
 INSIDE = "Look inside"
 """The section of the pages that show what a trained model does with a text."""
@@ -125,10 +126,19 @@ def _table() -> "dict[str, list[partial[StreamlitPage]]]":
         icon=":material/casino:",
         url_path="guesses",
         help="What you said before your runs began, and what came of it.",
+        visibility="hidden",  # from Your path it is one click
+    )
+    class_ = _page(
+        "learn/classroom.py",
+        title="The class",
+        icon=":material/school:",
+        url_path="class",
+        help="Who trains, who waits, how far each is, and links for a lesson.",
+        visibility="visible" if owners.acting().teaches and owners.acting() != owners.EVERYBODY else "hidden",
     )
     return {
         "Climb": [ladder, _gradient_descent(), *(_rung(key) for key in RUNGS), paper],
-        "Learn": [progress, claims, fault, guessed, glossary],
+        "Learn": [progress, claims, fault, guessed, glossary, class_],
         INSIDE: [
             _page(
                 "inside/attention.py",
@@ -189,6 +199,13 @@ def _table() -> "dict[str, list[partial[StreamlitPage]]]":
                 help="Let a trained model write, with temperature, top-k and top-p.",
             ),
             _page(
+                "use/branches.py",
+                title="Branches",
+                icon=":material/account_tree:",
+                url_path="branches",
+                help="Take another character than the model did: a tree of continuations grows.",
+            ),
+            _page(
                 "use/runs.py",
                 title="Runs",
                 icon=":material/list_alt:",
@@ -208,6 +225,13 @@ def _table() -> "dict[str, list[partial[StreamlitPage]]]":
                 icon=":material/grid_view:",
                 url_path="sweeps",
                 help="Many runs over one or two settings, and loss against cost.",
+            ),
+            _page(
+                "use/races.py",
+                title="Races",
+                icon=":material/flag:",
+                url_path="races",
+                help="Rungs against each other at equal parameters, time or steps, with a leader board.",
             ),
             _page(
                 "use/text.py",

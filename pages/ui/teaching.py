@@ -54,6 +54,8 @@ PARTS = {
     "result": "what came of a sweep",
     "sweep": "the form of a new sweep",
     "scaling": "loss against cost",
+    "entry": "the form of a new race",
+    "board": "the curves and the leader board of a race",
     "numbers": "characters as numbers",
     "frequencies": "how often each character occurs",
     "reader": "the text, page by page",
@@ -73,7 +75,7 @@ EVERYWHERE = {
     "models": ":is(.st-key-run, .st-key-looking, .st-key-compare-runs, .st-key-sweep-shown, [class*='st-key-weights-'],"
     " [class*='st-key-attention-step'], [class*='st-key-knockout-step'])",
     "prompt": ":is(.st-key-prompt, .st-key-prediction-prompt, .st-key-surprise-text, .st-key-stage-prompt,"
-    " .st-key-write-prompt, .st-key-a, .st-key-b)",
+    " .st-key-write-prompt, .st-key-branches-prompt, .st-key-a, .st-key-b)",
     "notes": "[data-testid=stMain] [data-testid=stElementContainer]:has([data-testid=stCaptionContainer])"
     ":not(.st-key-as-set *)",
     "tables": "[data-testid=stDataFrame]",
@@ -109,7 +111,8 @@ class Lesson:
 
 
 @cache
-def _lockable() -> frozenset[str]:
+def lockable() -> frozenset[str]:
+    """What can be locked: the settings by their dotted names, the preset, the text, all of them."""
     fields = {f"model.{field.name}" for rung in RUNGS.values() for field in rung.config.fields()}
     return frozenset(fields | {f"train.{field.name}" for field in TrainConfig.fields()} | {ALL, "preset", "text"})
 
@@ -117,6 +120,11 @@ def _lockable() -> frozenset[str]:
 @cache
 def _views() -> frozenset[str]:
     return frozenset({"code", "log", "exercises", *(name for rung in RUNGS.values() for name in rung.views)})
+
+
+def hideable() -> dict[str, str]:
+    """What can be hidden, by its name in the address, with what it is in words."""
+    return {**PARTS, **{name: f"the view {name}" for name in sorted(_views() - PARTS.keys())}}
 
 
 def _names(parameter: str) -> list[str]:
@@ -131,7 +139,7 @@ def adopt() -> list[str]:
     """
     asked = {
         HIDE: (_names(HIDE), PARTS.keys() | _views()),
-        LOCK: (_names(LOCK), _lockable()),
+        LOCK: (_names(LOCK), lockable()),
         ONLY: (_names(ONLY), {PICTURE}),
     }
     if any(names for names, _ in asked.values()):

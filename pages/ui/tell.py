@@ -23,3 +23,12 @@ def info(text: object, icon: str | None = ":material/info:") -> None:
 def caption(text: object) -> None:
     """Say it in small letters."""
     st.caption(plain(str(text)))
+
+
+def paper(text: str, key: str, height: int) -> None:
+    """Show what a model wrote, without the blank around it; what is beyond the height, in px, is scrolled to.
+
+    `st.code` keeps the blank, and has the browser load what colours code, a second of its time.
+    """
+    with st.container(key=f"paper-{key}", height=height, border=False):
+        st.text(text)

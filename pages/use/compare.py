@@ -18,10 +18,12 @@ from core.settings import shown
 from core.studies import differences, findings
 from core.studies.findings import Finding
 from pages.ui import loaders, state, teaching, wording
+from pages.ui.choosers import mine
 from pages.ui.choosers.run import narrowed
 from pages.ui.choosers.runs import named
 from pages.ui.choosers.text import text_picker
 from pages.ui.components.charts.curves import Curve, curves
+from pages.ui.course import guess_pair
 from pages.ui.navigation import link_to_first_rung
 from pages.ui.plots.colours import place_of
 from pages.ui.plots.studies import band, seed_bands
@@ -119,7 +121,13 @@ def charts(slugs: Sequence[str], labels: dict[str, str], look: dict[str, tuple[i
 
     losses = [coloured(curve) for run in shown for curve in loss_curves(run)]
     curves(
-        losses, marks_of(shown[0]), flags_of(shown), live=bool(live), key="compare-loss", interval=interval, main=True
+        losses,
+        [*marks_of(shown[0]), *guess_pair.marks(shown)],
+        flags_of(shown),
+        live=bool(live),
+        key="compare-loss",
+        interval=interval,
+        main=True,
     )
     known = {TRAIN_LOSS, VAL_LOSS, SECONDS, CHARACTERS}
     tags = sorted({tag for run in shown for tag in loaders.reader(run).tags()} - known)
@@ -257,7 +265,7 @@ def relatives(chosen: Sequence[Run], everything: Sequence[Run]) -> None:
 
 
 state.notices()
-everything = [run for run in reading.list_runs(shipped=True) if not run.damage]
+everything = [run for run in mine.shown(reading.list_runs(shipped=True)) if not run.damage]
 if not everything:
     st.info("Nothing to compare yet. Train a model or two first.", icon=":material/compare_arrows:")
     link_to_first_rung()
@@ -269,6 +277,7 @@ if not chosen:
 slugs = [run.slug for run in chosen]
 if any(run.state.active for run in chosen):
     awaited(slugs)
+guess_pair.guess_pair(chosen, differences.labels(chosen))
 if len(chosen) > 1:
     worth(chosen)
 charts(slugs, differences.labels(chosen), looks(chosen))

@@ -14,7 +14,7 @@ from core.exchange.reference_gpt import unlike_reference
 from core.exchange.weights import export_pth
 from core.jobs import control
 from core.ladder.registry import RUNGS
-from core.runs import editing, layout, reading, titles
+from core.runs import editing, layout, owners, reading, titles
 from core.runs.folder import State
 from core.runs.state import BROKEN, Run
 from core.settings import shown
@@ -23,8 +23,9 @@ from core.studies.differences import against_parent
 from core.texts.corpus import available
 from pages.ui import loaders, state, teaching, tell, wording
 from pages.ui.address import number_from_url
-from pages.ui.choosers import chosen
+from pages.ui.choosers import chosen, mine
 from pages.ui.choosers.text import text_picker
+from pages.ui.cluster import cluster_panel
 from pages.ui.navigation import link_to_first_rung, rung_page
 from pages.ui.run.buttons import state_badge, weights_only
 from pages.ui.run.fork_form import MOST, fork_form
@@ -38,6 +39,7 @@ COLUMNS: dict[str, Any] = {
     "state": st.column_config.TextColumn(
         "State", width=84, help="Queued, running, paused, stopping, finished, stopped, failed, lost or damaged."
     ),
+    "owner": st.column_config.TextColumn("Owner", width=110, help="Who made it: the name of the login."),
     "stage": st.column_config.TextColumn("Rung", width=110, help="The rung of the ladder."),
     "validation": st.column_config.NumberColumn(
         "Val loss", width=76, format="%.4f", help="Nats a character, whole split, latest. All runs shown read one text."
@@ -75,12 +77,13 @@ def row(run: Run) -> dict[str, object]:
         "name": f"{run.name} ({BROKEN})" if run.broken else run.name,
         "handle": run.handle if not run.given and run.handle != run.name else "",
         "state": state_in_words(run),
+        "owner": "" if run.shipped else run.owner,
         "stage": RUNGS[run.rung_key].title if run.rung_key in RUNGS else "–",
         "validation": s.val_loss,
         "curve": loaders.sparkline(run),
         "parameters": s.parameters,
         "minutes": s.seconds / 60,
-        "device": wording.device(s.device),
+        "device": wording.place(s.device, s.node),
         "started": pd.to_datetime(run.config.created, errors="coerce", utc=True) if run.config else None,
         "note": " ".join(run.note.split()),
     }
@@ -160,8 +163,10 @@ def watch(busy: Sequence[Run]) -> None:
             s = run.status
             done = f"**{wording.plain(run.name)}** {wording.plain(str(run.state))}, step {s.step:,} of {s.of:,}"
             left = f", {wording.duration(s.eta_seconds)} left" if s.eta_seconds is not None else ""
-            st.progress(min(1.0, s.step / max(1, s.of)), done + left)
+            where = f", on {wording.plain(s.node)}" if s.node else ""
+            st.progress(min(1.0, s.step / max(1, s.of)), done + left + where)
     queue_panel("runs.queue")
+    cluster_panel(now)
 
 
 @teaching.part("import")
@@ -248,7 +253,7 @@ def filtered(everything: Sequence[Run]) -> list[Run]:
             bind="query-params",
             placeholder="part of a name or note",
             width=180,
-            help="Shows the runs whose name, address or note holds this.",
+            help="Shows the runs whose name, address, note or owner holds this.",
         )
         present = [key for key in RUNGS if any(run.rung_key == key for run in everything)]
         rungs = st.multiselect(
@@ -273,7 +278,7 @@ def filtered(everything: Sequence[Run]) -> list[Run]:
         if (text is None or run.config is None or run.config.corpus == text)
         and (not rungs or run.rung_key in rungs)
         and (not states or state_in_words(run) in states)
-        and (not needle or any(needle in part.casefold() for part in (run.name, run.slug, run.note)))
+        and (not needle or any(needle in part.casefold() for part in (run.name, run.slug, run.note, run.owner)))
     ]
     return sorted(passing, key=lambda run: not run.pinned)
 
@@ -326,17 +331,18 @@ def one(run: Run) -> None:
         if not run.damage:
             downloads(run)
             report_form([run])
-        if not run.shipped:
+        theirs = not run.shipped and owners.acting().may_change(run.owner)
+        if theirs:
             name_and_note(run)
-        if run.state in (State.QUEUED, State.RUNNING, State.PAUSED):
+        if theirs and run.state in (State.QUEUED, State.RUNNING, State.PAUSED):
             button("Stop", ":material/stop:", "stop", run, "Keeps the weights.")
-        if run.state in (State.STOPPED, State.FAILED, State.LOST) and not run.shipped and not run.damage:
+        if run.state in (State.STOPPED, State.FAILED, State.LOST) and theirs and not run.damage:
             button("Resume", ":material/play_arrow:", "resume", run, "Goes on where it was.")
-        if not run.shipped:
+        if theirs:
             button(
                 "Unpin" if run.pinned else "Pin", ":material/keep:", "pin", run, "Keeps it at the head of the table."
             )
-        if not run.shipped and not run.state.active:
+        if theirs and not run.state.active:
             with st.popover("Delete", icon=":material/delete:", help="Asks first."):
                 st.checkbox(
                     f"Yes, delete {wording.plain(run.label)} for good",
@@ -396,7 +402,8 @@ def several(together: Sequence[Run]) -> None:
     """What can be done with several runs."""
     st.markdown(f"**{len(together)} runs**")
     slugs = [run.slug for run in together]
-    own = [run for run in together if not run.shipped and not run.state.active]
+    who = owners.acting()
+    own = [run for run in together if not run.shipped and who.may_change(run.owner) and not run.state.active]
     with st.container(horizontal=True, vertical_alignment="bottom"):
         if len(slugs) <= MOST and not any(run.damage for run in together):
             query = {state.RUNS: ",".join(slugs)}
@@ -428,7 +435,7 @@ def several(together: Sequence[Run]) -> None:
 
 
 state.notices()
-found = reading.list_runs(shipped=True)
+found = mine.shown(reading.list_runs(shipped=True))
 if not found:
     st.info("No runs yet. Every training you start is kept here.", icon=":material/inbox:")
     link_to_first_rung()
@@ -438,7 +445,8 @@ passing = filtered(found)
 card = st.container(key="runs-card")
 listed = turned(passing)
 differing = settings_that_differ(listed)
-order = [*AHEAD, *differing, *(name for name in COLUMNS if name not in AHEAD)]
+told = [name for name in COLUMNS if name != "owner" or any(run.owner != owners.GUEST for run in listed)]
+order = [*AHEAD, *differing, *(name for name in told if name not in AHEAD)]
 table = pd.DataFrame([row(run) for run in listed], columns=list(COLUMNS)).assign(**differing)
 of_settings = {
     name: st.column_config.TextColumn(name.partition(".")[2], width=84, help=f"The setting {name}.")
@@ -472,4 +480,6 @@ with card, st.container(border=True):
 st.caption("Click a run to see its card above, on every page; tick several to compare them.")
 if busy := [run for run in passing if run.state.active]:
     watch(busy)
+else:
+    cluster_panel([])
 bring_in()

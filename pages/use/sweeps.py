@@ -18,6 +18,7 @@ from core.studies import differences, sweeps
 from core.studies import scaling as studies_scaling
 from core.training.config import TrainConfig
 from pages.ui import loaders, state, teaching, tell, wording
+from pages.ui.choosers import mine
 from pages.ui.choosers.text import text_picker
 from pages.ui.components.charts.curves import curves
 from pages.ui.plots.figure import figure as plot
@@ -244,7 +245,7 @@ def scaling(everything: Sequence[Run], members: Sequence[Run]) -> None:
 
 
 state.notices()
-everything = [run for run in reading.list_runs(shipped=True) if not run.damage and not run.broken]
+everything = [run for run in mine.shown(reading.list_runs(shipped=True)) if not run.damage and not run.broken]
 swept = any(run.need().group for run in everything)
 left, right = st.columns(2 if swept else [2, 3], gap="medium")
 with left:

@@ -15,7 +15,7 @@ from playwright.sync_api import Page, sync_playwright
 
 from core.ladder.registry import RUNGS
 
-ROUNDS = 5
+ROUNDS = 4
 USABLE, COMPLETE = 0.5, 1.0
 """What is wanted, seconds."""
 CLICK = """async ([key, title]) => {
@@ -33,9 +33,10 @@ CLICK = """async ([key, title]) => {
         const titled = main()?.querySelector("h1")?.textContent.trim() === title;
         if (usable === null && titled && fresh(train) && !train.disabled) usable = now;
         const still = document.querySelector("[data-testid=stApp]").dataset.testScriptState === "notRunning";
-        const drawn = main().querySelector(".curves .plot") && !main().querySelector("[data-stale=true]");
+        const chart = [...main().querySelectorAll("*")].some((each) => each.shadowRoot?.querySelector(".curves .plot"));
+        const drawn = chart && !main().querySelector("[data-stale=true]");
         if (usable !== null && still && drawn) return [usable, now];
-        if (now > 60) return [usable ?? 60, 60];
+        if (now > 15) return [usable ?? 15, 15];
     }
 }"""
 

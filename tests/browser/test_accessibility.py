@@ -26,7 +26,9 @@ pytestmark = pytest.mark.browser
 
 ROOT = Path(__file__).parents[2]
 AXE = ROOT / "node_modules" / "axe-core" / "axe.min.js"
-COUNT = sum(len(section) for section in page_table().values())
+PAGES = [page for section in page_table().values() for page in section]
+HIDDEN = [page.url_path for page in PAGES if page.visibility == "hidden"]
+COUNT = len(PAGES) - len(HIDDEN)
 MOST_STOPS = 20
 """Presses of Tab and Enter from the top of a rung's page to Train."""
 THUMB = 38
@@ -148,9 +150,9 @@ def look(page: Page, axe: str, states: tuple[tuple[str, int, list[str] | None], 
 
 
 def views() -> list[tuple[str, str]]:
-    """Every view of a run once, with a rung that shows it."""
+    """Every view of a run once, with a rung that shows it, and every page that the menu does not list."""
     rungs = {name: rung.key for rung in RUNGS.values() for name in (*rung.views, "samples", "code", "log")}
-    return [(rung, name) for name, rung in rungs.items()]
+    return [(rung, name) for name, rung in rungs.items()] + [(path, "") for path in HIDDEN]
 
 
 Stop = tuple[bool, int] | tuple[str, str]

@@ -24,7 +24,7 @@ from core.inspect.lens import next_logits
 from core.jobs import work
 from core.runs import checkpoints, editing, layout, plan, reading, records
 from core.runs.state import Run
-from core.sampling import SamplingConfig, next_distribution
+from core.sampling import SamplingConfig, generate, next_distribution
 from core.texts import own as texts_own
 from core.texts.labels import visible
 from tests.browser.conftest import Visit, asked_of_server, know_speed, start_app, stop_app, wait_until_up
@@ -142,6 +142,7 @@ FIRST = {
     "knockout?tool=patching": "table[role=grid]",
     "stage": ".stage .card",
     "write": ".st-key-paper",
+    "branches": ".branch_text .paper",
     "sweeps": ".curves .plot",
     "text": "[data-testid=stDataFrame]",
 }
@@ -166,6 +167,26 @@ def test_every_page_shows_what_it_is_for_on_the_first_screen(page: Page, house: 
         for part in WHOLE.get(address, ()):
             expect(page.locator(part).first).to_be_in_viewport(ratio=0.98)
     assert {address: y for address, y in places.items() if y >= 350} == {}
+
+
+def test_models_write_side_by_side_while_one_looks(page: Page, house: House) -> None:
+    """What stands in the columns at the end is what each model writes alone, character by character."""
+    both = (house.tiny, house.shipped)
+    slugs = ",".join(run.slug for run in both)
+    open_page(page, house, "stage", prompt=PROMPT, tokens="200", seed="7", **{"with": slugs})
+    stage = page.locator(".stage")
+    expect(stage).to_have_attribute("aria-busy", "false", timeout=60_000)
+    expect(stage).to_have_attribute("data-shown", "200")
+    cards = stage.locator(".card pre")
+    shown = [
+        card.evaluate("node => [...node.querySelectorAll('[data-at]')].map((n) => n.textContent)")
+        for card in cards.all()
+    ]
+    for run in both:
+        model, tokenizer = checkpoints.load_model(run)
+        choices = generate(model, tokenizer.encode(PROMPT), SamplingConfig(tokens=200, temperature=0.8, seed=7))
+        text = tokenizer.decode([choice.id for choice in choices])
+        assert ["↵\n" if letter == "\n" else letter for letter in text] in shown
 
 
 # ---- prediction -----------------------------------------------------------------------------------------------------

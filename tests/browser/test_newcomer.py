@@ -139,4 +139,4 @@ def test_writing_streams_and_stops(page: Page, lab: str, trained: Path):
     page.get_by_test_id("stMain").get_by_role("button", name="Stop", exact=True).click()
 
     expect(note).to_have_count(0)
-    expect(page.locator("[data-testid=stCode]").first).to_contain_text("ROMEO:")
+    expect(page.locator(".writing .paper")).to_contain_text("ROMEO:")

@@ -40,6 +40,7 @@ def _type(page: Page) -> None:
 
 
 def _reproduce(page: Page) -> None:
+    page.locator("[class*=st-key-claims-] summary").first.click()
     page.get_by_role("button", name="Reproduce").first.click()
     page.get_by_role("button", name="Cancel").first.click()
 

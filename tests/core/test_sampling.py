@@ -9,7 +9,7 @@ from torch import Tensor
 from core.errors import BardlabError
 from core.ladder.registry import RUNGS
 from core.models.contract import LanguageModel
-from core.sampling import SamplingConfig, generate, next_distribution, streams
+from core.sampling import Choice, SamplingConfig, generate, next_distribution, streams
 from tests.conftest import TINY
 
 VOCAB = 11
@@ -35,6 +35,20 @@ def distribution(*p: float, **settings: object) -> list[float]:
 
 def ids(model: LanguageModel, prompt: list[int], **settings: object) -> list[int]:
     return [choice.id for choice in generate(model, prompt, SamplingConfig.parse(settings))]
+
+
+# --- one character ---------------------------------------------------------------------------------------------------
+
+
+def test_a_choice_tells_its_chance_its_rank_and_its_rivals():
+    """Before the cuts by the model's own chances, whatever is added to all logits; after them by what is drawn from."""
+    config = SamplingConfig.parse({"top_k": 2})
+    one = Choice(1, torch.tensor(P).log() + 5.0, 3 / 7, config)
+
+    assert one.log_probability == pytest.approx(math.log(0.3)) and one.rank == 2
+    assert [each.id for each in one.rivals(9)] == [0, 1, 2, 3] and len(one.rivals(2)) == 2
+    assert [each.before for each in one.rivals(9)] == pytest.approx(P)
+    assert [each.after for each in one.rivals(9)] == pytest.approx([4 / 7, 3 / 7, 0, 0])
 
 
 # --- the distribution ------------------------------------------------------------------------------------------------

@@ -78,7 +78,10 @@ def test_no_page_computes_in_a_thread(path: Path):
     assert not COMPUTES.search(path.read_text(encoding="utf-8"))
 
 
-WAITING = "errors files paths system runs.folder runs.layout training.gpus jobs.overdue jobs.turns jobs.waiting worker"
+WAITING = (
+    "errors files paths system runs.folder runs.layout training.gpus jobs.launchers.launcher jobs.launchers.node "
+    "jobs.overdue jobs.turns jobs.waiting worker"
+)
 
 
 @pytest.mark.parametrize("module", WAITING.split())

@@ -79,7 +79,7 @@ def test_empty_and_strange_prompts_are_explained(finished: Run):
 
     app.text_area(key="prompt").set_value("Éx").run()
 
-    assert "has never seen `É`" in app.warning[0].value and app.get("download_button")
+    assert "has never seen `É U+00C9`" in app.warning[0].value and app.get("download_button")
 
     app.checkbox(key="prompt.drop").uncheck().run()
 

@@ -9,6 +9,7 @@ from core.jobs import control, work
 from core.runs import editing, reading
 from core.studies.claims import evidence, registry, reproduction
 from core.texts import own as texts_own
+from pages.ui.wording import plain
 from tests.core.studies.test_claims import SMALL
 from tests.pages.test_pages import draw, words
 
@@ -19,7 +20,10 @@ def test_every_claim_is_there_with_its_evidence_and_nothing_is_made_by_looking()
     app = draw(PAGE)
     shown, known = words(app), evidence.read()
 
-    assert [each.value for each in app.header] == [claim.title for claim in registry.CLAIMS.values()]
+    labels = [each.label for each in app.expander if "badge" in each.label]
+    assert [label.split("**")[1] for label in labels] == [plain(claim.title) for claim in registry.CLAIMS.values()]
+    judged = [claim.judge(known[key].figures) for key, claim in registry.CLAIMS.items()]
+    assert all(plain(one.deciding.number) in label for one, label in zip(judged, labels, strict=True))
     assert shown.count("The rule.") == len(registry.CLAIMS)
     assert shown.count("Shipped: measured on") == len(known) == len(registry.CLAIMS)
     assert shown.count("95 % interval") > len(known)

@@ -27,7 +27,9 @@ PLACE = {"page_link": None, "progress": 1}
 """Where the text is among the positional arguments, if not first; a page link's is a keyword."""
 DRAWS = "in_view"
 ESCAPES = frozenset({"plain", "inline"})
-NUMBERS = frozenset({"len", "count", "duration", "roughly", "size", "loss", "rate", "device", "_signed", "_measured"})
+NUMBERS = frozenset(
+    {"len", "count", "duration", "roughly", "size", "loss", "rate", "device", "_signed", "_measured", "label_of"}
+)
 """Functions whose text is made of figures and the product's own words, whatever they are given."""
 OWN = frozenset(
     {

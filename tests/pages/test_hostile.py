@@ -14,7 +14,7 @@ from pages.ui import state
 from pages.ui.address import whole_number
 from pages.ui.choosers.prompt import LONGEST
 from pages.ui.rung_views import table
-from tests.pages.test_pages import FOLDER, draw, words
+from tests.pages.test_pages import FOLDER, draw, to_the_end, words
 
 SOURCES = {str(path.relative_to(FOLDER)): path.read_text() for path in sorted(FOLDER.rglob("*.py"))}
 NUMBERS = ["²", "9" * 5000, "-1", "٣", "1e5", "0x10", "nan", "1" * 12, " 1", "1\n"]
@@ -84,10 +84,10 @@ def test_a_pasted_book_is_cut_before_a_model_reads_it(finished: Run):
     app = draw("use/write.py")
     app.text_area(key="write.prompt").set_value("love " * 200_000)
     app.select_slider(key="write..tokens").set_value(50)
-    app.button(key="write.go").click().run()
+    to_the_end(app.button(key="write.go").click().run())
 
     assert not app.exception
-    assert len(app.session_state["prompted"]) == LONGEST_TEXT and len(app.session_state["written"]) == 50
+    assert len(app.session_state["write.texts"].prompt) == LONGEST_TEXT and len(app.session_state["written"]) == 50
 
 
 @pytest.mark.parametrize(

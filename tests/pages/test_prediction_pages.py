@@ -12,6 +12,7 @@ from core.evaluation import evaluate
 from core.inspect.lens import attribution
 from core.runs import checkpoints, layout
 from core.runs.state import Run
+from core.texts.corpus import load
 from tests.conftest import make_run
 from tests.pages.test_pages import damage, draw, words
 
@@ -116,7 +117,7 @@ def test_bad_texts(script: str, box: str, finished: Run):
     assert not passed(app)
 
     app.text_area(key=box).set_value("Рим and Rome").run()
-    assert "Р и м" in app.warning[0].value
+    assert "Р U+0420, и U+0438, м U+043C" in app.warning[0].value
     assert len(passed(app)) == 1
 
     app.text_area(key=box).set_value(MARKUP).run()
@@ -142,6 +143,9 @@ def test_the_surprise_of_a_passage_is_its_loss(finished: Run):
     assert row["nats"] == pytest.approx(expected.loss, abs=1e-6)
     assert row["total"] == pytest.approx(expected.bits * expected.predictions, abs=1e-4)
     assert row["saved"] == pytest.approx(math.log2(65) * expected.predictions - row["total"], abs=1e-4)
+    whole = evaluate(model, load().val_ids)
+    assert row["saved_of_all"] == pytest.approx((math.log2(65) - whole.bits) * whole.predictions, rel=1e-4)
+    assert row["sees"] == "16"
     assert "stands in the validation split" in words(app)
 
 

@@ -42,7 +42,8 @@ def side_by_side(camera: Camera, run: str) -> None:
     camera.page.set_viewport_size({"width": 1440, "height": 900})  # six columns of text want the room
     camera.open("stage")
     camera.fold_menu()
-    camera.bring(camera.page.get_by_role("button", name="Replay"), 60)
+    expect(camera.page.locator(".stage")).to_have_attribute("aria-busy", "false", timeout=60_000)
+    camera.bring(camera.page.locator(".stage .bar"), 60)
 
 
 def knockout(camera: Camera, run: str) -> None:

@@ -93,6 +93,15 @@ class Finding:
         return self.criterion.verdict(self.estimate)
 
     @property
+    def number(self) -> str:
+        """What was measured and the number, without its interval."""
+        if self.estimate is None:
+            return f"{self.criterion.what}: not measured yet"
+        width = self.estimate.high - self.estimate.low
+        shown = _shown(self.estimate.value, width if math.isfinite(width) else None)
+        return f"{self.criterion.what}: {shown} {self.criterion.unit}".rstrip()
+
+    @property
     def sentence(self) -> str:
         """The number, its interval and its method in one line."""
         what, found = f"{self.criterion.what[:1].upper()}{self.criterion.what[1:]}", self.estimate
@@ -130,10 +139,14 @@ class Judgement:
         return Verdict.OPEN if Verdict.OPEN in verdicts else Verdict.REPRODUCED
 
     @property
+    def deciding(self) -> Finding:
+        """The finding that decides the verdict: the first that has it."""
+        return next(each for each in self.findings if each.verdict is self.verdict)
+
+    @property
     def sentence(self) -> str:
-        """The verdict, and the finding that decides it: the first that has this verdict."""
-        deciding = next((each for each in self.findings if each.verdict is self.verdict), self.findings[0])
-        return f"{self.verdict[:1].upper()}{self.verdict[1:]}. {deciding.sentence}"
+        """The verdict, and the finding that decides it."""
+        return f"{self.verdict[:1].upper()}{self.verdict[1:]}. {self.deciding.sentence}"
 
 
 @dataclass(frozen=True)

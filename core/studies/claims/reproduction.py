@@ -1,8 +1,6 @@
-"""Reproducing a claim: its runs are looked for, made, shared, resumed and stopped; nothing here has to stay alive.
+"""Reproducing a claim: its runs are wanted together, measured and judged.
 
 A run belongs to a claim if it carries its mark and has the settings, the text and the seed that the claim asks for.
-Whoever reproduces it next finds these runs, whatever became of them: those that have ended count, those under way are
-shared, those that were stopped or failed go on, and what was deleted is run again.
 """
 
 import contextlib
@@ -13,15 +11,14 @@ from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
 
-from core import paths, system
 from core.errors import BardlabError
-from core.jobs import control, timing, work
+from core.jobs import timing
 from core.ladder import cost, registry
-from core.runs import editing, folder, reading
 from core.runs import plan as runs_plan
+from core.runs import reading
 from core.runs.folder import State
 from core.runs.state import Run, RunConfig
-from core.studies import sweeps
+from core.studies import sweeps, together
 from core.studies.claims import evidence, measuring
 from core.studies.claims.claim import Arm, Claim, Judgement, Values
 from core.texts import own as texts_own
@@ -31,10 +28,6 @@ from core.training import devices
 
 SEEDS_MORE = 2
 """How many seeds `More seeds` adds."""
-START_SECONDS = 3.0
-"""What a run takes before its first step and after its last: a process, and the libraries that it loads."""
-PATIENCE = 60.0
-"""Seconds to wait for somebody else who starts the same runs at this moment."""
 DEFAULT_TEXT = "tinyshakespeare"
 
 
@@ -45,6 +38,11 @@ class Wanted:
     arm: Arm
     seed: int
     config: RunConfig
+
+    @property
+    def title(self) -> str:
+        """What it is called among the claim's runs."""
+        return f"{self.arm.title}, seed {self.seed}"
 
     def is_met_by(self, run: Run) -> bool:
         """True if a run is this one."""
@@ -104,15 +102,6 @@ def _wanted(claim: Claim, corpus: Corpus, seeds: int) -> list[Wanted]:
             plan = runs_plan.plan(arm.rung, model=arm.model, train=train, corpus_name=corpus.name)
             found.append(Wanted(arm, seed, plan.model_copy(update={"claim": claim.key})))
     return found
-
-
-_WORTH = (State.FINISHED, State.RUNNING, State.STOPPING, State.PAUSED, State.QUEUED, State.STOPPED, State.LOST)
-"""Which of several runs of one kind counts, the best first; then those that failed."""
-
-
-def _best(runs: Sequence[Run]) -> Run | None:
-    order = {state: place for place, state in enumerate(_WORTH)}
-    return min(runs, key=lambda run: order.get(run.state, len(order)), default=None)
 
 
 @dataclass(frozen=True)
@@ -204,8 +193,7 @@ def standing(claim: Claim, text: str, among: Sequence[Run], seeds: int | None = 
         mine = []
         runs = {(arm.key, seed): None for seed in claim.run_seeds(seeds) for arm in claim.arms}
     for each in _wanted(claim, corpus, seeds) if corpus else ():
-        fitting = [control.look_after(reading.read(run.path)) for run in mine if each.is_met_by(run)]
-        runs[each.arm.key, each.seed] = _best([run for run in fitting if not run.damage])
+        runs[each.arm.key, each.seed] = together.current(run for run in mine if each.is_met_by(run))
     problems = []
     for run in runs.values():
         if run and run.state is State.FINISHED:
@@ -216,15 +204,8 @@ def standing(claim: Claim, text: str, among: Sequence[Run], seeds: int | None = 
     return Standing(claim, text, runs, tuple(problems))
 
 
-def _lock(claim: Claim) -> system.Lock:
-    paths.runs().mkdir(parents=True, exist_ok=True)
-    return system.Lock(paths.runs() / f".claim-{claim.key}.lock", PATIENCE)
-
-
-def _take(each: Wanted, among: Sequence[Run]) -> Run:
-    """Return the run that is wanted, made if there is none. To be called by whoever holds the claim's lock."""
-    mine = [run for run in among if not run.damage and each.is_met_by(run)]
-    return _best(mine) or editing.create(each.config)
+def _cause(claim: Claim) -> together.Cause:
+    return together.Cause(f"the claim {claim.key!r}", f"claim-{claim.key}")
 
 
 def begin(claim: Claim, text: str, seeds: int) -> list[Run]:
@@ -233,71 +214,20 @@ def begin(claim: Claim, text: str, seeds: int) -> list[Run]:
     Runs that somebody else has begun are shared. Raises BardlabError if the text does not do, there is no memory for
     another process, or one cannot be started; what was started goes on.
     """
-    needed = wanted(claim, text, seeds)
-    started = []
-    try:
-        with _lock(claim):
-            there = reading.list_runs()
-            for each in needed:
-                run = _take(each, there)
-                if run.state is State.FINISHED or _comes(run):
-                    continue
-                started.append(control.start(run))
-    except system.Taken:
-        raise BardlabError(f"somebody else is starting the claim {claim.key!r}; look again in a moment") from None
-    except OSError as error:
-        raise BardlabError(f"cannot start the claim {claim.key!r}: {error.strerror or error}") from None
-    return started
-
-
-def _comes(run: Run) -> bool:
-    """True if a worker is at a run, or will be."""
-    return run.state.active and (folder.is_alive(run.path) or bool(folder.worker_comes(run.path)))
+    return together.begin(_cause(claim), wanted(claim, text, seeds))
 
 
 def cancel(standing: Standing) -> int:
     """Ask all runs of a claim that are under way to stop. Returns how many; what they have is kept."""
-    asked = 0
-    for run in reversed(standing.active):  # those that wait first, so that none gets its turn meanwhile
-        with contextlib.suppress(BardlabError):  # it has ended by itself
-            control.stop(run)
-            asked += 1
-    return asked
+    return together.cancel(standing.active)
 
 
 def reproduce(claim: Claim, text: str, seeds: int, say: Callable[[str], None]) -> Standing:
     """Do all runs of a claim in this process, one after another, and return how it then stands.
 
-    Each waits for its turn on the device as every run does; one that another process is at is waited for. Raises
-    BardlabError if the text does not do, or a run was stopped or has failed.
+    Raises BardlabError if the text does not do, or a run was stopped or has failed.
     """
-    needed = wanted(claim, text, seeds)
-    for place, each in enumerate(needed, 1):
-        name = f"{claim.key} {place}/{len(needed)}: {each.arm.title}, seed {each.seed}"
-        while True:
-            try:
-                with _lock(claim):
-                    run = _take(each, reading.list_runs())
-                    mine = run.state is not State.FINISHED and not _comes(run)
-                    if mine:
-                        run = control.claim(run)
-            except system.Taken:
-                raise BardlabError(f"somebody else is starting the claim {claim.key!r}; try again") from None
-            if mine:
-                began = time.monotonic()
-                run = work.work(run.path, log=lambda line: None)
-                if run.state is State.FINISHED:
-                    say(f"{name}: loss {run.status.val_loss or 0:.4f} in {time.monotonic() - began:.0f} s")
-            elif run.state is not State.FINISHED:
-                say(f"{name}: another process is at it")
-                run = control.wait(run, 3600.0)
-            if run.state is State.FINISHED:
-                break
-            if mine or run.state.active:
-                raise BardlabError(
-                    f"{run.slug} of the claim {claim.key!r} is {run.state}: {run.status.message}; the same command "
-                    "goes on from there"
-                )
+    together.work_off(_cause(claim), wanted(claim, text, seeds), say)
     return standing(claim, text, reading.list_runs(), seeds)
 
 
@@ -317,7 +247,7 @@ def expected_seconds(claim: Claim, text: str, seeds: int) -> float | None:
         seconds = timing.estimate_seconds(rung, model, built, train, kind, judged, vocab)
         if seconds is None:
             return None
-        total += seconds + START_SECONDS
+        total += seconds + together.START_SECONDS
     return total * seeds
 
 

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from core.errors import BardlabError
 from core.jobs import control
-from core.runs import editing, plan
+from core.runs import owners, plan
 from core.runs.state import Run, RunConfig
 from core.studies.course.signs import Inside, Signs
 
@@ -263,7 +263,8 @@ def _alike(wanted: RunConfig, among: Iterable[Run]) -> Run | None:
 def start(fault: Fault, among: Iterable[Run], *, whole: bool = False, number: int = 0) -> Run:
     """Start the training, or go on with the one that is there. Raises BardlabError if that cannot be."""
     config = fault.config(whole=whole, number=number)
-    there = _alike(config, among)
+    mine = [run for run in among if owners.acting().owns(run.owner)]
+    there = _alike(config, mine)
     if there is not None and (there.state.active or there.status.step >= there.status.of > 0):
         return there
-    return control.start(there if there is not None else editing.create(config))
+    return control.begin(config) if there is None else control.start(there)

@@ -1,16 +1,13 @@
 """Guess first: what was said before a run, against what came of it."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 
-from core.errors import BardlabError
-from core.runs import guess as runs_guess
-from core.runs import reading
 from core.runs.folder import State
-from core.runs.guess import Guess
 from core.runs.state import Run
+from core.studies.course.guess import Guess, key
 
 ROUNDING = 1e-9
 
@@ -19,8 +16,9 @@ ROUNDING = 1e-9
 class Guessed:
     """One guess, and how it turned out."""
 
-    run: Run
     guess: Guess
+    name: str
+    """How the run is called."""
     truth: float | None
     """What was guessed, as it came out; None if there is nothing to compare with."""
     why: str = ""
@@ -61,22 +59,22 @@ def _ahead(gap: float) -> str:
     return f"better by {-gap:.2f}" if gap < 0 else f"worse by {gap:.2f}"
 
 
-def of(run: Run) -> Guessed | None:
-    """Return what was guessed of a run; None if nothing was."""
-    guess = runs_guess.read(run.path)
-    if guess is None or run.damage:
-        return None
+def turned_out(guess: Guess, runs: Mapping[str, Run]) -> Guessed:
+    """Return a guess with its truth, `runs` by their slugs."""
+    run = runs.get(guess.run)
+    if run is None:
+        return Guessed(guess, guess.run, None, "the run is no longer here")
     loss, why = _end(run, "it")
     if loss is None or not guess.rival:
-        return Guessed(run, guess, loss, why)
-    try:
-        rival = reading.find(guess.rival)
-        against, why = _end(rival, "the other run")
-        if against is not None and rival.need().corpus_sha256 != run.need().corpus_sha256:
-            against, why = None, "the other run reads another text"
-    except BardlabError:
-        against, why = None, "the run it was compared with is no longer here"
-    return Guessed(run, guess, None if against is None else loss - against, why)
+        return Guessed(guess, run.label, loss, why)
+    name, rival = run.label, runs.get(guess.rival)
+    if rival is None:
+        return Guessed(guess, name, None, "the run it was compared with is no longer here")
+    name = f"{name}, against {rival.label}"
+    against, why = _end(rival, "the other run")
+    if against is not None and rival.need().corpus_sha256 != run.need().corpus_sha256:
+        against, why = None, "the other run reads another text"
+    return Guessed(guess, name, None if against is None else loss - against, why)
 
 
 def _end(run: Run, who: str) -> tuple[float | None, str]:
@@ -91,11 +89,30 @@ def _end(run: Run, who: str) -> tuple[float | None, str]:
     return loss, ""
 
 
-def guesses(among: Iterable[Run] | None = None) -> list[Guessed]:
-    """Return every guess of the learner's own runs, the oldest first."""
-    runs = reading.list_runs() if among is None else among
-    found = [each for run in runs if not run.shipped and (each := of(run)) is not None]
-    return sorted(found, key=lambda each: each.guess.made)
+def guesses(made: Mapping[str, Guess], among: Iterable[Run]) -> list[Guessed]:
+    """Return every guess with what came of it, the oldest first."""
+    runs = {run.slug: run for run in among}
+    return [turned_out(guess, runs) for guess in sorted(made.values(), key=lambda guess: guess.made)]
+
+
+def of_pair(made: Mapping[str, Guess], pair: Sequence[str]) -> Guess | None:
+    """Return what was guessed of two runs, whichever is named first; None if nothing was."""
+    one, other = pair
+    return made.get(key(one, other)) or made.get(key(other, one))
+
+
+def open_pair(runs: Sequence[Run]) -> bool:
+    """True if these are two runs of which one may still say who wins: both may be compared, and one is not over."""
+    if len(runs) != 2 or any(run.damage or run.broken for run in runs):
+        return False
+    alive = [run for run in runs if run.state.active]
+    over = [run for run in runs if not run.state.active]
+    return bool(alive) and all(_end(run, "it")[0] is not None for run in over)
+
+
+def seen_of(runs: Sequence[Run]) -> float:
+    """Return how much of the training of some runs is over, from 0 to 1."""
+    return sum(min(1.0, run.status.step / max(1, run.status.of)) for run in runs) / max(1, len(runs))
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,6 @@
-"""How far a learner is: names of what was done, with the day, as the browser keeps them or a file by the login's name.
+"""How far a learner is: names of what was done, with the day, and guesses.
+
+The browser keeps them, or a file by the login's name.
 
 Whatever comes back from where it was kept may be anybody's: what is no mark is passed over.
 """
@@ -14,11 +16,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from core import files, paths
+from core.studies.course import guess as course_guess
+from core.studies.course.guess import Guess
 
 NAME = re.compile(r"[a-z][\w.:-]{0,79}", re.ASCII)
 DAY = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 MOST = 1000
-"""Marks of one learner."""
+"""Marks of one learner, and guesses."""
 LONGEST_NOTE = 4000
 LATEST = 10**14
 """No era is later, ms since 1970."""
@@ -36,6 +40,8 @@ class Progress:
     """What the learner wrote for the lab report."""
     noted: int = 0
     """When that was written, ms since 1970."""
+    guesses: Mapping[str, Guess] = field(default_factory=dict)
+    """What was guessed of runs, each by its key."""
 
     def has(self, name: str) -> bool:
         """Whether something is done."""
@@ -46,6 +52,13 @@ class Progress:
         if name in self.marks or not NAME.fullmatch(name) or len(self.marks) >= MOST:
             return self
         return replace(self, marks={**self.marks, name: f"{datetime.now(UTC):%Y-%m-%d}"})
+
+    def guessed(self, guess: Guess) -> "Progress":
+        """Return it with a guess made now; an earlier one of the same stays. Raises BardlabError on nonsense."""
+        guess = replace(guess.checked(), made=course_guess.now())
+        if guess.key in self.guesses or len(self.guesses) >= MOST:
+            return self
+        return replace(self, guesses={**self.guesses, guess.key: guess})
 
     def with_note(self, note: str) -> "Progress":
         """Return it with what was written."""
@@ -61,11 +74,14 @@ class Progress:
             return max(self, other, key=lambda each: each.era)
         later = max(self, other, key=lambda each: each.noted)
         marks = dict(list({**other.marks, **self.marks}.items())[:MOST])
-        return replace(self, marks=marks, note=later.note, noted=later.noted)
+        guesses = dict(list({**other.guesses, **self.guesses}.items())[:MOST])
+        return replace(self, marks=marks, note=later.note, noted=later.noted, guesses=guesses)
 
     def plain(self) -> dict[str, object]:
         """Return it as it is kept."""
-        return {"era": self.era, "marks": dict(self.marks), "note": self.note, "noted": self.noted}
+        guesses = {key: guess.plain() for key, guess in self.guesses.items()}
+        kept = {"era": self.era, "marks": dict(self.marks), "note": self.note, "noted": self.noted}
+        return {**kept, "guesses": guesses}
 
 
 def parse(kept: object) -> Progress:
@@ -78,9 +94,12 @@ def parse(kept: object) -> Progress:
         for name, day in list(marks.items() if isinstance(marks, Mapping) else ())[:MOST]
         if isinstance(name, str) and isinstance(day, str) and NAME.fullmatch(name) and DAY.fullmatch(day)
     }
+    rows = kept.get("guesses")
+    read = [course_guess.parse(row) for row in list(rows.values() if isinstance(rows, Mapping) else ())[:MOST]]
+    guesses = {guess.key: guess for guess in read if guess is not None}
     note = kept.get("note")
     text = "".join(c for c in note[:LONGEST_NOTE] if c.isprintable() or c == "\n") if isinstance(note, str) else ""
-    return Progress(_moment(kept.get("era")), found, text, _moment(kept.get("noted")))
+    return Progress(_moment(kept.get("era")), found, text, _moment(kept.get("noted")), guesses)
 
 
 def _moment(value: object) -> int:

@@ -1,17 +1,25 @@
-"""What a learner has said of the broken trainings: kept in one file beside the runs."""
+"""What a learner has said of the broken trainings: marks among the learner's progress.
+
+Marks are never taken back, as several places that keep them are joined. So who asks again begins another round:
+`fault.leak.0.1.rate` is the second answer of the first, `fault.leak.0.told` gives up, `fault.leak.0.again` ends it.
+"""
 
 import contextlib
 import json
 import random
+import re
 import secrets
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 
 from core import files, paths
-from core.errors import BardlabError
 from core.studies.course.faults import FAULTS, get
+from core.studies.course.progress import Progress
 
 FILE = ".faults.json"
-"""Beside the runs."""
+"""Beside the runs: by which the trainings are shuffled, alike for all learners of an installation."""
+_ANSWER, _END = r"(?P<place>\d{1,3})\.(?P<said>[\w-]+)", r"(?P<end>told|again)"
+MARK = re.compile(rf"fault\.(?P<key>[\w-]+)\.(?P<round>\d{{1,3}})\.(?:{_ANSWER}|{_END})")
 
 
 @dataclass(frozen=True)
@@ -22,10 +30,12 @@ class Shelf:
     said: dict[str, list[str]] = field(default_factory=dict)
     """The answers in the order in which they were given; the last is right if it was found."""
     given_up: tuple[str, ...] = ()
+    rounds: dict[str, int] = field(default_factory=dict)
+    """How often one was asked again."""
 
     @property
     def order(self) -> list[str]:
-        """The faults' keys as they stand on the shelf, shuffled once for each learner."""
+        """The faults' keys as they stand on the shelf, shuffled once for each installation."""
         keys = list(FAULTS)
         random.Random(self.seed).shuffle(keys)
         return keys
@@ -38,51 +48,59 @@ class Shelf:
         """True if there is nothing left to find: it was found, or given up."""
         return self.found(key) or key in self.given_up
 
-
-def read() -> Shelf:
-    """Return the shelf; one that is damaged or not there yet begins anew."""
-    with contextlib.suppress(OSError, ValueError, TypeError, LookupError, AttributeError, RecursionError):
-        kept = json.loads(files.read(paths.runs() / FILE))
-        said = {k: [a for a in v if a in FAULTS] for k, v in kept["said"].items() if k in FAULTS}
-        return Shelf(int(kept["seed"]), said, tuple(k for k in kept["given_up"] if k in FAULTS))
-    fresh = Shelf(secrets.randbelow(2**31))
-    with contextlib.suppress(BardlabError):  # where nothing can be written it is shuffled at every look
-        _keep(fresh)
-    return fresh
+    @property
+    def answers(self) -> dict[str, int]:
+        """The faults that were found, by key, with the number of answers that it took."""
+        return {key: self.said[key].index(key) + 1 for key in FAULTS if self.found(key)}
 
 
-def answer(key: str, said: str) -> bool:
-    """Keep an answer; say whether it is right. Raises BardlabError if there is no such fault, or it cannot be kept."""
-    fault, now = get(key), read()
+def shelf(marks: Iterable[str]) -> Shelf:
+    """Return the shelf of a learner who has these marks."""
+    read = [found for mark in marks if (found := MARK.fullmatch(mark)) and found["key"] in FAULTS]
+    rounds: dict[str, int] = {}
+    for one in read:
+        if one["end"] == "again":
+            rounds[one["key"]] = max(rounds.get(one["key"], 0), int(one["round"]) + 1)
+    present = [one for one in read if int(one["round"]) == rounds.get(one["key"], 0)]
+    said: dict[str, list[str]] = {}
+    for one in sorted(present, key=lambda one: (int(one["place"] or 0), one["said"] or "")):
+        if one["said"] in FAULTS and one["said"] not in said.get(one["key"], ()):
+            said.setdefault(one["key"], []).append(one["said"])
+    return Shelf(_seed(), said, tuple(one["key"] for one in present if one["end"] == "told"), rounds)
+
+
+def answered(progress: Progress, key: str, said: str) -> Progress:
+    """Return a learner's progress with an answer. Raises BardlabError if there is no such fault."""
+    fault, now = get(key), shelf(progress.marks)
     get(said)
-    if not now.over(fault.key):
-        _keep(replace(now, said={**now.said, key: [*now.said.get(key, []), said]}))
-    return said == key
+    place = len(now.said.get(key, ()))
+    return progress if now.over(fault.key) else progress.marked(_mark(now, key, f"{place}.{said}"))
 
 
-def give_up(key: str) -> None:
-    """Keep that a learner wants to be told. Raises BardlabError if there is no such fault, or it cannot be kept."""
-    fault, now = get(key), read()
-    if not now.over(fault.key):
-        _keep(replace(now, given_up=(*now.given_up, key)))
+def given_up(progress: Progress, key: str) -> Progress:
+    """Return it with the wish to be told. Raises BardlabError if there is no such fault."""
+    fault, now = get(key), shelf(progress.marks)
+    return progress if now.over(fault.key) else progress.marked(_mark(now, key, "told"))
 
 
-def again(key: str) -> None:
-    """Forget what was said of one training. Raises BardlabError if that cannot be kept."""
-    fault, now = get(key), read()
-    rest = {name: answers for name, answers in now.said.items() if name != fault.key}
-    _keep(replace(now, said=rest, given_up=tuple(name for name in now.given_up if name != key)))
+def again(progress: Progress, key: str) -> Progress:
+    """Return it as if nothing had been said of one training. Raises BardlabError if there is no such fault."""
+    return progress.marked(_mark(shelf(progress.marks), get(key).key, "again"))
 
 
-def faults_found() -> dict[str, int]:
-    """Return the faults that were found, by key, with the number of answers that it took."""
-    now = read()
-    return {key: now.said[key].index(key) + 1 for key in FAULTS if now.found(key)}
+def _mark(now: Shelf, key: str, what: str) -> str:
+    return f"fault.{key}.{now.rounds.get(key, 0)}.{what}"
 
 
-def _keep(shelf: Shelf) -> None:
+def _seed() -> int:
+    """Return what the installation shuffles by; where nothing can be written that is the same for all."""
+    file = paths.runs() / FILE
+    with contextlib.suppress(OSError, ValueError, TypeError, LookupError, RecursionError):
+        return int(json.loads(files.read(file))["seed"])
+    seed = secrets.randbelow(2**31)
     try:
-        paths.runs().mkdir(parents=True, exist_ok=True)
-        files.replace(paths.runs() / FILE, json.dumps(asdict(shelf)).encode())
-    except OSError as error:
-        raise BardlabError(f"cannot keep the answer in {paths.runs()}: {files.explain(error)}") from None
+        file.parent.mkdir(parents=True, exist_ok=True)
+        files.replace(file, json.dumps({"seed": seed}).encode())
+    except OSError:
+        return 0
+    return seed

@@ -118,9 +118,9 @@ _ALL = (
         "claims",
         "Do not believe it",
         "claims",
-        "[class*=st-key-claims-][class*=-go]",
+        ".st-key-claims-counting",
         "Ten sentences of papers, each with a rule that was set before anything ran. Whether it holds is measured.",
-        "Press **Reproduce** at one of them. Its runs go on by themselves, or you cancel them.",
+        "Open one and press **Reproduce**. Its runs go on by themselves, or you cancel them.",
         Reproduces(),
     ),
 )

@@ -10,7 +10,7 @@ import streamlit as st
 from core.runs.openings import openings
 from core.runs.state import Run
 from core.settings import LONGEST_TEXT
-from core.texts.labels import listed, spelled
+from core.texts.labels import numbered, spelled
 from core.texts.tokenizer import CharTokenizer
 from pages.ui import state
 from pages.ui.wording import inline
@@ -48,7 +48,7 @@ def known(text: str, tokenizer: CharTokenizer, key: str, default: str = "") -> s
     """
     unknown = tokenizer.unknown(text)
     if unknown:
-        st.warning(f"This model has never seen {inline(listed(unknown))}.", icon=":material/spellcheck:")
+        st.warning(f"This model has never seen {inline(numbered(unknown))}.", icon=":material/spellcheck:")
         drop = st.checkbox("Leave them out", True, key=f"{key}.drop", help="Goes on with the text without them.")
         if not drop:
             return ""

@@ -1,6 +1,6 @@
 """Choosing a run. The choice lives in the URL as `?run=`: a link, a refresh or a second tab comes back to it."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from itertools import islice
 
 import streamlit as st
@@ -32,7 +32,8 @@ def run_picker(label: str, by_slug: Mapping[str, Run], default: str, describe: C
         listed,
         format_func=lambda s: describe(by_slug[s]) if s in by_slug else s,
         key=state.RUN,
-        on_change=_choose,
+        on_change=choose_of,
+        args=(state.RUN, by_slug),
         help=help,
     )
     slug = slug if slug in by_slug else default
@@ -60,12 +61,12 @@ def narrowed(by_slug: Mapping[str, Run], keep: Sequence[str], key: str) -> list[
         max_chars=60,
         placeholder=f"part of a name; {MOST_LISTED} of {len(by_slug):,} are listed",
         label_visibility="collapsed",
-        help="The list below holds the newest runs whose name, address or note has this in it.",
+        help="The list below holds the newest runs whose name, address, note or owner has this in it.",
     ).casefold()
     fits = (
         slug
         for slug, run in by_slug.items()
-        if slug not in keep and any(needle in part.casefold() for part in (run.name, slug, run.note))
+        if slug not in keep and any(needle in part.casefold() for part in (run.name, slug, run.note, run.owner))
     )
     return [*(slug for slug in keep if slug in by_slug), *islice(fits, MOST_LISTED)]
 
@@ -108,5 +109,10 @@ def missing(asked: str, instead: str = "") -> None:
         )
 
 
-def _choose() -> None:
-    chosen.choose(st.session_state[state.RUN])
+def choose_of(key: str, by_slug: Collection[str]) -> None:
+    """Choose the run that a picker holds.
+
+    A browser that has not heard yet that a run has ended answers with its line of before, which is nobody's choice.
+    """
+    if (slug := st.session_state[key]) in by_slug:
+        chosen.choose(slug)

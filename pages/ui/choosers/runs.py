@@ -12,6 +12,7 @@ from core.runs.folder import State
 from core.runs.state import Run
 from core.studies.standings import key_of, rows
 from pages.ui import state, tell
+from pages.ui.choosers import mine
 from pages.ui.choosers.chosen import chosen
 from pages.ui.choosers.run import narrowed, run_picker
 from pages.ui.choosers.text import text_picker
@@ -28,7 +29,7 @@ def named(run: Run) -> str:
 
 def usable_runs() -> dict[str, Run]:
     """Every run with weights to look at, by slug; the learner's own before those that came with the product."""
-    return {run.slug: run for run in reading.list_runs(shipped=True) if run.usable}
+    return {run.slug: run for run in mine.shown(reading.list_runs(shipped=True)) if run.usable}
 
 
 def best(candidates: Sequence[Run]) -> Run:
@@ -99,9 +100,11 @@ def _explain_unusable(usable: dict[str, Run]) -> None:
         )
 
 
-def choose_runs(label: str, fits: dict[str, Run], default: list[str], key: str, help: str) -> list[Run]:
-    """Draw a chooser of several runs; the choice lives in the URL as `?with=`."""
-    asked = st.query_params.get(WITH)
+def choose_runs(
+    label: str, fits: dict[str, Run], default: list[str], key: str, help: str, name: str = WITH
+) -> list[Run]:
+    """Draw a chooser of several runs; the choice lives in the URL by the name of `?with=` or another."""
+    asked = st.query_params.get(name)
     if asked is not None:
         st.session_state[key] = [slug for slug in asked.split(",") if slug]
     elif key not in st.session_state:
@@ -109,11 +112,11 @@ def choose_runs(label: str, fits: dict[str, Run], default: list[str], key: str, 
     kept = [slug for slug in st.session_state[key] if slug in fits]
     if st.session_state[key] and not kept:  # they are gone, or read another text
         kept = default
-        st.query_params.pop(WITH, None)
+        st.query_params.pop(name, None)
     st.session_state[key] = kept
 
     def to_url() -> None:
-        st.query_params[WITH] = ",".join(st.session_state[key])
+        st.query_params[name] = ",".join(st.session_state[key])
 
     chosen = st.multiselect(
         label,

@@ -17,6 +17,7 @@ from core.studies.course.shelf import Shelf
 from core.studies.course.signs import Inside, Signs
 from pages.ui import loaders, state, tell, wording
 from pages.ui.components.charts.curves import Curve, curves
+from pages.ui.course import progress
 from pages.ui.run.buttons import state_badge
 from pages.ui.run.run_curves import flags_of, loss_curves, marks_of
 from pages.ui.rung_views.layers import layers
@@ -176,26 +177,18 @@ def _question(fault: Fault, now: Shelf, signs: Signs, inside: Inside | None) -> 
 
 
 def _answer(key: str, said: str) -> None:
-    try:
-        if shelf.answer(key, said):
-            _show_plot(faults.get(key).plot)
-    except state.PROBLEMS as error:
-        state.say_error(error)
+    progress.put(shelf.answered(progress.now(), key, said))
+    if said == key:
+        _show_plot(faults.get(key).plot)
 
 
 def _give_up(key: str) -> None:
-    try:
-        shelf.give_up(key)
-        _show_plot(faults.get(key).plot)
-    except state.PROBLEMS as error:
-        state.say_error(error)
+    progress.put(shelf.given_up(progress.now(), key))
+    _show_plot(faults.get(key).plot)
 
 
 def _again(key: str) -> None:
-    try:
-        shelf.again(key)
-    except state.PROBLEMS as error:
-        state.say_error(error)
+    progress.put(shelf.again(progress.now(), key))
 
 
 def _show_plot(name: str) -> None:
@@ -204,7 +197,7 @@ def _show_plot(name: str) -> None:
 
 def _solved(fault: Fault, number: int, now: Shelf, signs: Signs | None, inside: Inside | None) -> None:
     if now.found(fault.key):
-        answers = now.said[fault.key].index(fault.key) + 1
+        answers = now.answers[fault.key]
         found = "at the first answer" if answers == 1 else f"at answer {answers:d}"
         st.success(f"**{fault.title}.** Found {found}.", icon=":material/check_circle:")
     else:

@@ -7,9 +7,12 @@ from core.errors import BardlabError
 from core.studies.claims import evidence, registry, reproduction
 from core.studies.course import guesses, report, shelf
 from core.studies.course.faults import FAULTS
+from core.studies.course.guesses import Guessed
 from core.studies.course.report import Section
 from pages.ui import loaders
+from pages.ui.choosers import mine
 from pages.ui.choosers.text import DEFAULT
+from pages.ui.course import progress
 from pages.ui.course.counted import claims_whole
 from pages.ui.wording import plain
 
@@ -49,7 +52,7 @@ def _of_claims(keys: Sequence[str]) -> list[Section]:
 
 
 def _runs() -> dict[str, str]:
-    return {run.slug: plain(run.label) for run in loaders.listing() if not run.damage}
+    return {run.slug: plain(run.label) for run in mine.shown(loaders.listing()) if not run.damage}
 
 
 def _of_runs(slugs: Sequence[str]) -> list[Section]:
@@ -59,21 +62,24 @@ def _of_runs(slugs: Sequence[str]) -> list[Section]:
 
 
 def _guesses() -> dict[str, str]:
-    return {each.run.slug: plain(f"{each.run.label}: {each.said}") for each in guesses.guesses(loaders.listing())}
+    return {each.guess.key: plain(f"{each.name}: {each.said}") for each in _made()}
 
 
-def _of_guesses(slugs: Sequence[str]) -> list[Section]:
-    made = [each for each in guesses.guesses(loaders.listing()) if each.run.slug in slugs]
-    rows = [(each.run.label, each.sentence) for each in made]
+def _made() -> list[Guessed]:
+    return guesses.guesses(progress.now().guesses, loaders.listing())
+
+
+def _of_guesses(keys: Sequence[str]) -> list[Section]:
+    rows = [(each.name, each.sentence) for each in _made() if each.guess.key in keys]
     return [Section("Guesses", (), ("run", "guess, and what came of it"), rows)] if rows else []
 
 
 def _faults() -> dict[str, str]:
-    return {key: FAULTS[key].title for key in shelf.faults_found()}
+    return {key: FAULTS[key].title for key in shelf.shelf(progress.now().marks).answers}
 
 
 def _of_faults(keys: Sequence[str]) -> list[Section]:
-    answers = shelf.faults_found()
+    answers = shelf.shelf(progress.now().marks).answers
     rows = [(FAULTS[key].title, f"{answers[key]:,}", FAULTS[key].reason) for key in keys if key in answers]
     return [Section("Faults found", (), ("fault", "answers that it took", "why it shows"), rows)] if rows else []
 

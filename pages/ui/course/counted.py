@@ -46,7 +46,7 @@ def claims_whole() -> list[str]:
 
 def guesses_held(progress: Progress) -> tuple[int, int | None]:
     """Guesses within which the truth fell, of those with a truth."""
-    score = guesses.score(guesses.guesses(loaders.listing()))
+    score = guesses.score(guesses.guesses(progress.guesses, loaders.listing()))
     return (score.hits, score.told) if score else (0, None)
 
 
@@ -55,7 +55,7 @@ COUNTED: tuple[Counted, ...] = (
     Counted("Exercises", next(iter(RUNGS)), lambda progress: path.exercises_done(progress.marks)),
     Counted("Claims reproduced here", "claims", claims_tested),
     Counted("Guesses that held", "guesses", guesses_held),
-    Counted("Faults found", "fault", lambda _: (len(shelf.faults_found()), len(FAULTS))),
+    Counted("Faults found", "fault", lambda progress: (len(shelf.shelf(progress.marks).answers), len(FAULTS))),
 )
 
 

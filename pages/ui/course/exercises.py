@@ -10,6 +10,7 @@ from core.runs.state import Run
 from core.studies.course import judging
 from core.studies.course.judging import Judged, RungFacts
 from pages.ui import loaders, tell
+from pages.ui.choosers import mine
 from pages.ui.course import progress
 from pages.ui.run.starting import SetUp
 from pages.ui.wording import plain
@@ -57,7 +58,7 @@ def _judged(key: str, rung: Rung, exercise: Exercise, facts: RungFacts, wanted: 
                 return Judged(False, "The form contradicts itself: mend it first.")
             return judging.form(check, rung, wanted.model, wanted.train, facts.text.tokenizer.size)
         case Trained() as check:
-            return judging.trained(check, rung, loaders.listing())
+            return judging.trained(check, rung, mine.own(loaders.listing()))
         case Number() as check:
             number = st.number_input(
                 f"Your answer{check.unit and ', ' + plain(check.unit)}",

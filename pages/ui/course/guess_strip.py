@@ -1,24 +1,24 @@
 """Guess first: beside Train, what the validation loss will be at the end, or by how much it beats the run shown."""
 
 import math
+from dataclasses import replace
 
 import streamlit as st
 
 from core.ladder.rung import Rung
 from core.runs import reading
-from core.runs.guess import HIGHEST, Guess
 from core.runs.state import Run
 from core.studies.course import guesses
-from pages.ui import state, teaching, wording
+from core.studies.course.guess import HIGHEST, Guess
+from core.studies.course.guesses import Guessed
+from pages.ui import loaders, state, teaching, wording
 from pages.ui.choosers import chosen
 from pages.ui.components.charts.curves import Handle, Landmark
+from pages.ui.course import progress
 from pages.ui.wording import plain
 
-ON = "guess.on"
-"""Session state: False once it was switched off."""
-OFF_IN_ADDRESS = "off"
-PARAMETER = "guess"
-"""Name of the URL's parameter that keeps it switched off."""
+OFF, ON = "guess.off", "guess.on"
+"""Marks among a learner's progress: how often it was switched off, and on again."""
 MOVED = "guess.moved"
 """Session state: True once the handle on the chart was let go, until the page is drawn anew."""
 END, GAP = "its end", "against the run shown"
@@ -27,39 +27,38 @@ WITHIN = 0.1
 
 
 def wanted() -> bool:
-    """Whether the learner is asked at all; switched off, that stands in the address and holds for the visit."""
-    if not teaching.shown("guess"):
-        return False
-    if st.query_params.get(PARAMETER) == OFF_IN_ADDRESS:
-        st.session_state[ON] = False
-    on = bool(st.session_state.get(ON, True))
-    if not on:
-        st.query_params[PARAMETER] = OFF_IN_ADDRESS
-    return on
+    """Whether the learner is asked at all."""
+    return teaching.shown("guess") and _times(OFF) == _times(ON)
 
 
-def _switch(on: bool) -> None:
-    st.session_state[ON] = on
-    if on:
-        st.query_params.pop(PARAMETER, None)
+def _times(name: str) -> int:
+    return sum(mark.startswith(f"{name}.") for mark in progress.now().marks)
+
+
+def switch(on: bool) -> None:
+    """Ask from now on, or no more; for callbacks."""
+    name = ON if on else OFF
+    if wanted() != on:
+        progress.mark(f"{name}.{_times(name)}")
 
 
 def _key(rung: str, name: str) -> str:
     return f"{rung}.guess.{name}"
 
 
-def taken(rung: str) -> Guess | None:
-    """Return what is guessed of the run that is about to start, and begin the next guess anew."""
-    if not st.session_state.get(ON, True):
-        return None
-    guess = made(rung)
-    st.session_state.pop(_key(rung, "value"), None)
-    st.session_state.pop(_key(rung, "gap"), None)
-    return guess
+def keep(run: Run) -> None:
+    """Keep what was guessed of a run that has just been made, and begin the next guess anew. Raises BardlabError."""
+    if not wanted():
+        return
+    guess = made(run.rung_key)
+    st.session_state.pop(_key(run.rung_key, "value"), None)
+    st.session_state.pop(_key(run.rung_key, "gap"), None)
+    if guess is not None:
+        progress.put(progress.now().guessed(replace(guess, run=run.slug)))
 
 
 def made(rung: str) -> Guess | None:
-    """What the strip says now; None if nothing was guessed."""
+    """What the strip says now, of a run that has no name yet; None if nothing was guessed."""
     rival = _rival(rung)
     against = st.session_state.get(_key(rung, "of")) == GAP and rival is not None
     value = st.session_state.get(_key(rung, "gap" if against else "value"))
@@ -67,9 +66,9 @@ def made(rung: str) -> Guess | None:
     if not isinstance(value, int | float) or not math.isfinite(value):
         return None
     if not against or rival is None:
-        return Guess(float(value), float(within))
+        return Guess("", float(value), float(within))
     better = st.session_state.get(_key(rung, "wins"), True)
-    return Guess(-float(value) if better else float(value), float(within), rival.slug)
+    return Guess("", -float(value) if better else float(value), float(within), rival.slug)
 
 
 def _rival(rung: str) -> Run | None:
@@ -85,32 +84,32 @@ def _rival(rung: str) -> Run | None:
 
 
 def guess_strip(rung: Rung) -> None:
-    """Draw it in the row beside Train."""
+    """Draw it in the row below Train."""
     if not teaching.shown("guess"):
         return
     if not wanted():
         st.button(
-            "Guess",
+            "Guess first",
             icon=":material/casino:",
             type="tertiary",
             key=_key(rung.key, "on"),
-            on_click=_switch,
+            on_click=switch,
             args=(True,),
             help="Say before you train how it will end; afterwards you see how near you were.",
         )
         return
     now = made(rung.key)
-    label = f"Guess {plain(guesses.in_words(now))}" if now else "Guess first"
-    with st.popover(label, icon=":material/casino:", help="Say before you train how it will end."):
+    said = (f"{now.value:+.2f}" if now.rival else f"{now.value:.2f}") + f" ± {now.within:.2f}" if now else "Guess first"
+    with st.popover(plain(said), icon=":material/casino:", help="Say before you train how it will end."):
         _form(rung.key)
     st.button(
         "No guess",
         icon=":material/close:",
         type="tertiary",
         key=_key(rung.key, "off"),
-        on_click=_switch,
+        on_click=switch,
         args=(False,),
-        help="Do not ask me any more. One click brings it back.",
+        help="No guess: do not ask me any more, here and on Compare. One click brings it back.",
     )
 
 
@@ -172,26 +171,34 @@ def dragged(rung: str, value: float) -> None:
     st.session_state[MOVED] = True
 
 
+def guessed(run: Run) -> list[Guessed]:
+    """What was guessed of a run, with what came of it."""
+    made = [guess for guess in progress.now().guesses.values() if guess.run == run.slug]
+    runs = {each.slug: each for each in loaders.listing()} if any(guess.rival for guess in made) else {}
+    return [guesses.turned_out(guess, {**runs, run.slug: run}) for guess in made]
+
+
 def marks(run: Run) -> list[Landmark]:
     """What was guessed of a run, for its chart; at its end with what it was."""
-    guessed = guesses.of(run)
-    if guessed is None:
-        return []
-    guess, at = guessed.guess, guessed.guess.value
-    if guess.rival:
-        try:
-            at += reading.find(guess.rival).status.val_loss or math.nan
-        except state.PROBLEMS:
-            return []
-    label = guessed.sentence if guessed.truth is not None else f"your guess: {guessed.said}"
-    return [Landmark(label, at, "What you said before it began.")]
+    found = []
+    for each in guessed(run):
+        at = each.guess.value
+        if each.guess.rival:
+            try:
+                at += reading.find(each.guess.rival).status.val_loss or math.nan
+            except state.PROBLEMS:
+                continue
+        label = each.sentence if each.truth is not None else f"your guess: {each.said}"
+        found.append(Landmark(label, at, "What you said before its end was known."))
+    return found
 
 
 def told(run: Run) -> str:
-    """The guess of a run in one line; empty if there is none."""
-    guessed = guesses.of(run)
-    if guessed is None or (guessed.truth is None and run.state.active):
-        return ""
-    said = guessed.sentence
-    verdict = "" if guessed.truth is None else " Within your guess." if guessed.hit else " Outside your guess."
-    return f"{said[:1].upper()}{said[1:]}.{verdict}"
+    """The guesses of a run in one line; empty if there is none, or it is under way."""
+    return " ".join(outcome(each) for each in guessed(run) if each.truth is not None or not run.state.active)
+
+
+def outcome(each: Guessed) -> str:
+    """A guess with what came of it, as a sentence or two."""
+    held = "" if each.truth is None else " Within your guess." if each.hit else " Outside your guess."
+    return f"{each.sentence[:1].upper()}{each.sentence[1:]}.{held}"

@@ -4,21 +4,23 @@ from typing import Any
 
 import streamlit as st
 
+from core.ladder.registry import RUNGS
 from core.studies.course import progress as kept_progress
 from core.studies.course.progress import Progress
-from pages.login import login
+from pages.login import login, name_of
 from pages.ui import state
 from pages.ui.components.controls.keeper import keeper
 
 PROGRESS, NEWS = "progress", "progress.news"
+SHOWN_ON = frozenset(("", "progress", "guesses", "fault", "compare", *RUNGS))
+"""Addresses of the pages on which some of it is to be seen."""
 
 
 def learner() -> str:
     """The login's name; empty where there is no login."""
     if not login().providers:
         return ""
-    name = st.user.get("email") or st.user.get("sub")
-    return name if isinstance(name, str) else ""
+    return name_of(st.user.to_dict())
 
 
 def now() -> Progress:
@@ -54,11 +56,11 @@ def forget() -> None:
     put(now().forgotten())
 
 
-def keep(shows_it: bool) -> None:
-    """Let the browser keep it; a page that shows it is drawn anew if the browser knew more."""
+def keep(address: str) -> None:
+    """Let the browser keep it; a page that shows some of it is drawn anew if the browser knew more."""
     if not learner():
         with st.container(key="keeper"):
-            st.fragment(_keep)(shows_it)
+            st.fragment(_keep)(address in SHOWN_ON)
 
 
 def _keep(shows_it: bool) -> None:
@@ -68,5 +70,6 @@ def _keep(shows_it: bool) -> None:
 
 
 def _more(kept: Any) -> None:
-    put(now().merged(kept_progress.parse(kept)))
-    st.session_state[NEWS] = True
+    before = now()
+    put(before.merged(kept_progress.parse(kept)))
+    st.session_state[NEWS] = now() != before

@@ -11,6 +11,7 @@ from core.studies.course import tour
 from core.studies.course.station import Opening, Seen, Station
 from core.studies.course.tour import STATIONS
 from pages.ui import loaders, state
+from pages.ui.choosers import mine
 from pages.ui.components.controls.pointer import pointer
 from pages.ui.course import progress
 from pages.ui.navigation import HOME, page_table
@@ -69,7 +70,7 @@ def settle(page: str) -> None:
 
 def _seen(page: str) -> Seen:
     session = cast(Mapping[str, object], st.session_state)
-    return Seen(page, st.query_params.to_dict(), session, loaders.listing(), st.session_state[OPENING])
+    return Seen(page, st.query_params.to_dict(), session, mine.own(loaders.listing()), st.session_state[OPENING])
 
 
 def _strip(page: str) -> None:

@@ -1,19 +1,18 @@
 """Cached evidence about predictions. Everything is a function of a run's weights and a text."""
 
 import math
+import threading
 import time
-from dataclasses import dataclass
+from collections.abc import Iterator
 from typing import Any
 
-import numpy as np
 import streamlit as st
-from numpy.typing import NDArray
 
-from core.inspect.lens import Attribution, Lens, attribution, lens, log_softmax
+from core.inspect.lens import Attribution, Lens, attribution, lens
 from core.inspect.salience import Baseline, Salience, log_probability, salience
 from core.inspect.surprise import Surprise, surprise, written_log_probs
 from core.runs.state import Run
-from core.sampling import SamplingConfig, generate
+from core.sampling import Choice, SamplingConfig, generate
 from pages.ui import loaders
 
 
@@ -57,31 +56,53 @@ def log_prob(run: Run, step: int | None, start: str, added: str) -> float:
     return _written(model, _version(run, step), tokenizer.encode(start + added), len(start))
 
 
-@dataclass(frozen=True)
-class Written:
-    """What a run wrote."""
+class Continued:
+    """What a run writes, as far as it came: whoever looks at it lets it go on, and all who look see the same."""
 
-    text: str
-    bits: NDArray[np.float64]
-    """(N,) surprise of each character under the model itself, at temperature 1 and without cuts."""
-    per_second: float
-    """Characters a second, as measured when it was written."""
+    def __init__(self, model: Any, characters: str, ids: list[int], config: SamplingConfig) -> None:
+        self.text = ""
+        self.bits: list[float] = []
+        """Surprise of each character under the model itself, at temperature 1 and without cuts."""
+        self.seconds = 0.0
+        """How long it has been writing."""
+        self._characters = characters
+        self._choices: Iterator[Choice] | None = generate(model, ids, config, fast=True)
+        self._turn = threading.Lock()
+
+    @property
+    def done(self) -> bool:
+        """True once it is whole."""
+        return self._choices is None
+
+    def go_on(self, seconds: float, most: int | None = None) -> None:
+        """Write for about so many seconds, or up to `most` characters; not while another session lets it go on."""
+        if not self._turn.acquire(blocking=False):
+            return
+        began = time.perf_counter()
+        try:
+            while self._choices is not None and (most is None or len(self.bits) < most):
+                choice = next(self._choices, None)
+                if choice is None:
+                    self._choices = None
+                    break
+                self.text += self._characters[choice.id]
+                self.bits.append(-choice.log_probability / math.log(2))
+                if time.perf_counter() - began > seconds:
+                    break
+        finally:
+            self.seconds += time.perf_counter() - began
+            self._turn.release()
 
 
-@st.cache_data(max_entries=64, show_spinner=False)
-def _continued(_model: Any, _tokenizer: Any, version: object, ids: list[int], config_json: str) -> Written:
-    config = SamplingConfig.model_validate_json(config_json)
-    began = time.perf_counter()
-    choices = list(generate(_model, ids, config))
-    took = time.perf_counter() - began
-    bits = [-log_softmax(c.logits.double().numpy())[c.id] / math.log(2) for c in choices]
-    return Written(_tokenizer.decode([c.id for c in choices]), np.array(bits), len(choices) / took)
+@st.cache_resource(max_entries=16, show_spinner=False)
+def _continued(_model: Any, characters: str, version: object, ids: list[int], config_json: str) -> Continued:
+    return Continued(_model, characters, ids, SamplingConfig.model_validate_json(config_json))
 
 
-def continued(run: Run, prompt: str, config: SamplingConfig) -> Written:
-    """Let a run's newest weights go on from a prompt; the same seed gives the same text."""
+def continued(run: Run, prompt: str, config: SamplingConfig) -> Continued:
+    """How a run's newest weights go on from a prompt; the same seed gives the same text."""
     model, tokenizer = loaders.model(run)
-    return _continued(model, tokenizer, _version(run, None), tokenizer.encode(prompt), config.model_dump_json())
+    return _continued(model, tokenizer.chars, _version(run, None), tokenizer.encode(prompt), config.model_dump_json())
 
 
 @st.cache_data(max_entries=64, show_spinner=False)

@@ -171,3 +171,45 @@ def changes(values: Mapping[str, tuple[float, float]], y_title: str) -> go.Figur
         yaxis={"title": y_title, "zeroline": True},
     )
     return figure
+
+
+def arguments(values: Mapping[str, float], one: str, other: str) -> go.Figure:
+    """What speaks for one thing (to the right) and for another (to the left): a bar a name, the first on top."""
+    right, left = ("rgb({}, {}, {})".format(*(round(255 * p) for p in colour)) for colour in (HIGHER, LOWER))
+    figure = go.Figure(
+        go.Bar(
+            x=list(values.values()),
+            y=list(values),
+            orientation="h",
+            marker_color=[right if value > 0 else left for value in values.values()],
+            hovertemplate="%{y}: %{x:+.4f}<extra></extra>",
+        )
+    )
+    figure.update_layout(
+        height=90 + 17 * len(values),
+        margin={"l": 10, "r": 10, "t": 10, "b": 10},
+        bargap=0.25,
+        xaxis={"title": f"← for {other} · for {one} →", "zeroline": True},
+        yaxis={"type": "category", "autorange": "reversed", "tickfont": {"size": 10}, "dtick": 1},
+    )
+    return figure
+
+
+def chances_over_steps(values: NDArray[np.floating], steps: Sequence[int], characters: Sequence[str]) -> go.Figure:
+    """The probability of each of R characters, the first on top, at each of S steps: values (R, S)."""
+    labels, columns = labels_of("".join(characters)), [f"{step:,}" for step in steps]
+    figure = go.Figure(
+        go.Heatmap(
+            z=values,
+            x=columns,
+            y=labels,
+            colorscale=SEQUENTIAL,
+            zmin=0,
+            hovertemplate="%{y} at step %{x}: %{z:.4f}<extra></extra>",
+            colorbar={"thickness": 10, "title": {"text": "probability"}},
+        )
+    )
+    figure.update_xaxes(type="category", tickfont={"size": 10}, tickangle=0, title="step", nticks=12)
+    figure.update_yaxes(type="category", tickfont={"size": 12}, autorange="reversed", dtick=1, title="next character")
+    figure.update_layout(height=110 + 18 * len(labels), margin={"l": 10, "r": 10, "t": 10, "b": 10})
+    return figure

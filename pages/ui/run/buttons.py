@@ -6,14 +6,14 @@ from collections.abc import Callable
 import streamlit as st
 
 from core.jobs import control
-from core.runs import requests
+from core.runs import owners, requests
 from core.runs import state as runs_state
 from core.runs.folder import State
 from core.runs.state import BROKEN, Run
 from pages.ui import loaders, state, wording
 from pages.ui.run.train_on import train_on_button
 
-HOLD_WIDTH = 74
+HOLD_WIDTH = 68
 """Of the button that pauses and continues, px: the longer of its two words."""
 COLOURS = {
     State.QUEUED: "orange",
@@ -41,7 +41,7 @@ def headline(run: Run) -> None:
     notable = s.message not in ("", runs_state.TRAINING) and not weights_only(run)
     note = f": {wording.plain(wording.waiting(s.message))}" if notable else ""
     computing = s.device and run.state is not State.QUEUED and not weights_only(run)
-    device = f" on the {wording.device(s.device)}" if computing else ""
+    device = f" on the {wording.plain(wording.place(s.device, s.node))}" if computing else ""
     with st.container(key="headline"):
         st.markdown(f"**{wording.plain(run.name)}** {state_badge(run)}{device}{_how_far(run)}{note}")
         st.progress(1.0 if weights_only(run) else min(1.0, s.step / max(1, s.of)))
@@ -62,16 +62,19 @@ def weights_only(run: Run) -> bool:
 
 
 def run_buttons(run: Run) -> None:
-    """Draw all that can be done to a run, each at a place of its own; what cannot be done now is greyed."""
-    running, held = run.state is State.RUNNING, run.state is State.PAUSED
+    """Draw all that can be done to a run, each at a place of its own; what cannot be done now, or by this visitor, is
+    greyed."""
+    theirs = owners.acting().may_change(run.owner)
+    running, held = theirs and run.state is State.RUNNING, theirs and run.state is State.PAUSED
     with st.container(horizontal=True, gap="xsmall", horizontal_alignment="right", key="run-buttons"):
-        if held:
+        if run.state is State.PAUSED:
             st.button(
                 "Continue",
                 on_click=_do,
                 args=(control.proceed, run.slug),
                 key="continue",
                 width=HOLD_WIDTH,
+                disabled=not held,
                 help="Go on from here.",
             )
         else:
@@ -99,8 +102,10 @@ def run_buttons(run: Run) -> None:
             on_click=_do,
             args=(control.stop, run.slug),
             key="stop",
-            disabled=run.state not in (State.QUEUED, State.RUNNING, State.PAUSED),
-            help="Finish the step, save the weights and end. Resume goes on from there.",
+            disabled=not theirs or run.state not in (State.QUEUED, State.RUNNING, State.PAUSED),
+            help="Finish the step, save the weights and end. Resume goes on from there."
+            if theirs
+            else wording.plain(f"It belongs to {run.owner}; train one of your own, or begin from its weights."),
         )
         step = run.status.checkpoint_step
         st.button(
@@ -108,7 +113,7 @@ def run_buttons(run: Run) -> None:
             on_click=_resume,
             args=(run.slug,),
             key="resume",
-            disabled=run.shipped or run.state not in (State.STOPPED, State.FAILED, State.LOST),
+            disabled=run.shipped or not theirs or run.state not in (State.STOPPED, State.FAILED, State.LOST),
             help=f"Go on from {f'step {step:,}' if step else 'the start'}, with the optimiser and the random numbers "
             "as they were.",
         )

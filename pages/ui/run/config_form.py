@@ -109,10 +109,9 @@ def set_form(rung: Rung, preset: str, changes: Mapping[str, Any] | None = None, 
                 st.session_state[state.setting_key(rung.key, group, name)] = value
 
 
-def settings_widgets(prefix: str, config: type[Settings]) -> dict[str, Any]:
-    """Draw the widgets of a configuration that belongs to no rung. Returns their values by name."""
-    base = config()
-    return {field.name: _labelled(prefix, "", field, base) for field in config.fields()}
+def labelled_widget(prefix: str, field: FieldInfo, base: Settings) -> Any:
+    """Draw the widget of one setting that belongs to no rung, under its word. Returns its value."""
+    return _labelled(prefix, "", field, base)
 
 
 def setting_widget(prefix: str, group: str, field: FieldInfo, base: Settings) -> Any:

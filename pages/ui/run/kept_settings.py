@@ -10,6 +10,7 @@ from core.runs import reading, set_ups
 from core.runs.set_ups import SetUp
 from core.training.config import TrainConfig
 from pages.ui import loaders, state
+from pages.ui.choosers import mine
 from pages.ui.choosers.run import narrowed
 from pages.ui.choosers.runs import named
 
@@ -42,7 +43,7 @@ def kept_settings(rung: Rung, set_form: Callable[..., None]) -> None:
                 st.button(
                     "Forget", key=f"{of_name}.forget", on_click=_forget, args=(rung.key, of_name), help="Removes them."
                 )
-        runs = {run.slug: run for run in loaders.listing() if not run.damage}
+        runs = {run.slug: run for run in mine.shown(loaders.listing()) if not run.damage}
         if runs:
             first = dict(sorted(runs.items(), key=lambda each: each[1].rung_key != rung.key))
             slugs = narrowed(first, [], f"{of_run}.find")

@@ -6,10 +6,10 @@ import streamlit as st
 
 from core.errors import BardlabError
 from core.jobs import control
-from core.runs import reading, records
+from core.runs import owners, reading, records
 from core.runs.state import Run
 from pages.ui import state, teaching, wording
-from pages.ui.choosers import chosen
+from pages.ui.choosers import chosen, mine
 from pages.ui.choosers.run import missing, run_picker
 from pages.ui.components.charts.curves import Landmark, curves
 from pages.ui.components.texts.sample_strip import sample_strip
@@ -39,7 +39,7 @@ def live_run(rung_key: str) -> None:
             _curves(run, overlay(run))
         return
     with st.container(key="bar"):
-        left, right = st.columns([44, 56], gap="small", vertical_alignment="center")
+        left, right = st.columns([37, 63], gap="small", vertical_alignment="center")
     with left:
         run = _pick(rung_key)
     if run is None:
@@ -73,7 +73,7 @@ def shown() -> Run | None:
 
 def _pick(rung_key: str) -> Run | None:
     """Draw the picker of a rung's runs. None if there is no run yet."""
-    by_slug = {run.slug: run for run in reading.list_runs(shipped=True) if run.rung_key == rung_key}
+    by_slug = {run.slug: run for run in mine.shown(reading.list_runs(shipped=True)) if run.rung_key == rung_key}
     if not by_slug:
         if asked := st.query_params.get(state.RUN):
             missing(asked)
@@ -81,7 +81,7 @@ def _pick(rung_key: str) -> Run | None:
     run = run_picker(
         "Run",
         by_slug,
-        next((slug for slug, run in by_slug.items() if not run.broken), next(iter(by_slug))),
+        _first(list(by_slug.values())).slug,
         lambda run: f"{run.label} · {'damaged' if run.damage else run.state}",
         "The run shown below. Its address is in the page's URL, so a link or a refresh comes back to it.",
     )
@@ -136,11 +136,15 @@ def _curves(run: Run, others: Sequence[Run]) -> list[Landmark]:
 
 
 def _asked(rung_key: str) -> Run | None:
-    """The run that the address names, else the newest of the rung."""
+    """The run that the address names, else the first of the rung."""
     runs = [run for run in reading.list_runs(shipped=True) if run.rung_key == rung_key and not run.damage]
     slug = chosen.chosen()
-    whole = (run for run in runs if not run.broken)
-    return next((run for run in runs if run.slug == slug), next(whole, next(iter(runs), None)))
+    return next((run for run in runs if run.slug == slug), _first(runs) if runs else None)
+
+
+def _first(runs: Sequence[Run]) -> Run:
+    """The run that is shown if none was chosen: the newest that is whole, one's own before another's."""
+    return min(runs, key=lambda run: (run.broken, not owners.acting().owns(run.owner) and not run.shipped))
 
 
 def samples(run: Run) -> None:

@@ -10,6 +10,7 @@ import streamlit as st
 from core.runs import reading
 from core.runs.state import Run
 from pages.ui import loaders, teaching
+from pages.ui.choosers import mine
 from pages.ui.choosers.run import MOST_LISTED
 from pages.ui.choosers.runs import WITH, named
 
@@ -49,7 +50,7 @@ def matching(texts: Sequence[str], pattern: str) -> list[bool]:
 def overlay(run: Run) -> list[Run]:
     """Draw the chooser, behind a button; return the runs chosen, all on the text of `run`."""
     text = run.need().corpus_sha256  # losses on different texts are not to be compared
-    others = (r for r in loaders.listing() if r.slug != run.slug and not r.damage)
+    others = (r for r in mine.shown(loaders.listing()) if r.slug != run.slug and not r.damage)
     by_slug = {r.slug: r for r in others if r.need().corpus_sha256 == text}
     if teaching.shown("compare") and not teaching.only_picture():
         with st.container(key="compare-with"), st.popover("Compare", icon=":material/add:", disabled=not by_slug):

@@ -12,6 +12,7 @@ from core.studies.landmarks import verdict
 from pages.ui import tell, wording
 from pages.ui.components.charts.curves import Landmark
 from pages.ui.course import guess_strip
+from pages.ui.inside_views.healing import healing_link
 from pages.ui.inside_views.links import inside_links
 from pages.ui.run.queue import queue_panel
 from pages.ui.run.run_curves import curve_damage
@@ -55,6 +56,7 @@ def told(run: Run, marks: Sequence[Landmark]) -> None:
             return
         if begun := " ".join(filter(None, (beginnings.told(run), beginnings.told_off(run)))):
             tell.caption(begun)
+            healing_link(run)
         if said := guess_strip.told(run):
             tell.caption(said)
         if run.status.val_loss is not None and not run.status.impossible:

@@ -10,14 +10,14 @@ import streamlit as st
 from core.errors import BardlabError
 from core.jobs import control
 from core.ladder.rung import Rung
-from core.runs import editing, plan, reading
-from core.runs import guess as runs_guess
+from core.runs import plan, reading
 from core.runs.folder import State
 from core.runs.metrics import TRAIN_LOSS
 from core.runs.state import Run, RunConfig
 from core.settings import Settings
 from core.training.config import TrainConfig
 from pages.ui import loaders, state
+from pages.ui.choosers import mine
 from pages.ui.course import guess_strip
 
 WAITING = "waiting"
@@ -50,10 +50,10 @@ class SetUp:
 
 
 def under_way(wanted: RunConfig) -> Run | None:
-    """The run of exactly these settings that runs or waits, if there is one."""
+    """One's own run of exactly these settings that runs or waits, if there is one."""
     same = {"rung_key", "model", "train", "corpus_sha256", "device", "fault"}
     asked = wanted.model_dump(include=same, by_alias=False)
-    for run in loaders.listing():
+    for run in mine.own(loaders.listing()):
         if run.config and run.state.active and run.config.model_dump(include=same, by_alias=False) == asked:
             now = reading.read(run.path)  # the listing does not see a worker's death
             if now.state.active:
@@ -68,10 +68,8 @@ def start(wanted: SetUp, needed: float) -> None:
         if there := under_way(config):  # the second press came before the page could say so
             state.show_run(there.slug)
             return
-        guess = guess_strip.taken(wanted.rung.key)
-        run = control.start(editing.create(config.model_copy(update={"memory_needed": needed})))
-        if guess:
-            runs_guess.keep(run, guess)
+        run = control.begin(config.model_copy(update={"memory_needed": needed}))
+        guess_strip.keep(run)
     except state.PROBLEMS as error:
         state.say_error(error)
         return

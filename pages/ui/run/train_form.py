@@ -14,6 +14,7 @@ from core.texts.corpus import Corpus
 from core.training.config import TrainConfig
 from pages.ui import loaders, teaching, tell, wording
 from pages.ui.choosers.text import text_picker
+from pages.ui.cluster import cluster_line
 from pages.ui.course.guess_strip import guess_strip
 from pages.ui.run.config_form import config_form, device_choice, device_chosen
 from pages.ui.run.experiments import experiments
@@ -61,16 +62,17 @@ def train_form(rung: Rung) -> tuple[SetUp | None, Corpus | None]:
         )
     if teaching.shown("train"):
         _takes(built, device, seconds)
+        cluster_line()
+    with st.container(horizontal=True, gap="xsmall", key="beside-train"):
+        guess_strip(rung)
+        if teaching.shown("terminal"):
+            with st.popover("Terminal", icon=":material/terminal:", key="terminal", help="The same from a terminal."):
+                command = plan.command(rung, preset, model, train, wanted.device, corpus.name)
+                st.code(command + (" --force" if short else ""), language="bash", wrap_lines=True)
+        twin_button(rung, wanted, needed, ready=ready)
     for remark in plan.remarks(rung, model, train, corpus):
         tell.caption(remark)
     experiments(wanted, rung, needed, ready=ready and not same)
-    with st.container(horizontal=True, gap="xsmall", key="beside-train"):
-        guess_strip(rung)
-        twin_button(rung, wanted, needed, ready=ready)
-        if teaching.shown("terminal"):
-            with st.popover("Terminal", help="The same from a terminal."):
-                command = plan.command(rung, preset, model, train, wanted.device, corpus.name)
-                st.code(command + (" --force" if short else ""), language="bash", wrap_lines=True)
     if seconds is None and not st.session_state.get("probed"):
         _measure(rung.key)
     return wanted, corpus

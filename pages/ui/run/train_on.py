@@ -4,7 +4,7 @@ import streamlit as st
 
 from core.errors import BardlabError
 from core.jobs import control
-from core.runs import beginnings
+from core.runs import beginnings, owners
 from core.runs.state import Run
 from core.texts.corpus import available
 from pages.ui import loaders, state, wording
@@ -57,7 +57,9 @@ def _form(run: Run) -> None:
             "been asked for so many from the start, on the same schedule."
         )
     else:
-        why = "" if text != config.corpus else "Of this run there are only weights, no optimiser. "
+        theirs = owners.acting().may_change(run.owner)
+        why = "Of this run there are only weights, no optimiser. " if theirs else "This run is another's. "
+        why = "" if text != config.corpus else why
         said = (
             f"{why}A new run begins with these weights and a fresh optimiser, its own schedule over {steps:,} steps. "
             "It says where it began."

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import streamlit as st
 
 from core.runs.state import Sample
+from pages.ui import tell
 
 HEIGHT = 96
 """Of each text, px."""
@@ -17,10 +18,10 @@ def two_texts(samples: Sequence[Sample], slug: str) -> None:
     left, right = st.columns(2, gap="small")
     with left, st.container(key="text-first"):
         st.caption("Untrained" if not steps or steps[0] == 0 else f"Step {steps[0]:,}")
-        _text(by_step[steps[0]] if steps else None)
+        _text(by_step[steps[0]] if steps else None, "first")
     with right, st.container(key="text-now"):
         step = _step(steps, slug)
-        _text(by_step.get(step))
+        _text(by_step.get(step), "now")
 
 
 def _step(steps: list[int], slug: str) -> int:
@@ -42,5 +43,5 @@ def _step(steps: list[int], slug: str) -> int:
     )
 
 
-def _text(sample: Sample | None) -> None:
-    st.code(sample.prompt + sample.text if sample else "", language=None, wrap_lines=True, height=HEIGHT)
+def _text(sample: Sample | None, key: str) -> None:
+    tell.paper(sample.prompt + sample.text if sample else "", key, HEIGHT)

@@ -8,6 +8,7 @@ from pages.ui.rung_views.dilations import dilations
 from pages.ui.rung_views.embeddings import embeddings
 from pages.ui.rung_views.layers import layers
 from pages.ui.rung_views.memory import cell_gates, memory_span
+from pages.ui.rung_views.novelty import novelty
 from pages.ui.rung_views.pairs import pairs
 from pages.ui.rung_views.parameters import parameters
 from pages.ui.rung_views.positions import positions
@@ -35,6 +36,7 @@ VIEWS: Mapping[str, Callable[[Run], None]] = {
         gradients_of_twins,
         layers,
         memory_span,
+        novelty,
         pairs,
         parameters,
         positions,
@@ -49,6 +51,7 @@ TITLES: Mapping[str, str] = {
     "by_depth": "Depth",
     "gap": "Overfitting",
     "gradients_of_twins": "Gradients",
+    "novelty": "Copied or new",
     "pairs": "The table",
     "receptive_field": "Reach",
 }

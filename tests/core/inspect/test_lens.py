@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from core.errors import BardlabError
-from core.inspect.lens import Lens, attribution, has_stream, lens, next_logits
+from core.inspect.lens import Lens, attribution, contrast, has_stream, lens, next_logits
 from core.inspect.trace import trace
 from core.ladder import registry
 from core.models.contract import LanguageModel
@@ -125,3 +125,16 @@ def test_no_divergence_is_negative_where_two_readings_are_nearly_alike():
     found = Lens(("embed", "L0"), np.concatenate([logits + 1e-9 * rng.normal(size=logits.shape), logits]))
 
     assert (found.kl_to_final >= 0).all() and found.kl_to_final.max() < 1e-12
+
+
+def test_what_speaks_for_one_character_against_another_adds_up(model: LanguageModel, ids: list[int]):
+    """To the difference of the logits that the model gives, a long text's too; the other way round, its negative."""
+    for text in (ids, [3, 1, 4, *ids]):
+        found, back = contrast(model, text, 2, 7), contrast(model, text, 7, 2)
+        logits = next_logits(model, text)
+
+        assert found.whole == pytest.approx(float(logits[2] - logits[7]), abs=1e-6)
+        assert found.adds.sum() == pytest.approx(found.whole, abs=1e-4)
+        assert found.residual == pytest.approx(found.whole - found.adds.sum())
+        np.testing.assert_allclose(back.adds, -found.adds)
+        assert len(found.parts) == len(found.adds) and np.abs(found.adds).max() > 0

@@ -1,5 +1,6 @@
 """Several GPUs, of which this machine has none: who gets which, and what a paused run keeps of its own."""
 
+import os
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -209,3 +210,17 @@ def test_a_run_that_lent_its_place_ends_as_one_that_did_not(monkeypatch: pytest.
     assert ended.state is State.FINISHED and records.samples(ended.path) == records.samples(whole.path)
     ours, theirs = load_file(ended.path / layout.WEIGHTS), load_file(whole.path / layout.WEIGHTS)
     assert all(torch.equal(ours[name], theirs[name]) for name in ours)
+
+
+def test_what_had_ended_is_not_read_again_until_it_has_changed(monkeypatch: pytest.MonkeyPatch):
+    """Nor is it overlooked when it waits again, though its status is as long as before."""
+    run = make_run("bigram")
+    state.write_status(run.path, run.status.model_copy(update={"state": State.FAILED, "device": "cuda"}))
+    os.utime(run.path / folder.STATUS, (1e9, 1e9))
+    assert turns.queue() == [] and turns.queue() == []
+    with monkeypatch.context() as patch, folder.hold(run.path):
+        patch.setattr(folder, "read_status", lambda path: pytest.fail("it was read again"))
+        assert turns.queue() == []
+    state.write_status(run.path, run.status.model_copy(update={"state": State.QUEUED, "device": "cuda"}))
+    with folder.hold(run.path):
+        assert turns.queue("cuda") == [run.path]

@@ -14,7 +14,7 @@ from core.jobs import control, work
 from core.runs import editing, reading, state
 from core.runs.folder import State
 from core.runs.state import Run
-from core.studies import findings, sweeps
+from core.studies import findings, sweeps, together
 from core.studies.claims import evidence, measuring, registry, reproduction
 from core.studies.claims.claim import Arm, Claim, Criterion, Estimate, Finding, Picture, Verdict
 from core.studies.claims.declared.vowels import shuffled
@@ -295,11 +295,11 @@ def test_a_text_that_is_too_short_is_told(small: Claim):
 
 
 def test_two_who_start_at_once_wait_for_each_other(small: Claim, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(reproduction, "PATIENCE", 0.05)
-    with reproduction._lock(small), pytest.raises(BardlabError, match="somebody else is starting"):
+    monkeypatch.setattr(together, "PATIENCE", 0.05)
+    with reproduction._cause(small).lock, pytest.raises(BardlabError, match="somebody else is starting"):
         reproduction.begin(small, TEXT, 1)
     assert not reading.list_runs()
-    assert not system.is_locked(reproduction._lock(small).path)
+    assert not system.is_locked(reproduction._cause(small).lock.path)
 
 
 def test_the_command_tells_verdict_and_interval(

@@ -16,6 +16,7 @@ from core.runs.state import BROKEN, Run
 from core.studies import differences, findings, standings, sweeps
 from core.studies.course import faults, shelf, signs
 from core.studies.course.faults import FAULTS, Fault
+from core.studies.course.progress import Progress
 from core.texts.corpus import Corpus
 from core.training import sabotages
 from core.training.config import TrainConfig
@@ -136,23 +137,21 @@ def test_a_broken_run_stands_in_no_ranking(corpus: Corpus, tmp_path: Path):
 
 
 def test_the_shelf_keeps_what_was_said():
-    first = shelf.read()
-    assert sorted(first.order) == sorted(FAULTS) and shelf.read().order == first.order and not shelf.faults_found()
-    assert not shelf.answer("leak", "rate") and shelf.answer("leak", "leak")
-    shelf.give_up("rate")
-    shelf.answer("rate", "rate")
-    now = shelf.read()
+    first = shelf.shelf(())
+    assert sorted(first.order) == sorted(FAULTS) and shelf.shelf(()).order == first.order and not first.answers
+    mine = shelf.answered(shelf.answered(Progress(), "leak", "rate"), "leak", "leak")
+    mine = shelf.answered(shelf.given_up(mine, "rate"), "rate", "rate")
+    now = shelf.shelf(mine.marks)
 
-    assert shelf.faults_found() == {"leak": 2} and now.over("rate") and not now.found("rate")
-    shelf.again("leak")
-    assert not shelf.faults_found()
+    assert now.answers == {"leak": 2} and now.over("rate") and not now.found("rate")
+    assert shelf.shelf(Progress().merged(mine).marks) == now
+    anew = shelf.again(mine, "leak")
+    assert not shelf.shelf(anew.merged(mine).marks).said and shelf.shelf(anew.marks).given_up == ("rate",)
+    assert shelf.shelf(shelf.answered(anew, "leak", "leak").marks).answers == {"leak": 1}
+    assert not shelf.shelf(mine.forgotten().marks).said
     with pytest.raises(BardlabError):
-        shelf.answer("leak", "gremlins")
-    for spoilt in (
-        b"[]",
-        b"{",
-        b'{"seed": "x", "said": {}, "given_up": []}',
-        b'{"seed": 1, "said": [], "given_up": 3}',
-    ):
-        (reading.paths.runs() / shelf.FILE).write_bytes(spoilt)
-        assert sorted(shelf.read().order) == sorted(FAULTS)
+        shelf.answered(mine, "leak", "gremlins")
+    for spoilt in ("fault.gremlins.0.0.rate", "fault.leak.x.0.rate", "fault.leak.0.0.gremlins", "fault.leak.0.told.x"):
+        assert not shelf.shelf((spoilt,)).said and not shelf.shelf((spoilt,)).given_up
+    (reading.paths.runs() / shelf.FILE).write_bytes(b'{"seed": "x"}')
+    assert sorted(shelf.shelf(()).order) == sorted(FAULTS)

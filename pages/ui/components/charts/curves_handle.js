@@ -7,6 +7,7 @@ import { dot } from "./curves_draw.js";
 const HOLD = 16; // px around the handle that take hold of it
 const HANDLE_WIDTH = 34; // px of its band
 const HANDLE_RADIUS = 7;
+const ROOM = 40; // px left of its words that are free of curves too
 
 // Where the handle is; null if the chart has none.
 export function handleOf(view, f) {
@@ -52,9 +53,25 @@ export function drawHandle(ctx, view, f) {
   Object.assign(ctx, { font: f.font, fillStyle: theme.text, textBaseline: "middle" });
   const words = at.made ? `your guess ${at.value.toFixed(2)} ± ${at.within.toFixed(2)}` : "drag: your guess of the end";
   const wide = textWidth(words, f.font);
+  const y = clearOf(f, right - wide - ROOM, at.y - HANDLE_RADIUS);
   ctx.globalAlpha = 0.85;
   ctx.fillStyle = theme.paper;
-  ctx.fillRect(left - wide - 12, at.y - 9, wide + 8, 18);
+  ctx.fillRect(right - wide - 8, y - 9, wide + 8, 18);
   ctx.fillStyle = theme.text;
-  write(ctx, words, left - 8, at.y, "right", 0.95);
+  write(ctx, words, right - 4, y, "right", 0.95);
+  ctx.globalAlpha = 0.4;
+  segment(ctx, at.x, y + 9, at.x, at.y - HANDLE_RADIUS);
+}
+
+// Where words at the right end stand clear of everything drawn from `left` on, and of `y`: above it, if there is room.
+function clearOf(f, left, y) {
+  let top = y;
+  for (const curve of f.shown) {
+    for (let i = 0; i < curve.n; i++) {
+      const inside = f.x.px(curve[f.by][i]) >= left;
+      const here = inside ? f.y.px(curve.value[i]) : top;
+      if (here < top) top = here;
+    }
+  }
+  return Math.max(f.top + 9, top - 18);
 }

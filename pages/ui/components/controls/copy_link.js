@@ -1,3 +1,4 @@
+import { copied } from "../shared/clipboard.js";
 import { component } from "../shared/component.js";
 import { button, element } from "../shared/dom.js";
 
@@ -18,10 +19,10 @@ function update() {}
 
 async function copy(view) {
   const link = location.href;
-  const copied = (await byPermission(link)) || bySelection(link);
-  say(view, copied ? "Copied" : "Press Ctrl + C");
-  view.address.hidden = copied;
-  if (copied) return;
+  const done = await copied(link);
+  say(view, done ? "Copied" : "Press Ctrl + C");
+  view.address.hidden = done;
+  if (done) return;
   view.address.value = link;
   view.address.select();
 }
@@ -33,26 +34,4 @@ function say(view, words) {
     view.button.textContent = "Copy link";
     view.spoken.textContent = "";
   }, SHOWN);
-}
-
-// Browsers offer the clipboard to pages of https and of one's own machine only.
-async function byPermission(text) {
-  try {
-    await navigator.clipboard.writeText(text);
-    return true;
-  } catch {
-    return false;
-  }
-}
-
-function bySelection(text) {
-  const box = element("textarea", { style: "position: fixed; opacity: 0" });
-  const before = document.activeElement;
-  box.value = text;
-  document.body.append(box);
-  box.select();
-  const copied = document.execCommand("copy");
-  box.remove();
-  before?.focus?.();
-  return copied;
 }

@@ -2,6 +2,8 @@ import { component } from "../shared/component.js";
 
 const EVERY = 200; // ms between two looks
 const PATIENCE = 20; // looks at a page that is drawn, before what is not there counts as missing
+const SETTLES = 15; // looks after the first: a page may grow above what was shown
+const HANDS = ["wheel", "touchstart", "keydown", "pointerdown"];
 const STRIP = ".st-key-tour";
 
 export default component(mount, update);
@@ -15,10 +17,19 @@ function update(view, message) {
   view.name = message.name;
   clearTimeout(view.timer);
   let looks = 0;
+  let shown = 0;
+  const hand = new AbortController();
+  for (const kind of HANDS)
+    addEventListener(kind, () => hand.abort(), { capture: true, once: true, signal: hand.signal });
   const look = () => {
     const drawn = document.querySelector("[data-test-script-state]")?.dataset.testScriptState === "notRunning";
     const target = drawn ? document.querySelector(message.selector) : null;
-    if (target?.getClientRects().length) return show(target);
+    if (target?.getClientRects().length) {
+      if (!shown || !hand.signal.aborted) show(target);
+      if (++shown > SETTLES || hand.signal.aborted) return hand.abort();
+      view.timer = setTimeout(look, EVERY);
+      return;
+    }
     looks += drawn ? 1 : 0;
     if (looks > PATIENCE) return view.trigger("missing", message.name);
     view.timer = setTimeout(look, EVERY);

@@ -4,14 +4,16 @@ export function merged(one, other) {
   const [a, b] = [whole(one), whole(other)];
   if (a.era !== b.era) return a.era > b.era ? a : b;
   const later = a.noted >= b.noted ? a : b;
-  return { era: a.era, marks: sorted({ ...b.marks, ...a.marks }), note: later.note, noted: later.noted };
+  const [marks, guesses] = ["marks", "guesses"].map((name) => sorted({ ...b[name], ...a[name] }));
+  return { era: a.era, marks, note: later.note, noted: later.noted, guesses };
 }
 
 const number = (value) => (Number.isFinite(value) && value > 0 ? Math.floor(value) : 0);
-const sorted = (marks) => Object.fromEntries(Object.entries(marks).sort(([a], [b]) => (a < b ? -1 : 1)));
+const sorted = (named) => Object.fromEntries(Object.entries(named).sort(([a], [b]) => (a < b ? -1 : 1)));
+const named = (value) => (value && typeof value === "object" && !Array.isArray(value) ? sorted(value) : {});
 
 function whole(kept) {
-  const { era, marks, note, noted } = kept && typeof kept === "object" ? kept : {};
-  const known = marks && typeof marks === "object" && !Array.isArray(marks) ? marks : {};
-  return { era: number(era), marks: sorted(known), note: typeof note === "string" ? note : "", noted: number(noted) };
+  const { era, marks, note, noted, guesses } = kept && typeof kept === "object" ? kept : {};
+  const text = typeof note === "string" ? note : "";
+  return { era: number(era), marks: named(marks), note: text, noted: number(noted), guesses: named(guesses) };
 }

@@ -73,7 +73,7 @@ export function thinned(rows, most = READABLE) {
   return stretches.flatMap((stretch) => (stretch.rows.length > most ? spread(stretch.rows) : stretch.rows));
 }
 
-function download(name, blob) {
+export function download(name, blob) {
   const link = element("a", { href: URL.createObjectURL(blob), download: name });
   link.click();
   setTimeout(() => URL.revokeObjectURL(link.href), 10_000);

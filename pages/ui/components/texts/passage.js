@@ -12,6 +12,7 @@ const CELL = { w: 14, h: 24 };
 const BARS = 24; // pixels of height for the bars of several models
 const MOST = 8; // bits at which shading and bars are full
 const FREE = { min: 0.1, max: 3, step: 0.1 }; // bits up to which a character may count as nearly for free
+const QUOTED = 16; // characters of a context that are shown
 const WHO = -1;
 
 export default component(mount, update);
@@ -216,6 +217,20 @@ function mark(view) {
   view.detail.replaceChildren(title, i ? judged(view, i) : quiet("The first character is given, not predicted."));
 }
 
+// What a model could see of the text before character i: its context, as far as its window had begun.
+function sawWords(view, { window, context }, i) {
+  const seen = Math.min(((i - 1) % window) + 1, context ?? Infinity);
+  const last = seen === 1 ? "saw the last character" : `saw the last ${seen} characters`;
+  return seen > QUOTED
+    ? last
+    : `${last}, ${isolated(
+        view.chars
+          .slice(i - seen, i)
+          .map(visible)
+          .join(""),
+      )}`;
+}
+
 function judged(view, i) {
   const { runs, rivals: K, theme } = view;
   const heads = ["", "bits", "probability", "rank"];
@@ -225,7 +240,7 @@ function judged(view, i) {
     const colour = runs.length > 1 ? hueOf(view, r) : surpriseColour(theme);
     const numbers = [Number.isFinite(bits) ? bits.toFixed(3) : "∞", chance(2 ** -bits), `${run.rank[i - 1]}`];
     const expected = Array.from({ length: K }, (_, k) => (i - 1) * K + k).flatMap((at, k) => [
-      `${k ? ", " : "expected "}`,
+      `${k ? ", " : `${sawWords(view, run, i)}; expected `}`,
       element("b", {}, visible(view.characters[run.ids[at]])),
       ` ${chance(run.chances[at])}`,
     ]);

@@ -22,6 +22,7 @@ def passage(text: str, characters: str, read: Mapping[str, tuple[Run, Surprise]]
             "ids": whole(found.rivals),
             "chances": floats(found.chances),
             "window": found.window,
+            "context": found.context,
         }
         for slug, (run, found) in read.items()
     ]

@@ -1,14 +1,15 @@
-// Several models write from one prompt, side by side and in step; each character is tinted by the surprise of the model
-// that wrote it.
+// Several models write from one prompt, side by side, as the server writes; each character is tinted by the surprise of
+// the model that wrote it.
 import { drawn, spelled, visible } from "../shared/characters.js";
 import { component } from "../shared/component.js";
-import { button, colourKey, element, shape } from "../shared/dom.js";
+import { colourKey, element, shape } from "../shared/dom.js";
 import { chance } from "../shared/format.js";
+import { letterOf, MOST, shareOfTint, tintsFrom } from "../shared/letters.js";
 import { savers } from "../shared/saving.js";
-import { colourAt, still, surpriseColour, surpriseRamp } from "../shared/theme.js";
+import { colourAt, surpriseColour, surpriseRamp } from "../shared/theme.js";
 
-const MOST = 8; // bits at which the tint is full
-const PACE = 60; // characters a second while the text appears
+const PAUSE = 30; // ms between an answer and the next question
+const RETRY = 3000; // ms to wait for an answer before asking again
 const PRINT = { w: 8, h: 18, columns: 36, gap: 24 }; // of the saved picture, px
 
 export default component(mount, update);
@@ -21,54 +22,78 @@ function mount(view) {
   const over = (event) => tell(view, event.target.closest?.("[data-at]"));
   view.on(view.cards, "pointerover", over);
   view.on(view.cards, "click", over);
+  view.polls = 0;
+  view.ended = () => clearTimeout(view.timer);
 }
 
 function update(view, message) {
-  view.texts = message.columns.map((column) => ({ ...column, chars: [...column.text] }));
-  view.cards.replaceChildren(...view.texts.map((column, c) => card(view, column, c, message.prompt)));
-  view.letters = [...view.cards.children].map((node) => [...node.querySelectorAll("[data-at]")]);
-  view.most = Math.max(...view.letters.map((letters) => letters.length));
+  const known = view.of === message.of && view.texts.length === message.columns.length;
+  if (!known) view.texts = message.columns.map((column) => ({ ...column, chars: [], bits: [] }));
+  Object.assign(view, { of: message.of, prompt: message.prompt, lacking: false });
+  message.columns.forEach((column, c) => {
+    const text = view.texts[c];
+    Object.assign(text, { title: column.title, name: column.name, facts: column.facts, done: column.done });
+    Object.assign(text, { slug: column.slug, hue: column.hue });
+    if (column.from > text.chars.length) view.lacking = true;
+    else {
+      text.chars.splice(column.from, Infinity, ...column.text);
+      text.bits.splice(column.from, Infinity, ...column.bits);
+    }
+  });
+  tintsFrom(view);
+  const colours = surpriseColour(view.theme) + colourAt(view.theme, 0);
+  const shorter = known && view.texts.some(({ chars }, c) => view.papers[c].letters > chars.length);
+  if (!known || shorter || colours !== view.colours) build(view);
+  view.colours = colours;
+  for (const c of view.texts.keys()) grow(view, c);
+  view.root.dataset.shown = Math.min(...view.texts.map(({ chars }) => chars.length));
+  clearTimeout(view.timer);
+  const writing = view.lacking || view.texts.some(({ done }) => !done);
+  view.root.setAttribute("aria-busy", writing);
+  if (writing) view.timer = setTimeout(poll, PAUSE, view);
+}
+
+function poll(view) {
+  view.timer = setTimeout(poll, document.hidden ? 500 : RETRY, view);
+  if (document.hidden) return;
+  const counts = Object.fromEntries(view.texts.map(({ slug, chars }) => [slug, chars.length]));
+  view.trigger("poll", { of: view.of, counts, asked: ++view.polls });
+}
+
+function build(view) {
+  view.papers = view.texts.map((text) => card(view, text));
+  view.cards.replaceChildren(...view.papers.map(({ node }) => node));
   view.controls.replaceChildren(
-    button("Replay", "Let them write it again", () => play(view)),
     colourKey("0 bits", surpriseRamp(view.theme), `${MOST} or more`),
     savers(view, "side-by-side", { picture: () => picture(view), table: () => table(view) }),
   );
   tell(view, null);
-  if (view.fresh) play(view);
 }
 
-function card(view, { title, name, facts, chars, bits, hue: rung }, c, prompt) {
-  const hue = surpriseColour(view.theme);
+function card(view, { title, name, hue }) {
   const quiet = (tag, words) => element(tag, { class: "quiet" }, words);
-  const letters = chars.map((letter, i) => {
-    const tint = Math.round(85 * Math.min(1, bits[i] / MOST));
-    const style = `background: color-mix(in srgb, ${hue} ${tint}%, transparent)`;
-    const shown = letter === "\n" ? "↵\n" : letter === " " ? letter : visible(letter);
-    return element("span", { "data-at": `${c},${i}`, style }, shown);
-  });
-  const told = facts.map(([fact, value]) => element("span", {}, quiet("span", fact), ` ${value}`));
-  const paper = { tabindex: 0, class: "prose", "aria-label": `Written by ${name}` };
-  return element(
-    "article",
-    { class: "card", style: `border-top-color: ${colourAt(view.theme, rung)}` },
-    element("h2", {}, title),
-    quiet("p", name),
-    element("div", { class: "facts" }, ...told),
-    element("pre", paper, quiet("span", prompt), ...letters),
-  );
+  const facts = element("div", { class: "facts" });
+  const text = element("pre", { tabindex: 0, class: "prose", "aria-label": `Written by ${name}` });
+  text.append(quiet("span", view.prompt));
+  const style = `border-top-color: ${colourAt(view.theme, hue)}`;
+  const node = element("article", { class: "card", style }, element("h2", {}, title), quiet("p", name), facts, text);
+  return { node, facts, text, letters: 0 };
 }
 
-function play(view) {
-  cancelAnimationFrame(view.request);
-  const start = performance.now();
-  const atOnce = still();
-  const frame = (now) => {
-    const shown = atOnce ? view.most : Math.floor(((now - start) / 1000) * PACE);
-    for (const letters of view.letters) for (const [i, letter] of letters.entries()) letter.hidden = i >= shown;
-    view.root.dataset.shown = Math.min(shown, view.most);
-    if (shown < view.most && view.root.isConnected) view.request = requestAnimationFrame(frame);
-  };
-  frame(start);
+// Add to a card what its model has written since.
+function grow(view, c) {
+  const [{ facts, chars, bits, done }, paper] = [view.texts[c], view.papers[c]];
+  const fresh = chars.slice(paper.letters).map((letter, at) => {
+    const i = paper.letters + at;
+    return letterOf(letter, bits[i], { "data-at": `${c},${i}` });
+  });
+  paper.text.append(...fresh);
+  paper.text.classList.toggle("writing", !done);
+  paper.letters = chars.length;
+  const told = facts.flatMap(([fact, value]) => [
+    element("span", {}, element("span", { class: "quiet" }, fact), ` ${value}`),
+  ]);
+  paper.facts.replaceChildren(...told);
 }
 
 function tell(view, letter) {
@@ -83,7 +108,8 @@ function tell(view, letter) {
 function table(view) {
   const head = ["position", ...view.texts.flatMap(({ name }) => [name, `${name} bits`])];
   const row = (i) => view.texts.flatMap(({ chars, bits }) => [visible(chars[i] ?? ""), bits[i] ?? ""]);
-  return [head, ...Array.from({ length: view.most }, (_, i) => [i + 1, ...row(i)])];
+  const length = Math.max(...view.texts.map(({ chars }) => chars.length));
+  return [head, ...Array.from({ length }, (_, i) => [i + 1, ...row(i)])];
 }
 
 function picture(view) {
@@ -99,7 +125,7 @@ function picture(view) {
     let [row, column] = [0, 0];
     chars.forEach((letter, i) => {
       const [x, y] = [x0 + column * w, 44 + 16 * facts.length + row * h];
-      const tint = { fill: surpriseColour(theme), "fill-opacity": 0.85 * Math.min(1, bits[i] / MOST) };
+      const tint = { fill: surpriseColour(theme), "fill-opacity": shareOfTint(bits[i]) };
       svg.append(shape("rect", { x, y, width: w, height: h - 1, ...tint }));
       svg.append(shape("text", { x, y: y + 13 }, drawn(letter)));
       column++;

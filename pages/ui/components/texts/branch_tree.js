@@ -1,0 +1,196 @@
+// A tree of continuations: a line a branch, as long as what it wrote. Children hang below their parent, those that
+// leave it last first, so that no two lines cross.
+import { drawn, isolated, spelled, visible } from "../shared/characters.js";
+import { component } from "../shared/component.js";
+import { arrow, clamp, element, place, shape } from "../shared/dom.js";
+
+const ROW = 34;
+const LEFT = 34; // px for what folds and unfolds
+const LEAST = 1.2; // px a character
+const LETTER = 6.7; // px of a label's letter
+const DRAG = 4; // px after which a press pans
+
+export default component(mount, update);
+
+function mount(view) {
+  Object.assign(view, { folded: new Set(), cursor: 0 });
+  view.frame = element("div", { class: "frame", tabindex: 0, role: "tree" });
+  view.frame.ariaLabel = "Branches: arrows move, left and right fold, Enter chooses";
+  view.svg = shape("svg", { "font-size": 11 });
+  view.frame.append(view.svg);
+  view.root.append(view.frame);
+  view.on(view.frame, "click", (event) => clicked(view, event));
+  view.on(view.frame, "keydown", (event) => pressed(view, event));
+  panned(view);
+  view.resized(view.root, () => view.data && draw(view));
+}
+
+function update(view, data) {
+  const fewer = data.branches.length < (view.data?.branches.length ?? 0);
+  if (fewer) view.folded.clear(); // others have their numbers now
+  const moved = view.fresh && (data.of !== view.data?.of || data.branch !== view.data?.branch);
+  Object.assign(view, { data, busy: false });
+  hang(view);
+  if (view.fresh) view.cursor = data.branch;
+  if (moved) for (const one of data.way.slice(0, -1)) view.folded.delete(one); // what is chosen can be seen
+  draw(view);
+  if (moved) intoSight(view);
+}
+
+// Of each branch what hangs from it, from top to bottom, and how many there are below it.
+function hang(view) {
+  const { branches } = view.data;
+  view.children = branches.map(() => []);
+  view.below = branches.map(() => 0);
+  for (let i = branches.length - 1; i > 0; i--) {
+    view.children[branches[i].parent].unshift(i);
+    view.below[branches[i].parent] += 1 + view.below[i];
+  }
+  for (const list of view.children) list.sort((a, b) => branches[b].start - branches[a].start);
+}
+
+// The branches from top to bottom, those that are folded away left out, each with its depth.
+function rows(view) {
+  const found = [];
+  const stack = [[0, 1]];
+  while (stack.length) {
+    const [i, depth] = stack.pop();
+    found.push({ i, depth });
+    if (!view.folded.has(i)) for (const child of [...view.children[i]].reverse()) stack.push([child, depth + 1]);
+  }
+  return found;
+}
+
+function draw(view) {
+  const { data, svg, theme } = view;
+  const { branches } = data;
+  view.rows = rows(view);
+  const deepest = Math.max(...branches.map(({ start, own }) => start + own));
+  const room = view.frame.clientWidth - LEFT - 16;
+  view.unit = Math.max(LEAST, room / deepest);
+  const x = (steps) => LEFT + steps * view.unit;
+  const y = new Map(view.rows.map(({ i }, at) => [i, at * ROW + 24]));
+  const way = new Set(data.way);
+  const made = view.rows.map(({ i, depth }) => {
+    const { parent, start, own, taken, label, temperature, top_k: k, seed } = branches[i];
+    const on = way.has(i);
+    const ink = { stroke: on ? theme.accent : theme.text, "stroke-opacity": on ? 1 : 0.45 };
+    const parts = [];
+    if (parent >= 0) {
+      const up = `M${x(start)} ${y.get(parent)}V${y.get(i)}`;
+      parts.push(shape("path", { d: up, fill: "none", "stroke-width": on ? 2 : 1, ...ink }));
+    }
+    const line = { x1: x(start), x2: x(start + own), y1: y.get(i), y2: y.get(i) };
+    parts.push(shape("line", { ...line, "stroke-width": on ? 2.5 : 1.5, "stroke-linecap": "round", ...ink }));
+    const hit = { x: x(start), y: y.get(i) - 7, width: own * view.unit, height: 16, fill: "transparent", class: "hit" };
+    const words = [...label].map(visible).join("");
+    const text = { x: x(start) + 12, y: y.get(i) - 7, fill: theme.text, "font-family": theme.mono };
+    parts.push(shape("text", { ...text, "font-weight": i === data.branch ? 700 : 400 }, isolated(words)));
+    parts.push(shape("rect", hit), ...knot(view, x(start), y.get(i), taken, on));
+    if (i === data.branch && data.place !== null)
+      parts.push(
+        shape("circle", { cx: x(start + data.place + 0.5), cy: y.get(i), r: 4.5, fill: theme.accent, class: "dot" }),
+      );
+    const below = view.below[i];
+    if (below) parts.push(...fold(view, i, y.get(i), below));
+    const how = `temperature ${temperature}${k ? `, top-k ${k}` : ""}, seed ${seed}, ${own} characters`;
+    const name = `${taken ? `${spelled(taken)} ` : ""}${words}: ${how}`;
+    parts.push(shape("title", { class: "screen-only" }, name));
+    const about = { role: "treeitem", id: `branch-${i}`, "aria-level": depth, "aria-selected": i === data.branch };
+    if (below) about["aria-expanded"] = String(!view.folded.has(i));
+    const group = shape("g", { class: "branch", "data-branch": i, ...about }, ...parts);
+    group.ariaLabel = name;
+    group.classList.toggle("cursor", i === view.cursor);
+    return group;
+  });
+  const widest = view.rows.map(({ i }) => {
+    const { start, own, label } = branches[i];
+    return Math.max(x(start + own) + 12, x(start) + 24 + label.length * LETTER);
+  });
+  svg.setAttribute("width", Math.max(room + LEFT, ...widest));
+  svg.setAttribute("height", view.rows.length * ROW + 8);
+  svg.setAttribute("font-family", theme.font);
+  svg.replaceChildren(...made);
+  view.root.dataset.branches = branches.length;
+  view.frame.setAttribute("aria-activedescendant", `branch-${view.cursor}`);
+}
+
+// Where a branch begins: the character that was taken, or a dot.
+function knot({ theme }, cx, cy, taken, on) {
+  const ink = { fill: theme.paper, stroke: on ? theme.accent : theme.text };
+  if (!taken) return [shape("circle", { cx, cy, r: 4, "stroke-width": 1.5, ...ink })];
+  const text = { x: cx, y: cy + 4, "text-anchor": "middle", fill: on ? theme.accent : theme.text, "font-weight": 700 };
+  return [shape("circle", { cx, cy, r: 9, "stroke-width": 1.5, ...ink }), shape("text", text, drawn(taken))];
+}
+
+function fold({ theme, folded }, i, y, below) {
+  const box = { x: 0, y: y - 16, width: 26, height: 28, fill: "transparent", class: "fold", "data-fold": i };
+  const words = { x: 4, y: y + 4, fill: theme.text, "font-size": 12, "pointer-events": "none" };
+  return [shape("rect", box), shape("text", words, folded.has(i) ? `+${below}` : "▾")];
+}
+
+function intoSight(view) {
+  const at = view.rows.findIndex(({ i }) => i === view.cursor);
+  const { frame } = view;
+  if (at * ROW < frame.scrollTop || (at + 1) * ROW > frame.scrollTop + frame.clientHeight)
+    frame.scrollTop = at * ROW - frame.clientHeight / 2;
+  const left = LEFT + view.data.branches[view.cursor].start * view.unit;
+  if (left < frame.scrollLeft || left > frame.scrollLeft + frame.clientWidth - 60) frame.scrollLeft = left - 80;
+}
+
+// ---- acts -----------------------------------------------------------------------------------------------------------
+
+function clicked(view, event) {
+  if (view.panning) return;
+  const { target } = event;
+  if (target.dataset?.fold) return toggle(view, Number(target.dataset.fold));
+  const group = target.closest?.("[data-branch]");
+  if (!group) return;
+  const i = Number(group.dataset.branch);
+  const { start, own } = view.data.branches[i];
+  const at = Math.floor((place(event, view.svg).x - LEFT) / view.unit) - start;
+  choose(view, i, target.classList.contains("hit") ? clamp(at, 0, own - 1) : null);
+}
+
+function toggle(view, i) {
+  if (!view.folded.delete(i)) view.folded.add(i);
+  draw(view);
+}
+
+function choose(view, branch, at) {
+  if (view.busy) return;
+  view.busy = true;
+  view.trigger("act", { kind: "choose", of: view.data.of, branch, place: at });
+}
+
+function pressed(view, event) {
+  const step = arrow(event);
+  const at = view.rows.findIndex(({ i }) => i === view.cursor);
+  if (event.key === "Enter") choose(view, view.cursor, null);
+  else if (step?.[1]) {
+    view.cursor = view.rows[clamp(at + step[1], 0, view.rows.length - 1)].i;
+    draw(view);
+    intoSight(view);
+  } else if (step && view.below[view.cursor] && step[0] < 0 !== view.folded.has(view.cursor)) toggle(view, view.cursor);
+  else return;
+  event.preventDefault();
+}
+
+// A mouse pans by dragging; a finger does so by itself.
+function panned(view) {
+  const { frame } = view;
+  let from = null;
+  view.on(frame, "pointerdown", (event) => {
+    view.panning = false;
+    if (event.pointerType === "mouse") from = [event.clientX + frame.scrollLeft, event.clientY + frame.scrollTop];
+  });
+  view.on(window, "pointermove", (event) => {
+    if (!from) return;
+    const [left, top] = [from[0] - event.clientX, from[1] - event.clientY];
+    view.panning ||= Math.hypot(left - frame.scrollLeft, top - frame.scrollTop) > DRAG;
+    if (view.panning) Object.assign(frame, { scrollLeft: left, scrollTop: top });
+  });
+  view.on(window, "pointerup", () => {
+    from = null;
+  });
+}

@@ -1,0 +1,127 @@
+"""The page Write in a browser: each character answers to pointer, finger and keys, with the numbers of the model."""
+
+import json
+import re
+from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+from playwright.sync_api import Locator, Page, expect
+
+from core.runs import checkpoints
+from core.runs.state import Run
+from core.sampling import Choice, SamplingConfig, generate
+from tests.browser.conftest import Visit
+from tests.conftest import copied
+
+pytestmark = pytest.mark.browser
+
+SETTINGS = "temperature=0.7&top_k=5&seed=21&tokens=100&stop=string&stop_at=zzz"
+AT = 57
+"""The character that is asked."""
+
+
+@pytest.fixture
+def run(trained: Path) -> Run:
+    return copied(trained, trained.name)
+
+
+def choices(run: Run, seed: int) -> tuple[list[Choice], str]:
+    """What the model draws with these settings, and its alphabet."""
+    model, tokenizer = checkpoints.load_model(run)
+    config = SamplingConfig(tokens=100, temperature=0.7, top_k=5, seed=seed, beyond="half")
+    return list(generate(model, tokenizer.encode("ROMEO:\n"), config)), tokenizer.chars
+
+
+def write(page: Page) -> None:
+    """Press Write and wait for the end."""
+    page.get_by_role("button", name="Write", exact=True).click()
+    expect(page.locator(".writing[data-live=false]")).to_be_visible()
+
+
+def letter(page: Page, number: int, column: int = 0) -> Locator:
+    """One character of a text that was written, counted from 0."""
+    return page.locator(".writing .paper").nth(column).locator(".line > span:not(.prompt)").nth(number)
+
+
+def figure(page: Page, name: str) -> float:
+    """A number of the character that is told."""
+    told = page.locator(f".writing .detail [data-name={name}]").inner_text()
+    return float(re.sub(r"[^\d.e-]", "", told.removesuffix(" bits")))
+
+
+def check(page: Page, run: Run, number: int, seed: int) -> Choice:
+    """Hold the numbers of one character against the model's."""
+    drawn, characters = choices(run, seed)
+    choice = drawn[number]
+    expect(page.locator(".writing .detail .title")).to_contain_text(f"Character {number + 1}")
+    assert figure(page, "after") == pytest.approx(choice.probability, abs=6e-5)
+    assert figure(page, "bits") == pytest.approx(-choice.log_probability / 0.6931471805599453, abs=6e-4)
+    assert figure(page, "rank") == choice.rank
+    rows = page.locator(".writing .rivals tr:has(.bars)").all()
+    rivals = choice.rivals(10)
+    for row, rival in zip(rows, rivals, strict=False):
+        name, _, before, after = row.locator("td").all_inner_texts()
+        assert name in (characters[rival.id], "␣", "↵")
+        assert float(before) == pytest.approx(rival.before, rel=0.06, abs=6e-5)
+        assert float(after) == pytest.approx(rival.after, rel=0.06, abs=6e-5)
+    assert len(rows) in (len(rivals), len(rivals) + 1)
+    return choice
+
+
+def test_a_character_tells_what_it_was_drawn_from(visit: Visit, lab: str, run: Run, tmp_path: Path) -> None:
+    page = visit()
+    page.goto(f"{lab}/write?run={run.slug}&samples=2&{SETTINGS}")
+    write(page)
+    drawn, characters = choices(run, 21)
+    text = "".join(characters[choice.id] for choice in drawn)
+
+    letter(page, AT).hover()
+    check(page, run, AT, 21)
+    letter(page, AT, column=1).click()
+    page.locator(".writing .bar .count").hover()
+    check(page, run, AT, 22)
+    page.keyboard.press("Home")
+    page.keyboard.press("ArrowRight")
+    check(page, run, 1, 22)
+    letter(page, AT).click()
+    page.locator(".writing .bar .count").hover()
+    check(page, run, AT, 21)
+
+    model, _ = checkpoints.load_model(run)
+    before = ("ROMEO:\n" + text[:AT])[-model.context :]
+    links = {link.inner_text(): link.get_attribute("href") or "" for link in page.locator(".writing .ways a").all()}
+    asked = {words: (urlsplit(to).path, parse_qs(urlsplit(to).query)) for words, to in links.items()}
+    pages = {"In Prediction": "prediction", "In Attention": "attention", "In the lens": "prediction"}
+    assert pages.items() <= {words: path for words, (path, _) in asked.items()}.items()
+    assert all(query["prompt"] == [before] and query["run"] == [run.slug] for _, query in asked.values())
+    branch = asked.get("Branch from here", ("", {"temperature": ["0.7"], "top_k": ["5"], "seed": ["21"]}))
+    assert {"temperature": ["0.7"], "top_k": ["5"], "seed": ["21"]}.items() <= branch[1].items()
+
+    with page.expect_download() as saved:
+        page.get_by_role("button", name="JSONL").click()
+    saved.value.save_as(tmp_path / "texts.jsonl")
+    lines = [json.loads(line) for line in (tmp_path / "texts.jsonl").read_text("utf-8").splitlines()]
+    assert [line["seed"] for line in lines] == [21, 22] and lines[0]["text"] == text
+    assert lines[0]["rank"] == [choice.rank for choice in drawn]
+
+    page.reload()
+    write(page)
+    assert parse_qs(urlsplit(page.url).query)["seed"] == ["21"]
+    letter(page, AT).hover()
+    check(page, run, AT, 21)
+
+
+def test_a_finger_asks_a_character(visit: Visit, lab: str, run: Run) -> None:
+    """On a phone the answer stands at the foot of what is in sight, with buttons for the characters beside it."""
+    page = visit(400, 800, has_touch=True, is_mobile=True)
+    page.goto(f"{lab}/write?run={run.slug}&{SETTINGS}")
+    page.get_by_role("button", name="Write", exact=True).tap()
+    expect(page.locator(".writing[data-live=false]")).to_be_visible()
+    letter(page, 5).tap()
+    check(page, run, 5, 21)
+    page.get_by_role("button", name="›").tap()
+    check(page, run, 6, 21)
+
+    expect(page.locator(".writing .detail .title")).to_be_in_viewport()
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth + 1")
