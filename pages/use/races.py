@@ -24,7 +24,6 @@ from pages.ui.wording import plain, roughly
 RACE = "race"
 """The race looked at, in the address."""
 FAIR = {"parameters": "equal parameters", "seconds": "equal time", "steps": "equal steps"}
-OVER = {"steps": "steps", "characters": "characters", "seconds": "seconds", "flops": "FLOPs"}
 USUAL = ("mlp", "recurrent", "transformer")
 MORE = 2
 """Seeds that one press adds."""
@@ -273,21 +272,22 @@ def result(key: str) -> None:
         st.caption("This race is no longer here: its runs were deleted.")
         return
     field = racing.field_of(members)
-    over = st.session_state.get("race.over", "steps")
-    found = boards.board(field, over if over in AXES else "steps", loaders.reader)
-    verdict(found)
+    head = st.container()
     left, right = st.columns([3, 2], gap="large")
     with left:
         axis = st.segmented_control(
             "Over",
-            list(OVER),
+            list(AXES),
             default="steps",
             required=True,
-            format_func=lambda name: OVER[name],
-            key="race.over",
+            key="over",
+            bind="query-params",
             help="What the losses are set against, and at which place of it they are compared. Steps and characters "
             "say what was seen, seconds and FLOPs what it cost.",
         )
+        found = boards.board(field, axis, loaders.reader)
+        with head:
+            verdict(found)
         curves(
             tracks(field, axis, hues(field.race)),
             live=bool(field.active),
