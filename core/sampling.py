@@ -210,7 +210,7 @@ def _anew(model: LanguageModel, ids: Tensor) -> Tensor:
 @torch.inference_mode()
 def _read(model: LanguageModel, fresh: Tensor, cache: Any, breathe: Breathe) -> Tensor:
     """Read ids (B, T) that the cache has not seen, a piece at a time; gives the logits (B, V) after them."""
-    *pieces, latest = fresh.split(max(16, AT_ONCE // parameter_count(model)), dim=1)
+    *pieces, latest = torch.split(fresh, max(16, AT_ONCE // parameter_count(model)), dim=1)
     for piece in pieces:
         model(piece, cache)
         breathe()

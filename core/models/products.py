@@ -76,7 +76,8 @@ def _panel(rows: int) -> Any:
             starts = [
                 builder.add(arguments[1], builder.mul(arguments[2], ir.Constant(whole, row))) for row in range(rows)
             ]
-            totals = [cgutils.alloca_once_value(builder, ir.Constant(lanes, None)) for _ in range(rows)]
+            none = ir.Constant(lanes, None)
+            totals = [cgutils.alloca_once_value(builder, none) for _ in range(rows)]  # type: ignore[no-untyped-call]
             for total in totals:
                 builder.store(ir.Constant(lanes, None), total)
             with cgutils.for_range(builder, arguments[2], intp=whole) as loop:

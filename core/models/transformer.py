@@ -218,8 +218,8 @@ class Attention(nn.Module):
     def last(self, x: Tensor) -> Tensor:
         """Map the normalised residual stream (B, T, C) to what attention adds to its last position (B, 1, C)."""
         B, T, C = x.shape
-        weights = self.qkv.weight.split((C, 2 * C))  # (C, C), (2C, C)
-        biases = (None, None) if self.qkv.bias is None else self.qkv.bias.split((C, 2 * C))
+        weights = torch.split(self.qkv.weight, [C, 2 * C])  # (C, C), (2C, C)
+        biases = (None, None) if self.qkv.bias is None else torch.split(self.qkv.bias, [C, 2 * C])
         q = F.linear(x[:, -1:], weights[0], biases[0]).view(B, 1, self.n_head, -1).transpose(1, 2)  # (B, H, 1, D)
         kv = F.linear(x, weights[1], biases[1]).view(B, T, 2 * self.n_head, -1)  # (B, T, 2H, D)
         k, v = kv.transpose(1, 2).chunk(2, dim=1)  # (B, H, T, D) each
@@ -326,12 +326,14 @@ class Block(nn.Module):
 
     def last(self, resid_pre: Tensor) -> Tensor:
         """Map the residual stream (B, T, C) before the block to its last position after it (B, 1, C)."""
-        x = resid_pre[:, -1:]  # (B, 1, C)
+        x: Tensor = resid_pre[:, -1:]  # (B, 1, C)
         if self.pre_norm:
             x = x + self.attention.last(self.ln1(resid_pre))  # (B, 1, C)
-            return x + self.mlp(self.ln2(x))  # (B, 1, C)
-        x = self.ln1(x + self.attention.last(resid_pre))  # (B, 1, C)
-        return self.ln2(x + self.mlp(x))  # (B, 1, C)
+            x = x + self.mlp(self.ln2(x))  # (B, 1, C)
+        else:
+            x = self.ln1(x + self.attention.last(resid_pre))  # (B, 1, C)
+            x = self.ln2(x + self.mlp(x))  # (B, 1, C)
+        return x
 
     def describe(self, program: Program, x: Vector, config: TransformerConfig) -> Vector:
         """Add what the block does with one more character x to a program; gives the stream after it."""
