@@ -60,7 +60,8 @@ def go_on(key: str, more: int = 0) -> None:
 def cancel(key: str) -> None:
     """Stop what is under way of a race."""
     try:
-        racing.cancel(racing.find(key))
+        if not racing.cancel(racing.find(key)):
+            state.say_error("none of its runs could be stopped: they have ended, or are somebody else's")
     except state.PROBLEMS as error:
         state.say_error(error)
 
