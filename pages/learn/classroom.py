@@ -60,19 +60,19 @@ def now() -> None:
     rows = [
         {
             "who": run.owner,
-            "run": run.name,
             "state": str(run.state),
             "step": run.status.step / max(1, run.status.of),
             "val": run.status.val_loss,
             "left": "–" if run.status.eta_seconds is None else wording.duration(run.status.eta_seconds),
             "device": wording.device(run.status.device),
+            "run": run.name,
         }
         for run in runs[:MOST]
     ]
     event = st.dataframe(
         pd.DataFrame(rows),
         column_config={
-            "who": st.column_config.TextColumn("Learner", pinned=True, help="Who started it."),
+            "who": st.column_config.TextColumn("Learner", width=180, pinned=True, help="Who started it."),
             "run": st.column_config.TextColumn("Run", help="What it is called."),
             "state": st.column_config.TextColumn("State", width=84, help="What it does now."),
             "step": st.column_config.ProgressColumn("Done", width=110, format="percent", help="Of its steps."),

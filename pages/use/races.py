@@ -24,7 +24,8 @@ from pages.ui.wording import plain, roughly
 RACE = "race"
 """The race looked at, in the address."""
 FAIR = {"parameters": "equal parameters", "seconds": "equal time", "steps": "equal steps"}
-USUAL = ("mlp", "recurrent", "transformer")
+USUAL = 3
+"""Rungs that start together unless others are chosen: of those that can be made larger, the first ones and the last."""
 MORE = 2
 """Seeds that one press adds."""
 COMPARED = 20
@@ -70,7 +71,8 @@ def cancel(key: str) -> None:
 def chosen() -> tuple[list[str], int, int, int, int, int]:
     """Ask who takes part and what is equal; return names, parameters, steps, seconds, seeds and the first of these."""
     options = {one.key: one for one in racing.entrants()}
-    usual = [one.key for one in options.values() if one.rung.key in USUAL and one.preset == one.rung.default_preset]
+    plain_ones = [one for one in options.values() if one.rung.widths and one.preset == one.rung.default_preset]
+    usual = [one.key for one in (*plain_ones[: USUAL - 1], *plain_ones[-1:])]
     names = st.multiselect(
         "Rungs",
         list(options),

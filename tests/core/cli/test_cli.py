@@ -21,6 +21,7 @@ from core.runs import editing, folder, layout, reading, records, requests
 from core.runs import plan as runs_plan
 from core.runs.folder import State
 from core.runs.state import Run
+from core.studies import rounding
 from core.texts.corpus import Corpus
 from tests.conftest import TINY, make_run
 
@@ -345,6 +346,20 @@ def test_a_device_that_is_not_there_is_refused_before_there_is_a_run(device: str
         "train", "bigram", "--device", device
     )
     assert reading.list_runs() == []
+
+
+def test_what_rounding_costs_is_measured_once_and_told_where_rounded_weights_write(
+    call: Any, finished: Run, monkeypatch: pytest.MonkeyPatch
+):
+    losses = call("evaluate", finished.slug, "--rounded")["val_loss"]
+    assert losses["float32"] == pytest.approx(finished.status.val_loss, abs=1e-6)
+    assert 0 < abs(losses["bfloat16"] - losses["float32"]) < 0.01
+
+    monkeypatch.setattr(rounding, "evaluate", None)  # nothing is measured a second time
+    assert call("evaluate", finished.slug, "--rounded")["val_loss"] == losses
+    written = call("sample", finished.slug, "--tokens", "5", "--weights", "bfloat16")
+    assert written["val_loss"] == losses and written["weights"] == "bfloat16"
+    assert "val_loss" not in call("sample", finished.slug, "--tokens", "5")
 
 
 @pytest.mark.parametrize("command", ["show", "stop", "resume", "delete", "evaluate", "sample", "export"])
