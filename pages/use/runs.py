@@ -474,7 +474,7 @@ with card, st.container(border=True):
     if not opened:
         st.caption("No run is left by these filters.")
     elif len(opened) == 1:
-        one(opened[0])
+        one(control.look_after(opened[0]))
     else:
         several(opened)
 st.caption("Click a run to see its card above, on every page; tick several to compare them.")

@@ -213,10 +213,7 @@ class Ray:
         except (OSError, ValueError) as error:
             reason = getattr(error, "reason", None) or error
             said = getattr(reason, "strerror", None) or str(reason) or type(reason).__name__
-            return BardlabError(
-                f"the cluster at {self.address} cannot be reached ({said}); nothing can be started there, what is on "
-                "disk stays readable"
-            )
+            return BardlabError(f"the cluster at {self.address} cannot be reached ({said}); runs on disk stay readable")
 
 
 _answers: dict[tuple[str, str], tuple[float, Any]] = {}

@@ -37,8 +37,9 @@ def queue_panel(key: str = "queue") -> int:
             drawn += 1
             with st.container(horizontal=True, vertical_alignment="center", gap="small"):
                 _, behind, ahead = run.status.message.partition(", behind ")
-                told = f"{place[kind]:d}. **{wording.plain(run.label)}** for the {wording.device(kind)}"
-                why = f": {run.status.message}" if elsewhere else behind + ahead
+                told = f"{place[kind]:d}. **{wording.plain(run.label)}** "
+                told += "" if elsewhere else f"for the {wording.device(kind)}"
+                why = run.status.message if elsewhere else behind + ahead
                 st.markdown(told + wording.plain(why), width="stretch")
                 if who.teaches and not elsewhere:  # a cluster's line keeps its order
                     _moves(run, key, first=place[kind] == 1)
