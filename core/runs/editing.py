@@ -185,7 +185,9 @@ def delete(run: Run) -> None:
     """Remove a run and everything in it. Raises BardlabError while a worker is busy with it."""
     _own(run, "delete")
     if is_busy(run):
-        raise BardlabError(f"run {run.slug} is {run.state}; stop it first, then delete it")
+        if run.state.active:
+            raise BardlabError(f"run {run.slug} is {run.state}; stop it first, then delete it")
+        raise BardlabError(f"the worker of {run.slug} is still ending; delete it in a moment")
     _end_rankings(run.path)
     doomed = run.path.with_name(f".deleted-{run.path.name}-{secrets.token_hex(4)}")
     try:

@@ -24,8 +24,8 @@ from pages.ui.wording import plain, roughly
 RACE = "race"
 """The race looked at, in the address."""
 FAIR = {"parameters": "equal parameters", "seconds": "equal time", "steps": "equal steps"}
-OVER = {"steps": "steps", "characters": "characters", "seconds": "seconds", "flops": "FLOPs"}
-USUAL = ("mlp", "recurrent", "transformer")
+USUAL = 3
+"""Rungs that start together unless others are chosen: of those that can be made larger, the first ones and the last."""
 MORE = 2
 """Seeds that one press adds."""
 COMPARED = 20
@@ -71,7 +71,8 @@ def cancel(key: str) -> None:
 def chosen() -> tuple[list[str], int, int, int, int, int]:
     """Ask who takes part and what is equal; return names, parameters, steps, seconds, seeds and the first of these."""
     options = {one.key: one for one in racing.entrants()}
-    usual = [one.key for one in options.values() if one.rung.key in USUAL and one.preset == one.rung.default_preset]
+    plain_ones = [one for one in options.values() if one.rung.widths and one.preset == one.rung.default_preset]
+    usual = [one.key for one in (*plain_ones[: USUAL - 1], *plain_ones[-1:])]
     names = st.multiselect(
         "Rungs",
         list(options),
@@ -273,21 +274,22 @@ def result(key: str) -> None:
         st.caption("This race is no longer here: its runs were deleted.")
         return
     field = racing.field_of(members)
-    over = st.session_state.get("race.over", "steps")
-    found = boards.board(field, over if over in AXES else "steps", loaders.reader)
-    verdict(found)
+    head = st.container()
     left, right = st.columns([3, 2], gap="large")
     with left:
         axis = st.segmented_control(
             "Over",
-            list(OVER),
+            list(AXES),
             default="steps",
             required=True,
-            format_func=lambda name: OVER[name],
-            key="race.over",
+            key="over",
+            bind="query-params",
             help="What the losses are set against, and at which place of it they are compared. Steps and characters "
             "say what was seen, seconds and FLOPs what it cost.",
         )
+        found = boards.board(field, axis, loaders.reader)
+        with head:
+            verdict(found)
         curves(
             tracks(field, axis, hues(field.race)),
             live=bool(field.active),

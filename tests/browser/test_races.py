@@ -34,5 +34,5 @@ def test_two_rungs_race_and_one_leads(visit: Visit, lab: str):
     expect(page.locator("h2", has_text="is first")).to_be_visible()
     (key,) = racing.races(reading.list_runs())
     assert f"race={key}" in page.url
-    page.get_by_role("radio", name="FLOPs").click()
+    page.get_by_role("radio", name="flops").click()
     expect(page.locator("table.race caption")).to_contain_text("billion FLOPs")

@@ -59,7 +59,7 @@ def test_a_race_from_its_line_up_to_its_end(monkeypatch: pytest.MonkeyPatch):
     assert sorted(curve["label"] for curve in chart["curves"]) == ["Bigram", "MLP"] and not chart["live"]
     assert winner.split(" is ")[0] in ("Bigram", "MLP")
 
-    app.segmented_control(key="race.over").set_value("seconds").run()
+    app.segmented_control(key="over").set_value("seconds").run()
     assert not app.exception and curves_over(app, AXES["seconds"].title)["curves"]
     app.button(key="race.more").click().run()
     assert len(reading.list_runs()) == 6

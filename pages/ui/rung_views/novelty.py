@@ -37,7 +37,7 @@ def novelty(run: Run) -> None:
         st.caption("This run has kept no snapshots yet, so nothing can be followed over it.")
         return
     size = in_view.choice(
-        st.select_slider,
+        st.columns([1, 2])[0].select_slider,
         "Characters in a piece",
         tuple(study.SIZES),
         name="piece",
