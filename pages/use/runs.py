@@ -255,7 +255,8 @@ def filtered(everything: Sequence[Run]) -> list[Run]:
             width=180,
             help="Shows the runs whose name, address, note or owner holds this.",
         )
-        present = [key for key in RUNGS if any(run.rung_key == key for run in everything)]
+        trained = {run.rung_key for run in everything}
+        present = [key for key in RUNGS if key in trained]
         rungs = st.multiselect(
             "Rungs",
             present,
@@ -265,7 +266,8 @@ def filtered(everything: Sequence[Run]) -> list[Run]:
             placeholder="all",
             help="Shows these rungs only.",
         )
-        kinds = [one for one in STATES if any(state_in_words(run) == one for run in everything)]
+        seen = {state_in_words(run) for run in everything}
+        kinds = [one for one in STATES if one in seen]
         states = st.multiselect("States", kinds, key="states", width=190, placeholder="all", help="Shows these only.")
         text = None
         if len(texts) > 1:
