@@ -40,7 +40,7 @@ def settings() -> dict[str, Any]:
     base, fields = WritingConfig(), {field.name: field for field in WritingConfig.fields()}
     values: dict[str, Any] = {}
     with st.container(key="write-settings"):
-        columns = st.columns([1, 1.3, 0.85, 1.6], gap="small")
+        columns = st.columns([0.95, 1.3, 0.75, 1.75], gap="small")
         for name, column in zip(AT_ONCE, columns, strict=True):
             with column:
                 values[name] = labelled_widget("write", fields[name], base)
