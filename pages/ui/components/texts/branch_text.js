@@ -57,11 +57,12 @@ function draw(view) {
     const start = i > 0 && data.branches[i] === data.branch && data.branches[i - 1] !== data.branch;
     const marks = [start ? "start" : "", data.forks[i] ? "fork" : "", i === data.kept ? "kept" : ""];
     const style = `background-color: color-mix(in srgb, ${hue} ${tint}%, transparent)`;
-    const shown = character === "\n" ? "↵\n" : readableText(character);
+    const shown = character === "\n" ? "↵" : readableText(character);
     return element("span", { "data-i": i, class: marks.filter(Boolean).join(" "), style }, shown);
   });
   const given = element("span", { class: "given" }, readableText(data.prompt));
-  view.paper.replaceChildren(given, ...view.spans);
+  const lines = view.spans.flatMap((span, i) => (chars[i] === "\n" ? [span, "\n"] : [span]));
+  view.paper.replaceChildren(given, ...lines);
 }
 
 function hover(view, i) {
