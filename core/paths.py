@@ -11,6 +11,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 SHIPPED_DATA = ROOT / "data"
 SHIPPED_RUNS = str(ROOT / "checkpoints" / "pretrained")
+CLUSTER = "BARDLAB_CLUSTER"
+"""The environment variable that names a cluster's job address, such as http://127.0.0.1:8265."""
 
 
 def home() -> Path:
@@ -31,6 +33,11 @@ def runs() -> Path:
 def pretrained() -> Path:
     """The runs that ship with the product."""
     return _path(os.environ.get("BARDLAB_PRETRAINED") or SHIPPED_RUNS)
+
+
+def cluster() -> str:
+    """The job address of the Ray cluster to which jobs are sent; empty if they run on this machine."""
+    return os.environ.get(CLUSTER, "").strip().rstrip("/")
 
 
 @lru_cache(maxsize=8)

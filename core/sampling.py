@@ -1,8 +1,7 @@
 """Writing text with a trained model, one character at a time."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor
@@ -10,9 +9,12 @@ from torch.nn import functional as F
 
 from core.models import compiled
 from core.models.compiled import Written
-from core.models.contract import LanguageModel
+from core.models.contract import LanguageModel, parameter_count
+from core.models.rounding import rounded
 from core.settings import Settings, setting
 
+AT_ONCE = 500_000_000
+"""Weights times characters of a prompt that are read in one go, in about 30 ms: as long as nobody can stop it."""
 SHARPEST = 1e-6
 """Below this temperature nothing but the likeliest character can be drawn."""
 
@@ -48,10 +50,16 @@ class SamplingConfig(Settings):
         "context characters anew for each one, as the reference does. half: when the context is full, read its last "
         "half anew and go on from there, ten times as fast; each character then sees half a context to a whole one.",
     )
+    weights: Literal["float32", "bfloat16"] = setting(
+        "float32",
+        "How the weights are kept. bfloat16: rounded to three digits, so that half as many bytes are read for each "
+        "character: a large model writes faster and slightly another text. What that costs a model, over the whole "
+        "validation split, `evaluate RUN --rounded` measures.",
+        advanced=True,
+    )
 
 
-@dataclass(frozen=True)
-class Choice:
+class Choice(NamedTuple):
     """One character as it was drawn. Everything but the first three is worked out when asked for."""
 
     id: int
@@ -108,17 +116,30 @@ def next_distribution(logits: Tensor, config: SamplingConfig) -> Tensor:
     return probs
 
 
+Breathe = Callable[[], object]
+"""What is called while nothing is given yet, about every 30 ms; what it raises ends the writing."""
+
+
 def generate(
-    model: LanguageModel, prompt: list[int], config: SamplingConfig, *, fast: bool = False
+    model: LanguageModel,
+    prompt: list[int],
+    config: SamplingConfig,
+    *,
+    fast: bool = False,
+    breathe: Breathe = lambda: None,
 ) -> Iterator[Choice]:
     """Continue `prompt` (at least one id) by `config.tokens` characters, one at a time. See `streams`."""
-    for step in streams(model, [prompt], config, fast=fast):
+    for step in streams(model, [prompt], config, fast=fast, breathe=breathe):
         yield step[0]
 
 
-@torch.inference_mode()
 def streams(
-    model: LanguageModel, prompts: Sequence[list[int]], config: SamplingConfig, *, fast: bool = False
+    model: LanguageModel,
+    prompts: Sequence[list[int]],
+    config: SamplingConfig,
+    *,
+    fast: bool = False,
+    breathe: Breathe = lambda: None,
 ) -> Iterator[list[Choice]]:
     """Continue several prompts of one length at once; each step yields one character of each text.
 
@@ -132,8 +153,11 @@ def streams(
     on all of the past gives None for its context.
 
     With `fast`, machine code writes as soon as it is there (core/models/compiled.py): the same text from the same
-    numbers drawn, in blocks of some 30 ms.
+    numbers drawn, in blocks of some 30 ms. A long prompt is read in pieces, with a call of `breathe` after each.
     """
+    halves = config.weights == "bfloat16"
+    if halves:
+        model = rounded(model)
     device = next(model.parameters()).device
     generators = [torch.Generator().manual_seed(config.seed + i) for i in range(len(prompts))]
     context: int | None = model.context
@@ -146,7 +170,7 @@ def streams(
     cache, fresh = model.new_cache(len(prompts)), ids  # fresh: what the cache has not seen
     while left:
         if fast and compiled.ready() is not None:  # from here on, if it was not before
-            fast, decoder = False, compiled.decoder(model, len(prompts))
+            fast, decoder = False, compiled.decoder(model, len(prompts), halves)
             if decoder is not None:
                 whole = context is None or model.slides or cache is None
                 fresh = ids if whole else ids[:, -cache.length - fresh.shape[1] :]  # (B, T) all that the cache held
@@ -161,19 +185,36 @@ def streams(
             fits = True
         if fits and decoder is not None:
             room = left if context is None or model.slides else context - decoder.length - fresh.shape[1] + 1
-            written = decoder.write(fresh, min(left, room), generators, cuts)
+            written = decoder.write(fresh, min(left, room), generators, cuts, breathe=breathe)
         else:
-            logits = (model(fresh, cache) if fits and cache is not None else model(ids))[:, -1].float().cpu()  # (B, V)
+            logits = _read(model, fresh, cache, breathe) if fits and cache is not None else _anew(model, ids)  # (B, V)
             written = [_drawn(logits, generators, config)]
         if not written:  # chances that are no numbers: torch says so
             decoder = cache = None
-        for step in written:
-            yield [Choice(*each, config) for each in zip(step.ids, step.logits.unbind(), step.chances, strict=True)]
+        for drawn, logits, chances in written:
+            yield [Choice(drawn[i], logits[i], chances[i], config) for i in range(len(drawn))]
         fresh = (
             torch.tensor([step.ids for step in written], dtype=torch.long, device=device).view(-1, len(prompts)).t()
         )  # (B, N)
         ids, length, left = torch.cat((ids, fresh), dim=1)[:, reach], length + len(written), left - len(written)
         fresh = fresh[:, -1:]  # (B, 1) the machine code has read the others
+
+
+@torch.inference_mode()
+def _anew(model: LanguageModel, ids: Tensor) -> Tensor:
+    """Read a whole window (B, T); gives the logits (B, V) after it."""
+    return model.last(ids).float().cpu()
+
+
+@torch.inference_mode()
+def _read(model: LanguageModel, fresh: Tensor, cache: Any, breathe: Breathe) -> Tensor:
+    """Read ids (B, T) that the cache has not seen, a piece at a time; gives the logits (B, V) after them."""
+    *pieces, latest = torch.split(fresh, max(16, AT_ONCE // parameter_count(model)), dim=1)
+    for piece in pieces:
+        model(piece, cache)
+        breathe()
+    logits: Tensor = model(latest, cache)[:, -1]  # (B, V)
+    return logits.float().cpu()
 
 
 def _drawn(logits: Tensor, generators: list[torch.Generator], config: SamplingConfig) -> Written:

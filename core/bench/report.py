@@ -13,6 +13,8 @@ from core.bench.ingredients import ingredients
 from core.training import devices
 
 FILE = Path("docs") / "benchmarks.md"
+BY_HAND = "## Measured by hand"
+"""From this line on the page is kept as it is."""
 TARGET = 1.916  # where nanoGPT's CPU recipe ends
 
 
@@ -73,7 +75,10 @@ def write(*, seeds: int, rounds: int, beside: Path | None) -> dict[str, Any]:
         error = row["standard_error"]
         told = f"{row['worth']:.3f}" + (f" ± {error:.3f}" if error is not None else "")
         lines.append(f"| `{row['ingredient']}` | {row['without']} | {row['val_loss']:.3f} | {told} |")
-    files.replace(paths.ROOT / FILE, ("\n".join(lines) + "\n").encode())
+    page = paths.ROOT / FILE
+    _, heading, kept = page.read_text(encoding="utf-8").partition(f"\n{BY_HAND}") if page.exists() else ("", "", "")
+    lines += [f"{heading}{kept.rstrip()}"] if heading else []
+    files.replace(page, ("\n".join(lines) + "\n").encode())
     return found | {"ingredients": worth}
 
 

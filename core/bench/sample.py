@@ -36,7 +36,8 @@ def sample(
 ) -> dict[str, Any]:
     """Time writing with fresh weights of a preset; ratios are of medians of rounds in turn.
 
-    Ours is machine code where there is a compiler, as on the pages, and `torch` the same without it. The other side is
+    Ours is machine code where there is a compiler, as on the pages, `torch` the same without it, and `bfloat16` with
+    weights rounded to that. The other side is
     the naive loop, which reads the last `context` characters anew for each one, or, with a nanoGPT in `beside`, its
     `generate` at the sizes of a Transformer preset. Inside the context, the time of a character is the mean over
     places spread over it (of a model that slides: at its full reach); reading the prompt is not counted.
@@ -61,6 +62,7 @@ def sample(
             "ours": partial(_ours, model, batch, SamplingConfig(tokens=EACH + 1), fast),
             "other": other,
             "torch": partial(_ours, model, batch, SamplingConfig(tokens=EACH + 1), False),
+            "bfloat16": partial(_ours, model, batch, SamplingConfig(tokens=EACH + 1, weights="bfloat16"), fast),
         }
         answer[f"inside_{batch}"] = found = _compare(inside, spans, rounds, batch)
         if peer is not None:
@@ -122,8 +124,9 @@ def _compare(
         "other_characters_per_second": batch / other,
         "ratio": other / ours,
     }
-    if "torch" in times:
-        found["torch_characters_per_second"] = batch / statistics.median(times["torch"])
+    for name in times.keys() - {"ours", "other"}:
+        also = statistics.median(times[name])
+        found |= {f"{name}_characters_per_second": batch / also, f"{name}_ratio": other / also}
     return found
 
 

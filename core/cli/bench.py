@@ -9,7 +9,7 @@ from core.cli.output import JSON, say
 from core.errors import BardlabError
 from core.ladder.registry import get
 
-SHIPPED = ("wavenet", "recurrent")
+SHIPPED = ("mlp", "wavenet", "recurrent")
 """Rungs beside the Transformer whose writing can be timed, by the preset that ships."""
 
 
@@ -20,7 +20,7 @@ SHIPPED = ("wavenet", "recurrent")
     type=click.Choice(["cpu", "reference", *SHIPPED]),
     default="cpu",
     help="cpu: the preset seconds beside nanoGPT's CPU recipe; reference: the reference GPT beside one of its size; "
-    "wavenet, recurrent: that rung's shipped preset (sample only).",
+    "mlp, wavenet, recurrent: that rung's shipped preset (sample only).",
 )
 @click.option("--to", type=float, help="train: go to the end of the preset and say whether it reached this loss.")
 @click.option("--seeds", default=1, help="train --to, ingredients, all: how many seeds.")

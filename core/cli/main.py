@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from core import files
-from core.cli import races, runs, studies, texts, training, weights
+from core.cli import cluster, races, runs, studies, texts, training, weights
 from core.cli.bench import bench
 from core.cli.output import JSON, prepare, say
 from core.errors import BardlabError
@@ -50,6 +50,7 @@ for command in (
     *weights.COMMANDS,
     *texts.COMMANDS,
     *studies.COMMANDS,
+    *cluster.COMMANDS,
     *races.COMMANDS,
     bench,
 ):

@@ -65,6 +65,7 @@ def summary(run: Run) -> dict[str, Any]:
         "tokens_per_second": status.tokens_per_second,
         "seconds": status.seconds,
         "device": status.device,
+        "node": status.node,
         "message": run.damage or status.message,
         "text": run.config.corpus if run.config else None,
         "note": run.note,
@@ -80,7 +81,8 @@ def line(run: Run) -> str:
     count = f"{row['parameters']:,}" if row["parameters"] else "-"
     parts = f"{row['run']:<34} {row['state']:<9} {row['step']:>6}/{row['of']:<6} val {loss:<7} {count:>11} parameters"
     broken = f"  {BROKEN}" if run.broken else ""
-    return f"{parts}{broken}  {row['message']}".rstrip()
+    node = f"  on {row['node']}" if row["node"] else ""
+    return f"{parts}{broken}{node}  {row['message']}".rstrip()
 
 
 def assigned(assignments: Sequence[str]) -> dict[str, Any]:

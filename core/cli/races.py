@@ -1,6 +1,7 @@
 """The command about races."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import click
 
@@ -67,7 +68,7 @@ def race(
     name = texts_own.find(text)
     if dry_run:
         places = racing.line_up(declared, name)
-        rows = [
+        entries: list[dict[str, Any]] = [
             {
                 "entrant": place.entrant.key,
                 "parameters": place.cost.parameters,
@@ -83,7 +84,7 @@ def race(
             or f"{place.entrant.title}: {place.sized.told if place.sized else f'{place.cost.parameters:,}'} parameters"
             for place in places
         ]
-        say(rows, as_json, "\n".join(told))
+        say(entries, as_json, "\n".join(told))
         return
     lanes = racing.weighed(racing.lanes(declared, name), len(corpus.load(name).text))
     if not force and (short := sweeps.shortage([lane.config for lane in lanes])):

@@ -40,10 +40,10 @@ def train(
 ) -> None:
     """Train a rung, showing progress; Ctrl-C stops and keeps the weights."""
     from core.jobs import control, timing, work
+    from core.jobs.launchers import launcher
     from core.runs import plan as runs_plan
     from core.texts import corpus as texts_corpus
     from core.texts import own
-    from core.training import devices
 
     values = assigned(assignments)
     if seed is not None:
@@ -53,7 +53,8 @@ def train(
     plan = runs_plan.plan(
         rung, preset=preset, model=model, train=train_values, device=device, corpus_name=own.find(text)
     )
-    length, kind = len(texts_corpus.load(plan.corpus).text), devices.resolve(device).type
+    there = launcher.chosen()
+    length, kind = len(texts_corpus.load(plan.corpus).text), there.device(device).partition(":")[0]
     if not force and (short := timing.shortage(plan, kind, length)):
         raise BardlabError(f"{short}, or give --force")
     run = editing.create(plan.model_copy(update={"memory_needed": timing.total_bytes(plan, kind, length)}))
@@ -63,8 +64,8 @@ def train(
         except BardlabError:
             editing.delete(run)
             raise
-    run = control.start(run) if detach else work.work(run.path)
-    _finish(run, as_json)
+    run = control.start(run) if detach or not there.here else work.work(run.path)
+    _finish(run if detach else control.follow(run), as_json)
 
 
 def _finish(run: Run, as_json: bool) -> None:
@@ -171,9 +172,9 @@ def queue(run: str | None, first: bool, up: bool, down: bool, as_json: bool) -> 
 @JSON
 def resume(run: str, as_json: bool) -> None:
     """Go on with a stopped, failed or lost run where it was."""
-    from core.jobs import control, work
+    from core.jobs import control
 
-    _finish(work.work(control.claim(reading.find(run)).path), as_json)
+    _finish(control.work(reading.find(run)), as_json)
 
 
 @click.command("train-on")
@@ -191,14 +192,14 @@ def resume(run: str, as_json: bool) -> None:
 @JSON
 def train_on(run: str, steps: int, text: str | None, afterwards: float, detach: bool, as_json: bool) -> None:
     """Train a run that has ended for some steps more, with its optimiser; on another text, as a new run."""
-    from core.jobs import control, work
+    from core.jobs import control
     from core.runs import beginnings
     from core.texts import own
 
     found = beginnings.train_on(reading.find(run), steps, text=own.find(text) if text else None, afterwards=afterwards)
     if said := beginnings.told(found):
         click.echo(said, err=True)
-    _finish(control.start(found) if detach else work.work(control.claim(found).path), as_json)
+    _finish(control.start(found) if detach else control.work(found), as_json)
 
 
 @click.command()

@@ -18,9 +18,7 @@ from core.settings import Settings
 from core.studies.report_words import Words
 from core.texts.labels import harmless
 
-WEIGHTS = click.option(
-    "--step", "weights", help="Which weights: the step of a snapshot, or best; the newest by default."
-)
+WEIGHTS = click.option("--step", "which", help="Which weights: the step of a snapshot, or best; the newest by default.")
 
 DEVICE = click.option(
     "--device", default="cpu", help="Where to compute: cpu, auto, cuda, cuda:1 or mps; the CPU by default."
@@ -39,22 +37,34 @@ def _options_of(config: type[Settings]) -> Callable[[Callable[..., None]], Calla
     return add
 
 
-def _which(weights: str | None) -> Any:
+def _which(which: str | None) -> Any:
     """Read the option of the weights to use."""
-    if weights is None or weights == "best":
-        return weights
-    if not weights.isdecimal():
-        raise BardlabError(f"--step {weights!r} is neither a step nor best")
-    return int(weights)
+    if which is None or which == "best":
+        return which
+    if not which.isdecimal():
+        raise BardlabError(f"--step {which!r} is neither a step nor best")
+    return int(which)
+
+
+def _evaluate_rounded(run: str, which: str | None, as_json: bool) -> None:
+    from core.studies import rounding
+
+    found = reading.find(run)
+    losses = rounding.losses(found, _which(which))
+    say({"run": found.slug, "val_loss": losses.model_dump()}, as_json, losses.told())
 
 
 @click.command()
 @click.argument("run")
 @WEIGHTS
+@click.option("--rounded", is_flag=True, help="With weights rounded to bfloat16 too, on the CPU; kept once measured.")
 @DEVICE
 @JSON
-def evaluate(run: str, weights: str | None, device: str, as_json: bool) -> None:
+def evaluate(run: str, which: str | None, rounded: bool, device: str, as_json: bool) -> None:
     """Measure the validation loss over the whole split, in nats and bits per character."""
+    if rounded:
+        _evaluate_rounded(run, which, as_json)
+        return
     from core.evaluation import evaluate as measure
     from core.runs import checkpoints
     from core.texts.corpus import load
@@ -63,7 +73,7 @@ def evaluate(run: str, weights: str | None, device: str, as_json: bool) -> None:
     found = reading.find(run)
     config = found.need()
     corpus = load(config.corpus)
-    model, tokenizer = checkpoints.load_model(found, _which(weights))
+    model, tokenizer = checkpoints.load_model(found, _which(which))
     if tokenizer.chars != corpus.tokenizer.chars:
         raise BardlabError(f"{found.slug} was trained on another alphabet than that of {corpus.name}")
     result = devices.reporting(lambda place: measure(model.to(place), corpus.val_ids.to(place)), device)
@@ -85,16 +95,20 @@ def evaluate(run: str, weights: str | None, device: str, as_json: bool) -> None:
 @WEIGHTS
 @DEVICE
 @JSON
-def sample(run: str, prompt: str | None, weights: str | None, device: str, as_json: bool, **settings: Any) -> None:
-    """Write text with a trained run."""
+def sample(run: str, prompt: str | None, which: str | None, device: str, as_json: bool, **settings: Any) -> None:
+    """Write text with a trained run.
+
+    With --weights bfloat16, what `evaluate RUN --rounded` measured is told beside it.
+    """
     from core.runs import checkpoints
     from core.runs.openings import openings
     from core.sampling import generate
+    from core.studies import rounding
     from core.training import devices
 
     config = SamplingConfig.parse(settings)
     found = reading.find(run)
-    model, tokenizer = checkpoints.load_model(found, _which(weights))
+    model, tokenizer = checkpoints.load_model(found, _which(which))
     model = devices.reporting(model.to, device)
     if prompt is None:
         prompt = openings(found).line if tokenizer.unknown("\n") else "\n"
@@ -102,10 +116,16 @@ def sample(run: str, prompt: str | None, weights: str | None, device: str, as_js
     if not prompt:
         raise BardlabError("the prompt is empty; give at least one character, such as a line break")
     ids = tokenizer.encode(prompt)
+    losses = rounding.known(found, _which(which)) if config.weights == "bfloat16" else None
     if as_json:
         text = tokenizer.decode(choice.id for choice in generate(model, ids, config, fast=True))
-        say({"run": run, "prompt": prompt, "text": text, **config.model_dump()}, True, "")
+        told = {} if losses is None else {"val_loss": losses.model_dump()}
+        say({"run": run, "prompt": prompt, "text": text, **config.model_dump(), **told}, True, "")
         return
+    if losses is not None:
+        click.echo(losses.told(), err=True)
+    elif config.weights == "bfloat16":
+        click.echo(f"evaluate {found.slug} --rounded measures what rounding costs this model", err=True)
     click.echo(harmless(prompt), nl=False)
     for choice in generate(model, ids, config, fast=True):
         click.echo(harmless(tokenizer.decode([choice.id])), nl=False)

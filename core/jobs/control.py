@@ -6,6 +6,7 @@ Nothing here watches over the jobs. A stop that a worker ignores is enforced by 
 page or command that asked, any other page that shows the run, or a run that waits for the device.
 """
 
+import math
 import os
 import time
 from collections.abc import Callable
@@ -21,7 +22,7 @@ from core.models import memory
 from core.runs import editing, folder, owners, reading, requests
 from core.runs import state as runs_state
 from core.runs.folder import State
-from core.runs.state import Run
+from core.runs.state import Run, RunConfig
 
 MEMORY_LEFT = 300e6
 """Bytes of memory without which no further run is taken in: about what one needs before its model."""
@@ -38,9 +39,48 @@ def start(run: Run) -> Run:
     return reading.read(run.path)
 
 
+def begin(config: RunConfig) -> Run:
+    """Make a run and start it. Raises BardlabError before it is made if nothing could take it in."""
+    check_place(config)
+    return start(editing.create(config))
+
+
+def check_place(config: RunConfig) -> None:
+    """Raise BardlabError if a run could not be taken in now: no memory, no such device, no cluster that answers."""
+    check_memory(config.title or config.rung_key)
+    launcher.chosen().device(config.device)
+
+
 def launch(path: Path, device: str, name: str) -> None:
     """Give a job that was put into the queue a worker. Raises BardlabError, naming it, if there can be none."""
     launcher.chosen().start(path, device, name)
+
+
+def work(run: Run) -> Run:
+    """Begin or resume a run and follow it to its end: in this process, or where new jobs are sent to."""
+    return carry_out(take(run))
+
+
+def take(run: Run) -> Run:
+    """Put a run into the queue for this process to carry out, or send it where new jobs are sent to."""
+    return claim(run) if launcher.chosen().here else start(run)
+
+
+def carry_out(run: Run, log: Callable[[str], None] | None = None) -> Run:
+    """Do a run that was taken to its end, in this process, or follow it where it was sent to."""
+    if launcher.of(run.path).here:
+        from core.jobs import work as jobs_work
+
+        return jobs_work.work(run.path, log=log)
+    return follow(run)
+
+
+def follow(run: Run) -> Run:
+    """Wait until a run on other machines has ended; Ctrl-C asks it to stop, a second one leaves it alone."""
+    try:
+        return wait(run, math.inf)
+    except KeyboardInterrupt:
+        return wait(stop(reading.read(run.path)), 60.0)
 
 
 def claim(run: Run) -> Run:
@@ -58,6 +98,8 @@ def claim(run: Run) -> Run:
             now = runs_state.read_status(run.path)
             if now.state is State.FINISHED or (now.state is State.QUEUED and folder.worker_comes(run.path)):
                 raise BardlabError(f"run {run.slug} was started meanwhile; there is nothing to start")
+            if folder.sent(run.path):  # one that was given up may still be there, behind a fault of the network
+                launcher.of(run.path).kill(run.path, force=True)
             editing.queue_again(replace(run, status=now), device)
             folder.announce(run.path, os.getpid())
     except FileNotFoundError:
@@ -94,7 +136,7 @@ def stop(run: Run) -> Run:
     """Ask a run to finish its step, save its weights and end. Raises BardlabError if it is not under way."""
     if not run.state.active:
         raise BardlabError(f"run {run.slug} is {run.state}; there is nothing to stop")
-    return _asked(run, lambda: requests.request_stop(run), "stop")
+    return look_after(_asked(run, lambda: requests.request_stop(run), "stop"))
 
 
 def _asked(run: Run, ask: Callable[[], None], what: str) -> Run:
@@ -156,7 +198,14 @@ def wait_for_state(run: Run, state: State, seconds: float) -> Run:
 
 
 def look_after(run: Run) -> Run:
-    """End a worker that has ignored a stop for too long. Returns the run; cheap when there is nothing to do."""
-    if run.state in (State.STOPPING, State.LOST) and overdue.look_after(run.path):
+    """End a worker that has ignored a stop for too long, and hear of one on another machine.
+
+    Returns the run, with the reason why it waits if it does; cheap when there is nothing to do.
+    """
+    if run.state not in (State.QUEUED, State.STOPPING, State.LOST):
+        return run
+    if overdue.look_after(run.path):
         return reading.read(run.path)
+    if run.state is State.QUEUED and (line := launcher.of(run.path).waits(run.path)):
+        return replace(run, status=run.status.model_copy(update={"message": line}))
     return run

@@ -18,8 +18,11 @@ KILL_GRACE = 5.0
 def look_after(path: Path) -> bool:
     """Enforce a stop that has been ignored: SIGTERM to the worker and its children, later SIGKILL.
 
-    Cheap when there is nothing to do. Any number of readers may call it for the same run. True if anything was done.
+    Of a job on other machines, write down how it ended if its worker could not. Cheap when there is nothing to do. Any
+    number of readers may call it for the same run. True if anything was done.
     """
+    if launcher.of(path).look_after(path):
+        return True
     age = folder.stop_age(path)
     if age is None:
         return False  # nobody asked

@@ -33,7 +33,7 @@ def warm() -> None:
     global _spare, _probed
     with lock:
         reap()
-        if _spare is None and time.monotonic() >= _not_before:
+        if _spare is None and not paths.cluster() and time.monotonic() >= _not_before:
             _spare = spawn(["--spare"], None)
         if not _probed:
             _probed = True

@@ -1,17 +1,21 @@
 """The runs that wait for a device, in the order in which they will get it."""
 
 from core.errors import BardlabError
-from core.jobs import turns
+from core.jobs import control, turns
 from core.runs import folder, owners, reading
+from core.runs.folder import State
 from core.runs.state import Run
 
 
 def queue(kind: str | None = None) -> list[Run]:
     """List the runs that wait for a kind of device, or for any, in the order in which they will get it.
 
-    Rankings wait in the same line and are not among them: they come when their turn is.
+    Rankings wait in the same line and are not among them: they come when their turn is. Those that wait in a cluster's
+    line come last.
     """
-    return [reading.read(path) for path in turns.queue(kind) if not folder.is_ranking(path)]
+    here = [reading.read(path) for path in turns.queue(kind) if not folder.is_ranking(path)]
+    there = [control.look_after(reading.read(path)) for path in turns.sent(kind) if not folder.is_ranking(path)]
+    return here + [run for run in there if run.state is State.QUEUED]
 
 
 def move(run: Run, places: int) -> list[Run]:
@@ -20,7 +24,11 @@ def move(run: Run, places: int) -> list[Run]:
     Returns the queue as it is now. Raises BardlabError if the run is not waiting, or one that it would pass is
     another's.
     """
-    line = queue(run.status.device)
+    if folder.sent(run.path):
+        raise BardlabError(
+            f"run {run.slug} waits in the cluster's line, whose order is the cluster's; stop those ahead"
+        )
+    line = [each for each in queue(run.status.device) if not folder.sent(each.path)]
     at = next((i for i, other in enumerate(line) if other.path == run.path), None)
     if at is None:
         raise BardlabError(f"run {run.slug} is {run.state} and does not wait for a device; there is nothing to move")

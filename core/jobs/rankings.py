@@ -47,7 +47,7 @@ def read(run: Run, step: int | None, method: Method) -> Ranking | None:
     """Return the ranking of a run's newest weights, or of those of a step, under way or ended; None if none began."""
     path = layout.ranking_path(run.path, step, method)
     found = _read(path)
-    if found and found.state in (State.STOPPING, State.LOST) and overdue.look_after(path):
+    if found and found.state in (State.QUEUED, State.STOPPING, State.LOST) and overdue.look_after(path):
         return _read(path)
     return found
 
@@ -75,12 +75,14 @@ def start(run: Run, step: int | None, method: Method) -> None:
 
 
 def work(run: Run, step: int | None, method: Method, say: Callable[[Ranking], None]) -> Ranking | None:
-    """Rank in this process, or follow the process that is at it, and return how that ended; `say` hears of progress.
+    """Rank here or where jobs are sent, or follow who is at it, and return how that ended; `say` hears of progress.
 
     None if all was measured before. Raises BardlabError as `start` does.
     """
     path = _claim(run, step, method)
-    if path:
+    if path and not launcher.chosen().here:
+        control.launch(path, launcher.chosen().device("auto"), f"the ranking of {run.slug}")
+    elif path:
         _hearing[path] = say
         waiting.work(path)
         del _hearing[path]
@@ -109,6 +111,7 @@ def _claim(run: Run, step: int | None, method: Method) -> Path | None:
             if (now := _read(path)) and now.state is State.QUEUED and folder.worker_comes(path):
                 return None
             folder.clear_requests(path)
+            folder.forget_worker(path)
             status: dict[str, Any] = {
                 "task": folder.RANK,
                 "step": step,

@@ -67,7 +67,12 @@ def shortage(config: RunConfig, device: str, text_length: int = 0) -> str | None
 
 
 def too_little(needed: float, device: str, who: str = "this run") -> str | None:
-    """Say in one line that so many bytes are more than a device has left; None if they are not."""
+    """Say in one line that so many bytes are more than a device has left; None if they are not.
+
+    Of a cluster's machines nothing is known here.
+    """
+    if paths.cluster():
+        return None
     kind = device.partition(":")[0]
     there = _context(kind)[1] if kind == "cuda" else float(memory.available())
     if not there or needed <= there:

@@ -165,9 +165,23 @@ def _entry(path: Path, kind: str | None) -> _Entry | None:
         status = folder.read_status(path)
         if status["state"] != State.QUEUED or not status["device"] or kind not in (None, status["device"]):
             return None
+        if folder.sent(path):  # it waits in a cluster's line
+            return None
         return _Entry(turn(path, status.get("queued")), path.name, path, status.get("only") or "")
     except (OSError, ValueError, LookupError):
         return None
+
+
+def sent(kind: str | None = None) -> list[Path]:
+    """List the folders of the jobs that wait in a cluster's line for a kind of device, in the order of their coming."""
+    found = []
+    for path in _under_way():
+        with contextlib.suppress(OSError, ValueError, LookupError, TypeError):
+            if (path / folder.JOB).exists():
+                status = folder.read_status(path)
+                if status["state"] == State.QUEUED and kind in (None, status["device"]):
+                    found.append((float(status.get("queued") or 0.0), path))
+    return [path for _, path in sorted(found)]
 
 
 def turn(path: Path, queued: object) -> float:
@@ -196,6 +210,7 @@ def _ahead_of(me: Path, kind: str) -> list[Path]:
         with contextlib.suppress(OSError, ValueError, LookupError):
             status = folder.read_status(path)
             state = State(status["state"])
-            if state.active and state is not State.QUEUED and status["device"] == kind and folder.is_alive(path):
+            at_work = state.active and state is not State.QUEUED and status["device"] == kind
+            if at_work and not folder.sent(path) and folder.is_alive(path):
                 busy.append((state is State.PAUSED, path))
     return [path for _, path in sorted(busy) if path != me] + list(itertools.takewhile(lambda p: p != me, line))

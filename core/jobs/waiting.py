@@ -4,6 +4,7 @@ A run that waits is a process, and there may be many, so nothing is loaded here 
 training come with `core.jobs.work`, when the place is taken.
 """
 
+import contextlib
 import os
 import signal
 import sys
@@ -17,6 +18,7 @@ from typing import Any
 from core import files, system
 from core.errors import BardlabError
 from core.jobs import overdue, turns
+from core.jobs.launchers import node
 from core.runs import folder
 from core.runs.folder import State
 
@@ -72,7 +74,13 @@ class Place:
         return turns.kind_of(self.device)
 
     def take(self) -> bool:
-        """Wait for the place, if it is not held. False if the run was stopped meanwhile."""
+        """Wait for the place, if it is not held. False if the run was stopped meanwhile.
+
+        A run that was sent to a cluster has had its wait: what the cluster gave it is its place as long as it lives.
+        """
+        if folder.sent(self.path):
+            self.tell({"device": self.kind})
+            return not self.should_stop()
         if self._lock is None:
             only = turns.slots(self.device)[0].name if self.device != self.kind else ""
             self.tell({"state": State.QUEUED, "device": self.kind, "only": only})
@@ -97,8 +105,8 @@ class Place:
         return self.take()
 
     def wanted(self) -> bool:
-        """True if another run waits for this device."""
-        return bool(turns.queue(self.kind))
+        """True if another run waits for this device, which is not one that a cluster gave away."""
+        return not folder.sent(self.path) and bool(turns.queue(self.kind))
 
 
 class Job:
@@ -107,7 +115,7 @@ class Job:
     def __init__(self, path: Path, device: str, interrupt: Interrupt, say: Callable[[str], None]) -> None:
         self.path, self.say, self._interrupt = path, say, interrupt
         self.status = folder.read_status(path) | {"pid": os.getpid(), "born": system.born(os.getpid())}
-        self.status |= {"state": State.QUEUED, "message": "starting"}
+        self.status |= {"state": State.QUEUED, "message": "starting", "node": node.name() if folder.sent(path) else ""}
         self.place = Place(device, path, self.should_stop, self.tell)
         self.newest: Callable[[], dict[str, Any]] = lambda: self.status
         """What the status is by now; the training knows more than was written last."""
@@ -133,11 +141,12 @@ class Job:
 def work(path: Path, device: str = "", say: Callable[[str], None] | None = None) -> None:
     """Run one job to its end. Never raises for what goes wrong in training.
 
-    `device` is what the run's own setting comes to on this machine; without it, torch is asked.
+    `device` is what the run's own setting comes to on this machine; without it, torch is asked. A run that was sent
+    here belongs to this worker by its job's name, not by a lock that other machines may not see.
     """
     say = say or (lambda line: folder.note(path, line))
     try:
-        with folder.hold(path):
+        with contextlib.nullcontext() if folder.sent(path) else folder.hold(path):
             _attend(path, device, say)
     except system.Taken:
         say("another worker holds this run; nothing done")
@@ -197,6 +206,8 @@ def _wait_and_work(job: Job) -> None:
 def main(arguments: list[str]) -> None:
     """Run the job of the folder named on the command line (and on the device named after it), or stand by for one."""
     system.be_first_to_go()
+    if arguments[:1] == ["--sent"]:
+        return _sent(*arguments[1:])
     name, device = [*arguments, ""][:2]
     if name.startswith("--"):
         from core.jobs import work as jobs_work
@@ -214,3 +225,14 @@ def main(arguments: list[str]) -> None:
         sys.exit(f"{path} is gone; nothing done")
     work(path, device)
     system.redirect_output(Path(os.devnull))  # on Windows nobody could delete the run before this process is gone
+
+
+def _sent(job: str, version: str, name: str, device: str) -> None:
+    """Run a job that was sent here from another machine."""
+    path = Path(name)
+    node.begin(job, version, path)
+    try:
+        system.redirect_output(path / folder.LOG)
+        work(path, device)
+    finally:
+        node.end(path, job)

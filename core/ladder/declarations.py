@@ -74,6 +74,9 @@ def check(rung: Rung) -> None:
             raise BardlabError(
                 f"its experiment {experiment.title!r} starts from {experiment.preset!r}, no preset of it"
             )
+    sizes = {field.name for field in rung.config.fields() if field.kind == "int"}
+    if unknown := [name for name in rung.widths if name not in sizes]:
+        raise BardlabError(f"its width {unknown[0]!r} is no whole number among its model's settings")
     if rung.ships not in rung.presets:
         raise BardlabError(f"it ships {rung.ships!r}, which is none of its presets: {', '.join(rung.presets)}")
 

@@ -56,7 +56,7 @@ RESIDUAL = Rung(
     twins=Twins(
         "skip",
         (1.0, 0.0),
-        "Train twins: with and without skips",
+        "Train twins: skips and no skips",
         "Two runs of these settings, one after the other, alike but for the dial: same weights at the start, same "
         "batches.",
     ),

@@ -15,9 +15,11 @@ import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from threading import Lock, Thread
 from types import ModuleType
+from typing import NamedTuple
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -28,6 +30,7 @@ from torch import Tensor
 from core import paths
 from core.models.contract import LanguageModel
 from core.models.program import Float, Program
+from core.models.rounding import rounded, stamp
 
 BLOCK = 0.03
 """Seconds that one call into the machine code takes at most, about: as long as nobody can stop it."""
@@ -39,7 +42,7 @@ _lock = Lock()
 _kernels: ModuleType | None = None
 _loading = False
 _failed = False
-_laid: WeakKeyDictionary[LanguageModel, dict[bool, tuple[object, "Laid"]]] = WeakKeyDictionary()
+_laid: WeakKeyDictionary[LanguageModel, tuple[object, "Laid"]] = WeakKeyDictionary()
 
 
 def folder() -> Path:
@@ -54,7 +57,7 @@ def mark() -> Path:
     here = Path(__file__).parent
     told = [llvm.get_host_cpu_name(), llvm.get_host_cpu_features().flatten()]
     told += [importlib.metadata.version(name) for name in ("numba", "llvmlite", "numpy")]
-    told += [(here / name).read_text(encoding="utf-8") for name in ("kernels.py", "program.py")]
+    told += [(here / name).read_text(encoding="utf-8") for name in ("kernels.py", "products.py", "program.py")]
     return folder() / f"{hashlib.sha256(chr(0).join(told).encode()).hexdigest()[:16]}.done"
 
 
@@ -134,8 +137,7 @@ class Laid:
         return cls(steps, program.floats, program.shorts, program.halves, program.one_by_one, *room)
 
 
-@dataclass(frozen=True)
-class Written:
+class Written(NamedTuple):
     """One character of each text: its ids, the logits (B, V) it was drawn from, and its chance among them."""
 
     ids: list[int]
@@ -155,6 +157,7 @@ class Decoder:
         self.together = 1 if laid.one_by_one else max(1, AT_ONCE // texts)
         self.work = np.zeros((texts * self.together, laid.width), np.float32)
         self.found = np.zeros(laid.width, np.int64)
+        self.aside: tuple[Float, Float] = kernels.room(texts * self.together, int(laid.steps[:, 4].max()))
         self.probs = np.zeros(laid.logits[1], np.float32)
         self.pace = 0.0  # seconds a character
         self.restart()
@@ -165,41 +168,54 @@ class Decoder:
         self.state = np.zeros((self.texts, self.laid.state), np.float32)
         self.recent = np.zeros((self.texts, 2), np.int64)
 
+    @property
+    def rooms(self) -> tuple[object, ...]:
+        """What the kernels write to."""
+        return self.state, self.work, self.found, *self.aside
+
     def write(
-        self, fresh: Tensor, most: int, generators: Sequence[torch.Generator], cuts: Cuts, all_at_once: bool = False
+        self,
+        fresh: Tensor,
+        most: int,
+        generators: Sequence[torch.Generator],
+        cuts: Cuts,
+        all_at_once: bool = False,
+        breathe: Callable[[], object] = lambda: None,
     ) -> list[Written]:
         """Read the ids (B, T) that are new, then write up to `most` characters, as many as fit in a block of time.
 
         The noise is what torch.multinomial would draw from the same generators: the same text follows. Fewer than one
-        character come back if there is nothing to draw from.
+        character come back if there is nothing to draw from. `breathe` is called after each piece that is read.
         """
         laid = self.laid
         given = (laid.steps, laid.floats, laid.shorts, laid.halves)
-        self._read(fresh[:, :-1].numpy().astype(np.int64), given)
+        self._read(fresh[:, :-1].numpy().astype(np.int64), given, breathe)
         count = most if all_at_once else max(1, min(most, int(BLOCK / self.pace) if self.pace else 1))
         at, V = laid.logits
-        noise = torch.stack(
-            [torch.stack([torch.empty(V).exponential_(1, generator=g) for g in generators]) for _ in range(count)]
-        ).numpy()  # (N, B, V)
+        noise = torch.empty(count, self.texts, V)
+        for each in noise.unbind():
+            for row, generator in zip(each.unbind(), generators, strict=True):
+                row.exponential_(generator=generator)
         ids = np.concatenate((self.recent, fresh[:, -1:].numpy()), axis=1)  # (B, 3)
         drawn = np.zeros((count, self.texts), np.int64)
         logits, chances = np.empty((count, self.texts, V), np.float32), np.empty((count, self.texts), np.float32)
         temperature, top_k, top_p = np.float32(cuts[0]), cuts[1], np.float32(cuts[2])
-        rooms = (self.state, self.work, self.found, ids, self.length, at, noise)
+        rooms = (*self.rooms, ids, self.length, at, noise.numpy())
         began = time.perf_counter()
         done = self.kernels.write(*given, *rooms, temperature, top_k, top_p, self.probs, drawn, logits, chances)
         self.pace = (time.perf_counter() - began) / count
         self.length += done
         self.recent = ids[:, :2].copy()
-        told = torch.from_numpy(logits)
-        return [Written(drawn[i].tolist(), told[i], chances[i].tolist()) for i in range(done)]
+        told = zip(drawn.tolist(), torch.from_numpy(logits).unbind(), chances.tolist(), strict=True)
+        return [Written(*each) for each in islice(told, done)]
 
-    def _read(self, ids: NDArray[np.int64], given: tuple[object, ...]) -> None:
+    def _read(self, ids: NDArray[np.int64], given: tuple[object, ...], breathe: Callable[[], object]) -> None:
         for first in range(0, ids.shape[1], self.together):
             piece = np.concatenate((self.recent, ids[:, first : first + self.together]), axis=1)  # (B, 2 + T)
-            self.kernels.run(*given, self.state, self.work, self.found, piece, self.length)
+            self.kernels.run(*given, *self.rooms, piece, self.length)
             self.length += piece.shape[1] - 2
             self.recent = piece[:, -2:].copy()
+            breathe()
 
 
 def decoder(
@@ -209,16 +225,17 @@ def decoder(
 
     torch writes on a GPU, with other weights than float32, and while somebody listens to the model or changes it.
     """
-    tensors = [*model.parameters(), *model.buffers()]
+    if halves:
+        model = rounded(model)
+    tensors = (*model.parameters(), *model.buffers())
     plain = all(p.device.type == "cpu" and p.dtype in (torch.float32, torch.bool) for p in tensors)
-    heard = any(m._forward_hooks or m._forward_pre_hooks for m in model.modules())
-    if not plain or heard or (kernels := (get or ready)()) is None:
+    if not plain or model.heard or (kernels := (get or ready)()) is None:
         return None
-    now = tuple((p.data_ptr(), p._version) for p in tensors if not p.is_inference())
+    now = stamp(model)
     with _lock:
-        known = _laid.setdefault(model, {})
-        if halves not in known or known[halves][0] != now:
+        known = _laid.get(model)
+        if known is None or known[0] != now:
             if (program := model.program(halves)) is None:
                 return None
-            known[halves] = (now, Laid.of(program))
-        return Decoder(kernels, known[halves][1], texts)
+            known = _laid[model] = (now, Laid.of(program))
+        return Decoder(kernels, known[1], texts)

@@ -82,6 +82,16 @@ class LanguageModel(nn.Module):
         """
         raise NotImplementedError
 
+    def last(self, ids: Tensor) -> Tensor:
+        """Give the logits (B, V) of what follows ids (B, T), as `forward` without a cache does."""
+        logits: Tensor = self(ids)[:, -1]  # (B, V)
+        return logits
+
+    @property
+    def heard(self) -> bool:
+        """True while somebody listens to any part of the model, or changes it."""
+        return any(module._forward_hooks or module._forward_pre_hooks for module in self.modules())
+
     def unembed(self, resid: Tensor) -> Tensor:
         """Read the logits (B, T, V) off the residual stream (B, T, C), in a model that has one."""
         raise NotImplementedError

@@ -8,193 +8,41 @@ vocabulary.
 """
 
 import math
-from typing import Any
 
 import numpy as np
-from llvmlite import ir
-from numba import njit, types
-from numba.extending import intrinsic
+from numba import njit
 
+from core.models.products import NOUGHT, OPTIONS, add_rows, matrix_times, rows_times, two_to
+from core.models.products import room as room  # for compiled.py
 from core.models.program import Step
-
-FAST = {"reassoc", "contract", "nsz", "arcp"}
-"""Sums may be taken in any order; infinities and NaN keep their meaning."""
-OPTIONS: dict[str, Any] = {"cache": True, "nogil": True, "fastmath": FAST, "error_model": "numpy"}
 
 EMBED, POSITION, LINEAR, NORM, BEND, COMBINE, GATE = (int(s) for s in list(Step)[:7])
 RECENT, DELAY, ATTEND, CELL, RECALL, WEIGHTED, TRIGRAM = (int(s) for s in list(Step)[7:])
-ONE, NOUGHT = np.float32(1), np.float32(0)
-
-
-def _widened(typing_context: Any, bits: Any) -> Any:
-    """Read sixteen bits as the upper half of a float32."""
-
-    def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        word = builder.shl(builder.zext(arguments[0], ir.IntType(32)), ir.Constant(ir.IntType(32), 16))
-        return builder.bitcast(word, ir.FloatType())
-
-    return types.float32(types.uint16), code
-
-
-widened: Any = intrinsic(_widened)
+ONE = np.float32(1)
+MANY = 4
+"""Vectors from which on a matrix is read once for all of them; for fewer it is read for each, which costs less."""
 
 
 @njit(**OPTIONS)
-def rows_times(w, at, x, y, n_in, n_out):  # type: ignore[no-untyped-def]
-    """Multiply the matrix of n_out rows at `at` of w by x, into y: four rows at a time, each number read once."""
-    i = 0
-    while i + 4 <= n_out:
-        w0 = w[at + i * n_in : at + (i + 1) * n_in]
-        w1 = w[at + (i + 1) * n_in : at + (i + 2) * n_in]
-        w2 = w[at + (i + 2) * n_in : at + (i + 3) * n_in]
-        w3 = w[at + (i + 3) * n_in : at + (i + 4) * n_in]
-        a, b, c, d = NOUGHT, NOUGHT, NOUGHT, NOUGHT
-        for j in range(n_in):
-            v = x[j]
-            a += w0[j] * v
-            b += w1[j] * v
-            c += w2[j] * v
-            d += w3[j] * v
-        y[i], y[i + 1], y[i + 2], y[i + 3] = a, b, c, d
-        i += 4
-    while i < n_out:
-        a = NOUGHT
-        for j in range(n_in):
-            a += w[at + i * n_in + j] * x[j]
-        y[i] = a
-        i += 1
+def exponential(x):  # type: ignore[no-untyped-def]
+    """e^x, to a few parts in ten million: a loop over it is done for as many numbers at once as a register holds."""
+    x = np.float32(-87) if x < np.float32(-87) else np.float32(88) if x > np.float32(88) else x
+    doublings = x * np.float32(1 / math.log(2))
+    whole = np.floor(doublings + np.float32(0.5))
+    r = (doublings - whole) * np.float32(math.log(2))
+    series = ONE + r * np.float32(1 / 7)
+    series = ONE + series * r * np.float32(1 / 6)
+    series = ONE + series * r * np.float32(1 / 5)
+    series = ONE + series * r * np.float32(1 / 4)
+    series = ONE + series * r * np.float32(1 / 3)
+    series = ONE + series * r * np.float32(1 / 2)
+    return (ONE + series * r) * two_to(np.int32(whole))
 
 
 @njit(**OPTIONS)
-def short_rows_times(w, at, x, y, n_in, n_out):  # type: ignore[no-untyped-def]
-    """The same with a matrix in bfloat16."""
-    i = 0
-    while i + 4 <= n_out:
-        w0 = w[at + i * n_in : at + (i + 1) * n_in]
-        w1 = w[at + (i + 1) * n_in : at + (i + 2) * n_in]
-        w2 = w[at + (i + 2) * n_in : at + (i + 3) * n_in]
-        w3 = w[at + (i + 3) * n_in : at + (i + 4) * n_in]
-        a, b, c, d = NOUGHT, NOUGHT, NOUGHT, NOUGHT
-        for j in range(n_in):
-            v = x[j]
-            a += widened(w0[j]) * v
-            b += widened(w1[j]) * v
-            c += widened(w2[j]) * v
-            d += widened(w3[j]) * v
-        y[i], y[i + 1], y[i + 2], y[i + 3] = a, b, c, d
-        i += 4
-    while i < n_out:
-        a = NOUGHT
-        for j in range(n_in):
-            a += widened(w[at + i * n_in + j]) * x[j]
-        y[i] = a
-        i += 1
-
-
-@njit(**OPTIONS)
-def add_rows(w, at, x, y, found, n_in, n_out):  # type: ignore[no-untyped-def]
-    """Add to y each of the n_in rows at `at` of w, times its number in x; rows times zero are not read."""
-    count = 0
-    for j in range(n_in):
-        if x[j] != 0:
-            found[count] = j
-            count += 1
-    k = 0
-    while k + 4 <= count:
-        j0, j1, j2, j3 = found[k], found[k + 1], found[k + 2], found[k + 3]
-        w0 = w[at + j0 * n_out : at + (j0 + 1) * n_out]
-        w1 = w[at + j1 * n_out : at + (j1 + 1) * n_out]
-        w2 = w[at + j2 * n_out : at + (j2 + 1) * n_out]
-        w3 = w[at + j3 * n_out : at + (j3 + 1) * n_out]
-        x0, x1, x2, x3 = x[j0], x[j1], x[j2], x[j3]
-        for i in range(n_out):
-            y[i] += x0 * w0[i] + x1 * w1[i] + x2 * w2[i] + x3 * w3[i]
-        k += 4
-    while k < count:
-        j0 = found[k]
-        x0 = x[j0]
-        for i in range(n_out):
-            y[i] += x0 * w[at + j0 * n_out + i]
-        k += 1
-
-
-@njit(**OPTIONS)
-def add_short_rows(w, at, x, y, found, n_in, n_out):  # type: ignore[no-untyped-def]
-    """The same with a matrix in bfloat16."""
-    count = 0
-    for j in range(n_in):
-        if x[j] != 0:
-            found[count] = j
-            count += 1
-    k = 0
-    while k + 4 <= count:
-        j0, j1, j2, j3 = found[k], found[k + 1], found[k + 2], found[k + 3]
-        w0 = w[at + j0 * n_out : at + (j0 + 1) * n_out]
-        w1 = w[at + j1 * n_out : at + (j1 + 1) * n_out]
-        w2 = w[at + j2 * n_out : at + (j2 + 1) * n_out]
-        w3 = w[at + j3 * n_out : at + (j3 + 1) * n_out]
-        x0, x1, x2, x3 = x[j0], x[j1], x[j2], x[j3]
-        for i in range(n_out):
-            y[i] += x0 * widened(w0[i]) + x1 * widened(w1[i]) + x2 * widened(w2[i]) + x3 * widened(w3[i])
-        k += 4
-    while k < count:
-        j0 = found[k]
-        x0 = x[j0]
-        for i in range(n_out):
-            y[i] += x0 * widened(w[at + j0 * n_out + i])
-        k += 1
-
-
-@njit(**OPTIONS)
-def four_by_four(w, at, work, a, out, r, n_in, n_out):  # type: ignore[no-untyped-def]
-    """Multiply the matrix at `at` of w by four rows of working memory from r on, four of its own rows at a time."""
-    x0, x1 = work[r, a : a + n_in], work[r + 1, a : a + n_in]
-    x2, x3 = work[r + 2, a : a + n_in], work[r + 3, a : a + n_in]
-    i = 0
-    while i + 4 <= n_out:
-        w0 = w[at + i * n_in : at + (i + 1) * n_in]
-        w1 = w[at + (i + 1) * n_in : at + (i + 2) * n_in]
-        w2 = w[at + (i + 2) * n_in : at + (i + 3) * n_in]
-        w3 = w[at + (i + 3) * n_in : at + (i + 4) * n_in]
-        s00, s01, s02, s03 = NOUGHT, NOUGHT, NOUGHT, NOUGHT
-        s10, s11, s12, s13 = NOUGHT, NOUGHT, NOUGHT, NOUGHT
-        s20, s21, s22, s23 = NOUGHT, NOUGHT, NOUGHT, NOUGHT
-        s30, s31, s32, s33 = NOUGHT, NOUGHT, NOUGHT, NOUGHT
-        for j in range(n_in):
-            u0, u1, u2, u3 = w0[j], w1[j], w2[j], w3[j]
-            v = x0[j]
-            s00 += u0 * v
-            s01 += u1 * v
-            s02 += u2 * v
-            s03 += u3 * v
-            v = x1[j]
-            s10 += u0 * v
-            s11 += u1 * v
-            s12 += u2 * v
-            s13 += u3 * v
-            v = x2[j]
-            s20 += u0 * v
-            s21 += u1 * v
-            s22 += u2 * v
-            s23 += u3 * v
-            v = x3[j]
-            s30 += u0 * v
-            s31 += u1 * v
-            s32 += u2 * v
-            s33 += u3 * v
-        o = out + i
-        work[r, o], work[r, o + 1], work[r, o + 2], work[r, o + 3] = s00, s01, s02, s03
-        work[r + 1, o], work[r + 1, o + 1], work[r + 1, o + 2], work[r + 1, o + 3] = s10, s11, s12, s13
-        work[r + 2, o], work[r + 2, o + 1], work[r + 2, o + 2], work[r + 2, o + 3] = s20, s21, s22, s23
-        work[r + 3, o], work[r + 3, o + 1], work[r + 3, o + 2], work[r + 3, o + 3] = s30, s31, s32, s33
-        i += 4
-    while i < n_out:
-        for q in range(4):
-            total = NOUGHT
-            for j in range(n_in):
-                total += w[at + i * n_in + j] * work[r + q, a + j]
-            work[r + q, out + i] = total
-        i += 1
+def tanh(x):  # type: ignore[no-untyped-def]
+    """The hyperbolic tangent."""
+    return ONE - np.float32(2) / (exponential(x + x) + ONE)
 
 
 @njit(**OPTIONS)
@@ -211,13 +59,13 @@ def bent(x, kind):  # type: ignore[no-untyped-def]
             x[i] = x[i] * x[i] if x[i] > 0 else NOUGHT
     elif kind == 4:
         for i in range(len(x)):
-            x[i] = np.tanh(x[i])
+            x[i] = tanh(x[i])
 
 
 @njit(**OPTIONS)
 def logistic(x):  # type: ignore[no-untyped-def]
     """1 / (1 + e^-x)."""
-    return ONE / (ONE + np.exp(-x))
+    return ONE / (ONE + exponential(-x))
 
 
 @njit(**OPTIONS)
@@ -251,7 +99,7 @@ def attend(qkv, out, scores, store, now, heads):  # type: ignore[no-untyped-def]
             most = max(most, scores[s])
         total = NOUGHT
         for s in range(now + 1):
-            scores[s] = np.exp((scores[s] - most) * shrink)
+            scores[s] = exponential((scores[s] - most) * shrink)
             total += scores[s]
         mixed = out[h * each : (h + 1) * each]
         mixed[:] = NOUGHT
@@ -277,44 +125,50 @@ def renew(kind, seen, recalled, memory, out):  # type: ignore[no-untyped-def]
     n = len(out)
     for i in range(n):
         if kind == 0:
-            out[i] = np.tanh(seen[i] + recalled[i])
+            out[i] = tanh(seen[i] + recalled[i])
         elif kind == 1:
             reset = logistic(seen[i] + recalled[i])
             update = logistic(seen[n + i] + recalled[n + i])
-            candidate = np.tanh(seen[2 * n + i] + reset * recalled[2 * n + i])
+            candidate = tanh(seen[2 * n + i] + reset * recalled[2 * n + i])
             out[i] = update * memory[i] + (ONE - update) * candidate
         else:
             into, keep = logistic(seen[i] + recalled[i]), logistic(seen[n + i] + recalled[n + i])
-            write = np.tanh(seen[2 * n + i] + recalled[2 * n + i])
+            write = tanh(seen[2 * n + i] + recalled[2 * n + i])
             tell = logistic(seen[3 * n + i] + recalled[3 * n + i])
             memory[n + i] = keep * memory[n + i] + into * write
-            out[i] = tell * np.tanh(memory[n + i])
+            out[i] = tell * tanh(memory[n + i])
         memory[i] = out[i]
 
 
 @njit(**OPTIONS)
-def linear(row, floats, shorts, halves, work, found, count):  # type: ignore[no-untyped-def]
-    """One product for the first `count` rows of working memory."""
-    out, n, a, n_in, w, bias, turned, kind = row[1], row[2], row[3], row[4], row[6], row[7], row[8], row[9]
-    r = 0 if halves else count // 4 * 4
-    for i in range(0, n if r else 0, 32):  # so many rows of the matrix stay near while all of working memory passes
-        for four in range(0, r, 4):
-            four_by_four(floats, w + i * n_in, work, a, out + i, four, n_in, min(32, n - i))
-    while r < count:
+def product(row, weights, work, found, turned, sums, count):  # type: ignore[no-untyped-def]
+    """Multiply a matrix by a vector in each of the first `count` rows of working memory."""
+    out, n, a, n_in, w, sparse = row[1], row[2], row[3], row[4], row[6], row[8]
+    if count >= MANY:
+        matrix_times(weights, w, work, a, out, turned, sums, n_in, n, count)
+        return
+    for r in range(count):
         x, y = work[r, a : a + n_in], work[r, out : out + n]
-        if turned >= 0:
+        if sparse >= 0:
             y[:] = NOUGHT
-            if halves:
-                add_short_rows(shorts, turned, x, y, found, n_in, n)
-            else:
-                add_rows(floats, turned, x, y, found, n_in, n)
-        elif halves:
-            short_rows_times(shorts, w, x, y, n_in, n)
+            add_rows(weights, sparse, x, y, found, n_in, n)
         else:
-            rows_times(floats, w, x, y, n_in, n)
-        r += 1
+            rows_times(weights, w, x, y, n_in, n)
+
+
+@njit(**OPTIONS)
+def linear(row, floats, shorts, halves, work, found, turned, sums, count):  # type: ignore[no-untyped-def]
+    """One product, its scale, its bias and what bends it."""
+    out, n, scale, bias, kind = row[1], row[2], row[5], row[7], row[9]
+    if halves:
+        product(row, shorts, work, found, turned, sums, count)
+    else:
+        product(row, floats, work, found, turned, sums, count)
     for r in range(count):
         y = work[r, out : out + n]
+        if scale >= 0:
+            for i in range(n):
+                y[i] *= floats[scale + i]
         if bias >= 0:
             for i in range(n):
                 y[i] += floats[bias + i]
@@ -339,14 +193,14 @@ def normalise(x, y, floats, w, bias, eps):  # type: ignore[no-untyped-def]
 
 
 @njit(**OPTIONS)
-def run(rows, floats, shorts, halves, state, work, found, ids, start):  # type: ignore[no-untyped-def]
+def run(rows, floats, shorts, halves, state, work, found, turned, sums, ids, start):  # type: ignore[no-untyped-def]
     """Read ids (B, 2 + T), of which the first two were read before, at positions from `start` on."""
     T = ids.shape[1] - 2
     count = len(ids) * T
     for row in rows:
         step, out, n, a, n_in, b, w, bias, one, two = row
         if step == LINEAR:
-            linear(row, floats, shorts, halves, work, found, count)
+            linear(row, floats, shorts, halves, work, found, turned, sums, count)
             continue
         for r in range(count):
             text, t = r // T, r % T
@@ -383,7 +237,7 @@ def run(rows, floats, shorts, halves, state, work, found, ids, start):  # type: 
                     y[i] = of_a * x[i] + of_b * other[i]
             elif step == GATE:
                 for i in range(n):
-                    y[i] = np.tanh(x[i]) * logistic(x[n + i])
+                    y[i] = tanh(x[i]) * logistic(x[n + i])
             elif step == RECENT:
                 kept = state[text, one : one + n]
                 for i in range(n - n_in):
@@ -464,6 +318,8 @@ def write(  # type: ignore[no-untyped-def]
     state,
     work,
     found,
+    turned,
+    sums,
     ids,
     start,
     at,
@@ -482,7 +338,7 @@ def write(  # type: ignore[no-untyped-def]
     """
     V = logits.shape[2]
     for step in range(len(drawn)):
-        run(rows, floats, shorts, halves, state, work, found, ids, start + step)
+        run(rows, floats, shorts, halves, state, work, found, turned, sums, ids, start + step)
         for text in range(len(ids)):
             logits[step, text] = work[text, at : at + V]
             chosen = draw(logits[step, text], noise[step, text], temperature, top_k, top_p, probs)

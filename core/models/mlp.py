@@ -190,16 +190,16 @@ class MLP(LanguageModel):
         return Recent(batch, self.context, self.token_embedding.weight)
 
     def program(self, halves: bool = False) -> Program:
-        """Describe one more character; batch normalisation is a part of the weights by then."""
+        """Describe one more character; batch normalisation is a scale and a part of the bias by then."""
         program = Program(self.vocab_size, halves)
         x = program.recent(program.embed(self.token_embedding.weight), self.context)
         for layer in self.hidden:
             assert isinstance(layer, Hidden)
-            weight, bias = layer.linear.weight.detach(), layer.linear.bias.detach()  # (H, inputs), (H,)
+            bias, scale = layer.linear.bias.detach(), None  # (H,)
             if isinstance(norm := layer.norm, BatchNorm):
                 scale = norm.scale / (norm.variance + NORM_EPS).sqrt()  # (H,)
-                weight, bias = weight * scale[:, None], (bias - norm.mean) * scale + norm.shift  # (H, inputs), (H,)
-            x = program.linear(x, weight, bias, "tanh")
+                bias = (bias - norm.mean) * scale + norm.shift  # (H,)
+            x = program.linear(x, layer.linear.weight, bias, "tanh", scale=scale)
         program.logits = program.linear(x, self.head.weight, self.head.bias)
         return program
 

@@ -143,13 +143,18 @@ class Program:
         bend: str = "",
         into: Vector | None = None,
         sparse: bool = False,
+        scale: Tensor | None = None,
     ) -> Vector:
-        """Multiply by a matrix, add the bias, bend. `sparse`: of many zeros in x none is multiplied by."""
+        """Multiply by a matrix, then by a scale for each number, add the bias, bend.
+
+        `sparse`: of many zeros in x none is multiplied by.
+        """
         out = into or self.vector(weight.shape[0])
         at = self.matrix(weight)
         turned = self.matrix(weight.t()) if sparse else -1
         offset = -1 if bias is None else self.weights(bias)
-        return self._add(Step.LINEAR, out, x, w=at, bias=offset, one=turned, two=BENDS.index(bend))
+        stretched = None if scale is None else Vector(self.weights(scale), out.size)
+        return self._add(Step.LINEAR, out, x, stretched, w=at, bias=offset, one=turned, two=BENDS.index(bend))
 
     def norm(self, x: Vector, layer: nn.Module) -> Vector:
         """Layer normalisation; what is no such layer changes nothing."""

@@ -215,6 +215,21 @@ class Attention(nn.Module):
     cos: Tensor
     sin: Tensor
 
+    def last(self, x: Tensor) -> Tensor:
+        """Map the normalised residual stream (B, T, C) to what attention adds to its last position (B, 1, C)."""
+        B, T, C = x.shape
+        weights = torch.split(self.qkv.weight, (C, 2 * C))  # (C, C), (2C, C)
+        biases = (None, None) if self.qkv.bias is None else torch.split(self.qkv.bias, (C, 2 * C))
+        q = F.linear(x[:, -1:], weights[0], biases[0]).view(B, 1, self.n_head, -1).transpose(1, 2)  # (B, H, 1, D)
+        kv = F.linear(x, weights[1], biases[1]).view(B, T, 2 * self.n_head, -1)  # (B, T, 2H, D)
+        k, v = kv.transpose(1, 2).chunk(2, dim=1)  # (B, H, T, D) each
+        if self.rotary:
+            cos, sin = self.cos[:T], self.sin[:T]  # (T, D/2)
+            q, k = rotate(q, cos[-1:], sin[-1:]), rotate(k, cos, sin)  # (B, H, 1, D), (B, H, T, D)
+        z = self.mix(q, k, v).transpose(1, 2).reshape(B, 1, C)  # (B, 1, C)
+        attn_out: Tensor = self.proj(z)  # (B, 1, C)
+        return attn_out
+
     def forward(self, x: Tensor, cache: KeyValueCache | None = None) -> Tensor:
         """Map the normalised residual stream (B, T, C) to what attention adds to it (B, T, C)."""
         B, T, C = x.shape
@@ -309,6 +324,17 @@ class Block(nn.Module):
             x = self.resid_post(self.ln2(self.mlp_skip(x) + self.mlp_out(self.mlp(x))))  # (B, T, C)
         return x
 
+    def last(self, resid_pre: Tensor) -> Tensor:
+        """Map the residual stream (B, T, C) before the block to its last position after it (B, 1, C)."""
+        x = resid_pre[:, -1:]  # (B, 1, C)
+        if self.pre_norm:
+            x = x + self.attention.last(self.ln1(resid_pre))  # (B, 1, C)
+            x = x + self.mlp(self.ln2(x))  # (B, 1, C)
+        else:
+            x = self.ln1(x + self.attention.last(resid_pre))  # (B, 1, C)
+            x = self.ln2(x + self.mlp(x))  # (B, 1, C)
+        return x
+
     def describe(self, program: Program, x: Vector, config: TransformerConfig) -> Vector:
         """Add what the block does with one more character x to a program; gives the stream after it."""
         attention, mlp = self.attention, self.mlp
@@ -378,8 +404,26 @@ class Transformer(LanguageModel):
 
     def forward(self, ids: Tensor, cache: KeyValueCache | None = None) -> Tensor:
         """Map ids (B, T) to logits (B, T, V). T, with what the cache holds, may not exceed the context."""
+        logits = self.onward(self.embedded(ids, cache), 0, cache)  # (B, T, V)
+        if cache:
+            cache.length += ids.shape[1]
+        return logits
+
+    def last(self, ids: Tensor) -> Tensor:
+        """Give the logits (B, V) of what follows ids (B, T): the last block works for the last position alone."""
+        if self.heard or self.training:
+            return super().last(ids)
+        *blocks, final = self.blocks
+        resid = self.embedded(ids, None)  # (B, T, C)
+        for block in blocks:
+            resid = block(resid)  # (B, T, C)
+        assert isinstance(final, Block)
+        return self.unembed(final.last(resid))[:, -1]  # (B, V)
+
+    def embedded(self, ids: Tensor, cache: KeyValueCache | None) -> Tensor:
+        """Look up what enters the first block (B, T, C) for ids (B, T)."""
         start, T = cache.length if cache else 0, ids.shape[1]
-        resid = self.embed(self.token_embedding(ids))  # (B, T, C)
+        resid: Tensor = self.embed(self.token_embedding(ids))  # (B, T, C)
         if self.config.smear:
             resid = resid + self.smear * self.one_earlier(resid, cache)  # (B, T, C)
         if self.config.trigrams:
@@ -388,10 +432,7 @@ class Transformer(LanguageModel):
             resid = resid + self.pos_embed(self.position_embedding.weight[start : start + T])  # (B, T, C)
         if self.config.positions == "sinusoidal":
             resid = resid + self.pos_embed(self.sines[start : start + T])  # (B, T, C)
-        logits = self.onward(resid, 0, cache)  # (B, T, V)
-        if cache:
-            cache.length += T
-        return logits
+        return resid
 
     def onward(self, resid: Tensor, first: int, cache: KeyValueCache | None = None) -> Tensor:
         """Run the blocks from `first` on, on the residual stream (B, T, C) before it; read off logits (B, T, V)."""

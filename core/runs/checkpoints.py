@@ -206,7 +206,7 @@ def _checked(content: bytes) -> dict[str, torch.Tensor]:
     return tensors
 
 
-def fingerprint(run: Run, step: int | None = None) -> str:
+def fingerprint(run: Run, step: Step | None = None) -> str:
     """Return the checksum of a run's newest weights or of a snapshot: other weights, other checksum.
 
     Raises BardlabError if there are none.

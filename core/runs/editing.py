@@ -16,11 +16,11 @@ from core.runs import owners
 from core.runs.folder import (
     CONFIG,
     LABEL,
-    LAUNCHED,
     RESERVE,
     State,
     clear_requests,
     folders,
+    forget_worker,
     is_alive,
     rankings,
     request_stop,
@@ -134,7 +134,7 @@ def adopt(folder: Path, rung: str) -> Run:
 def queue_again(run: Run, device: str = "") -> None:
     """Put a run that ended before its last step back into state queued, for a kind of device. Raises OSError."""
     clear_requests(run.path)
-    (run.path / LAUNCHED).unlink(missing_ok=True)
+    forget_worker(run.path)
     if not (run.path / RESERVE).exists():
         with contextlib.suppress(OSError):
             replace(run.path / RESERVE, bytes(65_536))
@@ -185,7 +185,9 @@ def delete(run: Run) -> None:
     """Remove a run and everything in it. Raises BardlabError while a worker is busy with it."""
     _own(run, "delete")
     if is_busy(run):
-        raise BardlabError(f"run {run.slug} is {run.state}; stop it first, then delete it")
+        if run.state.active:
+            raise BardlabError(f"run {run.slug} is {run.state}; stop it first, then delete it")
+        raise BardlabError(f"the worker of {run.slug} is still ending; delete it in a moment")
     _end_rankings(run.path)
     doomed = run.path.with_name(f".deleted-{run.path.name}-{secrets.token_hex(4)}")
     try:

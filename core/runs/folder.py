@@ -20,6 +20,9 @@ from core.runs import layout
 
 CONFIG, STATUS, LABEL, SAMPLES, LOG = "config.json", "status.json", "label.json", "samples.jsonl", "log.txt"
 LOCK, STOP, PAUSE, TURN, LAUNCHED, RESERVE = "lock", "stop", "pause", "turn", "launched", ".reserve"
+JOB, PULSE = "job.json", "pulse"
+PULSE_EVERY = 2.0  # seconds between two beats of a worker on another machine
+PULSE_GRACE = 15.0  # seconds without one after which it is taken for dead
 START_GRACE = 20.0  # seconds a fresh job may take until its worker holds the lock, if that is not known to be alive
 LONGEST_NAME, LONGEST_TITLE = 60, 120
 RANK = "rank"
@@ -162,9 +165,34 @@ def hold(path: Path) -> system.Lock:
     return system.Lock(path / LOCK, patience=5)
 
 
+def sent(path: Path) -> dict[str, str] | None:
+    """Return under which `job` of which `cluster` a run was sent to other machines, None if it runs on this one."""
+    try:
+        job = json.loads((path / JOB).read_bytes())
+        return {"cluster": str(job["cluster"]), "job": str(job["job"])}
+    except (OSError, ValueError, LookupError, TypeError):
+        return None
+
+
+def put_job(path: Path, cluster: str, job: str) -> None:
+    """Keep with a run under which job of which cluster it was sent. Raises OSError."""
+    files.replace(path / JOB, json.dumps({"cluster": cluster, "job": job}).encode(), durable=True)
+
+
+def forget_worker(path: Path) -> None:
+    """Take away what tells of the last worker, before another one is started. Raises OSError."""
+    for name in (LAUNCHED, JOB, PULSE):
+        (path / name).unlink(missing_ok=True)
+
+
 def is_alive(path: Path) -> bool:
-    """True if a worker holds the run's lock."""
-    return system.is_locked(path / LOCK)
+    """True if a worker holds the run's lock. One on another machine, whose lock cannot be seen, leaves its pulse."""
+    if not (path / JOB).exists():
+        return system.is_locked(path / LOCK)
+    try:
+        return time.time() - (path / PULSE).stat().st_mtime < PULSE_GRACE
+    except OSError:
+        return False
 
 
 def announce(path: Path, pid: int) -> None:
@@ -173,7 +201,12 @@ def announce(path: Path, pid: int) -> None:
 
 
 def worker_comes(path: Path) -> bool | None:
-    """True if the process that is to become the run's worker lives, None if nobody said which one it is."""
+    """True if the process that is to become the run's worker lives, None if nobody said which one it is.
+
+    Of a run that was sent to a cluster, the cluster knows; until it says otherwise, its worker comes.
+    """
+    if (path / JOB).exists():
+        return True
     try:
         pid, born = json.loads(files.read(path / LAUNCHED))
         return system.same(int(pid), float(born))

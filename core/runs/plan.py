@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 
+from core import paths
 from core.errors import BardlabError
 from core.ladder import cost, registry
 from core.ladder.rung import Rung
@@ -56,7 +57,8 @@ def plan(
     train_config = train_config.model_copy(update={"prompt": prompt})
     if not re.fullmatch(DEVICE, device):
         raise BardlabError(f"unknown device {device!r}; choose one of auto, cpu, cuda, cuda:1, mps")
-    devices.precision(train_config.precision, devices.resolve(device))
+    if not paths.cluster():  # whose devices are not this machine's: the launcher asks for them
+        devices.precision(train_config.precision, devices.resolve(device))
     return RunConfig(
         rung_key=rung.key,
         preset=preset,

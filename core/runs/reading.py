@@ -190,9 +190,13 @@ def _as_seen(path: Path, status: Status) -> Status:
     return status.model_copy(update={"state": State.LOST, "message": message, "eta_seconds": None})
 
 
+LAST_WORDS = 10.0
+"""Seconds that a worker may take to end once its run has."""
+
+
 def is_busy(run: Run) -> bool:
     """True if a worker holds the run's lock, not counting one that has just ended and is on its way out."""
-    until = time.monotonic() + (0.0 if run.state.active else 3.0)
+    until = time.monotonic() + (0.0 if run.state.active else LAST_WORDS)
     while (alive := is_alive(run.path)) and time.monotonic() < until:
         time.sleep(0.05)
     return alive

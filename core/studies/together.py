@@ -12,7 +12,7 @@ from typing import Protocol
 
 from core import paths, system
 from core.errors import BardlabError
-from core.jobs import control, work
+from core.jobs import control
 from core.runs import editing, folder, owners, reading
 from core.runs.folder import State
 from core.runs.state import Run, RunConfig
@@ -132,12 +132,12 @@ def work_off(cause: Cause, needed: Sequence[Wanted], say: Callable[[str], None])
                     run = _take(each, reading.list_runs())
                     mine = run.state is not State.FINISHED and not _comes(run)
                     if mine:
-                        run = control.claim(run)
+                        run = control.take(run)
             except system.Taken:
                 raise BardlabError(f"somebody else is starting {cause.name}; try again") from None
             if mine:
                 began = time.monotonic()
-                run = work.work(run.path, log=lambda line: None)
+                run = control.carry_out(run, log=lambda line: None)
                 if run.state is State.FINISHED:
                     say(f"{name}: loss {run.status.val_loss or 0:.4f} in {time.monotonic() - began:.0f} s")
             elif run.state is not State.FINISHED:

@@ -10,7 +10,7 @@ from core.inspect.attention import rungs_with_attention
 from core.jobs import control, processes, timing
 from core.ladder import registry
 from core.ladder.registry import RUNGS
-from core.runs import editing, plan, reading, records
+from core.runs import plan, reading, records
 from core.runs.folder import State
 from core.runs.metrics import SECONDS, TRAIN_LOSS
 from core.runs.state import Run
@@ -170,7 +170,7 @@ def _train() -> None:
     _, train = rung.settings(rung.default_preset, {}, {})
     try:
         planned = plan.plan(rung.key, preset=rung.default_preset, train={"seed": train.seed + earlier})
-        run = control.start(editing.create(planned))
+        run = control.begin(planned)
     except state.PROBLEMS as error:
         state.say_error(error)
         return

@@ -51,6 +51,7 @@ def stop(slugs: Sequence[str]) -> None:
 @st.fragment(run_every=3.0)
 def now() -> None:
     """Who trains and who waits, with a way to stop any."""
+    state.notices()
     runs = under_way()
     training = sum(run.state is not State.QUEUED for run in runs)
     st.markdown(f"**{training:d}** {'trains' if training == 1 else 'train'}, **{len(runs) - training:d}** wait")

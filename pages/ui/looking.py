@@ -10,7 +10,7 @@ from core.runs.folder import State
 from core.runs.state import Run
 from pages.ui import loaders, state, wording
 from pages.ui.choosers import chosen, mine
-from pages.ui.choosers.run import narrowed
+from pages.ui.choosers.run import choose_of, narrowed
 from pages.ui.navigation import RUNG_FOLLOWS, rung_page
 from pages.ui.wording import plain
 
@@ -45,7 +45,8 @@ def _change(run: Run) -> None:
             narrowed(found, [run.slug], "looking.find"),
             format_func=lambda slug: found[slug].label if slug in found else slug,
             key="looking.run",
-            on_change=lambda: chosen.choose(st.session_state["looking.run"]),
+            on_change=choose_of,
+            args=("looking.run", found),
             help="Every page that can shows this run, until another is chosen.",
         )
 

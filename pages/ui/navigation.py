@@ -227,6 +227,13 @@ def _table() -> "dict[str, list[partial[StreamlitPage]]]":
                 help="Many runs over one or two settings, and loss against cost.",
             ),
             _page(
+                "use/races.py",
+                title="Races",
+                icon=":material/flag:",
+                url_path="races",
+                help="Rungs against each other at equal parameters, time or steps, with a leader board.",
+            ),
+            _page(
                 "use/text.py",
                 title="The text",
                 icon=":material/menu_book:",

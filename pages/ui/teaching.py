@@ -54,6 +54,8 @@ PARTS = {
     "result": "what came of a sweep",
     "sweep": "the form of a new sweep",
     "scaling": "loss against cost",
+    "entry": "the form of a new race",
+    "board": "the curves and the leader board of a race",
     "numbers": "characters as numbers",
     "frequencies": "how often each character occurs",
     "reader": "the text, page by page",

@@ -74,6 +74,11 @@ def device(kind: str) -> str:
     return {"cpu": "CPU", "cuda": "GPU", "mps": "GPU"}.get(kind, "–")
 
 
+def place(kind: str, node: str) -> str:
+    """A device, and the machine that it is in if that is another one."""
+    return f"{device(kind)} of {node}" if node else device(kind)
+
+
 def plain(text: str) -> str:
     """Text that somebody typed, for a place that reads Markdown: shown sign for sign, whatever is in it.
 

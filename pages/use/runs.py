@@ -25,6 +25,7 @@ from pages.ui import loaders, state, teaching, tell, wording
 from pages.ui.address import number_from_url
 from pages.ui.choosers import chosen, mine
 from pages.ui.choosers.text import text_picker
+from pages.ui.cluster import cluster_panel
 from pages.ui.navigation import link_to_first_rung, rung_page
 from pages.ui.run.buttons import state_badge, weights_only
 from pages.ui.run.fork_form import MOST, fork_form
@@ -82,7 +83,7 @@ def row(run: Run) -> dict[str, object]:
         "curve": loaders.sparkline(run),
         "parameters": s.parameters,
         "minutes": s.seconds / 60,
-        "device": wording.device(s.device),
+        "device": wording.place(s.device, s.node),
         "started": pd.to_datetime(run.config.created, errors="coerce", utc=True) if run.config else None,
         "note": " ".join(run.note.split()),
     }
@@ -162,8 +163,10 @@ def watch(busy: Sequence[Run]) -> None:
             s = run.status
             done = f"**{wording.plain(run.name)}** {wording.plain(str(run.state))}, step {s.step:,} of {s.of:,}"
             left = f", {wording.duration(s.eta_seconds)} left" if s.eta_seconds is not None else ""
-            st.progress(min(1.0, s.step / max(1, s.of)), done + left)
+            where = f", on {wording.plain(s.node)}" if s.node else ""
+            st.progress(min(1.0, s.step / max(1, s.of)), done + left + where)
     queue_panel("runs.queue")
+    cluster_panel(now)
 
 
 @teaching.part("import")
@@ -477,4 +480,6 @@ with card, st.container(border=True):
 st.caption("Click a run to see its card above, on every page; tick several to compare them.")
 if busy := [run for run in passing if run.state.active]:
     watch(busy)
+else:
+    cluster_panel([])
 bring_in()

@@ -26,8 +26,8 @@ pytestmark = pytest.mark.browser
 
 ROOT = Path(__file__).parents[2]
 AXE = ROOT / "node_modules" / "axe-core" / "axe.min.js"
-PAGES = [page.keywords for section in page_table().values() for page in section]
-HIDDEN = [page["url_path"] for page in PAGES if page.get("visibility") == "hidden"]
+PAGES = [page for section in page_table().values() for page in section]
+HIDDEN = [page.url_path for page in PAGES if page.visibility == "hidden"]
 COUNT = len(PAGES) - len(HIDDEN)
 MOST_STOPS = 20
 """Presses of Tab and Enter from the top of a rung's page to Train."""

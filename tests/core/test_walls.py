@@ -79,8 +79,8 @@ def test_no_page_computes_in_a_thread(path: Path):
 
 
 WAITING = (
-    "errors files paths system runs.folder runs.layout training.gpus jobs.launchers.launcher jobs.overdue jobs.turns "
-    "jobs.waiting worker"
+    "errors files paths system runs.folder runs.layout training.gpus jobs.launchers.launcher jobs.launchers.node "
+    "jobs.overdue jobs.turns jobs.waiting worker"
 )
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from tests.faults import reading, rush, serving, training
+from tests.faults import clusters, reading, rush, serving, training
 
 ROWS: dict[str, Callable[[], dict[str, Any]]] = {
     "kills": training.random_kills,
@@ -21,6 +21,9 @@ ROWS: dict[str, Callable[[], dict[str, Any]]] = {
     "many": reading.many_runs,
     "crowd": serving.crowd,
     "rush": rush.classes,
+    "node": clusters.killed_node,
+    "head": clusters.killed_head,
+    "cluster-server": clusters.killed_server,
 }
 
 

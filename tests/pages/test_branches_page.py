@@ -105,7 +105,7 @@ def test_why_not_adds_up(finished: Run):
     found = attribution(model, tokenizer.encode(text[:9])).contributions
     here, rival = tokenizer.encode(text[9] + "z")
     whole = float((found[:, here] - found[:, rival]).sum())
-    assert app.header[0].value == "Why not z?"
+    assert app.header[0].value == "Why not “z”?"
     assert f"add up to {whole:+.4f}; the logits of the model differ by {whole:+.4f}" in words(app)
     (bars,) = plotly.io.from_json(app.get("plotly_chart")[0].proto.spec).data
     assert np.sum(bars.x) == pytest.approx(whole, abs=1e-6)

@@ -1,5 +1,6 @@
 """The tour's strip, the exercises of a rung, the glossary and what a learner has done, drawn through the frame."""
 
+from types import SimpleNamespace
 from urllib.parse import parse_qs
 
 import pytest
@@ -116,7 +117,7 @@ def test_the_glossary_finds_and_says_if_nothing_is_found():
 def test_with_a_login_progress_is_kept_by_its_name(monkeypatch: pytest.MonkeyPatch):
     """Two visits, no browser that keeps anything between them."""
     monkeypatch.setattr(progress, "login", lambda: Login(("school",)))
-    monkeypatch.setattr(progress.st, "user", {"email": "ada@school.example"})
+    monkeypatch.setattr(progress.st, "user", SimpleNamespace(to_dict=lambda: {"email": "ada@school.example"}))
     monkeypatch.setattr(progress.st, "session_state", {})
     progress.mark("station.first")
     monkeypatch.setattr(progress.st, "session_state", {})

@@ -1,5 +1,6 @@
 """The pages of vectors and of snapshots: without runs, finished, running, damaged, no snapshots, bad input."""
 
+import base64
 import shutil
 from pathlib import Path
 
@@ -57,15 +58,16 @@ def test_a_bad_prompt_is_explained(finished: Run, prompt: str, says: str):
 def test_the_heat_map_of_a_place_is_what_each_snapshot_expects_there(finished: Run):
     """After two of six characters: the one that the prompt has stands on top, whatever its chance."""
     app = draw(TIME, run=finished.slug, prompt="To be&", back="4")
-    figure = plotly.io.from_json(next(c for c in app.get("plotly_chart") if "over-steps" in c.proto.id).proto.spec)
-    (heat,) = figure.data
+    spec = next(chart.proto.spec for chart in app.get("plotly_chart") if "over-steps" in chart.proto.id)
+    (heat,) = plotly.io.from_json(spec).data
+    values = np.frombuffer(base64.b64decode(heat.z["bdata"]), heat.z["dtype"]).reshape(len(heat.y), -1)
     steps = layout.snapshot_steps(finished.path)
     assert list(heat.x) == [f"{step:,}" for step in steps] and heat.y[0] == "␣" and len(heat.y) == 16
     for at, step in enumerate(steps):
         model, tokenizer = checkpoints.load_model(finished, step)
         chances = next_logits(model, tokenizer.encode("To")).softmax(0)
         expected = [chances[tokenizer.chars.index(" " if c == "␣" else "\n" if c == "↵" else c)] for c in heat.y]
-        np.testing.assert_allclose(np.array(heat.z)[:, at], expected, atol=1e-5)
+        np.testing.assert_allclose(values[:, at], expected, atol=1e-5)
     assert "the prompt has `␣`, the top row" in words(app)
     app.slider(key="back").set_value(0).run()
     assert "the likeliest at the last snapshot" in words(app) and "back" not in app.query_params

@@ -34,7 +34,7 @@ manifest_scanner.scan_component_manifests = cache(manifest_scanner.scan_componen
 """At each drawing AppTest reads the metadata of every installed package, a tenth of a second: once is enough."""
 
 
-ADDRESSES = {"inside/side_by_side.py": "stage"}
+ADDRESSES = {"inside/side_by_side.py": "stage", "learn/classroom.py": "class"}
 """Pages whose address is not their file's name."""
 
 

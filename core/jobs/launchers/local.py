@@ -8,6 +8,7 @@ import psutil
 from core import files, system
 from core.errors import BardlabError
 from core.jobs import turns
+from core.jobs.launchers.launcher import Node
 from core.jobs.processes import children, hand_to_spare, lock, reap, spawn
 from core.runs import folder
 
@@ -43,3 +44,19 @@ class Local:
         status = folder.read_status(path)
         pid, born = status.get("pid"), status.get("born")
         return isinstance(pid, int) and isinstance(born, float | int) and system.end(pid, born, kill=force)
+
+    def look_after(self, path: Path) -> bool:
+        """Nothing to write: the lock on a job's folder ends with its worker, which everybody on this machine sees."""
+        return False
+
+    def waits(self, path: Path) -> str:
+        """Its own worker says so in its status."""
+        return ""
+
+    def where(self, path: Path) -> str:
+        """Here."""
+        return ""
+
+    def nodes(self) -> list[Node]:
+        """No other machine."""
+        return []

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from core.errors import BardlabError
 from core.jobs import control
-from core.runs import editing, owners, plan
+from core.runs import owners, plan
 from core.runs.state import Run, RunConfig
 from core.studies.course.signs import Inside, Signs
 
@@ -267,4 +267,4 @@ def start(fault: Fault, among: Iterable[Run], *, whole: bool = False, number: in
     there = _alike(config, mine)
     if there is not None and (there.state.active or there.status.step >= there.status.of > 0):
         return there
-    return control.start(there if there is not None else editing.create(config))
+    return control.begin(config) if there is None else control.start(there)

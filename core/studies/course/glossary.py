@@ -118,6 +118,12 @@ TERMS: tuple[Term, ...] = (
         "attention",
     ),
     Term(
+        "Confidence interval",
+        "The values that a measurement leaves open: of many intervals made in this way, 95 % hold the true one.",
+        "claims",
+        forms=("confidence interval", "95 % interval", "95 % t interval"),
+    ),
+    Term(
         "Context",
         "The characters, the current one included, that a prediction can depend on.",
         *_tab("mlp", "receptive_field"),
@@ -162,6 +168,13 @@ TERMS: tuple[Term, ...] = (
         "down again.",
         *_tab("transformer", "units"),
         ("feed-forward layer", "feed-forward layers", "feed-forward"),
+    ),
+    Term(
+        "FLOPs",
+        "Floating-point operations, the additions and multiplications that a training has cost: the same on every "
+        "machine, unlike its time.",
+        "races",
+        {"over": "flops"},
     ),
     Term(
         "Gate",
@@ -294,6 +307,12 @@ TERMS: tuple[Term, ...] = (
         "Overfitting",
         "Getting better on the training text while getting worse on the validation text.",
         *_tab("transformer", "gap"),
+    ),
+    Term(
+        "Paired difference",
+        "What sets two settings apart with the same seed, so that the luck of the draw that both share drops out.",
+        "races",
+        forms=("paired difference", "paired differences", "paired by seed"),
     ),
     Term(
         "Parameter",

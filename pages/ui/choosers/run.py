@@ -1,6 +1,6 @@
 """Choosing a run. The choice lives in the URL as `?run=`: a link, a refresh or a second tab comes back to it."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from itertools import islice
 
 import streamlit as st
@@ -32,7 +32,8 @@ def run_picker(label: str, by_slug: Mapping[str, Run], default: str, describe: C
         listed,
         format_func=lambda s: describe(by_slug[s]) if s in by_slug else s,
         key=state.RUN,
-        on_change=_choose,
+        on_change=choose_of,
+        args=(state.RUN, by_slug),
         help=help,
     )
     slug = slug if slug in by_slug else default
@@ -108,5 +109,10 @@ def missing(asked: str, instead: str = "") -> None:
         )
 
 
-def _choose() -> None:
-    chosen.choose(st.session_state[state.RUN])
+def choose_of(key: str, by_slug: Collection[str]) -> None:
+    """Choose the run that a picker holds.
+
+    A browser that has not heard yet that a run has ended answers with its line of before, which is nobody's choice.
+    """
+    if (slug := st.session_state[key]) in by_slug:
+        chosen.choose(slug)

@@ -53,11 +53,11 @@ def _ask(chosen: Sequence[Run], labels: Mapping[str, str]) -> None:
             format_func=labels.__getitem__,
             key=f"pair.wins.{name}",
             placeholder="One of the two",
-            width=340,
+            width=300,
             help="The lower validation loss wins. It is revealed when both have ended.",
         )
         gap = st.number_input(
-            "By how much (nats)", 0.0, HIGHEST, None, 0.01, "%.2f", key=f"pair.gap.{name}", width=150, help="The gap."
+            "By how much (nats)", 0.0, HIGHEST, None, 0.01, "%.2f", key=f"pair.gap.{name}", width=180, help="The gap."
         )
         within = st.number_input(
             "Give or take",

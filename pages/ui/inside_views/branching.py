@@ -116,7 +116,7 @@ def letters(tree: Tree, written: Sequence[Written], number: int) -> list[Letter]
 
 def why_not(run: Run, model: Any, tokenizer: Any, before: str, here: str, rival: str) -> None:
     """Draw which parts of a model argue for the character that stands after a text, and which for a rival."""
-    st.header(f"Why not {plain(visible(rival))}?")
+    st.header(f"Why not “{plain(visible(rival))}”?")
     if not has_stream(model):
         st.info(
             f"{plain(run.label)} has no residual stream: its layers replace what came before, so there are no parts to "

@@ -1,6 +1,5 @@
 """Does it heal? What becomes of a model that is trained on without some heads, beside a twin that has them."""
 
-import contextlib
 from dataclasses import replace
 
 import pandas as pd
@@ -134,7 +133,7 @@ def _shown(wounded: str, twin: str, was_busy: bool) -> None:
         )
     lines = [replace(curve, label=name) for name, each in both.items() for curve in loss_curves(each)]
     curves(lines, [], [], live=busy, key="healing.curves", height=240)
-    with contextlib.suppress(*state.PROBLEMS):
+    try:
         found = careers.prices(pair)
         if all(each.state is State.FINISHED for each in both.values()):
             weights = (str(pair.wounded.status.ended), str(pair.twin.status.ended))
@@ -145,6 +144,8 @@ def _shown(wounded: str, twin: str, was_busy: bool) -> None:
             at, much = apart[-1]
             st.markdown(f"At step {at:,} the wounded run’s validation loss lies {much:+.4f} nats from its twin’s.")
         _careers(pair, found)
+    except state.PROBLEMS as error:
+        tell.caption(f"What became of it cannot be measured: {state.told(error)}")
     with st.container(horizontal=True):
         for name, each in (("without these heads", pair.wounded), ("of the twin", pair.twin)):
             st.page_link(

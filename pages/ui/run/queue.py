@@ -5,7 +5,7 @@ from collections.abc import Callable
 import streamlit as st
 
 from core.jobs import control, queue
-from core.runs import owners
+from core.runs import folder, owners
 from core.runs import state as runs_state
 from pages.ui import loaders, state, wording
 
@@ -30,7 +30,7 @@ def queue_panel(key: str = "queue") -> int:
         place: dict[str, int] = {}
         who, drawn = owners.acting(), 0
         for run in line:
-            kind = run.status.device
+            kind, elsewhere = run.status.device, bool(folder.sent(run.path))
             place[kind] = place.get(kind, 0) + 1
             if drawn >= MOST or (drawn >= MOST // 2 and not who.owns(run.owner)):
                 continue
@@ -38,8 +38,9 @@ def queue_panel(key: str = "queue") -> int:
             with st.container(horizontal=True, vertical_alignment="center", gap="small"):
                 _, behind, ahead = run.status.message.partition(", behind ")
                 told = f"{place[kind]:d}. **{wording.plain(run.label)}** for the {wording.device(kind)}"
-                st.markdown(told + wording.plain(behind + ahead), width="stretch")
-                if who.teaches:
+                why = f": {run.status.message}" if elsewhere else behind + ahead
+                st.markdown(told + wording.plain(why), width="stretch")
+                if who.teaches and not elsewhere:  # a cluster's line keeps its order
                     _moves(run, key, first=place[kind] == 1)
                 if who.may_change(run.owner):
                     _cancel(run, key)

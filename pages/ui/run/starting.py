@@ -10,7 +10,7 @@ import streamlit as st
 from core.errors import BardlabError
 from core.jobs import control
 from core.ladder.rung import Rung
-from core.runs import editing, plan, reading
+from core.runs import plan, reading
 from core.runs.folder import State
 from core.runs.metrics import TRAIN_LOSS
 from core.runs.state import Run, RunConfig
@@ -68,7 +68,7 @@ def start(wanted: SetUp, needed: float) -> None:
         if there := under_way(config):  # the second press came before the page could say so
             state.show_run(there.slug)
             return
-        run = control.start(editing.create(config.model_copy(update={"memory_needed": needed})))
+        run = control.begin(config.model_copy(update={"memory_needed": needed}))
         guess_strip.keep(run)
     except state.PROBLEMS as error:
         state.say_error(error)

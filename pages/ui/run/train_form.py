@@ -14,6 +14,7 @@ from core.texts.corpus import Corpus
 from core.training.config import TrainConfig
 from pages.ui import loaders, teaching, tell, wording
 from pages.ui.choosers.text import text_picker
+from pages.ui.cluster import cluster_line
 from pages.ui.course.guess_strip import guess_strip
 from pages.ui.run.config_form import config_form, device_choice, device_chosen
 from pages.ui.run.experiments import experiments
@@ -61,6 +62,7 @@ def train_form(rung: Rung) -> tuple[SetUp | None, Corpus | None]:
         )
     if teaching.shown("train"):
         _takes(built, device, seconds)
+        cluster_line()
     with st.container(horizontal=True, gap="xsmall", key="beside-train"):
         guess_strip(rung)
         if teaching.shown("terminal"):

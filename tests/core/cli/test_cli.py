@@ -17,10 +17,11 @@ from core.cli.main import cli, main
 from core.jobs import control, processes
 from core.ladder.registry import RUNGS
 from core.models import memory
-from core.runs import editing, folder, layout, reading, records
+from core.runs import editing, folder, layout, reading, records, requests
 from core.runs import plan as runs_plan
 from core.runs.folder import State
 from core.runs.state import Run
+from core.studies import rounding
 from core.texts.corpus import Corpus
 from tests.conftest import TINY, make_run
 
@@ -137,6 +138,35 @@ def test_stop_and_resume(call: Any, text: Any):
     processes.reap()
 
     assert resumed["state"] == "finished" and resumed["step"] == 100
+
+
+def test_a_run_under_way_is_held_stepped_and_changed(call: Any, refusal: Any):
+    """What waits behind it is listed and moved; each command tells what the run then is."""
+    settings = [
+        word for setting in [*SMALL[:4], "train.batch_size=4", "train.steps=100000"] for word in ("--set", setting)
+    ]
+    first, second = (call("train", "transformer", *settings, "--detach")["run"] for _ in range(2))
+    control.wait_for_state(reading.find(first), State.RUNNING, 60.0)
+
+    held = call("pause", first)
+    assert held["state"] == "paused"
+    call("set", first, "train.learning_rate=0.001")
+    assert call("step", first, "--steps", "2")["step"] == held["step"] + 2
+    assert "cannot be changed while a run is under way" in refusal("set", first, "model.n_head=1")
+    assert call("continue", first)["state"] == "running"
+    assert [(change.name, change.value) for change in requests.changes(paths.runs() / first)] == [
+        ("learning_rate", 0.001)
+    ]
+
+    assert [each["run"] for each in call("queue")] == [second]
+    assert [each["run"] for each in call("queue", second, "--first")] == [second]
+    assert "name a run and one of" in refusal("queue", second)
+    for run in (second, first):
+        call("stop", run)
+    assert {each["state"] for each in call("runs")} == {"stopped"}
+    for child in processes.children:
+        child.wait(60)
+    processes.reap()
 
 
 def test_ctrl_c_stops_and_keeps_the_weights():
@@ -318,6 +348,20 @@ def test_a_device_that_is_not_there_is_refused_before_there_is_a_run(device: str
     assert reading.list_runs() == []
 
 
+def test_what_rounding_costs_is_measured_once_and_told_where_rounded_weights_write(
+    call: Any, finished: Run, monkeypatch: pytest.MonkeyPatch
+):
+    losses = call("evaluate", finished.slug, "--rounded")["val_loss"]
+    assert losses["float32"] == pytest.approx(finished.status.val_loss, abs=1e-6)
+    assert 0 < abs(losses["bfloat16"] - losses["float32"]) < 0.01
+
+    monkeypatch.setattr(rounding, "evaluate", None)  # nothing is measured a second time
+    assert call("evaluate", finished.slug, "--rounded")["val_loss"] == losses
+    written = call("sample", finished.slug, "--tokens", "5", "--weights", "bfloat16")
+    assert written["val_loss"] == losses and written["weights"] == "bfloat16"
+    assert "val_loss" not in call("sample", finished.slug, "--tokens", "5")
+
+
 @pytest.mark.parametrize("command", ["show", "stop", "resume", "delete", "evaluate", "sample", "export"])
 def test_an_unknown_run_is_refused_by_every_command(command: str, refusal: Any):
     assert "no run 'nobody'" in refusal(command, "nobody")
@@ -415,11 +459,11 @@ def test_what_will_not_fit_the_memory_starts_only_by_force(
 ):
     """Refused in one line before anything is there; with --force it is queued, and what it needs is noted."""
     queued: list[Run] = []
-    monkeypatch.setattr(memory, "available", lambda: 200_000_000)
+    monkeypatch.setattr(memory, "available", lambda: 301_000_000)
     monkeypatch.setattr(control, "start", lambda run: queued.append(run) or run)
     words = [finished.slug if word == "BASE" else word for word in words]
     told = refusal(*words)
-    assert said in told and "0.2 GB are free" in told and told.endswith("or give --force")
+    assert said in told and "0.3 GB are free" in told and told.endswith("or give --force")
     assert [run.slug for run in reading.list_runs()] == [finished.slug]
 
     call(*words, "--force")

@@ -75,6 +75,7 @@ BROKEN = {
     ),
     "an experiment's preset": ('better?", "seconds"', 'better?", "second"', "'second'"),
     "a preset": ('ships="seconds"', 'ships="best"', "'best'"),
+    "a width": ('ships="seconds"', 'ships="seconds", widths=("d_hiden",)', "'d_hiden'"),
     "the rung": ("TOY = Rung(", "TOY = dict(", "declares 0 rungs"),
 }
 

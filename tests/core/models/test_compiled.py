@@ -5,9 +5,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
+from core import sampling
 from core.ladder.registry import RUNGS
 from core.models import compiled
 from core.models.contract import LanguageModel
@@ -132,19 +134,78 @@ def test_new_weights_are_taken_up_and_a_listener_is_heard():
     assert compiled.decoder(model, 1) is not None
 
 
-def test_rounded_matrices_change_little():
-    """What is rounded is what torch would round."""
-    model = a_model("transformer", {})
-    halved = compiled.decoder(model, 1, halves=True)
-    assert halved is not None
-    with torch.no_grad():
-        for layer in model.modules():
-            if isinstance(layer, torch.nn.Linear):
-                layer.weight.copy_(layer.weight.bfloat16().float())
-        expected = model(torch.tensor([[1, 2]]))[0, -1]
-    (written,) = halved.write(torch.tensor([[1, 2]]), 1, [torch.Generator()], (1.0, 0, 1.0))
+@pytest.mark.parametrize(("key", "changed"), [case for case in CASES if case[0] != "bigram"], ids=str)
+def test_rounded_weights_write_one_text_by_either_way(key: str, changed: dict[str, Any]):
+    """Past the window too; what is rounded is what torch would round, and the model itself stays as it was."""
+    model = a_model(key, changed)
+    before = [parameter.clone() for parameter in model.parameters()]
+    config = SamplingConfig.parse({"tokens": model.usual_window + 3, "temperature": 0, "weights": "bfloat16"})
+    expected, written = list(generate(model, [1, 2], config)), list(generate(model, [1, 2], config, fast=True))
 
-    torch.testing.assert_close(written.logits[0], expected, atol=1e-4, rtol=1e-4)
+    assert [c.id for c in written] == [c.id for c in expected]
+    for ours, its in zip(written, expected, strict=True):
+        torch.testing.assert_close(ours.logits, its.logits, atol=1e-4, rtol=1e-4)
+    assert all(torch.equal(*pair) for pair in zip(before, model.parameters(), strict=True))
+    with torch.no_grad():
+        for parameter in model.parameters():
+            if parameter.ndim > 1:
+                parameter.copy_(parameter.bfloat16())
+        torch.testing.assert_close(written[0].logits, model(torch.tensor([[1, 2]]))[0, -1], atol=1e-4, rtol=1e-4)
+    assert any(not torch.equal(*pair) for pair in zip(before, model.parameters(), strict=True))
+
+
+@pytest.mark.parametrize("halves", [False, True])
+def test_a_matrix_by_several_vectors_is_what_numpy_makes_of_it(halves: bool):
+    """Whole panels of sixteen and parts of one, rows left over, and a matrix in the middle of the weights."""
+    from core.models import products
+
+    random = np.random.default_rng(1)
+    for count, n_in, n_out in ((4, 7, 9), (16, 32, 64), (17, 5, 65), (32, 48, 3)):
+        weights = random.normal(size=3 + n_out * n_in).astype(np.float32)
+        stored = (weights.view(np.uint32) >> 16).astype(np.uint16) if halves else weights
+        if halves:
+            weights = (stored.astype(np.uint32) << 16).view(np.float32)
+        work = random.normal(size=(count, 2 + n_in + n_out)).astype(np.float32)
+        expected = work[:, 1 : 1 + n_in] @ weights[3:].reshape(n_out, n_in).T
+        products.matrix_times(stored, 3, work, 1, 2 + n_in, *products.room(count, n_in), n_in, n_out, count)
+        np.testing.assert_allclose(work[:, 2 + n_in :], expected, atol=1e-4, rtol=1e-5)
+
+
+@pytest.mark.parametrize("changed", [changed for key, changed in CASES if key == "transformer"], ids=str)
+def test_the_last_block_works_for_the_last_position_alone(changed: dict[str, Any]):
+    """Unless somebody listens to it: then it is run as always."""
+    model = a_model("transformer", changed)
+    ids = torch.arange(2 * model.usual_window).view(2, -1) % VOCAB
+    with torch.no_grad():
+        torch.testing.assert_close(model.last(ids), model(ids)[:, -1], atol=1e-5, rtol=1e-5)
+        torch.testing.assert_close(model.last(ids[:, :1]), model(ids[:, :1])[:, -1], atol=1e-5, rtol=1e-5)
+        heard: list[int] = []
+        final = list(dict(model.named_modules())["blocks"].children())[-1]
+        with final.get_submodule("mlp_out").register_forward_hook(lambda _, __, out: heard.append(out.shape[1])):
+            model.last(ids)
+
+    assert heard == [model.usual_window]
+
+
+@pytest.mark.parametrize("fast", [True, False])
+def test_a_long_prompt_is_read_in_pieces_and_can_be_left(fast: bool, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(sampling, "AT_ONCE", 0)  # the least of torch's pieces
+    torch.manual_seed(3)
+    rung = RUNGS["transformer"]
+    model = rung.build(rung.config.parse({**rung.tiny, "context": 256}), VOCAB).eval()
+    prompt, config = [i % VOCAB for i in range(250)], SamplingConfig(tokens=2, temperature=0)
+    pauses: list[int] = []
+    written = list(generate(model, prompt, config, fast=fast, breathe=lambda: pauses.append(0)))
+    with torch.no_grad():
+        expected = model(torch.tensor([prompt]))[0, -1]
+    torch.testing.assert_close(written[0].logits, expected, atol=1e-4, rtol=1e-4)
+    assert len(pauses) >= 3
+
+    def stopped() -> None:
+        raise InterruptedError
+
+    with pytest.raises(InterruptedError):
+        next(generate(model, prompt, config, fast=fast, breathe=stopped))
 
 
 def test_chances_that_are_no_numbers_are_refused_by_torch():

@@ -2,7 +2,7 @@
 // leave it last first, so that no two lines cross.
 import { drawn, isolated, spelled, visible } from "../shared/characters.js";
 import { component } from "../shared/component.js";
-import { arrow, clamp, element, place as placeOf, shape } from "../shared/dom.js";
+import { arrow, clamp, element, place, shape } from "../shared/dom.js";
 
 const ROW = 34;
 const LEFT = 34; // px for what folds and unfolds
@@ -148,7 +148,7 @@ function clicked(view, event) {
   if (!group) return;
   const i = Number(group.dataset.branch);
   const { start, own } = view.data.branches[i];
-  const at = Math.floor((placeOf(event, view.svg).x - LEFT) / view.unit) - start;
+  const at = Math.floor((place(event, view.svg).x - LEFT) / view.unit) - start;
   choose(view, i, target.classList.contains("hit") ? clamp(at, 0, own - 1) : null);
 }
 
@@ -157,10 +157,10 @@ function toggle(view, i) {
   draw(view);
 }
 
-function choose(view, branch, place) {
+function choose(view, branch, at) {
   if (view.busy) return;
   view.busy = true;
-  view.trigger("act", { kind: "choose", of: view.data.of, branch, place });
+  view.trigger("act", { kind: "choose", of: view.data.of, branch, place: at });
 }
 
 function pressed(view, event) {

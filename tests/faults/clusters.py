@@ -1,0 +1,121 @@
+"""Faults of a cluster: a node or its head is killed while it trains. Each function returns what it measured."""
+
+import os
+import random
+import statistics
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from core import paths
+from core.errors import BardlabError
+from core.jobs import control, work
+from core.jobs.launchers import launcher
+from core.runs import editing, reading
+from core.runs.folder import State
+from core.runs.state import Run
+from tests.cluster.nodes import Cluster, kill
+from tests.conftest import make_run
+from tests.faults import serving
+from tests.faults.training import same
+
+RUNGS = ("bigram", "mlp", "transformer")
+SETTINGS = {"steps": 400, "eval_every": 50, "sample_chars": 5, "seed": 5}
+
+
+@contextmanager
+def sent(cpus: int = 0) -> Iterator[Cluster]:
+    """A cluster whose head takes so many runs, to which all jobs are sent meanwhile."""
+    with (
+        tempfile.TemporaryDirectory(prefix="bl-ray-", ignore_cleanup_errors=True) as place,
+        Cluster(Path(place), cpus) as found,
+    ):
+        os.environ[paths.CLUSTER] = found.address
+        try:
+            yield found
+        finally:
+            del os.environ[paths.CLUSTER]
+
+
+def until(run: Run, *states: State, step: int = 0, seconds: float = 180) -> Run:
+    """Follow a run as a page does."""
+    last = time.monotonic() + seconds
+    while (run := control.look_after(reading.read(run.path))).state not in states or run.status.step < step:
+        assert time.monotonic() < last, run.status
+        time.sleep(0.05)
+    return run
+
+
+def killed_node(kills: int = 20, seed: int = 1) -> dict[str, Any]:
+    """SIGKILL all processes of the node that trains at a random moment, resume on another; compare with a whole run."""
+    chance = random.Random(seed)
+    whole, took, seen = {}, {}, []
+    for key in RUNGS:
+        began = time.monotonic()
+        whole[key] = work.work(make_run(key, **SETTINGS).path)
+        took[key] = time.monotonic() - began
+    done = late = identical = 0
+    with sent() as cluster:
+        node = cluster.add("node-0")
+        while done < kills and late < 5 * kills:
+            key = RUNGS[done % len(RUNGS)]
+            until(run := control.start(make_run(key, **SETTINGS)), State.RUNNING, State.FINISHED)
+            time.sleep(chance.uniform(0, 0.5 * took[key]))
+            if reading.read(run.path).state is State.FINISHED:
+                late += 1
+                continue
+            kill(node)
+            died = time.monotonic()
+            lost = until(run, State.LOST)
+            seen.append(time.monotonic() - died)
+            done += 1
+            node = cluster.add(f"node-{done}")
+            ended = until(control.start(lost), State.FINISHED)
+            identical += same(ended, whole[key]) and ended.status.node == f"node-{done}"
+            editing.delete(ended)
+    return {
+        "kills": done,
+        "ended before the kill": late,
+        "identical": identical,
+        "seen as lost s, median and most": [round(statistics.median(seen), 1), round(max(seen), 1)],
+        "ok": identical == done == kills and max(seen) < 30,
+    }
+
+
+def killed_head() -> dict[str, Any]:
+    """SIGKILL the head while another node trains and one run waits; then start a new head and resume both."""
+    whole = work.work(make_run("bigram", **SETTINGS).path)
+    with sent() as cluster:
+        cluster.add()
+        busy = control.pause(control.start(make_run("bigram", **SETTINGS)), 200)
+        busy = until(busy, State.PAUSED)
+        waits = control.start(make_run("bigram", **SETTINGS))
+        assert cluster.head
+        kill(cluster.head)
+        try:
+            launcher.chosen().nodes()
+            told = ""
+        except BardlabError as error:
+            told = str(error)
+        alive = control.look_after(reading.read(busy.path)).state
+        lost = until(busy, State.LOST)
+        cluster.begin()
+        cluster.add("third")
+        gone = until(waits, State.LOST)
+        ended = [until(control.start(run), State.FINISHED) for run in (lost, gone)]
+    return {
+        "told": told,
+        "the running one meanwhile": str(alive),
+        "the waiting one, by the new head": gone.status.message,
+        "identical": sum(same(run, whole) for run in ended),
+        "ok": "cannot be reached" in told and alive is State.PAUSED and all(same(run, whole) for run in ended),
+    }
+
+
+def killed_server() -> dict[str, Any]:
+    """The row `server` with a cluster: the page's server is killed, the next one shows and stops what runs there."""
+    with sent(1):
+        return serving.killed_server()
