@@ -1,5 +1,7 @@
 """Copied or new: the view of a rung's page that follows it over the snapshots, and what is said of one text."""
 
+import pytest
+
 from core.runs import records
 from core.runs.state import Run
 from core.studies import novelty as study
@@ -7,11 +9,12 @@ from core.texts import own
 from core.texts.corpus import load
 from pages.ui.inside_views import copied
 from pages.ui.wording import plain
-from tests.core.studies.test_novelty import few_words
+from tests.core.studies.test_novelty import few_words, write_little
 from tests.pages.test_pages import draw, to_the_end, words
 
 
-def test_the_view_counts_while_it_is_looked_at_and_then_shows_what_was_counted():
+def test_the_view_counts_while_it_is_looked_at_and_then_shows_what_was_counted(monkeypatch: pytest.MonkeyPatch):
+    write_little(monkeypatch)
     run = few_words()
     corpus = load(run.need().corpus)
     app = draw("ladder/bigram.py", run=run.slug, tab="novelty")

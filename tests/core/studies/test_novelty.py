@@ -26,8 +26,15 @@ def few_words() -> Run:
     return work.work(editing.create(plan.plan("bigram", train=steps, device="cpu", corpus_name=name)).path)
 
 
+def write_little(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a snapshot write an eighth of what it usually writes."""
+    for name, value in (("TOGETHER", 4), ("ROUNDS", 2), ("LENGTH", 64)):
+        monkeypatch.setattr(novelty, name, value)
+
+
 @pytest.fixture
-def run(home) -> Run:
+def run(home, monkeypatch: pytest.MonkeyPatch) -> Run:
+    write_little(monkeypatch)
     return few_words()
 
 
