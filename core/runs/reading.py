@@ -190,7 +190,7 @@ def _as_seen(path: Path, status: Status) -> Status:
     return status.model_copy(update={"state": State.LOST, "message": message, "eta_seconds": None})
 
 
-LAST_WORDS = 10.0
+LAST_WORDS = 3.0
 """Seconds that a worker may take to end once its run has."""
 
 

@@ -400,7 +400,7 @@ def test_what_makes_no_sense_for_a_finished_run(refusal: Any, finished: Run):
     assert "has finished its 4 steps" in refusal("resume", finished.slug)
     assert "a name has 1 to 60" in refusal("rename", finished.slug, " ")
     with folder.hold(finished.path):
-        assert "stop it first, then delete it" in refusal("delete", finished.slug)
+        assert "is still ending; delete it in a moment" in refusal("delete", finished.slug)
 
 
 def test_a_name_that_is_taken_leaves_no_run_behind(refusal: Any, finished: Run):

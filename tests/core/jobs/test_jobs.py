@@ -117,6 +117,7 @@ def test_stop_resume_and_what_is_refused_meanwhile():
     control.stop(again)
     again = control.wait(again, 60)
     assert again.state is State.STOPPED
+    until(again, lambda r: not folder.is_alive(r.path))
     editing.delete(again)
     assert not run.path.exists()
 
