@@ -17,7 +17,7 @@ def cold(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_run_too_large_for_the_memory_asks_for_a_tick(monkeypatch: pytest.MonkeyPatch, taken: list[Run]):
-    monkeypatch.setattr(memory, "available", lambda: 200_000_000)
+    monkeypatch.setattr(memory, "available", lambda: 301_000_000)
     app = draw("ladder/mlp.py")
 
     assert any("are free; lower train.batch" in str(each.value) for each in app.warning)
@@ -50,7 +50,7 @@ def test_a_machine_with_one_device_offers_no_choice_and_one_with_a_gpu_does(
 
 
 def test_twins_too_large_for_the_memory_wait_for_the_same_tick(monkeypatch: pytest.MonkeyPatch, taken: list[Run]):
-    monkeypatch.setattr(memory, "available", lambda: 200_000_000)
+    monkeypatch.setattr(memory, "available", lambda: 301_000_000)
     app = draw("ladder/residual.py")
     assert app.button(key="residual.twins").disabled
     app.checkbox(key="residual.short").check().run()
@@ -61,7 +61,7 @@ def test_twins_too_large_for_the_memory_wait_for_the_same_tick(monkeypatch: pyte
 
 
 def test_a_sweep_too_large_for_the_memory_asks_for_a_tick(monkeypatch: pytest.MonkeyPatch, taken: list[Run]):
-    monkeypatch.setattr(memory, "available", lambda: 200_000_000)
+    monkeypatch.setattr(memory, "available", lambda: 301_000_000)
     app = draw("use/sweeps.py")
     assert any("runs will hardly fit" in str(each.value) for each in app.warning)
     assert app.button(key="sweep.go").disabled
@@ -75,7 +75,7 @@ def test_a_sweep_too_large_for_the_memory_asks_for_a_tick(monkeypatch: pytest.Mo
 def test_a_fork_too_large_for_the_memory_asks_for_a_tick(
     monkeypatch: pytest.MonkeyPatch, taken: list[Run], finished: Run
 ):
-    monkeypatch.setattr(memory, "available", lambda: 200_000_000)
+    monkeypatch.setattr(memory, "available", lambda: 301_000_000)
     app = choose(draw("use/runs.py"), [finished], 0)
     app.selectbox(key=f"fork.{finished.slug}.setting").set_value("model.n_layer").run()
     app.number_input(key=f"fork.{finished.slug}.seeds").set_value(2).run()
