@@ -177,7 +177,7 @@ with st.container(key="write-all"):
             desk(run, model)
         else:
             for sample in records.samples(run.path)[-1:]:
-                st.code(sample.prompt + sample.text, language=None, wrap_lines=True)
+                tell.paper(sample.prompt + sample.text, "sample", HEIGHT)
                 st.caption(
                     f"What it wrote at step {sample.step:,} of its training. Press Write for a text of your own: "
                     "each of its characters can be asked what it was drawn from."
