@@ -51,6 +51,10 @@ def settings() -> dict[str, Any]:
     return values
 
 
+SAMPLE_HEIGHT = 280
+"""Of what the run wrote last while it was trained, px."""
+
+
 def start() -> None:
     """Start new texts; again with the same seed would be the same again, so they take the next."""
     seed = st.session_state.get(SEED)
@@ -177,7 +181,7 @@ with st.container(key="write-all"):
             desk(run, model)
         else:
             for sample in records.samples(run.path)[-1:]:
-                tell.paper(sample.prompt + sample.text, "sample", HEIGHT)
+                tell.paper(sample.prompt + sample.text, "sample", SAMPLE_HEIGHT)
                 st.caption(
                     f"What it wrote at step {sample.step:,} of its training. Press Write for a text of your own: "
                     "each of its characters can be asked what it was drawn from."
