@@ -33,6 +33,8 @@ AT_ONCE = ("temperature", "tokens", "samples", "stop")
 """The settings that are always in sight."""
 TEXTS, AUTHOR = "write.texts", "write.author"
 """What was written last in this session, and the run that wrote it."""
+SAMPLE_HEIGHT = 280
+"""Of what the run wrote last while it was trained, px."""
 
 
 def settings() -> dict[str, Any]:
@@ -49,10 +51,6 @@ def settings() -> dict[str, Any]:
             if name not in AT_ONCE:
                 values[name] = labelled_widget("write", field, base)
     return values
-
-
-SAMPLE_HEIGHT = 280
-"""Of what the run wrote last while it was trained, px."""
 
 
 def start() -> None:
