@@ -29,8 +29,16 @@ def _page(script: str | Callable[[], None], *, url_path: str, **about: Any) -> "
 
 def addresses() -> frozenset[str]:
     """What may follow the server's name in the URL; can be asked before there is a visitor. The first page has `/`."""
-    declared = [page.keywords for section in _table().values() for page in section]
-    return frozenset(about["url_path"] for about in declared if not about.get("default"))
+    return frozenset(about["url_path"] for about in _declared() if not about.get("default"))
+
+
+def hidden() -> frozenset[str]:
+    """The addresses of pages that the menu does not list; can be asked before there is a visitor."""
+    return frozenset(about["url_path"] for about in _declared() if about.get("visibility") == "hidden")
+
+
+def _declared() -> list[dict[str, Any]]:
+    return [page.keywords for section in _table().values() for page in section]
 
 
 def draw_rung(key: str) -> None:

@@ -17,18 +17,15 @@ from playwright.sync_api import ConsoleMessage, Locator, Page, expect
 
 from core.jobs import work
 from core.ladder.registry import RUNGS
-from pages.ui.navigation import page_table
+from pages.ui.navigation import hidden
 from tests.browser.conftest import Visit
-from tests.browser.test_newcomer import settled
+from tests.browser.test_newcomer import COUNT, settled
 from tests.conftest import copied, make_run
 
 pytestmark = pytest.mark.browser
 
 ROOT = Path(__file__).parents[2]
 AXE = ROOT / "node_modules" / "axe-core" / "axe.min.js"
-PAGES = [page for section in page_table().values() for page in section]
-HIDDEN = [page.url_path for page in PAGES if page.visibility == "hidden"]
-COUNT = len(PAGES) - len(HIDDEN)
 MOST_STOPS = 20
 """Presses of Tab and Enter from the top of a rung's page to Train."""
 THUMB = 38
@@ -152,7 +149,7 @@ def look(page: Page, axe: str, states: tuple[tuple[str, int, list[str] | None], 
 def views() -> list[tuple[str, str]]:
     """Every view of a run once, with a rung that shows it, and every page that the menu does not list."""
     rungs = {name: rung.key for rung in RUNGS.values() for name in (*rung.views, "samples", "code", "log")}
-    return [(rung, name) for name, rung in rungs.items()] + [(path, "") for path in HIDDEN]
+    return [(rung, name) for name, rung in rungs.items()] + [(path, "") for path in sorted(hidden())]
 
 
 Stop = tuple[bool, int] | tuple[str, str]

@@ -172,7 +172,7 @@ def test_every_page_shows_what_it_is_for_on_the_first_screen(page: Page, house: 
 def test_models_write_side_by_side_while_one_looks(page: Page, house: House) -> None:
     """What stands in the columns at the end is what each model writes alone, character by character."""
     both = (house.tiny, house.shipped)
-    slugs = ",".join(run.slug for run in both)
+    slugs = f"{house.tiny.slug},{SHIPPED}"
     open_page(page, house, "stage", prompt=PROMPT, tokens="200", seed="7", **{"with": slugs})
     stage = page.locator(".stage")
     expect(stage).to_have_attribute("aria-busy", "false", timeout=60_000)

@@ -8,13 +8,14 @@ from playwright.sync_api import Page, expect
 
 from core.runs import reading
 from core.runs.folder import State
-from pages.ui.navigation import page_table
+from pages.ui.navigation import hidden, page_table
 from tests.browser.conftest import Serve, Visit
 from tests.conftest import copied
 
 pytestmark = pytest.mark.browser
 
-COUNT = sum(len(section) for section in page_table().values())
+COUNT = sum(len(section) for section in page_table().values()) - len(hidden())
+"""Pages that the menu lists."""
 
 
 @pytest.fixture

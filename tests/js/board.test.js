@@ -84,6 +84,7 @@ test("from scores to weights each step holds the traced numbers, and what is mas
   assert.equal(all[0].key, 1);
   const half = between(all, 1.5, T)[2]; // the masked bar is on its way down to the middle
   assert.ok(half.to < between(all, 1, T)[2].to && half.to > between(all, 2, T)[2].to);
+  assert.deepEqual(played(0, -5, 4), { at: 0, over: false });
   assert.deepEqual(played(0, 900, 4), { at: 0, over: false });
   assert.deepEqual(played(0, 1600, 4), { at: 1, over: false });
   assert.equal(played(0, 1e6, 4).over, true);

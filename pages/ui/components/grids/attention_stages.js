@@ -94,8 +94,10 @@ export function drawStages(pen, view, o, at, width) {
 
 export const stagesHeight = HIGH;
 
-// Where an animation that began at a step stands after some ms, and whether it is over.
-export function played(from, elapsed, last) {
+// Where an animation that began at a step stands after some ms, and whether it is over. A frame's time may lie a little
+// before the click that it follows.
+export function played(from, since, last) {
+  const elapsed = Math.max(0, since);
   const whole = MOVE + REST;
   const steps = Math.floor(elapsed / whole);
   const rest = elapsed - steps * whole;
