@@ -7,6 +7,7 @@ import { chance } from "../shared/format.js";
 import { surpriseColour } from "../shared/theme.js";
 
 const MOST = 8; // bits at which the tint is full
+const AGAIN = 1000; // ms after which another act is taken, whether the last one changed the text or not
 const TINT = 60; // percent of the colour there: any letter can be read on it
 
 export default component(mount, update);
@@ -164,6 +165,7 @@ function choose(view, i) {
 function send(view, act, i) {
   if (view.busy) return; // one at a time: the tree may be another one then
   view.busy = true;
+  setTimeout(() => Object.assign(view, { busy: false }), AGAIN); // what changes nothing here brings no update
   const { of, branches, places } = view.data;
   view.trigger("act", { ...act, of, branch: branches[i], place: places[i] });
 }

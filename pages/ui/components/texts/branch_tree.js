@@ -10,6 +10,8 @@ const LEAST = 1.2; // px a character
 const LETTER = 6.7; // px of a label's letter
 const DRAG = 4; // px after which a press pans
 
+const AGAIN = 1000; // ms after which another act is taken, whether the last one changed the tree or not
+
 export default component(mount, update);
 
 function mount(view) {
@@ -160,6 +162,7 @@ function toggle(view, i) {
 function choose(view, branch, at) {
   if (view.busy) return;
   view.busy = true;
+  setTimeout(() => Object.assign(view, { busy: false }), AGAIN);
   view.trigger("act", { kind: "choose", of: view.data.of, branch, place: at });
 }
 
