@@ -63,6 +63,8 @@ function poll(view) {
 function build(view) {
   view.papers = view.texts.map((text) => card(view, text));
   view.cards.replaceChildren(...view.papers.map(({ node }) => node));
+  const count = view.papers.length;
+  view.cards.style.setProperty("--columns", count > 4 ? Math.ceil(count / 2) : Math.max(1, count)); // rows alike
   view.controls.replaceChildren(
     colourKey("0 bits", surpriseRamp(view.theme), `${MOST} or more`),
     savers(view, "side-by-side", { picture: () => picture(view), table: () => table(view) }),
