@@ -31,6 +31,7 @@ def film(camera: Camera) -> str:
     pointer = _go(film, before, pointer, train)
     film.add(before, 250, pointer, press=True)
     train.click()
+    page.mouse.move(760, 60)  # no help over the picture
     run, seen = _watch(camera)
     for frame in _spread(seen, WATCHED):
         film.add(developed(frame), 230)
