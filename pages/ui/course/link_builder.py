@@ -70,7 +70,11 @@ def link_builder() -> None:
         return
     asked = {teaching.ONLY: teaching.PICTURE} if picture else {teaching.HIDE: ",".join(hidden)}
     query |= {name: value for name, value in {**asked, teaching.LOCK: ",".join(locked)}.items() if value}
-    st.code(_base() + ("" if chosen == HOME else chosen) + (f"?{urlencode(query)}" if query else ""), language=None)
+    st.code(
+        _base() + ("" if chosen == HOME else chosen) + (f"?{urlencode(query)}" if query else ""),
+        language=None,
+        wrap_lines=True,
+    )
     st.page_link(pages[chosen], label="Try it", icon=":material/open_in_new:", query_params=query)
 
 

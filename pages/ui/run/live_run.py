@@ -158,5 +158,5 @@ def log(run: Run) -> None:
     left, right = st.columns(2)
     left.json({"model": config.model, "train": config.train.model_dump(), "versions": config.versions}, expanded=1)
     right.caption("The end of the worker's log")
-    right.code(records.log_tail(run.path, 1500) or "nothing yet", language=None)
+    right.code(records.log_tail(run.path, 1500) or "nothing yet", language=None, wrap_lines=True)
     st.caption(f"Folder: {wording.inline(str(run.path))}")
