@@ -6,8 +6,9 @@ shared, those that were stopped or failed go on, and what was deleted is made ag
 
 import contextlib
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Protocol
 
 from core import paths, system
@@ -56,6 +57,33 @@ class Cause:
         """Held by whoever starts its runs."""
         paths.runs().mkdir(parents=True, exist_ok=True)
         return system.Lock(paths.runs() / f".{self.key}.lock", PATIENCE)
+
+
+class Gathered:
+    """Runs wanted together, as they are at the moment of reading."""
+
+    runs: Mapping[tuple[str, int], Run | None]
+    """By name and seed, None for one that is not there."""
+
+    @cached_property
+    def there(self) -> list[Run]:
+        """The runs that there are."""
+        return [run for run in self.runs.values() if run]
+
+    @property
+    def active(self) -> list[Run]:
+        """The runs under way, or waiting for their turn."""
+        return [run for run in self.there if run.state.active]
+
+    @property
+    def done(self) -> list[Run]:
+        """The runs that have come to their end."""
+        return [run for run in self.there if run.state is State.FINISHED]
+
+    @property
+    def whole(self) -> bool:
+        """True if all runs have come to their end."""
+        return len(self.done) == len(self.runs)
 
 
 def best(runs: Iterable[Run]) -> Run | None:

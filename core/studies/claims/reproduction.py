@@ -105,7 +105,7 @@ def _wanted(claim: Claim, corpus: Corpus, seeds: int) -> list[Wanted]:
 
 
 @dataclass(frozen=True)
-class Standing:
+class Standing(together.Gathered):
     """How far a claim is on this machine, at the moment of reading."""
 
     claim: Claim
@@ -119,26 +119,6 @@ class Standing:
     def seeds(self) -> int:
         """How many seeds are asked for."""
         return len({seed for _, seed in self.runs})
-
-    @property
-    def there(self) -> list[Run]:
-        """The runs that there are."""
-        return [run for run in self.runs.values() if run]
-
-    @property
-    def active(self) -> list[Run]:
-        """The runs under way, or waiting for their turn."""
-        return [run for run in self.there if run.state.active]
-
-    @property
-    def done(self) -> list[Run]:
-        """The runs that have come to their end."""
-        return [run for run in self.there if run.state is State.FINISHED]
-
-    @property
-    def whole(self) -> bool:
-        """True if all runs have come to their end."""
-        return len(self.done) == len(self.runs)
 
     @property
     def share(self) -> float:

@@ -7,7 +7,7 @@ import math
 import secrets
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from typing import Any
 
 import torch
@@ -297,7 +297,7 @@ def cancel(field: "Field") -> int:
 
 
 @dataclass(frozen=True)
-class Field:
+class Field(together.Gathered):
     """A race and its runs, at the moment of reading."""
 
     race: Race
@@ -305,26 +305,6 @@ class Field:
     created: str
     runs: Mapping[tuple[str, int], Run | None]
     """By entrant and seed, None for one that is not there."""
-
-    @cached_property
-    def there(self) -> list[Run]:
-        """The runs that there are."""
-        return [run for run in self.runs.values() if run]
-
-    @property
-    def active(self) -> list[Run]:
-        """The runs under way, or waiting for their turn."""
-        return [run for run in self.there if run.state.active]
-
-    @property
-    def done(self) -> list[Run]:
-        """The runs that have come to their end."""
-        return [run for run in self.there if run.state is State.FINISHED]
-
-    @property
-    def whole(self) -> bool:
-        """True if all runs have come to their end."""
-        return len(self.done) == len(self.runs)
 
     @property
     def share(self) -> float:
