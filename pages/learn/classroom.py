@@ -35,17 +35,9 @@ def under_way() -> list[Run]:
 
 def stop(slugs: Sequence[str]) -> None:
     """Stop what was ticked, and say what could not be."""
-    stopped, problems = 0, []
-    for slug in slugs:
-        try:
-            control.stop(loaders.present(slug))
-            stopped += 1
-        except state.PROBLEMS as error:
-            problems.append(state.told(error))
+    stopped = state.do_each(slugs, lambda slug: control.stop(loaders.present(slug)))
     if stopped:
         state.say_next(f"Asked {stopped} to stop" if stopped > 1 else "Asked it to stop")
-    if problems:
-        state.say_error("; ".join(problems[:5]))
 
 
 @st.fragment(run_every=3.0)

@@ -1,5 +1,7 @@
 """Names of session-state keys, and the little that is kept under them: ids, never data."""
 
+from collections.abc import Callable, Iterable
+
 import streamlit as st
 
 from core.errors import BardlabError
@@ -42,6 +44,20 @@ def say_next(message: str, icon: str = ":material/check:") -> None:
 
 PROBLEMS = (BardlabError, OSError)
 """What a callback has to expect: a refusal, or files that another tab has deleted or that nobody may write."""
+
+
+def do_each(slugs: Iterable[str], act: Callable[[str], object]) -> int:
+    """Do something to several runs, and say which refused, the first five of them. Returns how many did not."""
+    done, problems = 0, []
+    for slug in slugs:
+        try:
+            act(slug)
+            done += 1
+        except PROBLEMS as error:
+            problems.append(told(error))
+    if problems:
+        say_error("; ".join(problems[:5]))
+    return done
 
 
 def say_error(problem: str | Exception) -> None:

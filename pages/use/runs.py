@@ -134,17 +134,9 @@ def act(action: str, slug: str) -> None:
 
 def delete_all(slugs: Sequence[str]) -> None:
     """Delete several runs, and say which could not be."""
-    gone, problems = 0, []
-    for slug in slugs:
-        try:
-            editing.delete(reading.find(slug))
-            gone += 1
-        except state.PROBLEMS as error:
-            problems.append(state.told(error))
+    gone = state.do_each(slugs, lambda slug: editing.delete(reading.find(slug)))
     if gone:
         state.say_next(f"Deleted {count(gone)}")
-    if problems:
-        state.say_error("; ".join(problems))
 
 
 def count(number: int) -> str:
