@@ -88,7 +88,7 @@ function tipTable(view, rows, closest, left) {
 const nameAt = (curve, i) => curve.names[i] ?? curve.label;
 
 // What is said of a point: words by what they say.
-export function columnsOf({ header, curves }) {
+function columnsOf({ header, curves }) {
   const all = [...curves.values()];
   const smoothed = (curve, i) => (curve.raw ? "–" : curve.smooth[i].toFixed(4));
   const band = (curve, i) => (curve.low ? `${curve.low[i].toFixed(4)} to ${curve.high[i].toFixed(4)}` : "–");

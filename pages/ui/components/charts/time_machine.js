@@ -59,7 +59,7 @@ function mount(view) {
     settles: true,
     pace: () => 1 / PACE,
     moved: (at) => byHand(view, at),
-    spoken: () => `step ${grouped(now(view).step)}, ${lossOf(now(view))}`,
+    spoken: () => (now(view) ? `step ${grouped(now(view).step)}, ${lossOf(now(view))}` : ""),
     show: (at) => paint(view, at),
   });
   view.charts = {
