@@ -1,6 +1,6 @@
 // A text of which every character answers to the pointer: how likely it was, and what else could have come. A click
 // keeps one; then a rival can be taken in its place, or asked why it was not.
-import { drawn, readableText, spelled } from "../shared/characters.js";
+import { drawn, readableText, spelled, standing } from "../shared/characters.js";
 import { component } from "../shared/component.js";
 import { along, arrow, button, clamp, colourKey, element, made, numberAt, pointed } from "../shared/dom.js";
 import { chance } from "../shared/format.js";
@@ -57,7 +57,7 @@ function draw(view) {
     const start = i > 0 && branches[i] === branch && branches[i - 1] !== branch;
     const kind = [start && "start", forks[i] && "fork", i === kept && "kept"].filter(Boolean).join(" ");
     const style = `background-color: ${tinted(view, Math.round(TINT * Math.min(1, bits[i] / MOST)))}`;
-    return element("span", { "data-i": i, class: kind, style }, character === "\n" ? "↵" : readableText(character));
+    return element("span", { "data-i": i, class: kind, style }, standing(character));
   });
   const lines = view.spans.flatMap((span, i) => (chars[i] === "\n" ? [span, "\n"] : [span]));
   view.paper.replaceChildren(made(html`<span class="given">${readableText(data.prompt)}</span>`), ...lines);

@@ -204,7 +204,7 @@ function spell(view, id) {
   return [...lines, note && html`<p class="quiet">${note}</p>`];
 }
 
-const standing = ({ found, logits }, id) => `${found.rank[id] + 1} of ${logits.length} by likelihood`;
+const rankOf = ({ found, logits }, id) => `${found.rank[id] + 1} of ${logits.length} by likelihood`;
 
 function greedy(view, id) {
   const { found, data, logits } = view;
@@ -212,7 +212,7 @@ function greedy(view, id) {
   const verdict = id === found.best ? "it has the largest logit and takes all: probability 1" : other;
   const name = strong(spelled(data.characters[id]));
   return [
-    line(name, ` has logit ${digits(logits[id])}, ${standing(view, id)}.`),
+    line(name, ` has logit ${digits(logits[id])}, ${rankOf(view, id)}.`),
     line(`At temperature 0 nothing is drawn: ${verdict}.`),
   ];
 }
@@ -221,7 +221,7 @@ function logit(view, id) {
   const { found, ui, data, logits } = view;
   const [name, value] = [strong(spelled(data.characters[id])), strong(`logit ${digits(logits[id])}`)];
   const divided = ` ÷ temperature ${ui.temperature.toFixed(2)} = `;
-  return line(name, " has ", value, divided, strong(digits(found.x[id])), `, ${standing(view, id)}.`);
+  return line(name, " has ", value, divided, strong(digits(found.x[id])), `, ${rankOf(view, id)}.`);
 }
 
 function softmax({ found, ui, data }, id) {
