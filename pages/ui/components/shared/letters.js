@@ -14,8 +14,6 @@ const tint = (percent) => `color-mix(in srgb, var(--surprise) ${percent}%, trans
 export const surpriseKey = () => colourKey("0 bits", `transparent, ${tint(85)}`, `${MOST} or more`);
 
 export function letterOf(character, bits, attributes = {}) {
-  const shown = character === "
-" ? "↵
-" : standing(character);
+  const shown = character === "\n" ? "↵\n" : standing(character);
   return element("span", { style: `background: ${tint(Math.round(100 * shareOfTint(bits)))}`, ...attributes }, shown);
 }
