@@ -1,10 +1,11 @@
 // A text of which every character answers to the pointer: how likely it was, and what else could have come. A click
 // keeps one; then a rival can be taken in its place, or asked why it was not.
-import { drawn, readableText, spelled, standing } from "../shared/characters.js";
+import { drawn, pointable, readableText, spelled } from "../shared/characters.js";
 import { component } from "../shared/component.js";
 import { arrow, button, clamp, colourKey, element } from "../shared/dom.js";
 import { chance } from "../shared/format.js";
 import { surpriseColour } from "../shared/theme.js";
+import { reached } from "./writing_keys.js";
 
 const MOST = 8; // bits at which the tint is full
 const AGAIN = 1000; // ms after which another act is taken, whether the last one changed the text or not
@@ -58,7 +59,7 @@ function draw(view) {
     const start = i > 0 && data.branches[i] === data.branch && data.branches[i - 1] !== data.branch;
     const marks = [start ? "start" : "", data.forks[i] ? "fork" : "", i === data.kept ? "kept" : ""];
     const style = `background-color: color-mix(in srgb, ${hue} ${tint}%, transparent)`;
-    return element("span", { "data-i": i, class: marks.filter(Boolean).join(" "), style }, standing(character));
+    return element("span", { "data-i": i, class: marks.filter(Boolean).join(" "), style }, pointable(character));
   });
   const given = element("span", { class: "given" }, readableText(data.prompt));
   const lines = view.spans.flatMap((span, i) => (chars[i] === "\n" ? [span, "\n"] : [span]));
@@ -72,16 +73,12 @@ function hover(view, i) {
 }
 
 function pressed(view, event) {
-  const last = view.chars.length - 1;
   const i = view.hover ?? view.data.kept;
-  const ends = { Home: 0, End: last };
-  const step = arrow(event);
+  const to = reached(view.spans, i, event.key);
   if (event.key === "Enter" && i !== null) choose(view, i);
-  else if (event.key === "Escape") hover(view, null);
-  else if (step || event.key in ends) {
-    hover(view, step ? clamp((i ?? -1) + (step[0] || step[1]), 0, last) : ends[event.key]);
-    intoSight(view.paper, view.spans[view.hover]);
-  } else return;
+  else if (to === undefined) return;
+  else hover(view, to);
+  if (Number.isInteger(to)) intoSight(view.paper, view.spans[to]);
   event.preventDefault();
 }
 
