@@ -141,6 +141,7 @@ def queue_again(run: Run, device: str = "") -> None:
     update = {
         "state": State.QUEUED,
         "device": device or run.status.device,
+        "devices": run.config.train.devices if run.config else 1,
         "queued": time.time(),
         "message": "waiting for a worker",
         "ended": None,

@@ -42,6 +42,25 @@ def resolve(wanted: str) -> torch.device:
     return torch.device(wanted)
 
 
+def most(wanted: str) -> int:
+    """Return how many devices may compute one run if it asks for `wanted`: GPUs, or processes on a CPU's cores."""
+    if wanted == "auto":
+        wanted = present()[0]
+    if wanted == "cuda":
+        return torch.cuda.device_count()
+    return psutil.cpu_count() or 1 if wanted == "cpu" else 1
+
+
+def check_count(wanted: str, count: int) -> None:
+    """Raise BardlabError, in one line, if there are not so many devices for one run."""
+    if count > (there := most(wanted)):
+        kind = present()[0] if wanted == "auto" else wanted
+        what = {"cpu": "processor core", "cuda": "GPU"}.get(kind, f"{kind} device") + "s" * (there != 1)
+        raise BardlabError(
+            f"train.devices is {count}, and there {'is' if there == 1 else 'are'} {there} {what}; give at most {there}"
+        )
+
+
 def usable(device: torch.device) -> str | None:
     """Say in one line why a device does not compute, found by one tiny product on it; None if it does.
 
