@@ -27,6 +27,7 @@ from core.runs.folder import State
 from core.runs.state import RunConfig
 from core.training import devices
 from core.training.ranks import Ranks, follow, is_left_alone
+from core.training.team import Order
 
 START = (
     "import os, sys; os.environ.setdefault('TORCH_CPP_LOG_LEVEL', 'ERROR'); sys.path.insert(0, sys.argv[1]); "
@@ -140,7 +141,7 @@ def _take_part(path: Path, meeting: Path, places: list[str]) -> None:
         if lo := system.loopback():  # they talk to each other through this machine alone
             for name in ("GLOO_SOCKET_IFNAME", "NCCL_SOCKET_IFNAME"):
                 os.environ.setdefault(name, lo)
-        torch.set_num_threads(max(1, devices.limit_threads() // len(places)))
+        torch.set_num_threads(devices.share_of_threads(len(places)))
         team = Ranks(rank, len(places), meeting, device)
         if team.leads:
             job = _Led(path, places[rank], say)
@@ -149,7 +150,8 @@ def _take_part(path: Path, meeting: Path, places: list[str]) -> None:
             trainer = work.set_up(path, config, device, team).trainer
             team.begin(trainer)
             follow(trainer, team)
-        team.end()
+        team.order(Order.END)
+        team.leave()
     except Exception as error:
         if is_left_alone(error):
             sys.exit(LEFT_ALONE)

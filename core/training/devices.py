@@ -133,9 +133,20 @@ def limit_threads() -> int:
     beside one busy process, a step of the small presets took 50 to 1400 ms with two threads and 17 ms with one.
     The environment variable OMP_NUM_THREADS, if set, decides instead.
     """
-    if "OMP_NUM_THREADS" not in os.environ:
-        torch.set_num_threads(max(1, (psutil.cpu_count(logical=False) or 2) - 1))
+    torch.set_num_threads(threads())
     return torch.get_num_threads()
+
+
+def threads() -> int:
+    """Return how many threads the arithmetic of a run gets."""
+    if "OMP_NUM_THREADS" in os.environ:
+        return torch.get_num_threads()
+    return max(1, (psutil.cpu_count(logical=False) or 2) - 1)
+
+
+def share_of_threads(count: int) -> int:
+    """Return how many of them each of so many processes gets."""
+    return max(1, threads() // count)
 
 
 PRECISION = "BARDLAB_PRECISION"

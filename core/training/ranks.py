@@ -97,9 +97,8 @@ class Ranks(Team):
             )
             trainer.load_state_dict(state)
 
-    def end(self) -> None:
-        """Let the others go, if this is the first, and leave."""
-        self.order(Order.END)
+    def leave(self) -> None:
+        """Talk to nobody any more."""
         dist.destroy_process_group()
 
 
