@@ -44,7 +44,8 @@ def launch(job: Job, config: RunConfig) -> None:
     count, path = config.train.devices, job.path
     job.newest = lambda: folder.read_status(path)
     job.tell({"state": State.RUNNING, "message": f"starting {count} processes"})
-    job.interrupt.pass_on = True
+    if job.interrupt is not None:
+        job.interrupt.pass_on = True
     if job.should_stop():
         folder.request_stop(path)
     places = job.place.devices if job.place.kind == "cuda" else (job.place.kind,) * count
@@ -83,10 +84,11 @@ def _tell_failure(job: Job, failures: dict[int, ProcessFailure]) -> None:
     by_force = {r: f for r, f in killed.items() if f.exitcode != -signal.SIGTERM}
     if said and not by_force:
         raise BardlabError(str(said[0]["message"]).partition(": ")[2])
-    rank, failure = next(iter((by_force or killed or failures).items()), (0, None))
-    how = f" was ended by {failure.signal_name()}" if failure and failure.exitcode < 0 else " ended without a word"
-    where = folder.resumes_from(job.newest())
-    job.end(State.LOST, f"process {rank + 1} of {job.place.count}{how}; Resume goes on from {where}")
+    how = "one of its processes ended without a word (see the log)"
+    for rank, failure in (by_force or killed).items():
+        how = f"process {rank + 1} of {job.place.count} was ended by {failure.signal_name()}"
+        break
+    job.end(State.LOST, f"{how}; Resume goes on from {folder.resumes_from(job.newest())}")
 
 
 class _Given(Place):
@@ -154,6 +156,7 @@ def _take_part(path: Path, meeting: Path, places: list[str]) -> None:
         team.leave()
     except Exception as error:
         if is_left_alone(error):
+            say(f"process {rank + 1} found another one gone: {str(error).splitlines()[0]}")
             sys.exit(LEFT_ALONE)
         if is_out_of_memory(error):
             let_go(error)
