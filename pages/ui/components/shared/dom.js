@@ -54,10 +54,14 @@ export const checkbox = (label, title, checked, changed) =>
   html`<label title=${title}><input type="checkbox" .checked=${checked}
     @change=${(event) => changed(event.target.checked)}>${label}</label>`;
 
-// Controls behind a word; a click elsewhere and Escape hide them again.
+// Controls behind a word; a click elsewhere and Escape hide them again, and the word has the focus that was among them.
 export const disclosed = (words, title, content) =>
   html`<button type="button" class="opener" popovertarget="panel" title=${title}>${words}</button>
-    <div popover class="panel" id="panel">${content}</div>`;
+    <div popover class="panel" id="panel" @beforetoggle=${giveBack}>${content}</div>`;
+
+function giveBack({ target: panel, newState }) {
+  if (newState === "closed" && panel.contains(panel.getRootNode().activeElement)) panel.previousElementSibling.focus();
+}
 
 // A band of colour with words at its two ends.
 export const colourKey = (low, colours, high) => html`<span class="key quiet">${low}<i
