@@ -28,8 +28,8 @@ REAL = RUNGS["transformer"].presets["seconds"]
 
 
 @pytest.fixture(autouse=True)
-def tiny(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Presets of a few thousand parameters."""
+def tiny(monkeypatch: pytest.MonkeyPatch, machine_code: Path) -> None:
+    """Presets of a few thousand parameters; what writes texts is compiled."""
     for key in ("transformer", "wavenet", "recurrent"):
         for name in RUNGS[key].presets:
             monkeypatch.setitem(RUNGS[key].presets, name, Preset("", TINY[key]["model"], TINY[key]["train"]))

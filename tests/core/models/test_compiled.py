@@ -32,11 +32,10 @@ CASES = [(key, changed) for key in RUNGS for changed in ({}, *OTHERS.get(key, []
 
 
 @pytest.fixture(scope="module", autouse=True)
-def kernels(pytestconfig: pytest.Config) -> Iterator[None]:
-    """Compile once for all test runs of this checkout."""
+def kernels(machine_code: Path) -> Iterator[None]:
+    """All is compiled."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("NUMBA_CACHE_DIR", str(pytestconfig.rootpath / ".pytest_cache" / "compiled"))
-        assert compiled.load() is not None
+        patch.setenv("NUMBA_CACHE_DIR", str(machine_code))
         yield
 
 
