@@ -38,11 +38,11 @@ AT_ONCE = 32
 """Rows of working memory: so many characters of a prompt are read together."""
 AHEAD = (0, 1, 3, GUESSES)
 """How many characters may be guessed ahead."""
-LASTING = 0.8
-"""How much of what is known of a number of guesses outlasts another block with it."""
+HALF_LIFE = 40
+"""Characters after which what was known of a number of guesses counts half."""
 ENOUGH = 8
 """Characters from which on something is known of it."""
-AGAIN = 12
+AGAIN = 8
 """Every so many blocks another number of guesses than the best is tried."""
 
 _log = logging.getLogger(__name__)
@@ -149,8 +149,9 @@ class Stride:
 
     def learn(self, seconds: float, characters: int) -> None:
         """Take in what the last block took."""
-        self.seconds[self.now] = LASTING * self.seconds[self.now] + seconds
-        self.characters[self.now] = LASTING * self.characters[self.now] + characters
+        left = 0.5 ** (characters / HALF_LIFE)
+        self.seconds[self.now] = left * self.seconds[self.now] + seconds
+        self.characters[self.now] = left * self.characters[self.now] + characters
 
 
 class Habits:

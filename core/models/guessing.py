@@ -23,7 +23,7 @@ ORDER = BEFORE + 1
 """The most characters that a guess looks back on."""
 NUMBERS = 2**21
 """Numbers in all tables together."""
-SMOOTHED = np.float32(0.3)
+SMOOTHED = np.float32(0.5)
 """How many sights what fewer characters say counts for."""
 MULTIPLIER = 6_364_136_223_846_793_005
 """Spreads contexts over a table (Knuth, MMIX)."""

@@ -23,6 +23,8 @@ RECENT, DELAY, ATTEND, CELL, RECALL, WEIGHTED, TRIGRAM = (int(s) for s in list(S
 ONE = np.float32(1)
 MANY = 4
 """Vectors from which on a matrix is read once for all of them; for fewer it is read for each, which costs less."""
+FEW = 1 + GUESSES
+"""Vectors up to which rows that all of them multiply by zero are left out: more have few such rows."""
 
 
 @njit(**OPTIONS)
@@ -146,16 +148,14 @@ def renew(kind, seen, recalled, memory, out):  # type: ignore[no-untyped-def]
 def product(row, weights, work, found, turned, sums, count):  # type: ignore[no-untyped-def]
     """Multiply a matrix by a vector in each of the first `count` rows of working memory."""
     out, n, a, n_in, w, sparse = row[1], row[2], row[3], row[4], row[6], row[8]
+    if sparse >= 0 and count <= FEW:
+        add_rows(weights, sparse, work, a, out, found, n_in, n, count)
+        return
     if count >= MANY:
         matrix_times(weights, w, work, a, out, turned, sums, n_in, n, count)
         return
     for r in range(count):
-        x, y = work[r, a : a + n_in], work[r, out : out + n]
-        if sparse >= 0:
-            y[:] = NOUGHT
-            add_rows(weights, sparse, x, y, found, n_in, n)
-        else:
-            rows_times(weights, w, x, y, n_in, n)
+        rows_times(weights, w, work[r, a : a + n_in], work[r, out : out + n], n_in, n)
 
 
 @njit(**OPTIONS)
