@@ -35,6 +35,7 @@ def install(extra: str = "") -> None:
         finish(subprocess.Popen([sys.executable, "-m", "venv", str(VENV)]))
     done = VENV / (".test" if extra else ".app")
     if not done.exists() or any((ROOT / name).stat().st_mtime > done.stat().st_mtime for name in WANTED):
+        print("Installing into .venv what constraints.txt pins: some minutes the first time", flush=True)
         pip = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
         finish(start(*pip, "--constraint", "constraints.txt", "--editable", "." + extra))
         done.touch()

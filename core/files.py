@@ -38,6 +38,13 @@ def replacing(path: Path, *, durable: bool = True) -> Iterator[IO[bytes]]:
         raise
 
 
+def clear_parts(folder: Path, *names: str) -> None:
+    """Remove what a process that was killed left half-written of files whose names begin so. For their only writer."""
+    for name in names:
+        for part in folder.glob(f".{name}*.part"):
+            part.unlink(missing_ok=True)
+
+
 def read(path: Path) -> bytes:
     """Return the content of a file that others may be replacing at this moment. Raises OSError."""
     return system.persist(path.read_bytes)

@@ -42,6 +42,14 @@ def test_every_path_in_a_map_exists(document: Path):
     assert not [path for path in PATH.findall(LINK.sub("", text)) if not (ROOT / path).exists()]
 
 
+def test_no_document_holds_two_versions_of_itself():
+    """What a merge could not decide is left between such marks, and a page of text still reads with them."""
+    marks = ("<<<<<<< ", ">>>>>>> ")
+    lines = {path.name: path.read_text(encoding="utf-8").splitlines() for path in [*DOCUMENTS, ROOT / "CHANGELOG.md"]}
+
+    assert not [name for name, text in lines.items() if any(line.startswith(marks) for line in text)]
+
+
 def test_the_map_names_every_room():
     text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
     rooms = [path for top in ("core", "pages", "pages/ui") for path in (ROOT / top).iterdir() if path.is_dir()]

@@ -53,8 +53,7 @@ class Desk:
     def _hold_still(self) -> None:
         """Keep everything in memory and wait; another run that waits for the device may have it meanwhile."""
         began = looked = time.perf_counter()
-        if self.status.checkpoint_step != self.trainer.done:
-            self.save()
+        self.save()
         self.status.state, self.status.message = State.PAUSED, f"paused at step {self.trainer.done}"
         self.write_status()
         parked: parking.Parked | None = None

@@ -156,6 +156,7 @@ def device_of(path: Path) -> str:
 def run(job: Job) -> None:
     """Rank, once the job's turn on its device has come. Raises BardlabError with the reason if it fails."""
     devices.limit_threads()
+    files.clear_parts(job.path, folder.STATUS, layout.SUMS)
     of = reading.read(job.path.parent.parent)
     step: int | None = job.status.get("step")
     method: Method | None = next((m for m in METHODS if m == job.status.get("method")), None)

@@ -154,9 +154,14 @@ class Recorder:
         folder.note(self.path, f"step {alert.step}: {alert.text}")
 
     def save(self) -> None:
-        """Make everything up to this step resumable, and return when it is. Raises what `begin_to_save` does."""
-        self.begin_to_save()
+        """Make everything up to this step resumable, and return when it is. Raises what `begin_to_save` does.
+
+        What is saved already is not saved again: the state before it would be lost, and none gained.
+        """
         self.settle()
+        if self.status.checkpoint_step != self.trainer.done:
+            self.begin_to_save()
+            self.settle()
 
     def begin_to_save(self, *, best: bool = False, snapshot: bool = False) -> None:
         """Hand everything up to this step to the thread that makes it resumable; `settle` waits for its end.

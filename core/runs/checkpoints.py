@@ -23,7 +23,8 @@ from core import files
 from core.errors import BardlabError
 from core.ladder import registry
 from core.models.contract import LanguageModel, parameter_count
-from core.runs import layout, torch_files
+from core.runs import layout, records, requests, torch_files
+from core.runs.folder import SAMPLES, STATUS
 from core.runs.state import Run
 from core.settings import Settings
 from core.texts.tokenizer import CharTokenizer
@@ -164,11 +165,13 @@ def _second_name(source: Path, target: Path) -> None:
 
 
 def tidy(path: Path) -> None:
-    """Remove what a killed worker left half-written. For the worker that holds the run."""
-    for folder in (path, path / layout.SNAPSHOTS):
-        for name in (layout.TRAINER, layout.PREVIOUS, layout.WEIGHTS, layout.BEST, "step-"):
-            for part in folder.glob(f".{name}*.part"):
-                part.unlink(missing_ok=True)
+    """Remove what a killed worker left half-written. For the worker that holds the run.
+
+    It may have died in the middle of any file that workers write: checkpoints have a thread of their own.
+    """
+    weights = (layout.TRAINER, layout.PREVIOUS, layout.WEIGHTS, layout.BEST)
+    files.clear_parts(path, *weights, STATUS, SAMPLES, records.FILE, requests.CHANGES)
+    files.clear_parts(path / layout.SNAPSHOTS, "step-")
 
 
 def weights(model: LanguageModel, step: int) -> bytes:

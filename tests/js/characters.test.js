@@ -7,6 +7,7 @@ import {
   isolated,
   readableText,
   spelled,
+  standing,
   visible,
 } from "../../pages/ui/components/shared/characters.js";
 
@@ -41,6 +42,11 @@ test("text of another direction is kept apart from what stands around it", () =>
 
 test("running text shows what hides in it and nothing else", () => {
   assert.equal(readableText("To be,\n\tor not"), "To be,\n\tor not");
-  assert.equal(readableText("a\u202eb\u200b"), "a⟨RLO⟩b⟨ZWSP⟩");
+  assert.equal(readableText("a\u202eb\u200b"), "a\u2068⟨RLO⟩\u2069b\u2068⟨ZWSP⟩\u2069");
   assert.equal(readableText("e\u0301"), "e\u0301");
+});
+
+test("a character that can be pointed at has a width", () => {
+  const shown = ["a", " ", "\n", "\u200c", "\u202e", "\u0301", "ש"].map(standing);
+  assert.deepEqual(shown, ["a", " ", "↵", "\u2068⟨ZWNJ⟩\u2069", "\u2068⟨RLO⟩\u2069", "◌\u0301", "ש"]);
 });

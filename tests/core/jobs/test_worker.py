@@ -266,11 +266,17 @@ def test_a_killed_worker_is_seen_as_lost_and_resumes_exactly(uninterrupted: Run)
 
 
 def test_a_worker_killed_before_its_first_checkpoint_starts_over(finished: Run):
-    """What it had shown is taken back: no step twice, no sample twice."""
+    """What it had shown is taken back: no step twice, no sample twice. What it had half written is removed.
+
+    It may have died in any of its files; what a page is just writing there is not touched.
+    """
     run = make_run("transformer")
     for name in ("events.out.tfevents.0000000001.host.1.0", runs_folder.SAMPLES):
         source = next(iter(finished.path.glob(name[:13] + "*"))) if name.startswith("events") else finished.path / name
         (run.path / name).write_bytes(source.read_bytes())
+    own = (runs_folder.STATUS, runs_folder.SAMPLES, records.FILE, requests.CHANGES, layout.TRAINER, layout.WEIGHTS)
+    for name in (*own, runs_folder.LABEL):
+        (run.path / f".{name}.1-1.part").touch()
     runs_state.write_status(run.path, run.status.model_copy(update={"state": State.RUNNING, "step": 3}))
     assert reading.read(run.path).state is State.LOST
     run = resumed(reading.read(run.path))
@@ -279,6 +285,7 @@ def test_a_worker_killed_before_its_first_checkpoint_starts_over(finished: Run):
     assert curve(run, VAL_LOSS) == curve(finished, VAL_LOSS)
     assert curve(run, TRAIN_LOSS)[0].count(0) == 1
     assert records.samples(run.path) == records.samples(finished.path)
+    assert [part.name for part in run.path.glob(".*.part")] == [f".{runs_folder.LABEL}.1-1.part"]
 
 
 def test_sigterm_stops_after_the_step(uninterrupted: Run):

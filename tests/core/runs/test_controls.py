@@ -98,12 +98,15 @@ def test_pause_step_continue_change_nothing_but_the_time():
 
 
 def test_a_paused_run_stops_with_its_weights_and_resumes():
+    """What was saved for the pause is not saved again for the stop: the state before it is kept."""
     run = make_run("bigram", **LONG)
     files.replace(run.path / folder.PAUSE, b"2")
     with meanwhile(lambda: void(control.stop(until(run, lambda r: r.state is State.PAUSED)))):
         ended = work.work(run.path)
 
     assert ended.state is State.STOPPED and ended.status.checkpoint_step == ended.status.step >= 2
+    before = torch.load(ended.path / layout.PREVIOUS, weights_only=True)
+    assert before["done"] < ended.status.step
     editing.queue_again(ended)
     assert requests.hold_from(run.path) is None
 

@@ -35,7 +35,13 @@ export const isolated = (text) => (/^[\x00-\x7f↵␣⇥·]*$/.test(text) ? text
 export const drawn = (character) => isolated(visible(character));
 
 // Running text as it is, but for what hides in it: control characters, zero-width and direction marks. Signs that are
-// words stand in brackets, to be told from the text.
+// words stand in brackets, to be told from the text, and keep to themselves among letters that run leftwards.
 const HIDDEN = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u00ad\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff]/g;
-const bracketed = (sign) => (sign.length > 1 ? `⟨${sign}⟩` : sign);
+const bracketed = (sign) => (sign.length > 1 ? isolated(`⟨${sign}⟩`) : sign);
 export const readableText = (text) => text.replace(HIDDEN, (character) => bracketed(visible(character)));
+
+// A character of a text in which each has a place of its own to be pointed at: none is without width.
+export const standing = (character) => {
+  const shown = visible(character);
+  return character === " " ? character : shown === sign(character) ? bracketed(shown) : shown;
+};

@@ -1,5 +1,5 @@
 // A character that a model wrote, tinted by its surprise. The element around it gives the colour: --surprise.
-import { visible } from "./characters.js";
+import { standing } from "./characters.js";
 import { element } from "./dom.js";
 import { surpriseColour } from "./theme.js";
 
@@ -12,6 +12,6 @@ export const tintsFrom = (view) => view.root.style.setProperty("--surprise", sur
 export function letterOf(character, bits, attributes = {}) {
   const tint = Math.round(100 * shareOfTint(bits));
   const style = `background: color-mix(in srgb, var(--surprise) ${tint}%, transparent)`;
-  const shown = character === "\n" ? "↵\n" : character === " " ? character : visible(character);
+  const shown = character === "\n" ? "↵\n" : standing(character);
   return element("span", { style, ...attributes }, shown);
 }

@@ -1,6 +1,6 @@
 // A text of which every character answers to the pointer: how likely it was, and what else could have come. A click
 // keeps one; then a rival can be taken in its place, or asked why it was not.
-import { drawn, readableText, spelled } from "../shared/characters.js";
+import { drawn, readableText, spelled, standing } from "../shared/characters.js";
 import { component } from "../shared/component.js";
 import { arrow, button, clamp, colourKey, element } from "../shared/dom.js";
 import { chance } from "../shared/format.js";
@@ -58,8 +58,7 @@ function draw(view) {
     const start = i > 0 && data.branches[i] === data.branch && data.branches[i - 1] !== data.branch;
     const marks = [start ? "start" : "", data.forks[i] ? "fork" : "", i === data.kept ? "kept" : ""];
     const style = `background-color: color-mix(in srgb, ${hue} ${tint}%, transparent)`;
-    const shown = character === "\n" ? "↵" : readableText(character);
-    return element("span", { "data-i": i, class: marks.filter(Boolean).join(" "), style }, shown);
+    return element("span", { "data-i": i, class: marks.filter(Boolean).join(" "), style }, standing(character));
   });
   const given = element("span", { class: "given" }, readableText(data.prompt));
   const lines = view.spans.flatMap((span, i) => (chars[i] === "\n" ? [span, "\n"] : [span]));
