@@ -56,7 +56,7 @@ def test_as_many_are_guessed_as_pay():
     for best in range(len(AHEAD)):
         chosen = simulated([1.0 + abs(best - i) for i in range(len(AHEAD))], 10 * AGAIN)
         assert set(AHEAD) == set(chosen[: len(AHEAD)])
-        assert chosen.count(AHEAD[best]) > 0.85 * len(chosen)
+        assert chosen.count(AHEAD[best]) > 0.8 * len(chosen)
 
 
 def test_what_has_changed_is_noticed():
