@@ -59,8 +59,7 @@ def create_all(configs: Sequence[RunConfig]) -> list[Run]:
 
 def owned(config: RunConfig) -> RunConfig:
     """Return the configuration as one of whoever acts."""
-    name = owners.acting().name
-    return config.model_copy(update={"owner": "" if name == owners.GUEST else name})
+    return config.model_copy(update={"owner": owners.signature()})
 
 
 def check_room(count: int = 1, besides: Path | None = None) -> None:
