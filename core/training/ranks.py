@@ -139,7 +139,7 @@ class _Total(torch.autograd.Function):
         return total
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> Tensor:  # type: ignore[override]
+    def backward(ctx: Any, grad: Tensor) -> Tensor:
         """Add up what each of the losses makes of it."""
         total = grad.clone()
         dist.all_reduce(total)
