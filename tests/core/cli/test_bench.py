@@ -54,6 +54,15 @@ def test_both_ways_of_writing_are_timed():
     assert "beyond_roll_1" not in sample.sample("wavenet", "best", texts=(1,), rounds=1, beside=None)
 
 
+def test_a_trained_run_is_timed_with_guesses_and_without():
+    found = sample.sample("", "", texts=(1,), rounds=1, beside=None, run="pretrained/mlp")
+    told = found["whole_context"]
+
+    assert found["stage"] == "mlp" and told["float32_characters_a_pass"] == 1
+    assert all(told[f"{weights}_ahead_characters_per_second"] > 0 for weights in ("float32", "bfloat16"))
+    assert told["float32_ahead_characters_a_pass"] >= 1
+
+
 @pytest.mark.parametrize(("config", "rung"), [("cpu", "transformer"), ("recurrent", "recurrent")])
 def test_a_configuration_names_the_rung_whose_writing_is_timed(
     config: str, rung: str, capsys: pytest.CaptureFixture[str]

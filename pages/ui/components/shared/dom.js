@@ -1,19 +1,9 @@
 // What bars of controls are made of, as templates of lit-html, and what pointer and keyboard need everywhere.
 import { html, nothing, render } from "./vendor/lit-html.js";
 
-export const SVG = "http://www.w3.org/2000/svg";
-
 export function element(tag, attributes = {}, ...children) {
-  return filled(document.createElement(tag), attributes, children);
-}
-
-export function shape(tag, attributes = {}, ...children) {
-  return filled(document.createElementNS(SVG, tag), attributes, children);
-}
-
-function filled(node, attributes, children) {
-  for (const [name, value] of Object.entries(attributes))
-    if (value !== null && value !== undefined && value !== false) node.setAttribute(name, value);
+  const node = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) if (value !== null) node.setAttribute(name, value);
   node.append(...children);
   return node;
 }
