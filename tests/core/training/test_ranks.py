@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -43,10 +44,9 @@ def lead(trainer: Trainer, steps: int) -> list[float]:
     return [trainer.mean_loss([trainer.step()]) for _ in range(steps)]
 
 
-def together(rank: int, folder: Path) -> None:
-    """Be one of two processes that train each case; the first keeps losses and states."""
-    torch.set_num_threads(1)
-    team, found = Ranks(rank, 2, folder / "meeting", torch.device("cpu")), {}
+def together(rank: int, meeting: Path) -> dict[str, tuple[list[float], dict[str, Any]]]:
+    """Be one of two processes that train each case. Returns losses and states, of which only the first knows."""
+    team, found = Ranks(rank, 2, meeting, torch.device("cpu")), {}
     parts: list[tuple[str, str, int | None]] = [(case, case, None) for case in CASES]
     parts += [("dropout", "halfway", HALF), ("dropout", "resumed", None)]
     for case, name, steps in parts:
@@ -56,24 +56,24 @@ def together(rank: int, folder: Path) -> None:
         team.begin(trainer)
         if team.leads:
             losses = lead(trainer, (steps or trainer.total) - trainer.done)
-            found[name] = losses, {**trainer.state_dict(), "norm": float(trainer.grad_norm)}
+            found[name] = losses, {**deepcopy(trainer.state_dict()), "norm": float(trainer.grad_norm)}
             team.order(Order.END)
         else:
             follow(trainer, team)
-    if team.leads:
-        torch.save(found, folder / "found.pt")
     team.leave()
+    return found
 
 
 @pytest.fixture(scope="module")
 def found(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[list[float], dict[str, Any]]]:
-    """What two processes made of each case."""
-    folder = tmp_path_factory.mktemp("ranks")
+    """What two processes made of each case, of which this one is the first."""
+    meeting = tmp_path_factory.mktemp("ranks") / "meeting"
     code = "import sys; from pathlib import Path; from tests.core.training import test_ranks as t; "
-    code += "t.together(int(sys.argv[1]), Path(sys.argv[2]))"
-    both = [subprocess.Popen([sys.executable, "-W", "error", "-c", code, str(rank), str(folder)]) for rank in (0, 1)]
-    assert [process.wait(170) for process in both] == [0, 0]
-    return torch.load(folder / "found.pt", weights_only=True)
+    code += "t.together(1, Path(sys.argv[1]))"
+    other = subprocess.Popen([sys.executable, "-c", code, str(meeting)])
+    found = together(0, meeting)
+    assert other.wait(60) == 0
+    return found
 
 
 def largest(a: dict[str, Tensor], b: dict[str, Tensor]) -> float:
