@@ -19,9 +19,13 @@ from tests.conftest import TINY
 
 TEXT = torch.arange(4000) ** 2 // 7 % 11  # (N,)
 FEW = {"batch_size": 4, "learning_rate": 3e-3, "precision": "float32"}
+SMOOTH = {"dropout": 0.0, "activation": "gelu"}
+"""Without the kink of ReLU: a unit that the last digit puts on its other side has another gradient from then on."""
+CALM = {"steps": 200, "optimizer": "muon", "muon_learning_rate": 0.003}
+"""At its default rate Muon makes 0.01 of a last digit within 50 steps of this model, in one process as in two."""
 CASES: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
-    "adamw": ("transformer", {"dropout": 0.0}, {"steps": 200}),
-    "muon": ("transformer", {"dropout": 0.0}, {"steps": 200, "optimizer": "muon", "grad_clip": 0.5, "cooldown": 0.5}),
+    "adamw": ("transformer", SMOOTH, {"steps": 200}),
+    "muon": ("transformer", SMOOTH, {**CALM, "grad_clip": 0.5, "cooldown": 0.5}),
     "short": ("recurrent", {}, {"steps": 20, "window": 16, "short_first": 0.7}),
     "batch norm": ("mlp", {"batch_norm": True, "dropout": 0.0}, {"steps": 40, "window": 16}),
     "unused weights": ("wavenet", {}, {"steps": 20, "window": 16}),
@@ -109,7 +113,7 @@ def test_each_process_drops_other_units(found: dict[str, Any]):
     x, y = plain.batch()
 
     assert theirs[:3] != pytest.approx(losses, abs=1e-6)
-    assert theirs[0] == pytest.approx(float(plain._loss(plain.model, x, y)), abs=0.1)
+    assert theirs[0] == pytest.approx(plain._loss(plain.model, x, y).item(), abs=0.1)
 
 
 def test_one_process_goes_on_where_two_were(found: dict[str, Any]):
