@@ -1,5 +1,6 @@
 """Two processes that train one model together: the curve of one alone, and a state that anybody can go on from."""
 
+import os
 import subprocess
 import sys
 from copy import deepcopy
@@ -11,13 +12,13 @@ import torch
 from torch import Tensor
 
 from core.ladder.registry import RUNGS
+from core.texts.corpus import load
 from core.training.config import TrainConfig
 from core.training.ranks import Ranks, follow
 from core.training.team import Order, Team
 from core.training.trainer import Trainer
 from tests.conftest import TINY
 
-TEXT = torch.arange(4000) ** 2 // 7 % 11  # (N,)
 FEW = {"batch_size": 4, "learning_rate": 3e-3, "precision": "float32"}
 SMOOTH = {"dropout": 0.0, "activation": "gelu"}
 """Without the kink of ReLU: a unit that the last digit puts on its other side has another gradient from then on."""
@@ -35,11 +36,12 @@ HALF = 6
 
 
 def made(case: str, team: Team | None = None) -> Trainer:
-    key, model, train = CASES[case]
+    key, settings, train = CASES[case]
     torch.manual_seed(0)
-    config = RUNGS[key].config.parse({**TINY[key]["model"], **model})
-    text, device = TEXT, torch.device("cpu")
-    return Trainer(RUNGS[key].build(config, 11), TrainConfig.parse({**FEW, **train}), text, device, team=team)
+    config = RUNGS[key].config.parse({**TINY[key]["model"], **settings})
+    text, train_config = load(), TrainConfig.parse({**FEW, **train})
+    model = RUNGS[key].build(config, text.tokenizer.size)
+    return Trainer(model, train_config, text.train_ids, torch.device("cpu"), team=team)
 
 
 def lead(trainer: Trainer, steps: int) -> list[float]:
@@ -74,7 +76,9 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[list[floa
     meeting = tmp_path_factory.mktemp("ranks") / "meeting"
     code = "import sys; from pathlib import Path; from tests.core.training import test_ranks as t; "
     code += "t.together(1, Path(sys.argv[1]))"
-    other = subprocess.Popen([sys.executable, "-c", code, str(meeting)])
+    other = subprocess.Popen(
+        [sys.executable, "-c", code, str(meeting)], env={**os.environ, "TORCH_CPP_LOG_LEVEL": "ERROR"}
+    )
     found = together(0, meeting)
     assert other.wait(60) == 0
     return found
