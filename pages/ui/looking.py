@@ -23,21 +23,23 @@ BUSY = "looking.busy"
 def sidebar(page: str) -> None:
     """Draw it. `page` is the page's url_path."""
     st.session_state["page"] = page
-    run = chosen.adopt()
+    everything = loaders.listing()
+    run = chosen.adopt(everything)
     st.session_state["looking.told"] = chosen.chosen()
     st.session_state.pop(chosen.SHOWN, None)
     with st.sidebar:
         mine.toggle()
+        listed = mine.shown(everything)
         if run is not None:
             with st.container(horizontal=True, vertical_alignment="center", gap="small", key="looking"):
                 st.markdown(f"Looking at: {chosen.described(run)}", width="content")
-                _change(run)
-        active = [each for each in mine.shown(loaders.listing()) if each.state.active]
+                _change(run, listed)
+        active = [each for each in listed if each.state.active]
         st.fragment(_strip, run_every=SOON if active else SELDOM)(page)
 
 
-def _change(run: Run) -> None:
-    found = {each.slug: each for each in mine.shown(loaders.listing()) if not each.damage}
+def _change(run: Run, listed: Sequence[Run]) -> None:
+    found = {each.slug: each for each in listed if not each.damage}
     st.session_state["looking.run"] = run.slug
     with st.popover("change", type="tertiary", help="Look at another run, on every page."):
         st.selectbox(
