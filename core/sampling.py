@@ -1,6 +1,6 @@
 """Writing text with a trained model, one character at a time."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Literal, NamedTuple
 
 import torch
@@ -117,20 +117,16 @@ def next_distribution(logits: Tensor, config: SamplingConfig) -> Tensor:
     return probs
 
 
-Breathe = Callable[[], object]
-"""What is called while nothing is given yet, about every 30 ms; what it raises ends the writing."""
-
-
 def generate(
     model: LanguageModel,
     prompt: list[int],
     config: SamplingConfig,
     *,
     fast: bool = False,
-    breathe: Breathe = lambda: None,
+    ahead: bool = True,
 ) -> Iterator[Choice]:
     """Continue `prompt` (at least one id) by `config.tokens` characters, one at a time. See `streams`."""
-    for step in streams(model, [prompt], config, fast=fast, breathe=breathe):
+    for step in streams(model, [prompt], config, fast=fast, ahead=ahead):
         yield step[0]
 
 
@@ -140,7 +136,8 @@ def streams(
     config: SamplingConfig,
     *,
     fast: bool = False,
-    breathe: Breathe = lambda: None,
+    ahead: bool = True,
+    pauses: bool = False,
 ) -> Iterator[list[Choice]]:
     """Continue several prompts of one length at once; each step yields one character of each text.
 
@@ -154,7 +151,10 @@ def streams(
     on all of the past gives None for its context.
 
     With `fast`, machine code writes as soon as it is there (core/models/compiled.py): the same text from the same
-    numbers drawn, in blocks of some 30 ms. A long prompt is read in pieces, with a call of `breathe` after each.
+    numbers drawn, in blocks of some 30 ms; one text with guesses `ahead`, where that is faster.
+
+    A long prompt is read in pieces of some 30 ms; with `pauses`, an empty step comes after each, so that whoever is
+    served can leave.
     """
     halves = config.weights == "bfloat16"
     if halves:
@@ -171,7 +171,7 @@ def streams(
     cache, fresh = model.new_cache(len(prompts)), ids  # fresh: what the cache has not seen
     while left:
         if fast and compiled.ready() is not None:  # from here on, if it was not before
-            fast, decoder = False, compiled.decoder(model, len(prompts), halves)
+            fast, decoder = False, compiled.decoder(model, len(prompts), halves, ahead=ahead)
             if decoder is not None:
                 whole = context is None or model.slides or cache is None
                 fresh = ids if whole else ids[:, -cache.length - fresh.shape[1] :]  # (B, T) all that the cache held
@@ -186,9 +186,20 @@ def streams(
             fits = True
         if fits and decoder is not None:
             room = left if context is None or model.slides else context - decoder.length - fresh.shape[1] + 1
-            written = decoder.write(fresh, min(left, room), generators, cuts, breathe=breathe)
+            for _ in decoder.read(fresh[:, :-1]):
+                if pauses:
+                    yield []
+            written = decoder.write(fresh[:, -1:], min(left, room), generators, cuts)
         else:
-            logits = _read(model, fresh, cache, breathe) if fits and cache is not None else _anew(model, ids)  # (B, V)
+            if fits and cache is not None:
+                *pieces, fresh = torch.split(fresh, max(16, AT_ONCE // parameter_count(model)), dim=1)
+                for piece in pieces:
+                    _read(model, piece, cache)
+                    if pauses:
+                        yield []
+                logits = _read(model, fresh, cache)  # (B, V)
+            else:
+                logits = _anew(model, ids)  # (B, V)
             written = [_drawn(logits, generators, config)]
         if not written:  # chances that are no numbers: torch says so
             decoder = cache = None
@@ -208,13 +219,9 @@ def _anew(model: LanguageModel, ids: Tensor) -> Tensor:
 
 
 @torch.inference_mode()
-def _read(model: LanguageModel, fresh: Tensor, cache: Any, breathe: Breathe) -> Tensor:
-    """Read ids (B, T) that the cache has not seen, a piece at a time; gives the logits (B, V) after them."""
-    *pieces, latest = torch.split(fresh, max(16, AT_ONCE // parameter_count(model)), dim=1)
-    for piece in pieces:
-        model(piece, cache)
-        breathe()
-    logits: Tensor = model(latest, cache)[:, -1]  # (B, V)
+def _read(model: LanguageModel, fresh: Tensor, cache: Any) -> Tensor:
+    """Read ids (B, T) that the cache has not seen; gives the logits (B, V) after them."""
+    logits: Tensor = model(fresh, cache)[:, -1]  # (B, V)
     return logits.float().cpu()
 
 

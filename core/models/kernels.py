@@ -12,15 +12,19 @@ import math
 import numpy as np
 from numba import njit
 
+from core.models.guessing import expect, learn
+from core.models.guessing import tables as tables  # for compiled.py
 from core.models.products import NOUGHT, OPTIONS, add_rows, matrix_times, rows_times, two_to
 from core.models.products import room as room  # for compiled.py
-from core.models.program import Step
+from core.models.program import BEFORE, GUESSES, Step
 
 EMBED, POSITION, LINEAR, NORM, BEND, COMBINE, GATE = (int(s) for s in list(Step)[:7])
 RECENT, DELAY, ATTEND, CELL, RECALL, WEIGHTED, TRIGRAM = (int(s) for s in list(Step)[7:])
 ONE = np.float32(1)
 MANY = 4
 """Vectors from which on a matrix is read once for all of them; for fewer it is read for each, which costs less."""
+FEW = 1 + GUESSES
+"""Vectors up to which rows that all of them multiply by zero are left out: more have few such rows."""
 
 
 @njit(**OPTIONS)
@@ -144,16 +148,14 @@ def renew(kind, seen, recalled, memory, out):  # type: ignore[no-untyped-def]
 def product(row, weights, work, found, turned, sums, count):  # type: ignore[no-untyped-def]
     """Multiply a matrix by a vector in each of the first `count` rows of working memory."""
     out, n, a, n_in, w, sparse = row[1], row[2], row[3], row[4], row[6], row[8]
+    if sparse >= 0 and count <= FEW:
+        add_rows(weights, sparse, work, a, out, found, n_in, n, count)
+        return
     if count >= MANY:
         matrix_times(weights, w, work, a, out, turned, sums, n_in, n, count)
         return
     for r in range(count):
-        x, y = work[r, a : a + n_in], work[r, out : out + n]
-        if sparse >= 0:
-            y[:] = NOUGHT
-            add_rows(weights, sparse, x, y, found, n_in, n)
-        else:
-            rows_times(weights, w, x, y, n_in, n)
+        rows_times(weights, w, work[r, a : a + n_in], work[r, out : out + n], n_in, n)
 
 
 @njit(**OPTIONS)
@@ -193,9 +195,8 @@ def normalise(x, y, floats, w, bias, eps):  # type: ignore[no-untyped-def]
 
 
 @njit(**OPTIONS)
-def run(rows, floats, shorts, halves, state, work, found, turned, sums, ids, start):  # type: ignore[no-untyped-def]
-    """Read ids (B, 2 + T), of which the first two were read before, at positions from `start` on."""
-    T = ids.shape[1] - 2
+def run(rows, floats, shorts, halves, state, work, found, turned, sums, ids, T, start):  # type: ignore[no-untyped-def]
+    """Read T of ids (B, BEFORE + T or more) at positions from `start` on; the first BEFORE of them were read before."""
     count = len(ids) * T
     for row in rows:
         step, out, n, a, n_in, b, w, bias, one, two = row
@@ -207,7 +208,7 @@ def run(rows, floats, shorts, halves, state, work, found, turned, sums, ids, sta
             now = start + t
             y = work[r, out : out + n]
             if step == EMBED:
-                at = w + ids[text, 2 + t] * n
+                at = w + ids[text, BEFORE + t] * n
                 y[:] = floats[at : at + n]
                 continue
             if step == POSITION:
@@ -217,7 +218,8 @@ def run(rows, floats, shorts, halves, state, work, found, turned, sums, ids, sta
                 continue
             if step == TRIGRAM:
                 if now >= 2:
-                    number = (ids[text, t] * two + ids[text, t + 1]) * two + ids[text, t + 2]
+                    third = BEFORE + t
+                    number = (ids[text, third - 2] * two + ids[text, third - 1]) * two + ids[text, third]
                     at = w + number * 2_654_435_761 % 4_294_967_296 * one // 4_294_967_296 * n
                     for i in range(n):
                         y[i] += floats[at + i]
@@ -239,17 +241,21 @@ def run(rows, floats, shorts, halves, state, work, found, turned, sums, ids, sta
                 for i in range(n):
                     y[i] = tanh(x[i]) * logistic(x[n + i])
             elif step == RECENT:
-                kept = state[text, one : one + n]
-                for i in range(n - n_in):
-                    kept[i] = kept[i + n_in]
-                kept[n - n_in :] = x
-                y[:] = kept
+                places = n // n_in + GUESSES
+                at = one + now % places * n_in
+                for i in range(n_in):
+                    state[text, at + i] = x[i]
+                for place in range(n // n_in):
+                    then = now + 1 + place - n // n_in
+                    to, at = place * n_in, one + then % places * n_in
+                    for i in range(n_in):
+                        y[to + i] = state[text, at + i] if then >= 0 else NOUGHT
             elif step == DELAY:
-                at = one + now % two * n
+                places = two + GUESSES
+                before, at = one + (now - two) % places * n, one + now % places * n
                 for i in range(n):
-                    here = x[i]
-                    y[i] = state[text, at + i]
-                    state[text, at + i] = here
+                    y[i] = state[text, before + i] if now >= two else NOUGHT
+                    state[text, at + i] = x[i]
             elif step == WEIGHTED:
                 for i in range(n):
                     y[i] += floats[w + i] * x[i]
@@ -331,19 +337,41 @@ def write(  # type: ignore[no-untyped-def]
     drawn,
     logits,
     chances,
+    least,
+    ahead,
+    known,
 ):
-    """Read the last of ids (B, 3) and draw the next, N times. Returns how many were written: fewer if none could be.
+    """Read the last of ids (B, BEFORE + 1 + GUESSES) and draw the next, `least` times or a few more.
 
+    Of one text, `ahead` characters are guessed and the places behind them computed with the first; the guesses stand as
+    long as they are what is drawn. Returns how many were written, fewer if none could be, and in how many passes.
     noise, logits: (N, B, V); drawn, chances: (N, B); ids move on.
     """
     V = logits.shape[2]
-    for step in range(len(drawn)):
-        run(rows, floats, shorts, halves, state, work, found, turned, sums, ids, start + step)
+    step = passes = 0
+    while step < least:
+        T = 1 + min(ahead, len(drawn) - step - 1)
+        for t in range(1, T):
+            guess = expect(known, ids[0], BEFORE + t - 1)
+            ids[0, BEFORE + t] = max(0, draw(guess, noise[step + t - 1, 0], temperature, top_k, top_p, probs))
+        run(rows, floats, shorts, halves, state, work, found, turned, sums, ids, T, start + step)
+        passes += 1
+        right = 0
+        for t in range(T):
+            for text in range(len(ids)):
+                logits[step, text] = work[text * T + t, at : at + V]
+                chosen = draw(logits[step, text], noise[step, text], temperature, top_k, top_p, probs)
+                if chosen < 0:
+                    return step, passes
+                drawn[step, text], chances[step, text] = chosen, probs[chosen]
+            if len(ids) == 1:
+                learn(known, ids[0], BEFORE + t, logits[step, 0])
+            step += 1
+            if t + 1 == T or drawn[step - 1, 0] != ids[0, BEFORE + t + 1]:
+                break
+            right += 1
         for text in range(len(ids)):
-            logits[step, text] = work[text, at : at + V]
-            chosen = draw(logits[step, text], noise[step, text], temperature, top_k, top_p, probs)
-            if chosen < 0:
-                return step
-            drawn[step, text], chances[step, text] = chosen, probs[chosen]
-            ids[text, 0], ids[text, 1], ids[text, 2] = ids[text, 1], ids[text, 2], chosen
-    return len(drawn)
+            ids[text, BEFORE + right + 1] = drawn[step - 1, text]
+            for place in range(BEFORE + 1):
+                ids[text, place] = ids[text, place + right + 1]
+    return step, passes

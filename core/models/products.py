@@ -17,6 +17,8 @@ from numpy.typing import NDArray
 FAST = {"reassoc", "contract", "nsz", "arcp"}
 """Sums may be taken in any order; infinities and NaN keep their meaning."""
 OPTIONS: dict[str, Any] = {"cache": True, "nogil": True, "fastmath": FAST, "error_model": "numpy"}
+IN_ORDER: dict[str, Any] = {**OPTIONS, "fastmath": FAST - {"reassoc"}}
+"""Sums are taken as they are written."""
 NOUGHT = np.float32(0)
 LANES = 16
 """Vectors that are multiplied at once: what one wide register holds, or two or four narrower ones."""
@@ -131,30 +133,43 @@ def rows_times(w, at, x, y, n_in, n_out):  # type: ignore[no-untyped-def]
         i += 1
 
 
-@njit(**OPTIONS)
-def add_rows(w, at, x, y, found, n_in, n_out):  # type: ignore[no-untyped-def]
-    """Add to y each of the n_in rows at `at` of w, times its number in x; rows times zero are not read."""
-    count = 0
+@njit(**IN_ORDER)
+def add_rows(w, at, work, a, out, found, n_in, n_out, count):  # type: ignore[no-untyped-def]
+    """Add up the rows at `at` of w, times the vectors at `a` of the first `count` rows of working memory, at `out`.
+
+    Rows times zero for all of them are not read, the others once. The sums do not depend on the other vectors.
+    """
+    some = 0
     for j in range(n_in):
-        if x[j] != 0:
-            found[count] = j
-            count += 1
+        for r in range(count):
+            if work[r, a + j] != 0:
+                found[some] = j
+                some += 1
+                break
+    for r in range(count):
+        work[r, out : out + n_out] = NOUGHT
     k = 0
-    while k + 4 <= count:
+    while k + 4 <= some:
         j0, j1, j2, j3 = found[k], found[k + 1], found[k + 2], found[k + 3]
         w0 = w[at + j0 * n_out : at + (j0 + 1) * n_out]
         w1 = w[at + j1 * n_out : at + (j1 + 1) * n_out]
         w2 = w[at + j2 * n_out : at + (j2 + 1) * n_out]
         w3 = w[at + j3 * n_out : at + (j3 + 1) * n_out]
-        x0, x1, x2, x3 = x[j0], x[j1], x[j2], x[j3]
-        for i in range(n_out):
-            y[i] += x0 * widened(w0[i]) + x1 * widened(w1[i]) + x2 * widened(w2[i]) + x3 * widened(w3[i])
+        for r in range(count):
+            x0, x1, x2, x3 = work[r, a + j0], work[r, a + j1], work[r, a + j2], work[r, a + j3]
+            if x0 == 0 and x1 == 0 and x2 == 0 and x3 == 0:
+                continue
+            y = work[r, out : out + n_out]
+            for i in range(n_out):
+                sum01 = (y[i] + x0 * widened(w0[i])) + x1 * widened(w1[i])
+                y[i] = (sum01 + x2 * widened(w2[i])) + x3 * widened(w3[i])
         k += 4
-    while k < count:
+    while k < some:
         j0 = found[k]
-        x0 = x[j0]
-        for i in range(n_out):
-            y[i] += x0 * widened(w[at + j0 * n_out + i])
+        for r in range(count):
+            x0, y = work[r, a + j0], work[r, out : out + n_out]
+            for i in range(n_out):
+                y[i] += x0 * widened(w[at + j0 * n_out + i])
         k += 1
 
 

@@ -38,6 +38,11 @@ class Step(IntEnum):
     TRIGRAM = 13
 
 
+BEFORE = 4
+"""Characters before the one that is read which are at hand too: to look up three, to guess the next."""
+GUESSES = 7
+"""The most characters that are guessed ahead. What is kept of characters stands by their position, with room for as
+many more, so that nothing has to be put back after a wrong guess."""
 BENDS = ("", "relu", "gelu", "relu2", "tanh")
 """Element by element; the number of each is its place here."""
 CELLS = ("plain", "gru", "lstm")
@@ -179,11 +184,12 @@ class Program:
     def recent(self, x: Vector, count: int) -> Vector:
         """Put the vectors of the last `count` characters side by side, oldest first."""
         out = self.vector(count * x.size)
-        return self._add(Step.RECENT, out, x, one=self.kept(count * x.size))
+        return self._add(Step.RECENT, out, x, one=self.kept((count + GUESSES) * x.size))
 
     def delay(self, x: Vector, steps: int, into: Vector | None = None) -> Vector:
         """Give what x was so many characters ago."""
-        return self._add(Step.DELAY, into or self.vector(x.size), x, one=self.kept(steps * x.size), two=steps)
+        kept = self.kept((steps + GUESSES) * x.size)
+        return self._add(Step.DELAY, into or self.vector(x.size), x, one=kept, two=steps)
 
     def weighted(self, out: Vector, x: Vector, weight: Tensor) -> None:
         """Add x, each number times its own weight."""

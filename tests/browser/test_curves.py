@@ -71,7 +71,7 @@ def seen(chart: Locator) -> dict[str, int]:
 
 
 def quiet(chart: Locator) -> None:
-    """Wait until the chart has neither asked nor been answered for one and a half seconds, five of its intervals."""
+    """Wait until the chart has neither asked nor been answered for one and a half seconds, many of its intervals."""
     chart.page.wait_for_function(
         """node => { const now = performance.now(), state = `${node.dataset.polls} ${node.dataset.updates}`;
                      if (node.lastState !== state) [node.lastState, node.since] = [state, now];
@@ -124,7 +124,7 @@ def test_only_new_points_travel_and_the_node_stays(chart: Locator) -> None:
 
 
 def test_a_full_rerun_sends_everything_and_polling_goes_on(page: Page, growing: str) -> None:
-    page.goto(growing + "?interval=3")  # slow enough that no poll is under way when the button is pressed
+    page.goto(growing + "?interval=1.5")  # slow enough that no poll is under way when the button is pressed
     chart = page.locator(".curves")
     chart.wait_for(timeout=60_000)
     after_updates(chart, 2)
@@ -380,7 +380,7 @@ def saved(chart: Locator, kind: str) -> bytes:
 
 def test_a_chart_is_saved_as_numbers_and_as_pictures(page: Page, chart: Locator) -> None:
     switch(page, "live")
-    page.wait_for_timeout(1500)
+    quiet(chart)
     rows = list(csv.DictReader(io.StringIO(saved(chart, "CSV").decode())))
     assert len(rows) == number(chart, "points")
     assert {row["kind"] for row in rows} == {"train", "val"}

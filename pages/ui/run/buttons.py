@@ -41,7 +41,7 @@ def headline(run: Run) -> None:
     notable = s.message not in ("", runs_state.TRAINING) and not weights_only(run)
     note = f": {wording.plain(wording.waiting(s.message))}" if notable else ""
     computing = s.device and run.state is not State.QUEUED and not weights_only(run)
-    device = f" on the {wording.plain(wording.place(s.device, s.node))}" if computing else ""
+    device = f" on the {wording.plain(wording.place(s.device, s.node, s.devices))}" if computing else ""
     with st.container(key="headline"):
         st.markdown(f"**{wording.plain(run.name)}** {state_badge(run)}{device}{_how_far(run)}{note}")
         st.progress(1.0 if weights_only(run) else min(1.0, s.step / max(1, s.of)))

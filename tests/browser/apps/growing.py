@@ -39,7 +39,7 @@ def chart() -> None:
         [Mark("first", 30, "learning rate halved")],
         live=live,
         key="chart",
-        interval=float(st.query_params.get("interval", "0.3")),
+        interval=float(st.query_params.get("interval", "0.2")),
     )
 
 

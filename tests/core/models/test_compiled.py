@@ -32,11 +32,10 @@ CASES = [(key, changed) for key in RUNGS for changed in ({}, *OTHERS.get(key, []
 
 
 @pytest.fixture(scope="module", autouse=True)
-def kernels(pytestconfig: pytest.Config) -> Iterator[None]:
-    """Compile once for all test runs of this checkout."""
+def kernels(machine_code: Path) -> Iterator[None]:
+    """All is compiled."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("NUMBA_CACHE_DIR", str(pytestconfig.rootpath / ".pytest_cache" / "compiled"))
-        assert compiled.load() is not None
+        patch.setenv("NUMBA_CACHE_DIR", str(machine_code))
         yield
 
 
@@ -105,6 +104,41 @@ def test_machine_code_takes_over_in_the_middle_of_a_text(key: str, monkeypatch: 
             written = [choice.id for choice in generate(model, [1, 2], config, fast=True)]
 
         assert written == [choice.id for choice in generate(model, [1, 2], config)]
+
+
+@pytest.mark.parametrize(("key", "changed"), CASES, ids=lambda value: str(value))
+def test_guesses_change_nothing_but_the_number_of_passes(
+    key: str, changed: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+):
+    """For prompts of one, two, three and more characters than the context, past the window, by both ways beyond it."""
+    passes = written = 0
+
+    class Counted(compiled.Decoder):
+        def write(self, *arguments: Any) -> list[compiled.Written]:
+            nonlocal passes, written
+            before = self.passes
+            step = super().write(*arguments)
+            passes, written = passes + self.passes - before, written + len(step)
+            return step
+
+    monkeypatch.setattr(compiled, "Decoder", Counted)
+    model = a_model(key, changed)
+    context = model.usual_window
+    ways = itertools.product((1, 2, 3, context + 1), ("roll", "half"))
+    cuts: list[dict[str, Any]] = [{"temperature": 0}, {"temperature": 0.6, "top_k": 4}, {"top_p": 0.7}, {}]
+    for (length, beyond), cut in zip(ways, itertools.cycle(cuts), strict=False):
+        prompt = torch.randint(VOCAB, (length,), generator=torch.Generator().manual_seed(length)).tolist()
+        config = SamplingConfig.parse({"tokens": 2 * context + 3, "seed": length, "beyond": beyond, **cut})
+        expected = list(generate(model, prompt, config))
+        for guesses in (1, 3, 7):
+            monkeypatch.setattr(compiled.Stride, "choose", lambda _, guesses=guesses: guesses)
+            guessed = list(generate(model, prompt, config, fast=True))
+
+            assert [c.id for c in guessed] == [c.id for c in expected]
+            for ours, its in zip(guessed, expected, strict=True):
+                torch.testing.assert_close(ours.logits, its.logits, atol=1e-4, rtol=1e-4)
+                assert ours.probability == pytest.approx(its.probability, abs=1e-4)
+    assert passes == written if key == "recurrent" else passes < 0.9 * written
 
 
 def test_what_is_told_of_a_character():
@@ -188,24 +222,22 @@ def test_the_last_block_works_for_the_last_position_alone(changed: dict[str, Any
 
 
 @pytest.mark.parametrize("fast", [True, False])
-def test_a_long_prompt_is_read_in_pieces_and_can_be_left(fast: bool, monkeypatch: pytest.MonkeyPatch):
+def test_a_long_prompt_is_read_in_pieces(fast: bool, monkeypatch: pytest.MonkeyPatch):
+    """Whoever wants to can leave between them; nobody else notices."""
     monkeypatch.setattr(sampling, "AT_ONCE", 0)  # the least of torch's pieces
     torch.manual_seed(3)
     rung = RUNGS["transformer"]
     model = rung.build(rung.config.parse({**rung.tiny, "context": 256}), VOCAB).eval()
     prompt, config = [i % VOCAB for i in range(250)], SamplingConfig(tokens=2, temperature=0)
-    pauses: list[int] = []
-    written = list(generate(model, prompt, config, fast=fast, breathe=lambda: pauses.append(0)))
+    steps = list(streams(model, [prompt], config, fast=fast, pauses=True))
     with torch.no_grad():
         expected = model(torch.tensor([prompt]))[0, -1]
-    torch.testing.assert_close(written[0].logits, expected, atol=1e-4, rtol=1e-4)
-    assert len(pauses) >= 3
 
-    def stopped() -> None:
-        raise InterruptedError
-
-    with pytest.raises(InterruptedError):
-        next(generate(model, prompt, config, fast=fast, breathe=stopped))
+    pauses = [i for i, step in enumerate(steps) if not step]
+    assert len(pauses) >= 3 and pauses == list(range(len(pauses)))
+    torch.testing.assert_close(steps[len(pauses)][0].logits, expected, atol=1e-4, rtol=1e-4)
+    plain = [choice.id for choice in generate(model, prompt, config, fast=fast)]
+    assert plain == [step[0].id for step in steps if step]
 
 
 def test_chances_that_are_no_numbers_are_refused_by_torch():
