@@ -17,7 +17,7 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 from numpy.typing import NDArray
 
-from core.models.program import LANES, aligned
+from core.models.program import FEW, LANES, aligned
 
 FAST = {"reassoc", "contract", "nsz", "arcp"}
 """Sums may be taken in any order; infinities and NaN keep their meaning."""
@@ -28,6 +28,8 @@ NOUGHT = np.float32(0)
 FEATURES = llvm.get_host_cpu_features()
 WIDEST = 16 if FEATURES.get("avx512f") else 4
 """Vectors that are multiplied in one pass over a panel: as many sums as there are registers for."""
+ABREAST = 4
+"""Vectors for each of which a sum is taken in the same order as for one alone."""
 AHEAD = 2048
 """Bytes from the number that is read to the one that is called from memory, so that it is there in time."""
 
@@ -76,7 +78,7 @@ def _panel(count: int) -> Any:
 
     Number j of vector c is x[x_at + j * step + c]; its sixteen sums go to y from y_at + c * stride on.
     """
-    at_once = min(8, 16 // count)  # numbers of each row: a sum has to wait for the one before
+    at_once = min(ABREAST, 16 // count)  # numbers of each row: a sum has to wait for the one before
 
     def typed(
         typing_context: Any, w: Any, at: Any, n_in: Any, x: Any, x_at: Any, step: Any, y: Any, y_at: Any, stride: Any
@@ -384,11 +386,12 @@ def matrix_times(w, at, work, a, out, turned, sums, thirds, n_in, n_out, count):
         for j in range(n_in):
             turned[to + j * LANES] = flat[r * width + a + j]
     x, step = (turned, LANES) if count > 1 else (flat, 1)
+    widest = ABREAST if count <= FEW else WIDEST
     for i in range(0, n_out, LANES):
         rows = min(LANES, n_out - i)
-        for first in range(0, count, WIDEST):
+        for first in range(0, count, widest):
             x_at = first // LANES * LANES * n_in + first % LANES if count > 1 else a
-            many = min(WIDEST, count - first)
+            many = min(widest, count - first)
             if rows == LANES and (many == 1 or first + LANES <= len(work)):
                 times_panel(w, at + i * n_in, n_in, x, x_at, step, flat, first * width + out + i, width, many)
                 continue

@@ -80,6 +80,9 @@ BEFORE = 4
 GUESSES = 7
 """The most characters that are guessed ahead. What is kept of characters stands by their position, with room for as
 many more, so that nothing has to be put back after a wrong guess."""
+FEW = 1 + GUESSES
+"""Vectors up to which each sum is taken in one order, however many are multiplied at once, and up to which rows that
+all of them multiply by zero are left out: more have few such rows."""
 KEEPING = (Step.RECENT, Step.DELAY, Step.ATTEND, Step.CELL)
 """The steps that keep something for later characters."""
 BENDS = ("", "relu", "gelu", "relu2", "tanh")
