@@ -114,15 +114,16 @@ class Job:
 
     def __init__(self, path: Path, device: str, interrupt: Interrupt, say: Callable[[str], None]) -> None:
         self.path, self.say, self._interrupt = path, say, interrupt
+        self.sent = folder.sent(path)
         self.status = folder.read_status(path) | {"pid": os.getpid(), "born": system.born(os.getpid())}
-        self.status |= {"state": State.QUEUED, "message": "starting", "node": node.name() if folder.sent(path) else ""}
+        self.status |= {"state": State.QUEUED, "message": "starting", "node": node.name() if self.sent else ""}
         self.place = Place(device, path, self.should_stop, self.tell)
         self.newest: Callable[[], dict[str, Any]] = lambda: self.status
         """What the status is by now; the training knows more than was written last."""
 
     def should_stop(self) -> bool:
         """True if somebody asked the job to stop, or its folder is gone."""
-        return self._interrupt.asked or folder.stop_requested(self.path) or not self.path.is_dir()
+        return self._interrupt.asked or folder.stop_requested(self.path) or not os.path.isdir(self.path)
 
     def tell(self, news: dict[str, Any]) -> None:
         """Write into the run's status what has changed."""
@@ -130,8 +131,10 @@ class Job:
         folder.write_status(self.path, self.status)
 
     def end(self, state: State, message: str) -> None:
-        """Write how the run ended."""
+        """Write how the run ended. Raises Taken if that is no longer this worker's to say."""
         self._interrupt.end()
+        if self.sent:
+            node.await_folder(self.path, self.sent["job"])
         self.say(f"{state}{': ' + message if message else ''}")
         folder.clear_requests(self.path)
         update = {"state": state, "message": message, "ended": time.time(), "eta_seconds": None, "meters": None}
@@ -171,7 +174,10 @@ def _attend(path: Path, device: str, say: Callable[[str], None]) -> None:
         except BardlabError as error:
             job.end(State.FAILED, str(error))
         except OSError as error:
-            job.end(State.FAILED, f"could not write: {files.explain(error)}")
+            why = files.explain(error)
+            if not os.path.isdir(path):
+                why = f"its folder was gone for a while; Resume goes on from {folder.resumes_from(job.newest())}"
+            job.end(State.FAILED, f"could not write: {why}")
         except Exception as error:
             say(traceback.format_exc())
             reason = (str(error).splitlines() or [""])[0]
