@@ -1,6 +1,6 @@
 """Writing text with a trained model, one character at a time."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Literal, NamedTuple
 
 import torch
@@ -117,20 +117,16 @@ def next_distribution(logits: Tensor, config: SamplingConfig) -> Tensor:
     return probs
 
 
-Breathe = Callable[[], object]
-"""What is called while nothing is given yet, about every 30 ms; what it raises ends the writing."""
-
-
 def generate(
     model: LanguageModel,
     prompt: list[int],
     config: SamplingConfig,
     *,
     fast: bool = False,
-    breathe: Breathe = lambda: None,
+    ahead: bool = True,
 ) -> Iterator[Choice]:
     """Continue `prompt` (at least one id) by `config.tokens` characters, one at a time. See `streams`."""
-    for step in streams(model, [prompt], config, fast=fast, breathe=breathe):
+    for step in streams(model, [prompt], config, fast=fast, ahead=ahead):
         yield step[0]
 
 
@@ -140,7 +136,8 @@ def streams(
     config: SamplingConfig,
     *,
     fast: bool = False,
-    breathe: Breathe = lambda: None,
+    ahead: bool = True,
+    pauses: bool = False,
 ) -> Iterator[list[Choice]]:
     """Continue several prompts of one length at once; each step yields one character of each text.
 
@@ -154,7 +151,10 @@ def streams(
     on all of the past gives None for its context.
 
     With `fast`, machine code writes as soon as it is there (core/models/compiled.py): the same text from the same
-    numbers drawn, in blocks of some 30 ms. A long prompt is read in pieces, with a call of `breathe` after each.
+    numbers drawn, in blocks of some 30 ms; one text with guesses `ahead`, where that is faster.
+
+    A long prompt is read in pieces of some 30 ms; with `pauses`, an empty step comes after each, so that whoever is
+    served can leave.
     """
     halves = config.weights == "bfloat16"
     if halves:
@@ -171,24 +171,39 @@ def streams(
     cache, fresh = model.new_cache(len(prompts)), ids  # fresh: what the cache has not seen
     while left:
         if fast and compiled.ready() is not None:  # from here on, if it was not before
-            fast, decoder = False, compiled.decoder(model, len(prompts), halves)
+            fast, decoder = False, compiled.decoder(model, len(prompts), halves, ahead=ahead)
             if decoder is not None:
                 whole = context is None or model.slides or cache is None
                 fresh = ids if whole else ids[:, -cache.length - fresh.shape[1] :]  # (B, T) all that the cache held
+                if context is not None and not model.slides and config.beyond == "half" and length + left > context:
+                    decoder.halve(context)
         fits = context is None or model.slides or length <= context
         reader = cache if decoder is None else decoder
-        if context is not None and not fits and config.beyond == "half" and reader is not None:
+        if context is not None and not fits and config.beyond == "roll" and decoder and decoder.reads_windows:
+            fresh, fits = decoder.begin(ids), True
+        elif context is not None and not fits and config.beyond == "half" and reader is not None:
             if left == config.tokens or reader.length + fresh.shape[1] > context:  # a long prompt, or full
                 cache, fresh = model.new_cache(len(prompts)), ids[:, -max(1, context // 2) :]  # (B, context/2)
                 if decoder is not None:
-                    decoder.restart()
+                    fresh = decoder.begin(fresh)
                 reader = cache if decoder is None else decoder
             fits = True
         if fits and decoder is not None:
             room = left if context is None or model.slides else context - decoder.length - fresh.shape[1] + 1
-            written = decoder.write(fresh, min(left, room), generators, cuts, breathe=breathe)
+            for _ in decoder.read(fresh[:, :-1]):
+                if pauses:
+                    yield []
+            written = decoder.write(fresh[:, -1:], min(left, room), generators, cuts)
         else:
-            logits = _read(model, fresh, cache, breathe) if fits and cache is not None else _anew(model, ids)  # (B, V)
+            if fits and cache is not None:
+                *pieces, fresh = torch.split(fresh, max(16, AT_ONCE // parameter_count(model)), dim=1)
+                for piece in pieces:
+                    _read(model, piece, cache)
+                    if pauses:
+                        yield []
+                logits = _read(model, fresh, cache)  # (B, V)
+            else:
+                logits = _anew(model, ids)  # (B, V)
             written = [_drawn(logits, generators, config)]
         if not written:  # chances that are no numbers: torch says so
             decoder = cache = None
@@ -208,13 +223,9 @@ def _anew(model: LanguageModel, ids: Tensor) -> Tensor:
 
 
 @torch.inference_mode()
-def _read(model: LanguageModel, fresh: Tensor, cache: Any, breathe: Breathe) -> Tensor:
-    """Read ids (B, T) that the cache has not seen, a piece at a time; gives the logits (B, V) after them."""
-    *pieces, latest = torch.split(fresh, max(16, AT_ONCE // parameter_count(model)), dim=1)
-    for piece in pieces:
-        model(piece, cache)
-        breathe()
-    logits: Tensor = model(latest, cache)[:, -1]  # (B, V)
+def _read(model: LanguageModel, fresh: Tensor, cache: Any) -> Tensor:
+    """Read ids (B, T) that the cache has not seen; gives the logits (B, V) after them."""
+    logits: Tensor = model(fresh, cache)[:, -1]  # (B, V)
     return logits.float().cpu()
 
 
@@ -222,4 +233,4 @@ def _drawn(logits: Tensor, generators: list[torch.Generator], config: SamplingCo
     """Draw one character of each text from logits (B, V)."""
     probs = next_distribution(logits, config)  # (B, V)
     drawn = [int(torch.multinomial(p, 1, generator=g)) for p, g in zip(probs, generators, strict=True)]
-    return Written(drawn, logits, [float(p[c]) for p, c in zip(probs, drawn, strict=True)])
+    return Written(drawn, logits.unbind(), [float(p[c]) for p, c in zip(probs, drawn, strict=True)])

@@ -3,6 +3,7 @@
 import statistics
 import time
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -17,12 +18,15 @@ from core.ladder.registry import get
 from core.models import compiled
 from core.models.contract import LanguageModel
 from core.models.transformer import TransformerConfig
-from core.runs import checkpoints
+from core.runs import checkpoints, reading
 from core.sampling import SamplingConfig, next_distribution, streams
 from core.training import devices
 
 SPANS = 4  # places in the context at which a few characters each are timed
 EACH = 6
+FEW = 4
+"""Characters of the other side at a place, of one text."""
+WHOLE = 256
 
 
 def sample(
@@ -33,25 +37,31 @@ def sample(
     rounds: int,
     beside: Path | None,
     beside_c: Path | None = None,
+    run: str | None = None,
 ) -> dict[str, Any]:
-    """Time writing with fresh weights of a preset; ratios are of medians of rounds in turn.
+    """Time writing with fresh weights of a preset, or with those of a run; ratios are of medians of rounds in turn.
 
     Ours is machine code where there is a compiler, as on the pages, `torch` the same without it, and `bfloat16` with
-    weights rounded to that. The other side is
+    weights rounded to that, all without guesses. The other side is
     the naive loop, which reads the last `context` characters anew for each one, or, with a nanoGPT in `beside`, its
-    `generate` at the sizes of a Transformer preset. Inside the context, the time of a character is the mean over
+    `generate` at the sizes of a Transformer. Inside the context, the time of a character is the mean over
     places spread over it (of a model that slides: at its full reach); reading the prompt is not counted.
 
-    With the run.c of a llama2.c in `beside_c`, one text is also timed over a whole context in turn with it, on one
-    thread, in float32 and with matrices rounded to bfloat16.
+    With a run, or with the run.c of a llama2.c in `beside_c`, one text is also timed over a whole context
+    (`whole_context`), in float32 and with matrices rounded to bfloat16; with a run, whose text can be guessed, with
+    guesses too.
     """
     devices.limit_threads()
-    rung = get(rung_key)
-    config, _ = rung.settings(preset, {}, {})
-    checkpoints.seed_everything(1337)
-    model = rung.build(config, 65).eval()
+    if run is not None:
+        found = reading.find(run)
+        rung_key, preset = found.need().rung.key, run
+        model = checkpoints.load_model(found)[0].eval()
+    else:
+        checkpoints.seed_everything(1337)
+        model = get(rung_key).build(get(rung_key).settings(preset, {}, {})[0], 65).eval()
+    config, vocab_size = model.config, model.vocab_size
     fast = compiled.load() is not None
-    peer = Peer(beside, cast(TransformerConfig, config), 65) if beside is not None else None
+    peer = Peer(beside, cast(TransformerConfig, config), vocab_size) if beside is not None else None
     answer: dict[str, Any] = {"stage": rung_key, "preset": preset, "threads": torch.get_num_threads()}
     answer |= {"device": devices.processor(), "computed_in": "float32"}
     for batch in texts:
@@ -64,50 +74,81 @@ def sample(
             "torch": partial(_ours, model, batch, SamplingConfig(tokens=EACH + 1), False),
             "bfloat16": partial(_ours, model, batch, SamplingConfig(tokens=EACH + 1, weights="bfloat16"), fast),
         }
-        answer[f"inside_{batch}"] = found = _compare(inside, spans, rounds, batch)
+        answer[f"inside_{batch}"] = found_inside = _compare(inside, spans, rounds, batch)
         if peer is not None:
-            found["ratio_peer"] = found["ratio"]
+            found_inside["ratio_peer"] = found_inside["ratio"]
         for way in () if model.slides else ("roll", "half"):
             tokens = EACH + 1 if way == "roll" else reach  # a whole cycle of the half: read anew once or twice
             settings = SamplingConfig.parse({"tokens": tokens, "beyond": way})
             outside = {"ours": partial(_ours, model, batch, settings, fast), "other": other}
             answer[f"beyond_{way}_{batch}"] = _compare(outside, [reach + 1], rounds, batch)
-    if beside_c is not None:
-        answer["plain_c"] = _beside_c(model, beside_c, cast(TransformerConfig, config), rounds)
+    if beside_c is not None or run is not None:
+        answer["whole_context"] = _whole_context(model, peer, beside_c, rounds, guessed=run is not None)
     return answer
 
 
-def _beside_c(model: LanguageModel, source: Path, config: TransformerConfig, rounds: int) -> dict[str, Any]:
-    """Characters a second over a whole context, one text on one thread, each side in turn."""
-    times: dict[str, list[float]] = {"c": [], "float32": [], "bfloat16": []}
-    with PlainC(source, config, 65) as plain:
-        for _ in range(rounds):
-            times["c"].append(plain.seconds_a_character())
-            for name in ("float32", "bfloat16"):
-                times[name].append(_context_filled(model, halves=name == "bfloat16"))
-    c, ours, halved = (statistics.median(times[name]) for name in ("c", "float32", "bfloat16"))
-    return {
-        "multiply_adds_a_character": plain.multiply_adds,
-        "c_characters_per_second": 1 / c,
-        "ours_characters_per_second": 1 / ours,
-        "bfloat16_characters_per_second": 1 / halved,
-        "ratio_c": c / ours,
-        "ratio_c_bfloat16": c / halved,
-    }
+def _whole_context(
+    model: LanguageModel, peer: Peer | None, source: Path | None, rounds: int, *, guessed: bool
+) -> dict[str, Any]:
+    """Write one text from the first character of a context to its last, or 256 where nothing bounds it, in turn.
+
+    Characters a second by the clock and by the processor time of our one thread; each round with another seed.
+    """
+    sides = {(weights, ahead) for weights in ("float32", "bfloat16") for ahead in {False, guessed}}
+    clock: dict[str, list[float]] = {}
+    worked: dict[str, list[float]] = {}
+    strides: dict[str, list[float]] = {}
+    answer: dict[str, Any] = {}
+    with ExitStack() as stack:
+        config = cast(TransformerConfig, model.config)
+        plain = None if source is None else stack.enter_context(PlainC(source, config, model.vocab_size))
+        if plain is not None:
+            answer["multiply_adds_a_character"] = plain.multiply_adds
+        for number in range(rounds):
+            if plain is not None:
+                clock.setdefault("c", []).append(plain.seconds_a_character())
+            if peer is not None:
+                for place in range(SPANS):
+                    began = time.thread_time()
+                    clock.setdefault("peer", []).append(_other(model, peer, 1, 1 + place * model.usual_window // SPANS))
+                    worked.setdefault("peer", []).append((time.thread_time() - began) / FEW)
+            for weights, ahead in sorted(sides):
+                name = weights + ("_ahead" if ahead else "")
+                took = _context_filled(model, weights == "bfloat16", ahead, number)
+                for times, value in zip((clock, worked, strides), took, strict=True):
+                    times.setdefault(name, []).append(value)
+    for name, seconds in clock.items():
+        middle = statistics.mean if name == "peer" else statistics.median
+        answer[f"{name}_characters_per_second"] = 1 / middle(seconds)
+        for other in {"c", "peer"} & clock.keys() - {name}:
+            base = (statistics.mean if other == "peer" else statistics.median)(clock[other])
+            answer[f"{name}_ratio_{other}"] = base / middle(seconds)
+        if name in worked and "peer" in worked and name != "peer":
+            answer[f"{name}_ratio_peer_processor"] = statistics.mean(worked["peer"]) / statistics.median(worked[name])
+        if name in strides:
+            answer[f"{name}_characters_a_pass"] = statistics.median(strides[name])
+    return answer
 
 
-def _context_filled(model: LanguageModel, halves: bool) -> float:
-    """Seconds a character from the second of a context to its last; what the first prepares is not counted."""
-    decoder = compiled.decoder(model, 1, halves, compiled.load)
+def _context_filled(model: LanguageModel, halves: bool, ahead: bool, seed: int) -> tuple[float, float, float]:
+    """Seconds a character by the clock and of processor time, and characters a pass, from the second of a context on.
+
+    What the first prepares is not counted.
+    """
+    decoder = compiled.decoder(model, 1, halves, compiled.load, ahead)
     if decoder is None:
-        raise BardlabError("nothing can be compiled on this machine; leave out --beside-c")
-    fresh, generators = torch.zeros(1, 1, dtype=torch.long), [torch.Generator().manual_seed(1)]
-    began = 0.0
-    while left := model.usual_window - decoder.length:
+        raise BardlabError("nothing can be compiled on this machine; leave out --beside-c and --run")
+    fresh, generators = torch.zeros(1, 1, dtype=torch.long), [torch.Generator().manual_seed(seed)]
+    whole = model.context if model.context is not None and not model.slides else WHOLE
+    began = worked = 0.0
+    while left := whole - decoder.length:
         written = decoder.write(fresh, left, generators, (1.0, 0, 1.0))
         fresh = torch.tensor([written[-1].ids])
-        began = began or time.perf_counter()
-    return (time.perf_counter() - began) / (decoder.length - 1)
+        if not began:
+            began, worked, first, passes = time.perf_counter(), time.thread_time(), decoder.length, decoder.passes
+    count = decoder.length - first
+    clock, work = time.perf_counter() - began, time.thread_time() - worked
+    return clock / count, work / count, count / (decoder.passes - passes)
 
 
 def _compare(
@@ -130,12 +171,12 @@ def _compare(
     return found
 
 
-def _prompts(batch: int, length: int) -> list[list[int]]:
-    return torch.randint(65, (batch, length), generator=torch.Generator().manual_seed(length)).tolist()
+def _prompts(model: LanguageModel, batch: int, length: int) -> list[list[int]]:
+    return torch.randint(model.vocab_size, (batch, length), generator=torch.Generator().manual_seed(length)).tolist()
 
 
 def _ours(model: LanguageModel, batch: int, config: SamplingConfig, fast: bool, length: int) -> float:
-    writing = streams(model, _prompts(batch, length), config, fast=fast)
+    writing = streams(model, _prompts(model, batch, length), config, fast=fast, ahead=False)
     next(writing)  # reads the prompt
     began = time.perf_counter()
     written = sum(1 for _ in islice(writing, config.tokens - 1))
@@ -144,8 +185,8 @@ def _ours(model: LanguageModel, batch: int, config: SamplingConfig, fast: bool, 
 
 @torch.inference_mode()
 def _other(model: LanguageModel, peer: Peer | None, batch: int, length: int) -> float:
-    ids = torch.tensor(_prompts(batch, length))  # (B, T)
-    steps = 2 if batch > 1 else 4
+    ids = torch.tensor(_prompts(model, batch, length))  # (B, T)
+    steps = 2 if batch > 1 else FEW
     began = time.perf_counter()
     if peer is not None:
         peer.generate(ids, steps)

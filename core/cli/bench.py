@@ -28,6 +28,7 @@ SHIPPED = ("mlp", "wavenet", "recurrent")
 @click.option("--rounds", default=10, help="How often each side is timed, in turn.")
 @click.option("--beside", type=click.Path(path_type=Path), help="A nanoGPT folder, to be timed in turn.")
 @click.option("--beside-c", type=click.Path(path_type=Path), help="sample: the run.c of a llama2.c, to be compiled.")
+@click.option("--run", help="sample: a trained run's weights instead of fresh ones; its text can be guessed ahead.")
 @click.option("--in-time", is_flag=True, help="train: the preset minutes for as long as nanoGPT's CPU recipe takes.")
 @click.option("--peer-recipe", type=float, help="train: nanoGPT's own CPU recipe at this rate.")
 @click.option("--peer-steps", default=2000, help="Its steps.")
@@ -42,6 +43,7 @@ def bench(
     rounds: int,
     beside: Path | None,
     beside_c: Path | None,
+    run: str | None,
     in_time: bool,
     peer_recipe: float | None,
     peer_steps: int,
@@ -61,7 +63,7 @@ def bench(
     elif what == "sample":
         rung = config if config in SHIPPED else "transformer"
         preset = get(rung).ships if config in SHIPPED else train.preset_of(config)
-        result = sample.sample(rung, preset, texts=(1, 16), rounds=rounds, beside=beside, beside_c=beside_c)
+        result = sample.sample(rung, preset, texts=(1, 16), rounds=rounds, beside=beside, beside_c=beside_c, run=run)
     elif beside is None and (in_time or peer_recipe is not None):
         raise BardlabError("--in-time and --peer-recipe need --beside with the folder of a nanoGPT")
     elif beside is not None and in_time:

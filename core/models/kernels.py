@@ -12,15 +12,16 @@ import math
 import numpy as np
 from numba import njit
 
-from core.models.products import NOUGHT, OPTIONS, add_rows, matrix_times, rows_times, two_to
-from core.models.products import room as room  # for compiled.py
-from core.models.program import Step
+from core.models.guessing import expect, learn
+from core.models.guessing import tables as tables  # for compiled.py
+from core.models.products import MATRIX_UNIT as MATRIX_UNIT
+from core.models.products import NOUGHT, OPTIONS, WIDEST, add_rows, matrix_times, times_panel, two_to
+from core.models.products import room as room
+from core.models.program import BEFORE, FEW, GUESSES, LANES, Step
 
 EMBED, POSITION, LINEAR, NORM, BEND, COMBINE, GATE = (int(s) for s in list(Step)[:7])
 RECENT, DELAY, ATTEND, CELL, RECALL, WEIGHTED, TRIGRAM = (int(s) for s in list(Step)[7:])
 ONE = np.float32(1)
-MANY = 4
-"""Vectors from which on a matrix is read once for all of them; for fewer it is read for each, which costs less."""
 
 
 @njit(**OPTIONS)
@@ -81,42 +82,70 @@ def rotated(x, cos, sin, heads):  # type: ignore[no-untyped-def]
 
 
 @njit(**OPTIONS)
-def attend(qkv, out, scores, store, now, heads):  # type: ignore[no-untyped-def]
-    """Keep the key and the value of position `now`, then mix all values up to it. store: (2, heads, context, D)."""
-    size = len(out)
+def keep(store, qkv, now, context, heads):  # type: ignore[no-untyped-def]
+    """Keep the key and the value of position `now`.
+
+    Of each head the keys stand sixteen positions beside each other, and behind all keys the values, sixteen of their
+    numbers beside each other: both are read as packed matrices are.
+    """
+    size = len(qkv) // 3
     each = size // heads
-    context = len(store) // (2 * size)
-    shrink = np.float32(1 / math.sqrt(each))
+    padded = -(-each // LANES) * LANES
     for h in range(heads):
-        keys = h * context * each
-        values = keys + context * size
+        key, value = qkv[size + h * each : size + (h + 1) * each], qkv[2 * size + h * each : 2 * size + (h + 1) * each]
+        to = h * context * each + now // LANES * LANES * each + now % LANES
         for i in range(each):
-            store[keys + now * each + i] = qkv[size + h * each + i]
-            store[values + now * each + i] = qkv[2 * size + h * each + i]
-        rows_times(store, keys, qkv[h * each : (h + 1) * each], scores, each, now + 1)
-        most = scores[0]
-        for s in range(1, now + 1):
-            most = max(most, scores[s])
-        total = NOUGHT
-        for s in range(now + 1):
-            scores[s] = exponential((scores[s] - most) * shrink)
-            total += scores[s]
-        mixed = out[h * each : (h + 1) * each]
-        mixed[:] = NOUGHT
-        s = 0
-        while s + 4 <= now + 1:
-            first = values + s * each
-            p0, p1, p2, p3 = scores[s] / total, scores[s + 1] / total, scores[s + 2] / total, scores[s + 3] / total
-            v0, v1 = store[first : first + each], store[first + each : first + 2 * each]
-            v2, v3 = store[first + 2 * each : first + 3 * each], store[first + 3 * each : first + 4 * each]
-            for i in range(each):
-                mixed[i] += p0 * v0[i] + p1 * v1[i] + p2 * v2[i] + p3 * v3[i]
-            s += 4
-        while s < now + 1:
-            p0 = scores[s] / total
-            for i in range(each):
-                mixed[i] += p0 * store[values + s * each + i]
-            s += 1
+            store[to + i * LANES] = key[i]
+        to = heads * context * each + h * context * padded + now * LANES
+        for first in range(0, each, LANES):
+            for i in range(first, min(first + LANES, each)):
+                store[to + first * context + i - first] = value[i]
+
+
+@njit(**OPTIONS)
+def attend(row, work, r, many, store, now, turned, sums):  # type: ignore[no-untyped-def]
+    """Mix the values kept up to each of `many` positions from `now` on, which stand in the rows from r on."""
+    out, size, a, b, heads = row[1], row[2], row[3], row[5], row[9]
+    width, context, each = work.shape[1], out - b, size // heads
+    flat = work.reshape(work.size)
+    padded = -(-each // LANES) * LANES
+    shrink = np.float32(1 / math.sqrt(each))
+    x, step = (turned, LANES) if many > 1 else (flat, 1)
+    for h in range(heads):
+        x_at = r * width + a + h * each
+        if many > 1:
+            for c in range(many):
+                for i in range(each):
+                    turned[i * LANES + c] = flat[x_at + c * width + i]
+            x_at = 0
+        keys = h * context * each
+        for s in range(0, now + many, LANES):
+            times_panel(store, keys + s * each, each, x, x_at, step, flat, r * width + b + s, width, many)
+        for c in range(many):
+            scores = work[r + c, b:out]
+            until = now + c + 1
+            most = scores[0]
+            for s in range(1, until):
+                most = max(most, scores[s])
+            total = NOUGHT
+            for s in range(until):
+                scores[s] = exponential((scores[s] - most) * shrink)
+                total += scores[s]
+            share = ONE / total
+            for s in range(until):
+                scores[s] *= share
+            if many > 1:
+                for s in range(until):
+                    turned[s * LANES + c] = scores[s]
+                for s in range(until, now + many):
+                    turned[s * LANES + c] = NOUGHT
+        x_at = 0 if many > 1 else r * width + b
+        values = heads * context * each + h * context * padded
+        for first in range(0, each, LANES):
+            times_panel(store, values + first * context, now + many, x, x_at, step, sums, 0, LANES, many)
+            for c in range(many):
+                for i in range(min(LANES, each - first)):
+                    work[r + c, out + h * each + first + i] = sums[c * LANES + i]
 
 
 @njit(**OPTIONS)
@@ -141,29 +170,23 @@ def renew(kind, seen, recalled, memory, out):  # type: ignore[no-untyped-def]
 
 
 @njit(**OPTIONS)
-def product(row, weights, work, found, turned, sums, count):  # type: ignore[no-untyped-def]
+def product(row, weights, work, found, turned, sums, thirds, count):  # type: ignore[no-untyped-def]
     """Multiply a matrix by a vector in each of the first `count` rows of working memory."""
     out, n, a, n_in, w, sparse = row[1], row[2], row[3], row[4], row[6], row[8]
-    if count >= MANY:
-        matrix_times(weights, w, work, a, out, turned, sums, n_in, n, count)
-        return
-    for r in range(count):
-        x, y = work[r, a : a + n_in], work[r, out : out + n]
-        if sparse >= 0:
-            y[:] = NOUGHT
-            add_rows(weights, sparse, x, y, found, n_in, n)
-        else:
-            rows_times(weights, w, x, y, n_in, n)
+    if sparse >= 0 and count <= FEW:
+        add_rows(weights, sparse, work, a, out, found, n_in, n, count)
+    else:
+        matrix_times(weights, w, work, a, out, turned, sums, thirds, n_in, n, count)
 
 
 @njit(**OPTIONS)
-def linear(row, floats, shorts, halves, work, found, turned, sums, count):  # type: ignore[no-untyped-def]
+def linear(row, floats, shorts, halves, work, found, turned, sums, thirds, count):  # type: ignore[no-untyped-def]
     """One product, its scale, its bias and what bends it."""
     out, n, scale, bias, kind = row[1], row[2], row[5], row[7], row[9]
     if halves:
-        product(row, shorts, work, found, turned, sums, count)
+        product(row, shorts, work, found, turned, sums, thirds, count)
     else:
-        product(row, floats, work, found, turned, sums, count)
+        product(row, floats, work, found, turned, sums, thirds, count)
     for r in range(count):
         y = work[r, out : out + n]
         if scale >= 0:
@@ -193,21 +216,22 @@ def normalise(x, y, floats, w, bias, eps):  # type: ignore[no-untyped-def]
 
 
 @njit(**OPTIONS)
-def run(rows, floats, shorts, halves, state, work, found, turned, sums, ids, start):  # type: ignore[no-untyped-def]
-    """Read ids (B, 2 + T), of which the first two were read before, at positions from `start` on."""
-    T = ids.shape[1] - 2
+def run(  # type: ignore[no-untyped-def]
+    rows, floats, shorts, halves, state, work, found, turned, sums, thirds, ids, T, start
+):
+    """Read T of ids (B, BEFORE + T or more) at positions from `start` on; the first BEFORE of them were read before."""
     count = len(ids) * T
     for row in rows:
         step, out, n, a, n_in, b, w, bias, one, two = row
         if step == LINEAR:
-            linear(row, floats, shorts, halves, work, found, turned, sums, count)
+            linear(row, floats, shorts, halves, work, found, turned, sums, thirds, count)
             continue
         for r in range(count):
             text, t = r // T, r % T
             now = start + t
             y = work[r, out : out + n]
             if step == EMBED:
-                at = w + ids[text, 2 + t] * n
+                at = w + ids[text, BEFORE + t] * n
                 y[:] = floats[at : at + n]
                 continue
             if step == POSITION:
@@ -217,7 +241,8 @@ def run(rows, floats, shorts, halves, state, work, found, turned, sums, ids, sta
                 continue
             if step == TRIGRAM:
                 if now >= 2:
-                    number = (ids[text, t] * two + ids[text, t + 1]) * two + ids[text, t + 2]
+                    third = BEFORE + t
+                    number = (ids[text, third - 2] * two + ids[text, third - 1]) * two + ids[text, third]
                     at = w + number * 2_654_435_761 % 4_294_967_296 * one // 4_294_967_296 * n
                     for i in range(n):
                         y[i] += floats[at + i]
@@ -239,17 +264,21 @@ def run(rows, floats, shorts, halves, state, work, found, turned, sums, ids, sta
                 for i in range(n):
                     y[i] = tanh(x[i]) * logistic(x[n + i])
             elif step == RECENT:
-                kept = state[text, one : one + n]
-                for i in range(n - n_in):
-                    kept[i] = kept[i + n_in]
-                kept[n - n_in :] = x
-                y[:] = kept
+                places = n // n_in + GUESSES
+                at = one + now % places * n_in
+                for i in range(n_in):
+                    state[text, at + i] = x[i]
+                for place in range(n // n_in):
+                    then = now + 1 + place - n // n_in
+                    to, at = place * n_in, one + then % places * n_in
+                    for i in range(n_in):
+                        y[to + i] = state[text, at + i] if then >= 0 else NOUGHT
             elif step == DELAY:
-                at = one + now % two * n
+                places = two + GUESSES
+                before, at = one + (now - two) % places * n, one + now % places * n
                 for i in range(n):
-                    here = x[i]
-                    y[i] = state[text, at + i]
-                    state[text, at + i] = here
+                    y[i] = state[text, before + i] if now >= two else NOUGHT
+                    state[text, at + i] = x[i]
             elif step == WEIGHTED:
                 for i in range(n):
                     y[i] += floats[w + i] * x[i]
@@ -258,10 +287,16 @@ def run(rows, floats, shorts, halves, state, work, found, turned, sums, ids, sta
                     half = n // two // 2
                     cos, sin = floats[w + now * half : w + (now + 1) * half], floats[bias + now * half :]
                     rotated(x[: 2 * n], cos, sin, 2 * two)
-                attend(x, y, work[r, b:out], state[text, one : one + 2 * n * (out - b)], now, two)
+                keep(state[text, one:], x, now, out - b, two)
             elif step == CELL:
                 carried = 2 if two == 2 else 1
                 renew(two, x, work[r, b : b + n_in], state[text, one : one + carried * n], y)
+        if step == ATTEND:
+            for text in range(len(ids)):
+                widest = 1 if T <= FEW else WIDEST  # alone, as without guesses: what is kept stays in the cache
+                for t in range(0, T, widest):
+                    many = min(widest, T - t)
+                    attend(row, work, text * T + t, many, state[text, one:], start + t, turned, sums)
 
 
 @njit(**OPTIONS)
@@ -320,6 +355,7 @@ def write(  # type: ignore[no-untyped-def]
     found,
     turned,
     sums,
+    thirds,
     ids,
     start,
     at,
@@ -331,19 +367,41 @@ def write(  # type: ignore[no-untyped-def]
     drawn,
     logits,
     chances,
+    least,
+    ahead,
+    known,
 ):
-    """Read the last of ids (B, 3) and draw the next, N times. Returns how many were written: fewer if none could be.
+    """Read the last of ids (B, BEFORE + 1 + GUESSES) and draw the next, `least` times or a few more.
 
+    Of one text, `ahead` characters are guessed and the places behind them computed with the first; the guesses stand as
+    long as they are what is drawn. Returns how many were written, fewer if none could be, and in how many passes.
     noise, logits: (N, B, V); drawn, chances: (N, B); ids move on.
     """
     V = logits.shape[2]
-    for step in range(len(drawn)):
-        run(rows, floats, shorts, halves, state, work, found, turned, sums, ids, start + step)
+    step = passes = 0
+    while step < least:
+        T = 1 + min(ahead, len(drawn) - step - 1)
+        for t in range(1, T):
+            guess = expect(known, ids[0], BEFORE + t - 1)
+            ids[0, BEFORE + t] = max(0, draw(guess, noise[step + t - 1, 0], temperature, top_k, top_p, probs))
+        run(rows, floats, shorts, halves, state, work, found, turned, sums, thirds, ids, T, start + step)
+        passes += 1
+        right = 0
+        for t in range(T):
+            for text in range(len(ids)):
+                logits[step, text] = work[text * T + t, at : at + V]
+                chosen = draw(logits[step, text], noise[step, text], temperature, top_k, top_p, probs)
+                if chosen < 0:
+                    return step, passes
+                drawn[step, text], chances[step, text] = chosen, probs[chosen]
+            if len(ids) == 1:
+                learn(known, ids[0], BEFORE + t, logits[step, 0])
+            step += 1
+            if t + 1 == T or drawn[step - 1, 0] != ids[0, BEFORE + t + 1]:
+                break
+            right += 1
         for text in range(len(ids)):
-            logits[step, text] = work[text, at : at + V]
-            chosen = draw(logits[step, text], noise[step, text], temperature, top_k, top_p, probs)
-            if chosen < 0:
-                return step
-            drawn[step, text], chances[step, text] = chosen, probs[chosen]
-            ids[text, 0], ids[text, 1], ids[text, 2] = ids[text, 1], ids[text, 2], chosen
-    return len(drawn)
+            ids[text, BEFORE + right + 1] = drawn[step - 1, text]
+            for place in range(BEFORE + 1):
+                ids[text, place] = ids[text, place + right + 1]
+    return step, passes

@@ -153,6 +153,8 @@ class Status(BaseModel):
     """When the process `pid` was made: a later process with the same number is another one."""
     only: str = ""
     """The name of the one device that the run waits for, if not any of its kind will do."""
+    devices: int = 1
+    """On how many devices it is computed at once."""
     node: str = ""
     """The machine that it was sent to; empty if it runs, or ran, on this one."""
     queued: float = 0.0

@@ -145,7 +145,7 @@ class Writing:
         self.seconds = 0.0
         """How long it took so far."""
         self.texts = [Text(config.seed + i) for i in range(config.samples)]
-        self._steps = streams(model, [tokenizer.encode(prompt)] * config.samples, config, fast=True)
+        self._steps = streams(model, [tokenizer.encode(prompt)] * config.samples, config, fast=True, pauses=True)
         self._turn = Lock()
         self._stopped = False
 
@@ -167,7 +167,7 @@ class Writing:
             began = time.perf_counter()
             fresh: list[list[Choice]] = [[] for _ in self.texts]
             for step in self._steps:
-                for text, mine, choice in zip(self.texts, fresh, step, strict=True):
+                for text, mine, choice in zip(self.texts, fresh, step, strict=bool(step)):  # nothing while it reads
                     if not text.ended:
                         mine.append(choice)
                         text.text += self.characters[choice.id]

@@ -74,22 +74,25 @@ def _strip(page: str) -> None:
 
 def _line(run: Run) -> None:
     s = run.status
-    left = f" · {wording.duration(s.eta_seconds)}" if s.eta_seconds is not None else ""
-    with st.container(horizontal=True, vertical_alignment="center", gap="small", key=f"strip.{run.slug}"):
-        st.page_link(
-            rung_page(run.rung_key),
-            label=f"● {plain(run.name)} {s.step:,}/{s.of:,}{left}",
-            query_params={state.RUN: run.slug},
-        )
-        if run.state in (State.RUNNING, State.PAUSED) and owners.acting().may_change(run.owner):
-            st.button(
-                "Stop",
-                type="tertiary",
-                key=f"strip.stop.{run.slug}",
-                on_click=_stop,
-                args=(run.slug,),
-                help="Finish the step, save the weights and end. Resume goes on from there.",
+    left = f" · {wording.duration(s.eta_seconds)} left" if s.eta_seconds is not None else ""
+    with st.container(gap=None, key=f"strip.{run.slug}"):
+        with st.container(horizontal=True, vertical_alignment="center", gap="small", key=f"strip.row.{run.slug}"):
+            st.page_link(
+                rung_page(run.rung_key),
+                label=f"● {plain(run.name)}",
+                query_params={state.RUN: run.slug},
+                width="stretch",
             )
+            if run.state in (State.RUNNING, State.PAUSED) and owners.acting().may_change(run.owner):
+                st.button(
+                    "Stop",
+                    type="tertiary",
+                    key=f"strip.stop.{run.slug}",
+                    on_click=_stop,
+                    args=(run.slug,),
+                    help="Finish the step, save the weights and end. Resume goes on from there.",
+                )
+        st.caption(f"{s.step:,}/{s.of:,}{left}")
 
 
 def _stop(slug: str) -> None:

@@ -83,7 +83,7 @@ def row(run: Run) -> dict[str, object]:
         "curve": loaders.sparkline(run),
         "parameters": s.parameters,
         "minutes": s.seconds / 60,
-        "device": wording.place(s.device, s.node),
+        "device": wording.place(s.device, s.node, s.devices),
         "started": run.config.created if run.config else None,
         "note": " ".join(run.note.split()),
     }

@@ -140,6 +140,37 @@ def visit(browser: Browser, visitors: dict[str, list[Visitor]]) -> Iterator[Visi
 
 
 @pytest.fixture(scope="session")
+def walkers(browser: Browser) -> list[Page]:
+    """The page that `walk` goes on with, if there is one."""
+    return []
+
+
+@pytest.fixture
+def walk(browser: Browser, walkers: list[Page], request: pytest.FixtureRequest) -> Iterator[Visit]:
+    """Go on where the test before was: `go()` leads to another page of an app without loading it.
+
+    The session is that of the test before, with what it keeps. After a test that fails, the next has a page of its own.
+    """
+    failed = request.session.testsfailed
+
+    def come(width: int = 1280, height: int = 800) -> Page:
+        if not walkers:
+            walkers.append(browser.new_context().new_page())
+            walkers[0].context.set_default_timeout(60_000)
+        page = walkers[0]
+        page.set_viewport_size({"width": width, "height": height})
+        page.emulate_media(color_scheme="light")
+        page.mouse.move(0, 0)
+        if page.url.startswith("http"):
+            page.evaluate("localStorage.clear(); sessionStorage.clear()")
+        return page
+
+    yield come
+    if walkers and request.session.testsfailed > failed:
+        walkers.pop().context.close()
+
+
+@pytest.fixture(scope="session")
 def speeds(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Times of a machine that takes 50 steps a second, whatever it trains: a probe would time every preset first."""
     with pytest.MonkeyPatch.context() as patch:

@@ -18,7 +18,7 @@ from urllib.parse import parse_qs, parse_qsl, quote, urlsplit
 import numpy as np
 import pytest
 import torch
-from playwright.sync_api import Browser, Locator, Page, expect
+from playwright.sync_api import Locator, Page, expect
 
 from core import paths
 from core.inspect.lens import next_logits
@@ -98,34 +98,11 @@ def page(visit: Visit) -> Iterator[Page]:
         page.close()
 
 
-@pytest.fixture(scope="module")
-def tabs(browser: Browser) -> Iterator[list[Page]]:
-    """The tab that tests go on in, one after the other, if there is one."""
-    kept: list[Page] = []
-    yield kept
-    for tab in kept:
-        tab.context.close()
-
-
 @pytest.fixture
-def tab(browser: Browser, tabs: list[Page], request: pytest.FixtureRequest) -> Iterator[Page]:
-    """A page of somebody who may have been in the app before; after a test that fails, the next has a new one.
-
-    For what does not depend on settings, which a visitor keeps from page to page.
-    """
-    before, fine = request.session.testsfailed, False
-    if not tabs:
-        tabs.append(browser.new_context().new_page())
-        tabs[0].context.set_default_timeout(SOON)
-    tabs[0].set_viewport_size({"width": 1280, "height": 1200})
-    tabs[0].mouse.move(0, 0)
-    try:
-        with watched(tabs[0]) as page:
-            yield page
-        fine = request.session.testsfailed == before
-    finally:
-        if not fine:
-            tabs.pop().context.close()
+def tab(walk: Visit) -> Iterator[Page]:
+    """A page that others were on before, for what does not depend on settings, which a visitor keeps."""
+    with watched(walk(1280, 1200)) as page:
+        yield page
 
 
 def open_page(page: Page, house: House, path: str, **query: str) -> None:

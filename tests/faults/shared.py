@@ -139,9 +139,9 @@ def two_servers(races: int = 10) -> dict[str, Any]:
             here.get_by_role("button", name="Train ·").click()
             begun = _begun()
             there.goto(f"{second}/mlp?run={begun.slug}")
-            there.locator(".st-key-stop button").click()
+            there.locator(".st-key-stop button").first.click()
             stopped = control.wait(begun, 120)
-            expect(here.locator(".st-key-resume button")).to_be_enabled(timeout=120_000)
+            expect(here.locator(".st-key-resume button").first).to_be_enabled(timeout=120_000)
         starters = [_starter(), _starter("unshare", "--pid", "--fork", "--mount-proc")]
         once, answers = 0, []
         for number in range(races):

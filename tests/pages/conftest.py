@@ -1,7 +1,5 @@
 """Shared by the tests of pages."""
 
-import gc
-
 import pytest
 
 from pages.ui.inside_views import knockout
@@ -13,10 +11,3 @@ def unasked(monkeypatch: pytest.MonkeyPatch) -> float:
     usual = knockout.UNASKED
     monkeypatch.setattr(knockout, "UNASKED", 0.0)
     return usual
-
-
-@pytest.fixture(scope="module", autouse=True)
-def loaded() -> None:
-    """Take out of sight what pages have loaded meanwhile: Streamlit looks for garbage after every drawing."""
-    gc.collect()
-    gc.freeze()

@@ -28,8 +28,8 @@ REAL = RUNGS["transformer"].presets["seconds"]
 
 
 @pytest.fixture(autouse=True)
-def tiny(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Presets of a few thousand parameters."""
+def tiny(monkeypatch: pytest.MonkeyPatch, machine_code: Path) -> None:
+    """Presets of a few thousand parameters; what writes texts is compiled."""
     for key in ("transformer", "wavenet", "recurrent"):
         for name in RUNGS[key].presets:
             monkeypatch.setitem(RUNGS[key].presets, name, Preset("", TINY[key]["model"], TINY[key]["train"]))
@@ -52,6 +52,15 @@ def test_both_ways_of_writing_are_timed():
     assert {"inside_1", "inside_2", "beyond_roll_1", "beyond_half_2"} <= found.keys()
     assert all(found[name]["ratio"] > 0 for name in ("inside_1", "beyond_half_1"))
     assert "beyond_roll_1" not in sample.sample("wavenet", "best", texts=(1,), rounds=1, beside=None)
+
+
+def test_a_trained_run_is_timed_with_guesses_and_without():
+    found = sample.sample("", "", texts=(1,), rounds=1, beside=None, run="pretrained/mlp")
+    told = found["whole_context"]
+
+    assert found["stage"] == "mlp" and told["float32_characters_a_pass"] == 1
+    assert all(told[f"{weights}_ahead_characters_per_second"] > 0 for weights in ("float32", "bfloat16"))
+    assert told["float32_ahead_characters_a_pass"] >= 1
 
 
 @pytest.mark.parametrize(("config", "rung"), [("cpu", "transformer"), ("recurrent", "recurrent")])
@@ -125,7 +134,7 @@ def test_what_cannot_be_measured_is_said_in_one_line(words: str, why: str, capsy
     assert why in said and said.count("\n") == 1
 
 
-PLAIN = """
+PLAIN = r"""
 #include <stdio.h>
 int main(int count, char **words) {
   int sizes[7];

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+from core import sampling
 from core.ladder.registry import RUNGS
 from core.models.contract import LanguageModel
 from core.sampling import SamplingConfig, generate, streams
@@ -70,6 +71,29 @@ def test_what_is_told_of_a_character_is_what_it_was_drawn_with(
         assert found.rivals_after[k] == pytest.approx([rival.after for rival in rivals], abs=1e-6)
     if top_k == 3:
         assert set(found.open) == {3}
+
+
+def test_a_text_can_be_stopped_while_its_prompt_is_read(monkeypatch: pytest.MonkeyPatch):
+    """A slice ends between two pieces of it; one that goes on writes the text that it would have been."""
+    monkeypatch.setattr(sampling, "AT_ONCE", 0)  # the least of pieces
+    torch.manual_seed(3)
+    rung = RUNGS["transformer"]
+    reader = rung.build(rung.config.parse({**rung.tiny, "context": 128}), len(CHARACTERS))
+    config = WritingConfig.parse({"tokens": 3, "samples": 2})
+    prompt = "abcdefgh" * 16
+    texts = Writing(reader, CharTokenizer(CHARACTERS), prompt, config)
+    for _ in range(2):
+        texts.advance(0.0)
+    assert texts.written == 0 and not texts.done and texts.texts[0].since(0) is None
+
+    expected = list(streams(reader, [CharTokenizer(CHARACTERS).encode(prompt)] * 2, config))
+    assert [text.text for text in whole(texts).texts] == [
+        "".join(CHARACTERS[step[i].id] for step in expected) for i in range(2)
+    ]
+    stopped = Writing(reader, CharTokenizer(CHARACTERS), prompt, config)
+    stopped.advance(0.0)
+    stopped.stop()
+    assert stopped.done and stopped.written == 0 and stopped.texts[0].ended == "stopped"
 
 
 def test_of_what_is_known_only_the_rest_is_told(model: LanguageModel):

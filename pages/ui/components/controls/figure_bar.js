@@ -1,6 +1,6 @@
 // CSV, SVG, PNG, Table and Fit of a figure that Plotly has drawn elsewhere on the page.
 import { component } from "../shared/component.js";
-import { button, shape } from "../shared/dom.js";
+import { button, made } from "../shared/dom.js";
 import { savers } from "../shared/saving.js";
 import { html, render } from "../shared/vendor/lit-html.js";
 
@@ -29,7 +29,7 @@ function picture(figure) {
   if (figure.querySelector(".gl-container canvas")) return press(figure, "Download");
   const { width, height } = figure.getBoundingClientRect();
   const layers = [...figure.querySelectorAll(".main-svg")].flatMap((layer) => [...layer.cloneNode(true).childNodes]);
-  return shape("svg", { width, height }, ...layers);
+  return made(html`<svg width=${width} height=${height}>${layers}</svg>`);
 }
 
 // What the traces of a figure hold: a grid cell by cell, points one by one, parallel axes line by line.

@@ -1,19 +1,9 @@
 // What bars of controls are made of, as templates of lit-html, and what pointer and keyboard need everywhere.
 import { html, nothing, render } from "./vendor/lit-html.js";
 
-export const SVG = "http://www.w3.org/2000/svg";
-
 export function element(tag, attributes = {}, ...children) {
-  return filled(document.createElement(tag), attributes, children);
-}
-
-export function shape(tag, attributes = {}, ...children) {
-  return filled(document.createElementNS(SVG, tag), attributes, children);
-}
-
-function filled(node, attributes, children) {
-  for (const [name, value] of Object.entries(attributes))
-    if (value !== null && value !== undefined && value !== false) node.setAttribute(name, value);
+  const node = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) if (value !== null) node.setAttribute(name, value);
   node.append(...children);
   return node;
 }
@@ -54,10 +44,14 @@ export const checkbox = (label, title, checked, changed) =>
   html`<label title=${title}><input type="checkbox" .checked=${checked}
     @change=${(event) => changed(event.target.checked)}>${label}</label>`;
 
-// Controls behind a word; a click elsewhere and Escape hide them again.
+// Controls behind a word; a click elsewhere and Escape hide them again, and the word has the focus that was among them.
 export const disclosed = (words, title, content) =>
   html`<button type="button" class="opener" popovertarget="panel" title=${title}>${words}</button>
-    <div popover class="panel" id="panel">${content}</div>`;
+    <div popover class="panel" id="panel" @beforetoggle=${giveBack}>${content}</div>`;
+
+function giveBack({ target: panel, newState }) {
+  if (newState === "closed" && panel.contains(panel.getRootNode().activeElement)) panel.previousElementSibling.focus();
+}
 
 // A band of colour with words at its two ends.
 export const colourKey = (low, colours, high) => html`<span class="key quiet">${low}<i

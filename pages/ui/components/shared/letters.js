@@ -1,5 +1,5 @@
 // A character that a model wrote, tinted by its surprise. The element around it gives the colour: --surprise.
-import { standing } from "./characters.js";
+import { pointable } from "./characters.js";
 import { colourKey, element } from "./dom.js";
 import { surpriseColour } from "./theme.js";
 
@@ -14,6 +14,6 @@ const tint = (percent) => `color-mix(in srgb, var(--surprise) ${percent}%, trans
 export const surpriseKey = () => colourKey("0 bits", `transparent, ${tint(85)}`, `${MOST} or more`);
 
 export function letterOf(character, bits, attributes = {}) {
-  const shown = character === "\n" ? "↵\n" : standing(character);
+  const shown = character === "\n" ? "↵\n" : pointable(character);
   return element("span", { style: `background: ${tint(Math.round(100 * shareOfTint(bits)))}`, ...attributes }, shown);
 }

@@ -1,8 +1,8 @@
-import { button, element, SVG, shape } from "./dom.js";
+import { button, element, made } from "./dom.js";
 import { csv, grouped, short } from "./format.js";
 import { canvasContext } from "./pens.js";
 import { SvgContext } from "./svg_context.js";
-import { html, render } from "./vendor/lit-html.js";
+import { html, render, svg } from "./vendor/lit-html.js";
 
 const LARGEST = 16_000; // pixels along an edge that browsers draw
 const READABLE = 40; // points of one curve in a table
@@ -98,7 +98,7 @@ async function pixels({ theme }, picture) {
   return new Promise((done) => canvas.toBlob(done));
 }
 
-const svgSize = (svg) => [svg.width.baseVal.value, svg.height.baseVal.value];
+const svgSize = ({ width, height }) => [width.baseVal.value, height.baseVal.value];
 
 function serialised(theme, source) {
   const copy = source.cloneNode(true);
@@ -108,8 +108,7 @@ function serialised(theme, source) {
     node.setAttribute("transform", node.style.transform.replaceAll("px", ""));
     node.style.transform = "";
   }
-  copy.setAttribute("xmlns", SVG);
   copy.setAttribute("viewBox", `0 0 ${width} ${height}`);
-  copy.prepend(shape("rect", { width, height, fill: theme.paper }));
+  copy.prepend(made(svg`<rect width=${width} height=${height} fill=${theme.paper}></rect>`));
   return new XMLSerializer().serializeToString(copy).replaceAll(/<!--.*?-->/g, ""); // lit's marks
 }

@@ -1,12 +1,13 @@
 // A text of which every character answers to the pointer: how likely it was, and what else could have come. A click
 // keeps one; then a rival can be taken in its place, or asked why it was not.
-import { drawn, readableText, spelled, standing } from "../shared/characters.js";
+import { drawn, pointable, readableText, spelled } from "../shared/characters.js";
 import { component } from "../shared/component.js";
-import { along, arrow, button, clamp, colourKey, element, made, numberAt, pointed } from "../shared/dom.js";
+import { arrow, button, clamp, colourKey, element, made, numberAt, pointed } from "../shared/dom.js";
 import { chance } from "../shared/format.js";
 import { MOST } from "../shared/letters.js";
 import { surpriseColour } from "../shared/theme.js";
 import { html, render } from "../shared/vendor/lit-html.js";
+import { reached } from "./writing_keys.js";
 
 const TINT = 60; // percent of the colour where it is full: any letter can be read on it
 const HELP = "Point at a character: what else could have come. Click it to keep it, then take a rival instead.";
@@ -57,7 +58,7 @@ function draw(view) {
     const start = i > 0 && branches[i] === branch && branches[i - 1] !== branch;
     const kind = [start && "start", forks[i] && "fork", i === kept && "kept"].filter(Boolean).join(" ");
     const style = `background-color: ${tinted(view, Math.round(TINT * Math.min(1, bits[i] / MOST)))}`;
-    return element("span", { "data-i": i, class: kind, style }, standing(character));
+    return element("span", { "data-i": i, class: kind, style }, pointable(character));
   });
   const lines = view.spans.flatMap((span, i) => (chars[i] === "\n" ? [span, "\n"] : [span]));
   view.paper.replaceChildren(made(html`<span class="given">${readableText(data.prompt)}</span>`), ...lines);
@@ -70,15 +71,12 @@ function hover(view, i) {
 }
 
 function pressed(view, event) {
-  const last = view.chars.length - 1;
   const i = view.hover ?? view.data.kept;
-  const step = arrow(event)?.[1];
-  const to = step ? clamp((i ?? -1) + step, 0, last) : along(event, i ?? -1, last);
+  const to = reached(view.spans, i, event.key);
   if (event.key === "Enter" && i !== null) return choose(view, i);
-  if (event.key === "Escape") return hover(view, null);
   if (to === undefined) return false;
   hover(view, to);
-  intoSight(view.paper, view.spans[to]);
+  if (to !== null) intoSight(view.paper, view.spans[to]);
 }
 
 // ---- what could have come -------------------------------------------------------------------------------------------
