@@ -9,7 +9,6 @@ import json
 import math
 import time
 from collections.abc import Callable
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -129,7 +128,6 @@ def _context(kind: str) -> tuple[float, float]:
     return float(found[0]), float(found[1])
 
 
-@lru_cache(maxsize=1)
 def best_device() -> str:
     """Return the kind of device that `auto` means on this machine."""
     return devices.resolve("auto").type
