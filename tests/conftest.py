@@ -1,5 +1,7 @@
 """Shared fixtures: every test has a home of its own, so none touches the learner's runs."""
 
+import contextlib
+import gc
 import logging
 import os
 import shutil
@@ -7,16 +9,20 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch: the tests themselves fill the cores
 
 from core import paths
 from core.jobs import control, processes
 from core.ladder.registry import RUNGS
+from core.models import compiled
 from core.runs import editing, plan, reading
 from core.runs.state import Run
+from core.texts import shakespeare
 from core.texts.corpus import Corpus, load
 from core.training import devices
+from tests.forks import template
 
 SHORT = {"steps": 4, "batch_size": 4, "window": 16, "eval_every": 2, "sample_chars": 20}
 DEEP = {"steps": 4, "batch_size": 4, "eval_every": 2, "sample_chars": 20, "learning_rate": 1e-3}
@@ -32,6 +38,13 @@ PRECISIONS = ("float32", "bfloat16")
 os.environ.setdefault(devices.PRECISION, "float32")  # also for what is trained once for all tests
 
 
+def pytest_configure() -> None:
+    """Keep what tests write in memory, if there is room: a disk is waited for at every file that is to last."""
+    memory = Path("/dev/shm")
+    if memory.is_dir() and not os.statvfs(memory).f_flag & os.ST_NOEXEC and shutil.disk_usage(memory).free > 4 * 2**30:
+        os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(memory))
+
+
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Run tests that are marked `numeric` once for each meaning of `auto`."""
     if metafunc.definition.get_closest_marker("numeric"):
@@ -44,6 +57,26 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: item.get_closest_marker("long") is None)
 
 
+def pytest_collection_finish() -> None:
+    """Take what is loaded out of the garbage collector's sight, as the server does: a look at all takes it 0.2 s."""
+    gc.collect()
+    gc.freeze()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def forked() -> Iterator[None]:
+    """Processes are made by forks of one that has loaded torch."""
+    with template.forking():
+        yield
+
+
+@pytest.fixture(autouse=True)
+def started(request: pytest.FixtureRequest) -> Iterator[None]:
+    """But for the tests that are marked so."""
+    with template.starting() if request.node.get_closest_marker("started") else contextlib.nullcontext():
+        yield
+
+
 @pytest.fixture
 def auto_precision(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """What the precision `auto` means in this test and in the processes that it starts."""
@@ -51,10 +84,21 @@ def auto_precision(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPat
     return str(request.param)
 
 
+@pytest.fixture(scope="session")
+def text_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The text that ships, rebuilt once for all tests. Not to be changed."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("BARDLAB_HOME", str(tmp_path_factory.mktemp("text")))
+        load()
+        return paths.data() / shakespeare.CACHE
+
+
 @pytest.fixture(autouse=True)
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def home(tmp_path: Path, text_file: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """Point everything that is written to a folder of this test, with no shipped runs but those it makes."""
     monkeypatch.setenv("BARDLAB_HOME", str(tmp_path))
+    paths.data().mkdir()
+    os.link(text_file, paths.data() / text_file.name)
     monkeypatch.setenv("BARDLAB_PRETRAINED", str(tmp_path / "pretrained"))
     monkeypatch.setattr(processes, "_probed", True)  # nobody times the machine beside a test
     yield tmp_path
@@ -71,6 +115,17 @@ def views_work(request: pytest.FixtureRequest) -> Iterator[None]:
     yield
     log.removeHandler(handler)
     assert not failed or request.node.get_closest_marker("view_fails"), failed
+
+
+@pytest.fixture(scope="session")
+def machine_code(pytestconfig: pytest.Config) -> Path:
+    """Where the machine code that writes texts is kept: it is compiled once for all test runs of this checkout."""
+    folder = pytestconfig.rootpath / ".pytest_cache" / "compiled"
+    folder.mkdir(parents=True, exist_ok=True)
+    with pytest.MonkeyPatch.context() as patch, FileLock(folder.with_suffix(".lock")):
+        patch.setenv("NUMBA_CACHE_DIR", str(folder))
+        assert compiled.load() is not None
+    return folder
 
 
 @pytest.fixture

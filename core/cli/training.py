@@ -54,7 +54,7 @@ def train(
         rung, preset=preset, model=model, train=train_values, device=device, corpus_name=own.find(text)
     )
     there = launcher.chosen()
-    length, kind = len(texts_corpus.load(plan.corpus).text), there.device(device).partition(":")[0]
+    length, kind = len(texts_corpus.load(plan.corpus).text), there.device(device, plan.train.devices).partition(":")[0]
     if not force and (short := timing.shortage(plan, kind, length)):
         raise BardlabError(f"{short}, or give --force")
     run = editing.create(plan.model_copy(update={"memory_needed": timing.total_bytes(plan, kind, length)}))

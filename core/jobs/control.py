@@ -35,7 +35,7 @@ def start(run: Run) -> Run:
     own, which is small until its turn comes. Raises BardlabError as `claim` does.
     """
     run = claim(run)
-    launch(run.path, launcher.chosen().device(run.need().device), run.slug)
+    launch(run.path, _device(run.need()), run.slug)
     return reading.read(run.path)
 
 
@@ -48,7 +48,11 @@ def begin(config: RunConfig) -> Run:
 def check_place(config: RunConfig) -> None:
     """Raise BardlabError if a run could not be taken in now: no memory, no such device, no cluster that answers."""
     check_memory(config.title or config.rung_key)
-    launcher.chosen().device(config.device)
+    _device(config)
+
+
+def _device(config: RunConfig) -> str:
+    return launcher.chosen().device(config.device, config.train.devices)
 
 
 def launch(path: Path, device: str, name: str) -> None:
@@ -92,7 +96,7 @@ def claim(run: Run) -> Run:
     check_startable(run)
     editing.check_room(besides=run.path)
     check_memory(run.slug)
-    device = turns.kind_of(launcher.chosen().device(run.need().device))
+    device = turns.kind_of(_device(run.need()))
     try:
         with folder.hold(run.path):
             now = runs_state.read_status(run.path)

@@ -51,7 +51,7 @@ class Recorder:
         self._writer = checkpoints.Writer(path)
         self._wrote = self._saved = time.monotonic()
         self._metered = 0.0
-        self.meter = Meter(trainer.device.type)
+        self.meter = Meter(trainer.device.type, trainer.team.pids)
         self.speed = _Speed()
         if restored and restored.fallback:
             text = f"{restored.fallback}; the run went on from the state before it, of step {trainer.done}"

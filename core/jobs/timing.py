@@ -35,6 +35,10 @@ CONTEXT = 0.5e9
 """Bytes that a GPU keeps for a process that uses it, before anything was measured."""
 HELD = {"cpu": 0.3e9}
 """Bytes of main memory that a worker holds before it has a model."""
+MEETING = 1e-3
+"""Seconds a step that several processes take to agree on it, whatever the model."""
+EXCHANGED = {"cpu": 1e9, "cuda": 1e10}
+"""Bytes a second that each sends while gradients are averaged: measured between processes, assumed between GPUs."""
 FULL = 0.6
 """Seconds that the probe spends on the steps of a preset."""
 
@@ -92,9 +96,14 @@ def total_bytes(config: RunConfig, device: str, text_length: int = 0) -> float:
 
 
 def in_all(built: Cost, device: str) -> float:
-    """What a worker with a run of this cost takes in all on a device."""
+    """What a worker with a run of this cost takes in all on a device: on each, of several GPUs.
+
+    Several processes on a CPU share its memory, also with the one that launched them.
+    """
     kind = device.partition(":")[0]
-    return built.memory_bytes + (_context(kind)[0] if kind == "cuda" else HELD["cpu"])
+    if kind == "cuda":
+        return built.memory_bytes + _context(kind)[0]
+    return built.devices * (built.memory_bytes + HELD["cpu"]) + (HELD["cpu"] if built.devices > 1 else 0.0)
 
 
 def _file() -> Path:
@@ -176,7 +185,13 @@ def _predict(rows: list[list[float]], work: Work) -> float | None:
 
 def seconds_per_step(rung: Rung, device: str, built: Cost, train: TrainConfig) -> float | None:
     """Estimate the time of one training step, or None if nothing was measured yet."""
-    return _predict(_rows("step", rung, device, lowers(train.precision, device.partition(":")[0])), built.step)
+    kind = device.partition(":")[0]
+    own = _predict(_rows("step", rung, device, lowers(train.precision, kind)), built.step)
+    if own is None or built.devices == 1:
+        return own
+    slower = devices.threads() / devices.share_of_threads(built.devices) if kind == "cpu" else 1.0
+    sent = 2 * (1 - 1 / built.devices) * 4 * built.parameters
+    return own * slower + MEETING + sent / (EXCHANGED["cuda"] if kind == "cuda" else EXCHANGED["cpu"])
 
 
 def estimate_seconds(

@@ -45,7 +45,7 @@ def note(status: Status, trainer: Trainer, config: RunConfig) -> None:
     """Write into a run's status what it computes on, in which format, and what memory it needs and finds."""
     device = trainer.device
     status.device_name = devices.name_of(device)
-    status.threads = torch.get_num_threads() if device.type == "cpu" else None
+    status.threads = torch.get_num_threads() * trainer.team.size if device.type == "cpu" else None
     status.precision = devices.precision_name(trainer.precision)
     status.compiled = trainer.compiles
     status.memory_needed = config.memory_needed

@@ -71,8 +71,11 @@ def wait_for(
     should_stop: Callable[[], bool],
     say: Callable[[str], None],
     look_after: Callable[[Path], object] = lambda path: None,
-) -> tuple[Lock, Slot] | None:
-    """Wait until it is this run's turn on a device, or on any of its kind. Return the lock of its place, held, and it.
+    count: int = 1,
+) -> list[tuple[Lock, Slot]] | None:
+    """Wait until it is this run's turn on a device, or on `count` of its kind: on all of them at once.
+
+    Returns the lock of each place, held, and the place.
 
     First come, first served, unless somebody moved a run in the queue. Every waiting worker looks at the queue by
     itself, so there is no scheduler that could die; `look_after` is called with each run in front. Returns None if
@@ -83,14 +86,20 @@ def wait_for(
     told, pause, look = "", 0.05, 0.0
     paths.runs().mkdir(parents=True, exist_ok=True)
     while not should_stop():
+        found: dict[str, tuple[Lock, Slot]] = {}
         for place in places:
-            if is_locked(place.lock_path) or not _first(me, place):
+            if place.device in found or is_locked(place.lock_path) or not _first(me, place):
                 continue
             lock = Lock(place.lock_path)
             if lock.take():
                 if _first(me, place):  # nobody was moved in front meanwhile
-                    return lock, place
-                lock.release()
+                    found[place.device] = lock, place
+                    if len(found) == count:
+                        return list(found.values())
+                else:
+                    lock.release()
+        for lock, _ in found.values():  # too few
+            lock.release()
         if pause >= 0.4 and time.monotonic() > look:  # it is not just changing hands: say who is in front
             began = time.monotonic()
             ahead = _ahead_of(me, kind)

@@ -1,27 +1,32 @@
 """What a worker and its machine are busy with: processor, memory, GPU. A reading costs well under a millisecond."""
 
+from collections.abc import Sequence
+
 import psutil
 
 from core.runs.state import Meters
 
 
 class Meter:
-    """Reads the meters of this process, and of the GPU if it computes on one."""
+    """Reads the meters of this process, or of all that do its work, and of the GPU if it computes on one."""
 
-    def __init__(self, device: str) -> None:
+    def __init__(self, device: str, pids: Sequence[int] = ()) -> None:
         self.device = device
         self._tells_use = device == "cuda"
-        self.process = psutil.Process()
-        self.process.cpu_percent()  # percentages count from the reading before
+        self.processes = [psutil.Process(pid) for pid in pids] or [psutil.Process()]
+        self._used()  # percentages count from the reading before
         psutil.cpu_percent()
+
+    def _used(self) -> float:
+        return sum(process.cpu_percent() for process in self.processes)
 
     def read(self) -> Meters:
         """Read everything now."""
         memory = psutil.virtual_memory()
         found = Meters(
-            cpu=self.process.cpu_percent() / 100,
+            cpu=self._used() / 100,
             cores=psutil.cpu_count() or 1,
-            memory=self.process.memory_info().rss,
+            memory=sum(process.memory_info().rss for process in self.processes),
             machine_cpu=psutil.cpu_percent() / 100,
             machine_memory=memory.percent / 100,
             machine_memory_total=memory.total,

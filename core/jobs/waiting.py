@@ -37,6 +37,8 @@ class Interrupt:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.asked = self.ending = False
+        self.pass_on = False
+        """Whether the request is to be left in the folder too, for other processes that do the work."""
         self._before = {number: signal.signal(number, self._ask) for number in system.ENDING}
         self._impatience = system.Impatience(lambda: (folder.stop_age(path) or 0.0) >= overdue.STOP_GRACE)
 
@@ -57,16 +59,27 @@ class Interrupt:
             self.ending = True
             raise StopNow
         self.asked = True
+        if self.pass_on:
+            with contextlib.suppress(OSError):
+                folder.request_stop(self.path)
 
 
 class Place:
-    """A run's place on a device: a lock that may be given up for a while."""
+    """A run's place on a device, or on `count` GPUs: locks that may be given up for a while."""
 
     def __init__(
-        self, device: str, path: Path, should_stop: Callable[[], bool], tell: Callable[[dict[str, Any]], None]
+        self,
+        device: str,
+        path: Path,
+        should_stop: Callable[[], bool],
+        tell: Callable[[dict[str, Any]], None],
+        count: int = 1,
     ) -> None:
         self.device, self.path, self.should_stop, self.tell = device, path, should_stop, tell
-        self._lock: system.Lock | None = None
+        self.count = count
+        self.devices: tuple[str, ...] = ()
+        """Those that were got, as torch calls them."""
+        self._locks: list[system.Lock] = []
 
     @property
     def kind(self) -> str:
@@ -81,22 +94,28 @@ class Place:
         if folder.sent(self.path):
             self.tell({"device": self.kind})
             return not self.should_stop()
-        if self._lock is None:
+        if not self._locks:
             only = turns.slots(self.device)[0].name if self.device != self.kind else ""
             self.tell({"state": State.QUEUED, "device": self.kind, "only": only})
             found = turns.wait_for(
-                self.device, self.path, self.should_stop, lambda line: self.tell({"message": line}), overdue.look_after
+                self.device,
+                self.path,
+                self.should_stop,
+                lambda line: self.tell({"message": line}),
+                overdue.look_after,
+                self.count if self.kind == "cuda" else 1,
             )
             if found:
-                self._lock, slot = found
-                self.device = slot.device  # once it has been there, no other will do
-        return self._lock is not None
+                self._locks = [lock for lock, _ in found]
+                self.devices = tuple(slot.device for _, slot in found)
+                self.device = self.devices[0]  # once it has been there, no other will do
+        return bool(self._locks)
 
     def give_up(self) -> None:
         """Let others have it."""
-        if self._lock is not None:
-            self._lock.release()
-            self._lock = None
+        for lock in self._locks:
+            lock.release()
+        self._locks = []
 
     def change(self, device: str) -> bool:
         """Leave the place for one on another device, and wait for that. False if the run was stopped meanwhile."""
@@ -112,17 +131,18 @@ class Place:
 class Job:
     """One job at work, from its folder's lock to the state that it ends in."""
 
-    def __init__(self, path: Path, device: str, interrupt: Interrupt, say: Callable[[str], None]) -> None:
-        self.path, self.say, self._interrupt = path, say, interrupt
+    def __init__(self, path: Path, device: str, interrupt: Interrupt | None, say: Callable[[str], None]) -> None:
+        self.path, self.say, self.interrupt = path, say, interrupt
         self.status = folder.read_status(path) | {"pid": os.getpid(), "born": system.born(os.getpid())}
         self.status |= {"state": State.QUEUED, "message": "starting", "node": node.name() if folder.sent(path) else ""}
-        self.place = Place(device, path, self.should_stop, self.tell)
+        self.place = Place(device, path, self.should_stop, self.tell, int(self.status.get("devices") or 1))
         self.newest: Callable[[], dict[str, Any]] = lambda: self.status
         """What the status is by now; the training knows more than was written last."""
 
     def should_stop(self) -> bool:
         """True if somebody asked the job to stop, or its folder is gone."""
-        return self._interrupt.asked or folder.stop_requested(self.path) or not self.path.is_dir()
+        asked = self.interrupt is not None and self.interrupt.asked
+        return asked or folder.stop_requested(self.path) or not self.path.is_dir()
 
     def tell(self, news: dict[str, Any]) -> None:
         """Write into the run's status what has changed."""
@@ -131,7 +151,8 @@ class Job:
 
     def end(self, state: State, message: str) -> None:
         """Write how the run ended."""
-        self._interrupt.end()
+        if self.interrupt is not None:
+            self.interrupt.end()
         self.say(f"{state}{': ' + message if message else ''}")
         folder.clear_requests(self.path)
         update = {"state": state, "message": message, "ended": time.time(), "eta_seconds": None, "meters": None}
@@ -168,16 +189,21 @@ def _attend(path: Path, device: str, say: Callable[[str], None]) -> None:
             _wait_and_work(job)
         except StopNow:
             job.end(State.STOPPED, f"stopped at once; Resume goes on from {folder.resumes_from(job.newest())}")
-        except BardlabError as error:
-            job.end(State.FAILED, str(error))
-        except OSError as error:
-            job.end(State.FAILED, f"could not write: {files.explain(error)}")
         except Exception as error:
-            say(traceback.format_exc())
-            reason = (str(error).splitlines() or [""])[0]
-            job.end(State.FAILED, f"{type(error).__name__}: {reason}; see the log")
+            job.end(State.FAILED, explain(error, say))
     finally:
         interrupt.restore()
+
+
+def explain(error: Exception, say: Callable[[str], None]) -> str:
+    """Say in one line why a job failed; what nobody foresaw stands in the log in full."""
+    if isinstance(error, BardlabError):
+        return str(error)
+    if isinstance(error, OSError):
+        return f"could not write: {files.explain(error)}"
+    say("".join(traceback.format_exception(error)))
+    reason = (str(error).splitlines() or [""])[0]
+    return f"{type(error).__name__}: {reason}; see the log"
 
 
 def _task(job: Job) -> ModuleType:

@@ -4,10 +4,12 @@ import contextlib
 import json
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from core import system
 from core.errors import BardlabError
@@ -24,9 +26,11 @@ from core.models.memory import is_out_of_memory, let_go
 from core.runs import beginnings, checkpoints, layout, reading, requests, state
 from core.runs.folder import State
 from core.runs.state import Run, RunConfig, Status
+from core.texts.corpus import Corpus
 from core.texts.corpus import load as load_corpus
 from core.training import devices, sabotages, wounds
 from core.training.loop import Progress, train
+from core.training.team import Team
 from core.training.trainer import Diverged, Trainer
 from core.training.watch import Alert
 
@@ -50,8 +54,29 @@ def device_of(path: Path) -> str:
 
 def run(job: Job) -> None:
     """Train a run whose turn on its device has come. Raises BardlabError with the reason if it fails."""
-    devices.limit_threads()
     config = reading.read(job.path).need()
+    if config.train.devices > 1:
+        from core.jobs import ranks
+
+        return ranks.launch(job, config)
+    devices.limit_threads()
+    status = status_of(job)
+    try:
+        device, left = trial.settle(config.device, torch.device(job.place.device))
+        if left and not job.place.change(str(device)):
+            return job.end(State.STOPPED, "stopped while it waited")
+        if device.type == "cuda":
+            torch.cuda.set_device(device)
+        lead(job, config, status, device, left)
+    except Exception as error:
+        if not is_out_of_memory(error):
+            raise
+        let_go(error)
+        raise BardlabError(trial.out_of_memory(config, status.device)) from error
+
+
+def status_of(job: Job) -> Status:
+    """Return a job's status as the training keeps it; what the job itself tells goes into it too."""
     status = Status.model_validate(job.status)
     job.newest = lambda: json.loads(status.model_dump_json())
 
@@ -61,44 +86,53 @@ def run(job: Job) -> None:
         state.write_status(job.path, status)
 
     job.place.tell = tell
-    try:
-        device, left = trial.settle(config.device, torch.device(job.place.device))
-        if left and not job.place.change(str(device)):
-            return job.end(State.STOPPED, "stopped while it waited")
-        if device.type == "cuda":
-            torch.cuda.set_device(device)
-        _train(job, config, status, device, left)
-    except Exception as error:
-        if not is_out_of_memory(error):
-            raise
-        let_go(error)
-        raise BardlabError(trial.out_of_memory(config, status.device)) from error
+    return status
 
 
-def _train(job: Job, config: RunConfig, status: Status, device: torch.device, left: str) -> None:
-    """Train; `left` says why the run is on another device than `auto` takes first, if it is."""
-    path, say, should_stop = job.path, job.say, job.should_stop
+@dataclass(frozen=True)
+class SetUp:
+    """What a run is trained with."""
+
+    corpus: Corpus
+    trainer: Trainer
+    val_ids: Tensor
+
+
+def set_up(path: Path, config: RunConfig, device: torch.device, team: Team) -> SetUp:
+    """Make the trainer of a run as it is before its first step. Raises BardlabError if the text is another one."""
     corpus = load_corpus(config.corpus)
     if corpus.sha256 != config.corpus_sha256:
         raise BardlabError(f"the text {config.corpus!r} is no longer the one this run was made for; start a new run")
-    checkpoints.tidy(path)
     checkpoints.seed_everything(config.train.seed)
     model = config.rung.build(config.model_config_, corpus.tokenizer.size)
     beginnings.begin(path, config, model)
     sabotage = wounds.Wound(model, config.off) if config.off else sabotages.make(config.fault)
     train_ids, val_ids = sabotage.texts(corpus.train_ids, corpus.val_ids)
-    trainer = Trainer(model, config.train, train_ids, device, sabotage)
+    return SetUp(corpus, Trainer(model, config.train, train_ids, device, sabotage, team), val_ids)
+
+
+def lead(
+    job: Job, config: RunConfig, status: Status, device: torch.device, left: str = "", team: Team | None = None
+) -> None:
+    """Train a run and write down what happens; with a `team`, as the first of those who train it.
+
+    `left` says why the run is on another device than `auto` takes first, if it is.
+    """
+    path, say, should_stop, team = job.path, job.say, job.should_stop, team or Team()
+    checkpoints.tidy(path)
+    made = set_up(path, config, device, team)
+    corpus, trainer, val_ids, model = made.corpus, made.trainer, made.val_ids, made.trainer.model
     saved = checkpoints.restore(path, trainer)
     trainer.rates = requests.rates(path)
+    team.begin(trainer)
     status.state, status.message = State.RUNNING, state.COMPILING if trainer.compiles else state.TRAINING
     status.of, status.step, status.parameters = trainer.total, trainer.done, parameter_count(model)
     status.started, status.checkpoint_step = time.time(), trainer.done if saved else None
     trial.note(status, trainer, config)
     recorder = Recorder(path, config, status, trainer, corpus, saved)
     desk = Desk(path, trainer, status, job.place, should_stop, recorder.tell, recorder.save, recorder.write_status)
-    say(
-        f"{config.rung_key} on {device.type}, {status.parameters:,} parameters, steps {trainer.done} to {trainer.total}"
-    )
+    steps = f"steps {trainer.done} to {trainer.total}"
+    say(f"{config.rung_key} on {_on(device, team)}, {status.parameters:,} parameters, {steps}")
     if left:
         recorder.tell(Alert(trainer.done, "device", left))
     if trainer.compiles:
@@ -126,13 +160,17 @@ def _train(job: Job, config: RunConfig, status: Status, device: torch.device, le
             if config.preset == "reference":
                 _leave_reference_files(path, say)
         job.end(ended, message)
-        if trainer.compiled is None:
+        if trainer.compiled is None and team.size == 1:
             record_speed(config, device.type, recorder.speed.steps, status.device_name)
     except Diverged as error:
         recorder.tell(Alert(trainer.done, "nan", str(error)))
         raise
     finally:
         recorder.close()
+
+
+def _on(device: torch.device, team: Team) -> str:
+    return device.type if team.size == 1 else f"{team.size} × {device.type}"
 
 
 def _leave_reference_files(path: Path, say: Callable[[str], None]) -> None:

@@ -58,7 +58,9 @@ class Cost:
     flops_per_step: float
     """Floating-point operations of one training step, forward and backward."""
     memory_bytes: int
-    """The most that training or an evaluation holds at once: weights, gradients, optimiser state, activations."""
+    """The most that training or an evaluation holds at once: weights, gradients, optimiser state, activations.
+
+    On each of its devices, if several compute a run; so are the next two."""
     training_bytes: int
     """The same without evaluations, which take less at once where there is little."""
     step: Work
@@ -73,6 +75,8 @@ class Cost:
     """True if the model is fitted in one step and never compiled."""
     fused: bool = False
     """True if nothing is gained by compiling it."""
+    devices: int = 1
+    """How many compute the run together."""
 
 
 @dataclass(frozen=True)
@@ -143,7 +147,8 @@ def cost(
     asked = rung.key, model.model_dump_json(), vocab_size
     shape = _shape_of(*asked, train.window)
     lowered = lowers(train.precision, kind)
-    rows, batch = (1, 1) if shape.closed_form else (train.batch_size, train.batch_size)
+    count = 1 if shape.closed_form else train.devices
+    rows = 1 if shape.closed_form else max(1, train.batch_size // count)
     forward = _pass(*asked, rows, shape.window, kind, lowered, not shape.closed_form)
     flops = forward.flops + 8.0 * rows * shape.window * vocab_size  # the loss, which is no matrix product
     at_once = max(1, READ_AT_ONCE.get(kind, 65_536) // shape.evaluated)
@@ -159,16 +164,17 @@ def cost(
         needed = training = fixed + max(counted, reading.peak_bytes)
     else:
         state, moving = _optimiser(shape, train)
-        kept = weights + state + LIBRARIES.get(kind, 0)
+        sent = 4 * shape.parameters if count > 1 else 0  # the gradients once more, while they are averaged
+        kept = weights + state + sent + LIBRARIES.get(kind, 0)
         needed, training = kept + max(activations, moving), kept + max(forward.peak_bytes, moving)
     per_character = 1.0 / (at_once * shape.evaluated)
-    one_character = flops / (batch * shape.window)
+    one_character = flops / (rows * shape.window)
     return Cost(
         parameters=shape.parameters,
         parts=shape.parts,
         window=shape.window,
         steps=1 if shape.closed_form else train.steps,
-        flops_per_step=flops if shape.closed_form else 3.0 * flops,
+        flops_per_step=flops if shape.closed_form else 3.0 * flops * count,
         memory_bytes=needed,
         training_bytes=training,
         step=Work(operations, 3.0 * flops, 3.0 * forward.made_bytes, shape.parameters, orthogonal * muon),
@@ -182,6 +188,7 @@ def cost(
         grows_with_text=shape.grows_with_text,
         fused=shape.fused,
         closed_form=shape.closed_form,
+        devices=count,
     )
 
 

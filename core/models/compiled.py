@@ -35,7 +35,7 @@ from core.models.rounding import is_rounded, rounded, stamp
 
 BLOCK = 0.03
 """Seconds that one call into the machine code takes at most, about: as long as nobody can stop it."""
-AT_ONCE = 256
+AT_ONCE = 128
 """Rows of working memory: so many characters of a prompt are read together."""
 AHEAD = (0, 1, 3, GUESSES)
 """How many characters may be guessed ahead."""
@@ -130,29 +130,28 @@ class Stride:
     """How many characters are guessed ahead: as many as write fastest, by what was measured of each number."""
 
     def __init__(self) -> None:
-        self.seconds, self.characters = [0.0] * len(AHEAD), [0.0] * len(AHEAD)
-        self.blocks = self.now = 0
+        self.seconds, self.characters = dict.fromkeys(AHEAD, 0.0), dict.fromkeys(AHEAD, 0.0)
+        self.blocks = 0
 
-    @property
-    def paces(self) -> list[float]:
-        """Seconds of processor time a character with each number; 0 where too little is known."""
-        both = zip(self.seconds, self.characters, strict=True)
-        return [seconds / characters if characters >= ENOUGH else 0.0 for seconds, characters in both]
+    def pace(self, guesses: int) -> float:
+        """Seconds of processor time a character with so many; 0 where too little is known."""
+        known = self.characters[guesses]
+        return self.seconds[guesses] / known if known >= ENOUGH else 0.0
 
     def choose(self) -> int:
         """Say how many to guess in the next block: what is not known yet, the best, or now and then its neighbour."""
         self.blocks += 1
-        self.now = min(range(len(AHEAD)), key=self.paces.__getitem__)
-        if self.blocks % AGAIN == 0:
-            beside = self.now + (1 if self.blocks % (2 * AGAIN) else -1)
-            self.now = min(max(beside, 0), len(AHEAD) - 1)
-        return AHEAD[self.now]
+        best = min(AHEAD, key=self.pace)
+        if self.blocks % AGAIN:
+            return best
+        beside = AHEAD.index(best) + (1 if self.blocks % (2 * AGAIN) else -1)
+        return AHEAD[min(max(beside, 0), len(AHEAD) - 1)]
 
-    def learn(self, seconds: float, characters: int) -> None:
-        """Take in what the last block took."""
+    def learn(self, guesses: int, seconds: float, characters: int) -> None:
+        """Take in what a block with so many took."""
         left = 0.5 ** (characters / HALF_LIFE)
-        self.seconds[self.now] = left * self.seconds[self.now] + seconds
-        self.characters[self.now] = left * self.characters[self.now] + characters
+        self.seconds[guesses] = left * self.seconds[guesses] + seconds
+        self.characters[guesses] = left * self.characters[guesses] + characters
 
 
 class Habits:
@@ -301,7 +300,7 @@ class Decoder:
         done, passes = self.kernels.write(*given, *rooms, least, ahead, self.habits.tables)
         self.pace = (time.perf_counter() - began) / max(1, done)
         if self.ahead:
-            self.habits.stride.learn(time.thread_time() - worked, done)
+            self.habits.stride.learn(ahead, time.thread_time() - worked, done)
         self.noise = noise[done:]
         self.passes += passes
         self.length += done

@@ -27,15 +27,13 @@ from core.models.products import (
     two_to,
 )
 from core.models.products import room as room
-from core.models.program import BEFORE, GUESSES, LANES, Step
+from core.models.program import BEFORE, FEW, GUESSES, LANES, Step
 
 EMBED, POSITION, LINEAR, NORM, BEND, COMBINE, GATE = (int(s) for s in list(Step)[:7])
 RECENT, DELAY, ATTEND, CELL, RECALL, WEIGHTED, TRIGRAM, KEEP = (int(s) for s in list(Step)[7:])
 ONE = np.float32(1)
 BEGINNING = 32
 """Lines of what is read next that are called before: further on the loops do so themselves."""
-FEW = 1 + GUESSES
-"""Vectors up to which rows that all of them multiply by zero are left out: more have few such rows."""
 
 
 @njit(**OPTIONS)
@@ -331,8 +329,9 @@ def run(  # type: ignore[no-untyped-def]
                 renew(two, x, work[r, b : b + n_in], state[text, one : one + carried * n], y)
         if step == ATTEND:
             for text in range(len(ids)):
-                for t in range(0, T, WIDEST):
-                    many = min(WIDEST, T - t)
+                widest = 1 if T <= FEW else WIDEST  # alone, as without guesses: what is kept stays in the cache
+                for t in range(0, T, widest):
+                    many = min(widest, T - t)
                     attend(row, work, text * T + t, many, state[text, one:], start + t, turned, sums)
 
 

@@ -12,7 +12,7 @@ Letters: B batch, T time, V vocabulary, E d_embed, K context, H d_hidden.
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor, nn
@@ -28,6 +28,7 @@ from core.models.answers import (
     unembedding_table,
 )
 from core.models.contract import LanguageModel, Tap
+from core.models.normalise import OverBatch
 from core.models.program import Program
 from core.settings import Settings, setting
 
@@ -109,7 +110,7 @@ def side_by_side(embedded: Tensor, context: int, cache: Recent | None = None) ->
     return torch.cat([padded[:, k : k + T] for k in range(context)], dim=-1)  # (B, T, K·E)
 
 
-class BatchNorm(nn.Module):
+class BatchNorm(OverBatch):
     """Mean 0 and variance 1 for each unit over batch and time, then a learned scale and shift (section 3).
 
     In evaluation mode the running averages take the place of the batch's, so that a prediction depends on nothing
@@ -129,11 +130,26 @@ class BatchNorm(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (B, T, H) to (B, T, H)."""
+        if self.training and self.total is not None:
+            return self._over_all(x, self.total)
         learning = self.training and x[..., 0].numel() > 1  # one position alone has no variance
         flat = F.batch_norm(
             x.flatten(0, 1), self.mean, self.variance, self.scale, self.shift, learning, self.momentum, NORM_EPS
         )  # (B·T, H)
         return flat.view_as(x)  # (B, T, H)
+
+    def _over_all(self, x: Tensor, total: Callable[[Tensor], Tensor]) -> Tensor:
+        """Normalise a share (b, T, H) of a batch by mean and variance of the whole batch."""
+        flat = x.flatten(0, 1).float()  # (b·T, H)
+        count = float(total(flat.new_tensor([float(len(flat))])))
+        mean = total(flat.sum(0)) / count  # (H,)
+        centred = flat - mean  # (b·T, H)
+        variance = total((centred * centred).sum(0)) / count  # (H,)
+        with torch.no_grad():
+            self.mean.lerp_(mean, self.momentum)
+            self.variance.lerp_(variance * count / max(1.0, count - 1), self.momentum)
+        normal = centred * torch.rsqrt(variance + NORM_EPS) * self.scale + self.shift  # (b·T, H)
+        return normal.to(x.dtype).view_as(x)  # (b, T, H)
 
 
 class Hidden(nn.Module):

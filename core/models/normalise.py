@@ -1,7 +1,9 @@
-"""Layer normalisation whose scale can be listened to and held.
+"""Layer normalisation whose scale can be listened to and held, and what normalises over a batch.
 
 Ba et al. (2016), "Layer normalization", section 3.
 """
+
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
@@ -29,6 +31,13 @@ class LayerNorm(nn.LayerNorm):
         scale = torch.rsqrt((centred * centred).mean(-1, keepdim=True) + self.eps)  # (B, T, 1)
         normal: Tensor = centred * self.scale(scale)  # (B, T, C)
         return normal * self.weight + self.bias  # (B, T, C)
+
+
+class OverBatch(nn.Module):
+    """Base of what normalises by numbers of the whole batch, of which other processes may hold the rest."""
+
+    total: Callable[[Tensor], Tensor] | None = None
+    """What adds a tensor up over all who hold a share of the batch, with its gradient; None if there is one alone."""
 
 
 def norm_part(key: str, title: str, row: str, column: str, path: str, layer: int) -> Part:

@@ -17,7 +17,7 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 from numpy.typing import NDArray
 
-from core.models.program import LANES, aligned
+from core.models.program import FEW, LANES, aligned
 
 FAST = {"reassoc", "contract", "nsz", "arcp"}
 """Sums may be taken in any order; infinities and NaN keep their meaning."""
@@ -28,6 +28,8 @@ NOUGHT = np.float32(0)
 FEATURES = llvm.get_host_cpu_features()
 WIDEST = 16 if FEATURES.get("avx512f") else 4
 """Vectors that are multiplied in one pass over a panel: as many sums as there are registers for."""
+ABREAST = 4
+"""Vectors for each of which a sum is taken in the same order as for one alone."""
 AHEAD = 2048
 """Bytes from the number that is read to the one that is called from memory, so that it is there in time."""
 
@@ -83,7 +85,7 @@ def _panel(count: int, panels: int = 1) -> Any:
     Number j of the rows stands at w[at + j * apart], of vector c at x[x_at + j * step + c]; its sixteen sums go to y
     from y_at + c * stride on. Several panels stand beside each other.
     """
-    at_once = min(8, 16 // (count * panels))  # numbers of each row: a sum has to wait for the one before
+    at_once = min(ABREAST, 16 // (count * panels))  # numbers of each row: a sum has to wait for the one before
 
     def typed(
         typing_context: Any,
@@ -305,14 +307,11 @@ def _part_rows(typing_context: Any, w: Any, at: Any, after: Any, thirds: Any, to
     return types.void(w, types.intp, types.intp, thirds, types.intp), code
 
 
-def _tiles(typing_context: Any, w: Any, after: Any, setup: Any, thirds: Any, chunks: Any, pairs: Any, sums: Any) -> Any:
-    """Multiply two panels by all vectors, taken apart before: four tiles of sums for each 32 vectors.
-
-    Meanwhile what is behind `after` in the matrix is called from memory.
-    """
+def _tiles(typing_context: Any, w: Any, setup: Any, thirds: Any, chunks: Any, pairs: Any, sums: Any) -> Any:
+    """Multiply two panels by all vectors, taken apart before: four tiles of sums for each 32 vectors."""
 
     def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        byte, whole, number = ir.IntType(8), arguments[4].type, ir.FloatType()
+        byte, whole, number = ir.IntType(8), arguments[3].type, ir.FloatType()
         row = ir.Constant(ir.IntType(64), 64)
 
         def place(array: int, at: Any, kind: Any) -> Any:
@@ -331,23 +330,17 @@ def _tiles(typing_context: Any, w: Any, after: Any, setup: Any, thirds: Any, chu
 
         if not FEATURES.get("amx-bf16"):
             return context.get_dummy_value()  # never called: there are no such instructions
-        unit("ldtilecfg", place(2, ir.Constant(whole, 0), byte))
-        with cgutils.for_range(builder, arguments[5], intp=whole) as pair:
+        unit("ldtilecfg", place(1, ir.Constant(whole, 0), byte))
+        with cgutils.for_range(builder, arguments[4], intp=whole) as pair:
             for sum_of in range(4):
                 unit("tilezero", sum_of)
-            with cgutils.for_range(builder, arguments[4], intp=whole) as chunk:
+            with cgutils.for_range(builder, arguments[3], intp=whole) as chunk:
 
                 def third(group: Any, which: int) -> Any:
                     """Point to the tile of a group of sixteen rows or vectors."""
-                    at = plus(times(builder.add(builder.mul(group, arguments[4]), chunk.index), THIRDS), which)
-                    return place(3, times(at, TILE), byte)
+                    at = plus(times(builder.add(builder.mul(group, arguments[3]), chunk.index), THIRDS), which)
+                    return place(2, times(at, TILE), byte)
 
-                done = builder.add(builder.mul(pair.index, arguments[4]), chunk.index)
-                for line in range(8):
-                    at = builder.add(arguments[1], plus(times(done, 8 * LANES), line * LANES))
-                    kind = ir.FunctionType(ir.VoidType(), [byte.as_pointer(), *[ir.IntType(32)] * 3])
-                    fetch = builder.module.declare_intrinsic("llvm.prefetch", [byte.as_pointer()], kind)
-                    builder.call(fetch, [place(0, at, byte), *(ir.Constant(ir.IntType(32), n) for n in (0, 2, 1))])
                 for s in range(THIRDS):
                     for i in range(2):
                         unit("tileloadd64", 4 + i, third(plus(times(pair.index, 2), 2 + i), s), row)
@@ -358,11 +351,11 @@ def _tiles(typing_context: Any, w: Any, after: Any, setup: Any, thirds: Any, chu
                             unit("tdpbf16ps", sum_of, 4 + sum_of // 2, 6 + sum_of % 2)
             for sum_of in range(4):
                 at = plus(times(pair.index, 4 * LANES * LANES), sum_of * LANES * LANES)
-                unit("tilestored64", sum_of, builder.bitcast(place(6, at, number), byte.as_pointer()), row)
+                unit("tilestored64", sum_of, builder.bitcast(place(5, at, number), byte.as_pointer()), row)
         unit("tilerelease")
         return context.get_dummy_value()
 
-    return types.void(w, types.intp, setup, thirds, types.intp, types.intp, sums), code
+    return types.void(w, setup, thirds, types.intp, types.intp, sums), code
 
 
 part_vector, part_rows, tiles = intrinsic(_part_vector), intrinsic(_part_rows), intrinsic(_tiles)
@@ -392,7 +385,7 @@ def tiles_times(w, at, work, a, out, sums, thirds, n_in, n_out, count):  # type:
             for j in range(0, chunks * ACROSS, 2):  # behind the last number the vectors are zero
                 first, second = panel + min(j, n_in - 1) * LANES, panel + min(j + 1, n_in - 1) * LANES
                 part_rows(w, first, second, thirds, ((p * chunks + j // ACROSS) * THIRDS) * TILE + j % ACROSS * LANES)
-        tiles(w, at + (i + 2 * LANES) * n_in, SETUP, thirds, chunks, pairs, sums)
+        tiles(w, SETUP, thirds, chunks, pairs, sums)
         for r in range(count):
             found = r // (2 * LANES) * 4 * LANES * LANES + r % (2 * LANES) // LANES * 2 * LANES * LANES
             for p in range(2):
@@ -443,11 +436,12 @@ def matrix_times(w, at, work, a, out, turned, sums, thirds, n_in, n_out, count):
         for j in range(n_in):
             turned[to + j * LANES] = flat[r * width + a + j]
     x, step = (turned, LANES) if count > 1 else (flat, 1)
+    widest = ABREAST if count <= FEW else WIDEST
     for i in range(0, n_out, LANES):
         rows = min(LANES, n_out - i)
-        for first in range(0, count, WIDEST):
+        for first in range(0, count, widest):
             x_at = first // LANES * LANES * n_in + first % LANES if count > 1 else a
-            many = min(WIDEST, count - first)
+            many = min(widest, count - first)
             if rows == LANES and (many == 1 or first + LANES <= len(work)):
                 times_panel(w, at + i * n_in, LANES, n_in, x, x_at, step, flat, first * width + out + i, width, many)
                 continue

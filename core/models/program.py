@@ -81,6 +81,9 @@ BEFORE = 4
 GUESSES = 7
 """The most characters that are guessed ahead. What is kept of characters stands by their position, with room for as
 many more, so that nothing has to be put back after a wrong guess."""
+FEW = 1 + GUESSES
+"""Vectors up to which each sum is taken in one order, however many are multiplied at once, and up to which rows that
+all of them multiply by zero are left out: more have few such rows."""
 KEEPING = (Step.RECENT, Step.DELAY, Step.ATTEND, Step.CELL)
 """The steps that keep something for later characters."""
 BENDS = ("", "relu", "gelu", "relu2", "tanh")
@@ -219,7 +222,6 @@ class Program:
             moved[which] = at - starts[which]
             taken.append((at, at + size, steps[-1]))
             self.width = max(self.width, at + size)
-        self.width |= LANES  # rows an odd number of cache lines apart do not push each other out
         self.rows = [
             tuple(n + moved[owner(n)] if column in _places(row) else n for column, n in enumerate(row))
             for row in self.rows

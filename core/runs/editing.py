@@ -59,8 +59,7 @@ def create_all(configs: Sequence[RunConfig]) -> list[Run]:
 
 def owned(config: RunConfig) -> RunConfig:
     """Return the configuration as one of whoever acts."""
-    name = owners.acting().name
-    return config.model_copy(update={"owner": "" if name == owners.GUEST else name})
+    return config.model_copy(update={"owner": owners.signature()})
 
 
 def check_room(count: int = 1, besides: Path | None = None) -> None:
@@ -96,7 +95,8 @@ def _create(config: RunConfig, name: str | None = None) -> Run:
     try:
         replace(path / CONFIG, sealed(owned(config)))
         replace(path / RESERVE, bytes(65_536))
-        write_status(path, Status(queued=time.time(), of=config.train.steps, message="waiting for a worker"))
+        waits = Status(queued=time.time(), of=config.train.steps, message="waiting for a worker")
+        write_status(path, waits.model_copy(update={"devices": config.train.devices}))
     except OSError as error:
         shutil.rmtree(path, ignore_errors=True)
         raise BardlabError(f"cannot make a run in {root}: {explain(error)}") from None
@@ -141,6 +141,7 @@ def queue_again(run: Run, device: str = "") -> None:
     update = {
         "state": State.QUEUED,
         "device": device or run.status.device,
+        "devices": run.config.train.devices if run.config else 1,
         "queued": time.time(),
         "message": "waiting for a worker",
         "ended": None,

@@ -1,4 +1,4 @@
-"""Whose a run is, and who may do what with another's.
+"""Whose a run is, and who may do what with another's; a text of one's own and kept settings too.
 
 A run belongs to whoever made it: the name by which that person logged in, or "guest" where nobody logs in. Everybody
 may look at it, compare it and begin from its weights; its owner, and those who teach, may change it. Who acts is asked
@@ -16,6 +16,7 @@ from pathlib import Path
 
 from core import files, paths
 from core.errors import BardlabError
+from core.texts import own
 
 GUEST = "guest"
 """The owner of a run that nobody made who had logged in; nobody can log in as that."""
@@ -70,11 +71,25 @@ def acting() -> Who:
     return given if given is not None else _ask[0]() if _ask else EVERYBODY
 
 
+def signature() -> str:
+    """Return what is kept with whatever is made now: its owner's name, nothing of a guest's."""
+    name = acting().name
+    return "" if name == GUEST else name
+
+
+def may_change(owner: str) -> bool:
+    """Whether whoever acts may change what has that owner."""
+    return acting().may_change(owner)
+
+
 def check(owner: str, name: str, what: str) -> None:
     """Raise BardlabError if whoever acts may not do that (such as "stop") to a run of that owner and name."""
-    if not acting().may_change(owner):
-        whose = "nobody who has logged in" if owner == GUEST else owner
+    if not may_change(owner):
+        whose = "nobody who has logged in" if owner in (GUEST, "") else owner
         raise BardlabError(f"{name} belongs to {whose}: only its owner, or who teaches, can {what} it")
+
+
+own.ACTING = own.Acting(signature, may_change, check)  # texts lie below this room and cannot ask
 
 
 # --- how many may wait -----------------------------------------------------------------------------------------------

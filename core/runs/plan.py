@@ -22,7 +22,7 @@ from core.settings import DEVICE, Settings
 from core.texts.corpus import Corpus
 from core.texts.corpus import load as load_corpus
 from core.texts.labels import listed
-from core.training import devices
+from core.training import compiling, devices
 from core.training.config import TrainConfig
 
 LINE_BREAK = "\n"
@@ -59,6 +59,7 @@ def plan(
         raise BardlabError(f"unknown device {device!r}; choose one of auto, cpu, cuda, cuda:1, mps")
     if not paths.cluster():  # whose devices are not this machine's: the launcher asks for them
         devices.precision(train_config.precision, devices.resolve(device))
+        devices.check_count(device, train_config.devices)
     return RunConfig(
         rung_key=rung.key,
         preset=preset,
@@ -100,10 +101,27 @@ def check(rung: Rung, model: Settings, train: TrainConfig, corpus: Corpus) -> No
         raise BardlabError(
             f"train.window {train.window} is longer than model.context {reach}; give at most {reach}, or 0"
         )
+    if train.devices > 1:
+        _check_shares(train, built, window)
     if not train.prompt:
         raise BardlabError("train.prompt is empty; give at least one character, such as a line break")
     if train.prompt != LINE_BREAK:
         corpus.tokenizer.encode(corpus.tokenizer.meant(train.prompt))
+
+
+def _check_shares(train: TrainConfig, model: LanguageModel, window: int) -> None:
+    """Raise BardlabError if a step cannot be shared evenly among the devices."""
+    count = train.devices
+    if model.closed_form:
+        raise BardlabError(f"train.devices is {count}, but counting is done by one device in one pass; set it to 1")
+    for length in compiling.lengths(window, train.short_first):
+        if (rows := train.batch_size * window // length) % count:
+            short = "" if length == window else f" of {length} characters, which train.short_first asks for,"
+            below = max(d for d in range(1, count + 1) if not rows % d)
+            raise BardlabError(
+                f"train.devices {count} does not divide the {rows} sequences{short} of a step; "
+                f"give {below}, or a train.batch_size that it divides"
+            )
 
 
 def remarks(rung: Rung, model: Settings, train: TrainConfig, corpus: Corpus) -> list[str]:

@@ -1,5 +1,9 @@
-"""Settings to train with again: kept under a name, taken from a run, or from a file that was exported."""
+"""Settings to train with again: kept under a name, taken from a run, or from a file that was exported.
 
+What is kept belongs to who kept it: everybody may load it; its owner, and those who teach, may replace or forget it.
+"""
+
+import contextlib
 import hashlib
 import json
 from collections.abc import Mapping
@@ -11,6 +15,7 @@ from core import files, paths
 from core.errors import BardlabError
 from core.ladder import registry
 from core.ladder.rung import Rung
+from core.runs import owners
 from core.runs.reading import printable
 from core.runs.state import Run
 from core.settings import QUOTED, Settings
@@ -32,6 +37,7 @@ class SetUp:
     model: Mapping[str, Any]
     train: Mapping[str, Any]
     name: str = ""
+    owner: str = ""
 
 
 @dataclass(frozen=True)
@@ -89,7 +95,15 @@ def of_json(content: bytes) -> SetUp:
     preset, rung_key = settings.get("preset"), settings.get("stage")
     name = " ".join(printable(settings.get("name")).split())[:LONGEST_NAME]
     preset_name = preset if isinstance(preset, str) else None
-    return SetUp(rung_key if isinstance(rung_key, str) else "", preset_name, settings["model"], settings["train"], name)
+    owner = settings.get("owner")
+    return SetUp(
+        rung_key if isinstance(rung_key, str) else "",
+        preset_name,
+        settings["model"],
+        settings["train"],
+        name,
+        owner if isinstance(owner, str) else "",
+    )
 
 
 # --- kept under a name -----------------------------------------------------------------------------------------------
@@ -101,19 +115,24 @@ def folder(rung_key: str) -> Path:
 
 
 def keep(name: str, rung: Rung, preset: str, model: Settings, train: TrainConfig) -> str:
-    """Keep settings under a name, in place of what was kept under it before. Returns the name as it is kept."""
+    """Keep settings under a name, in place of what was kept under it before. Returns the name as it is kept.
+
+    Raises BardlabError if that is no name, is another's, or there is no room.
+    """
     name = " ".join(printable(name).split())
     if not name or len(name) > LONGEST_NAME:
         raise BardlabError(f"settings are kept under a name of 1 to {LONGEST_NAME} characters; give one")
     there = saved_names(rung.key)
     if name not in there and len(there) >= MOST:
         raise BardlabError(f"{MOST} set-ups are kept of this rung already; forget one first")
+    _check(rung.key, name, "replace")
     content = {
         "stage": rung.key,
         "name": name,
         "preset": preset,
         "model": model.model_dump(),
         "train": train.model_dump(),
+        "owner": _owner(rung.key, name) if name in there else owners.signature(),
     }
     file = _file(rung.key, name)
     try:
@@ -144,8 +163,25 @@ def find(rung_key: str, name: str) -> SetUp:
 
 
 def forget(rung_key: str, name: str) -> None:
-    """Remove what is kept under a name, if it is still there. Raises OSError."""
+    """Remove what is kept under a name, if it is still there. Raises OSError, or BardlabError if it is another's."""
+    _check(rung_key, name, "forget")
     files.remove(_file(rung_key, name))
+
+
+def may_change(rung_key: str, name: str) -> bool:
+    """Whether whoever acts may replace or forget what is kept under a name."""
+    return owners.may_change(_owner(rung_key, name))
+
+
+def _owner(rung_key: str, name: str) -> str:
+    with contextlib.suppress(BardlabError):
+        return find(rung_key, name).owner
+    return ""
+
+
+def _check(rung_key: str, name: str, what: str) -> None:
+    if _file(rung_key, name).exists():
+        owners.check(_owner(rung_key, name), name[:QUOTED], what)
 
 
 def _file(rung_key: str, name: str) -> Path:

@@ -2,6 +2,7 @@
 
 A text is two files, `<name>.txt` and `<name>.json` with its title. The name is `own-` and the first twelve hexadecimal
 digits of the SHA-256 of what is kept, so the same text added twice, or again after it was deleted, is the same text.
+It belongs to who added it first: everybody may read it and train on it, its owner and those who teach may delete it.
 """
 
 import contextlib
@@ -9,6 +10,7 @@ import hashlib
 import json
 import re
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -46,6 +48,19 @@ class OwnText:
     title: str
     characters: int
     added: str
+    owner: str = ""
+
+
+@dataclass
+class Acting:
+    """What is known here of whoever acts: nothing, until somebody who knows (core/runs/owners.py) says it."""
+
+    name: Callable[[], str] = lambda: ""
+    may_change: Callable[[str], bool] = lambda owner: True
+    check: Callable[[str, str, str], None] = lambda owner, name, what: None
+
+
+ACTING = Acting()
 
 
 def folder() -> Path:
@@ -111,42 +126,47 @@ def clean_title(title: str) -> str:
 def add(content: bytes, title: str = "", *, encoding: str | None = None, commonest: int | None = None) -> OwnText:
     """Keep a text and return it; the same text again keeps its place and takes the new title, if there is one.
 
-    Raises BardlabError as `check` does, or if it cannot be written.
+    A text that is another's already stays as it is. Raises BardlabError as `check` does, or if it cannot be written.
     """
     from core.files import explain, replace
 
     text = check(content, encoding, commonest)
     kept = text.encode()
     name = PREFIX + hashlib.sha256(kept).hexdigest()[:12]
-    title = clean_title(title) or (found.title if (found := _sidecar(name)) else "My text")
-    own = OwnText(name, title, len(text), datetime.now(UTC).isoformat(timespec="seconds"))
+    found = look_up(name)
+    if found and not ACTING.may_change(found.owner):
+        return found
+    title = clean_title(title) or (found.title if found else "My text")
+    owner = found.owner if found else ACTING.name()
+    own = OwnText(name, title, len(text), datetime.now(UTC).isoformat(timespec="seconds"), owner)
     try:
         folder().mkdir(parents=True, exist_ok=True)
         replace(folder() / f"{name}.txt", kept)
-        about = {"title": own.title, "characters": own.characters, "added": own.added}
+        about = {"title": own.title, "characters": own.characters, "added": own.added, "owner": own.owner}
         replace(folder() / f"{name}.json", json.dumps(about, ensure_ascii=False).encode())
     except OSError as error:
         raise BardlabError(f"cannot keep the text in {folder()}: {explain(error)}") from None
     return own
 
 
-def _sidecar(name: str) -> OwnText | None:
+def look_up(name: str) -> OwnText | None:
     """Read what is known of a text; a damaged sidecar costs only the title. None if there is no such text."""
     file = folder() / f"{name}.txt"
     if not is_own(name) or not file.is_file():
         return None
-    title, characters, added = "", 0, ""
+    title, characters, added, owner = "", 0, "", ""
     with contextlib.suppress(OSError, ValueError, AttributeError, TypeError, RecursionError, OverflowError):
         about = json.loads((folder() / f"{name}.json").read_text(encoding="utf-8"))
         title, added = clean_title(str(about.get("title", ""))), str(about.get("added", ""))[:40]
+        owner = str(about.get("owner", ""))
         characters = max(0, int(about.get("characters", 0)))
-    return OwnText(name, title or name, characters, added)
+    return OwnText(name, title or name, characters, added, owner)
 
 
 def listing() -> list[OwnText]:
     """List the own texts by title."""
     with contextlib.suppress(OSError):
-        found = (_sidecar(file.stem) for file in folder().glob(f"{PREFIX}*.txt"))
+        found = (look_up(file.stem) for file in folder().glob(f"{PREFIX}*.txt"))
         return sorted((own for own in found if own), key=lambda own: (own.title.lower(), own.name))
     return []
 
@@ -166,7 +186,7 @@ def read(name: str) -> tuple[OwnText, str, str]:
 
     Raises BardlabError if there is none of that name, or its file is not what its name says.
     """
-    own = _sidecar(name)
+    own = look_up(name)
     try:
         content = (folder() / f"{name}.txt").read_bytes() if own else b""
     except FileNotFoundError:  # deleted since
@@ -182,11 +202,12 @@ def read(name: str) -> tuple[OwnText, str, str]:
 
 
 def delete(name: str) -> None:
-    """Remove an own text. Raises BardlabError if there is none of that name, or it ships with the product."""
+    """Remove an own text. Raises BardlabError if there is none of that name, it ships, or it is another's."""
     if not is_own(name):
         raise BardlabError(f"{name!r} is not a text of your own; only those can be deleted")
-    if _sidecar(name) is None:
+    if (found := look_up(name)) is None:
         raise BardlabError(f"no text is called {name!r}; list them with: python -m core texts")
+    ACTING.check(found.owner, f"the text {found.title}", "delete")
     for suffix in (".txt", ".json"):
         (folder() / f"{name}{suffix}").unlink(missing_ok=True)
 

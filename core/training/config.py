@@ -10,6 +10,10 @@ Device = Annotated[str, Field(pattern=f"^({DEVICE})$")]
 """What a run may ask for: a kind of device, or one of several GPUs by its number."""
 
 
+SPREAD = frozenset({"devices"})
+"""Settings that say where a run is computed and not what: other values of them give the same figures."""
+
+
 class TrainConfig(Settings):
     """How a model is trained; the same for every rung of the ladder."""
 
@@ -148,6 +152,16 @@ class TrainConfig(Settings):
         "Whether torch.compile fuses the model's operations before the first step. That takes half a minute or more, "
         "the second time some seconds; auto does it on an NVIDIA GPU, where the run's steps gain more than that. A "
         "compiler that fails is told, and training goes on without.",
+        advanced=True,
+    )
+    devices: int = setting(
+        1,
+        "How many devices compute the run together, each its share of every batch: GPUs, or on a CPU processes that "
+        "share its cores. The same batches in the same order, so the same curve to rounding; with dropout the draws "
+        "differ. Must divide the sequences of a step.",
+        ge=1,
+        le=64,
+        ticks=(1, 2, 3, 4, 6, 8, 12, 16, 32, 64),
         advanced=True,
     )
     eval_every: int = setting(

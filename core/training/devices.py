@@ -42,6 +42,25 @@ def resolve(wanted: str) -> torch.device:
     return torch.device(wanted)
 
 
+def most(wanted: str) -> int:
+    """Return how many devices may compute one run if it asks for `wanted`: GPUs, or processes on a CPU's cores."""
+    if wanted == "auto":
+        wanted = present()[0]
+    if wanted == "cuda":
+        return torch.cuda.device_count()
+    return psutil.cpu_count() or 1 if wanted == "cpu" else 1
+
+
+def check_count(wanted: str, count: int) -> None:
+    """Raise BardlabError, in one line, if there are not so many devices for one run."""
+    if count > (there := most(wanted)):
+        kind = present()[0] if wanted == "auto" else wanted
+        what = {"cpu": "processor core", "cuda": "GPU"}.get(kind, f"{kind} device") + "s" * (there != 1)
+        raise BardlabError(
+            f"train.devices is {count}, and there {'is' if there == 1 else 'are'} {there} {what}; give at most {there}"
+        )
+
+
 def usable(device: torch.device) -> str | None:
     """Say in one line why a device does not compute, found by one tiny product on it; None if it does.
 
@@ -114,9 +133,20 @@ def limit_threads() -> int:
     beside one busy process, a step of the small presets took 50 to 1400 ms with two threads and 17 ms with one.
     The environment variable OMP_NUM_THREADS, if set, decides instead.
     """
-    if "OMP_NUM_THREADS" not in os.environ:
-        torch.set_num_threads(max(1, (psutil.cpu_count(logical=False) or 2) - 1))
+    torch.set_num_threads(threads())
     return torch.get_num_threads()
+
+
+def threads() -> int:
+    """Return how many threads the arithmetic of a run gets."""
+    if "OMP_NUM_THREADS" in os.environ:
+        return torch.get_num_threads()
+    return max(1, (psutil.cpu_count(logical=False) or 2) - 1)
+
+
+def share_of_threads(count: int) -> int:
+    """Return how many of them each of so many processes gets."""
+    return max(1, threads() // count)
 
 
 PRECISION = "BARDLAB_PRECISION"

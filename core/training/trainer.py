@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.amp import GradScaler
 from torch.nn import functional as F
 
@@ -22,6 +22,7 @@ from core.training.devices import drain, precision
 from core.training.monitor import Monitor
 from core.training.optimizers import Optimizers
 from core.training.sabotage import Sabotage
+from core.training.team import Order, Team
 
 LOOKED_BACK_AT = 100_000  # characters to read an n-gram's training loss from; all would take far longer than counting
 
@@ -47,10 +48,13 @@ class Trainer:
         train_ids: Tensor,
         device: torch.device,
         sabotage: Sabotage | None = None,
+        team: Team | None = None,
     ) -> None:
         self.model, self.config, self.device = model.to(device), config, device
         self.sabotage = sabotage or Sabotage()
         """What a training that is broken on purpose does wrongly; as a rule nothing."""
+        self.team = team or Team()
+        """With whom the model is trained; as a rule nobody."""
         self.sabotage.weights(self.model)
         self.train_ids = train_ids.to(device)
         self.window = config.window or model.usual_window
@@ -96,6 +100,11 @@ class Trainer:
     def late(self) -> bool:
         """True once the run has trained for as many seconds as its settings allow."""
         return 0 < self.config.seconds <= self.seconds
+
+    @cached_property
+    def net(self) -> nn.Module:
+        """What runs the model forward in a step. Made at the first one, at which all who train it are there."""
+        return self.team.net(self.model)
 
     @cached_property
     def optimizers(self) -> Optimizers:
@@ -144,6 +153,7 @@ class Trainer:
     @cached_property
     def eager_seconds(self) -> float:
         """Seconds of a forward and a backward pass without a compiler: the least of a few, which change nothing."""
+        self.team.order(Order.TIME)
         restore, times = self._kept(), list[float]()
         for _ in range(4):  # the first also loads kernels
             began = time.perf_counter()
@@ -172,11 +182,16 @@ class Trainer:
         """
         if self.compiled is not None or not self.compiles:
             return 0.0
+        self.team.order(Order.COMPILE)
+        return self.compile_now()
+
+    def compile_now(self) -> float:
+        """Compile the model, as `prepare` decided."""
         began = time.perf_counter()
         compiling.use_folder()
         restore = self._kept()
         try:
-            self.compiled = torch.compile(self.model, dynamic=False)
+            self.compiled = torch.compile(self.net, dynamic=False)
         except Exception as error:
             self._do_without(error)
         for length in compiling.lengths(self.window, self.config.short_first):
@@ -190,9 +205,13 @@ class Trainer:
         return time.perf_counter() - began
 
     def batch(self) -> tuple[Tensor, Tensor]:
-        """Draw inputs and targets (B, T) each: random windows of the training text, targets one character later."""
+        """Draw inputs and targets (B, T) each: random windows of the training text, targets one character later.
+
+        Who trains with others gets a share of what all of them draw.
+        """
         chunk = self.batches.next(self._sequences(self.length), self.length)  # (B, T+1)
-        return self.sabotage.batch(chunk[:, :-1], chunk[:, 1:])
+        x, y = self.sabotage.batch(chunk[:, :-1], chunk[:, 1:])
+        return self.team.share(x), self.team.share(y)
 
     def _sequences(self, length: int) -> int:
         """Shorter sequences come in a larger number, so that every step sees as many characters."""
@@ -200,7 +219,7 @@ class Trainer:
 
     def _blank(self, length: int) -> tuple[Tensor, Tensor]:
         """Return inputs and targets (B, T) each that lie in memory as those of a batch do, of the first character."""
-        chunk = self.train_ids.new_zeros(self._sequences(length), length + 1)  # (B, T+1)
+        chunk = self.team.share(self.train_ids.new_zeros(self._sequences(length), length + 1))  # (B, T+1)
         return chunk[:, :-1], chunk[:, 1:]
 
     @torch.no_grad()
@@ -214,15 +233,18 @@ class Trainer:
         return float(loss)
 
     def step(self) -> Tensor:
-        """Take one optimiser step and return its batch loss (), still on the device."""
+        """Take one optimiser step and return the loss () of its batch, or of a share of it, still on the device."""
         if self.model.closed_form:
             self.model.fit(self.train_ids)
             self.done += 1
             some = self.train_ids[:LOOKED_BACK_AT] if self.model.grows_with_text else self.train_ids
             return torch.tensor(evaluate(self.model, some).loss)
-        for name, value in self.rates.get(self.done, {}).items():
+        rates = self.rates.get(self.done, {})
+        self.team.order(Order.STEP, rates)
+        for name, value in rates.items():
             self.optimizers.set_rate(name, value)
-        watched = self.monitor.due(self.done + 1)
+        watched = self.team.leads and self.monitor.due(self.done + 1)
+        self.team.seed(self.config.seed, self.done)
         x, y = self.batch()
         loss = self._gradients(x, y)  # ()
         self._proven.add(x.shape)
@@ -258,7 +280,7 @@ class Trainer:
         restore: Callable[[], object] = (lambda: None) if proven else self._kept()
         while True:
             try:
-                loss = self._loss(self.model if self.compiled is None else self.compiled, x, y)  # ()
+                loss = self._loss(self.net if self.compiled is None else self.compiled, x, y)  # ()
                 scaled: Tensor = loss if self.scaler is None else self.scaler.scale(loss)  # ()
                 scaled.backward()  # type: ignore[no-untyped-call]
                 return loss
@@ -278,6 +300,7 @@ class Trainer:
             self.remarks.append(f"torch.compile failed, so training goes on without it: {reason}")
         else:
             return False
+        vars(self).pop("net", None)  # with others, what was begun of its backward pass would be waited for
         return True
 
     def _kept(self) -> Callable[[], None]:
@@ -310,7 +333,7 @@ class Trainer:
         In float16 a step may overflow, is passed over, and the scale halved; only if that does not help, the scale
         falls below 1.
         """
-        together = torch.stack(losses)
+        together = self.team.mean(torch.stack(losses))
         if self.scaler is None:
             return float(together.mean())
         if self.scaler.get_scale() < 1:

@@ -56,7 +56,7 @@ def now() -> None:
             "step": run.status.step / max(1, run.status.of),
             "val": run.status.val_loss,
             "left": "–" if run.status.eta_seconds is None else wording.duration(run.status.eta_seconds),
-            "device": wording.device(run.status.device),
+            "device": wording.device(run.status.device, run.status.devices),
             "run": run.name,
         }
         for run in runs[:MOST]

@@ -69,14 +69,17 @@ def waiting(message: str) -> str:
     return f"waiting for the {device(found[1])}{message[found.end() :]}"
 
 
-def device(kind: str) -> str:
-    """A device as people call it."""
-    return {"cpu": "CPU", "cuda": "GPU", "mps": "GPU"}.get(kind, "–")
+def device(kind: str, count: int = 1) -> str:
+    """A device as people call it, or several that compute one run."""
+    if count > 1 and kind == "cpu":
+        return f"CPU in {count} processes"
+    name = {"cpu": "CPU", "cuda": "GPU", "mps": "GPU"}.get(kind, "–")
+    return f"{count} {name}s" if count > 1 and name != "–" else name
 
 
-def place(kind: str, node: str) -> str:
-    """A device, and the machine that it is in if that is another one."""
-    return f"{device(kind)} of {node}" if node else device(kind)
+def place(kind: str, node: str, count: int = 1) -> str:
+    """A device, or several, and the machine that they are in if that is another one."""
+    return f"{device(kind, count)} of {node}" if node else device(kind, count)
 
 
 def plain(text: str) -> str:

@@ -5,7 +5,7 @@ import streamlit as st
 
 from core.errors import BardlabError
 from core.ladder.registry import RUNGS
-from core.runs import reading
+from core.runs import owners, reading
 from core.settings import LONGEST_TEXT
 from core.texts import decoding
 from core.texts import own as texts_own
@@ -175,11 +175,18 @@ def about(corpus: Corpus) -> None:
         return
     trained = sum(1 for run in reading.list_runs() if run.config and run.config.corpus == corpus.name)
     made = {0: "No run", 1: "One run"}.get(trained, f"{trained} runs")
-    st.markdown(f"**{plain(corpus.title)}**: a text of your own, {inline(corpus.name)}. {plain(made)} learned from it.")
+    owner = own.owner if (own := texts_own.look_up(corpus.name)) else ""
+    mine = owners.acting().owns(owner or owners.GUEST)
+    whose = "your own" if mine else owner or "nobody who has logged in"
+    st.markdown(
+        f"**{plain(corpus.title)}**: a text of {plain(whose)}, {inline(corpus.name)}. {plain(made)} learned from it."
+    )
     with st.container(horizontal=True, vertical_alignment="center"):
         st.caption("Train on it:", width="content")
         for key, rung in RUNGS.items():
             st.page_link(rung_page(key), label=rung.title, icon=rung.icon, query_params={state.TEXT: corpus.name})
+        if not owners.may_change(owner):
+            return
         sure = st.checkbox(
             "Yes, delete this text for good",
             key=f"texts.sure.{corpus.name}",

@@ -9,6 +9,8 @@
         page = visit()
         page.goto(serve("app.py", {"BARDLAB_HOME": "/some/folder"}))
 
+`go(page, url)` leads on to another address inside the app, at a fifth of what loading it costs.
+
 A test without Chromium fails; it is never skipped.
 """
 
@@ -47,6 +49,7 @@ CHROMIUM_ARGS = [
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
+    "--process-per-site",  # what one page has compiled the next need not
 ]
 
 expect.set_options(timeout=60_000)  # nothing here is about time, and a busy machine draws slowly
@@ -71,6 +74,7 @@ class Visitor:
     """Somebody's browser, which others may have after them: what it has loaded and compiled of the app it keeps.
 
     That is all it keeps: the next finds no page open, no cookie, nothing stored and no permission, as at a first visit.
+    An empty page of the same site, which no server answers, keeps the process that draws the app alive.
     """
 
     def __init__(self, browser: Browser, options: Mapping[str, Any]) -> None:
@@ -78,6 +82,10 @@ class Visitor:
         self.context.set_default_timeout(60_000)
         self.origins: set[str] = set()
         self.context.on("page", lambda page: page.on("framenavigated", lambda frame: self.went(frame.url)))
+        self.empty = self.context.new_page()
+        self.empty.route("**", lambda route: route.fulfill(body=""))
+        self.empty.goto("http://127.0.0.1/")
+        self.devtools = self.context.new_cdp_session(self.empty)
 
     def went(self, url: str) -> None:
         """Note where something may be stored."""
@@ -90,15 +98,12 @@ class Visitor:
         self.context.set_offline(False)
         self.context.clear_permissions()
         self.context.clear_cookies()
-        for page in self.context.pages[1:]:
-            page.close()
-        page = self.context.pages[0] if self.context.pages else self.context.new_page()
-        page.goto("about:blank")
-        devtools = self.context.new_cdp_session(page)
+        for page in self.context.pages:
+            if page is not self.empty:
+                page.close()
         for origin in self.origins:
-            devtools.send("Storage.clearDataForOrigin", {"origin": origin, "storageTypes": STORED})
+            self.devtools.send("Storage.clearDataForOrigin", {"origin": origin, "storageTypes": STORED})
         self.origins.clear()
-        page.close()
 
 
 @pytest.fixture(scope="session")
@@ -132,6 +137,37 @@ def visit(browser: Browser, visitors: dict[str, list[Visitor]]) -> Iterator[Visi
     for options, visitor in here:
         visitor.leave()
         visitors[options].append(visitor)
+
+
+@pytest.fixture(scope="session")
+def walkers(browser: Browser) -> list[Page]:
+    """The page that `walk` goes on with, if there is one."""
+    return []
+
+
+@pytest.fixture
+def walk(browser: Browser, walkers: list[Page], request: pytest.FixtureRequest) -> Iterator[Visit]:
+    """Go on where the test before was: `go()` leads to another page of an app without loading it.
+
+    The session is that of the test before, with what it keeps. After a test that fails, the next has a page of its own.
+    """
+    failed = request.session.testsfailed
+
+    def come(width: int = 1280, height: int = 800) -> Page:
+        if not walkers:
+            walkers.append(browser.new_context().new_page())
+            walkers[0].context.set_default_timeout(60_000)
+        page = walkers[0]
+        page.set_viewport_size({"width": width, "height": height})
+        page.emulate_media(color_scheme="light")
+        page.mouse.move(0, 0)
+        if page.url.startswith("http"):
+            page.evaluate("localStorage.clear(); sessionStorage.clear()")
+        return page
+
+    yield come
+    if walkers and request.session.testsfailed > failed:
+        walkers.pop().context.close()
 
 
 @pytest.fixture(scope="session")
@@ -274,6 +310,32 @@ def stop_app(process: subprocess.Popen[bytes]) -> None:
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
+
+
+GO = """async (url) => {
+    const app = document.querySelector("[data-testid=stApp]");
+    const begun = new Promise((done) =>
+        new MutationObserver((_, observer) => {
+            if (app.dataset.testScriptState === "notRunning") return;
+            observer.disconnect();
+            done();
+        }).observe(app, { attributes: true }));
+    history.pushState({}, "", url);
+    dispatchEvent(new PopStateEvent("popstate"));
+    await begun;
+}"""
+"""Goes to an address as Back does, and waits until the page of before is no longer what is shown."""
+
+
+def go(page: Page, url: str) -> None:
+    """Lead a page on to another address inside the app that it shows; where it shows none, load it.
+
+    For what is not about loading: the tab is the same, and so is the server's session.
+    """
+    if urlsplit(page.url)[:2] == urlsplit(url)[:2]:
+        page.evaluate(GO, url)
+    else:
+        page.goto(url)
 
 
 def asked_of_server(page: Page) -> list[BackMsg]:

@@ -7,7 +7,7 @@ entry that nothing needs any more fails as well.
 import itertools
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -18,8 +18,9 @@ from playwright.sync_api import ConsoleMessage, Locator, Page, expect
 from core.jobs import work
 from core.ladder.registry import RUNGS
 from pages.ui.navigation import hidden
-from tests.browser.conftest import Visit
-from tests.browser.test_newcomer import COUNT, settled
+from pages.ui.rung_views.table import title_of
+from tests.browser.conftest import Visit, go
+from tests.browser.test_newcomer import COUNT, DRAWN, settled
 from tests.conftest import copied, make_run
 
 pytestmark = pytest.mark.browser
@@ -39,10 +40,14 @@ THEIRS: dict[tuple[str, str], str] = {
 COLOUR = ["color-contrast", "link-in-text-block"]
 """The rules that depend on the theme."""
 PARTS = 4
-STATES = (("light", 1280, None), ("dark", 1280, COLOUR), ("dark", 400, None), ("light", 400, COLOUR))
-"""Theme, width in px, and rules; None for all."""
+State = tuple[str, int]
+"""Theme, and width in px."""
+STATES: tuple[State, ...] = (("light", 1280), ("light", 400), ("dark", 400), ("dark", 1280))
+"""In this order or from its end, so that the window need not go back to the first of them for the next page."""
 
 LOOK = """async ([theirs, rules]) => {
+    const drawn = DRAWN;
+    while (!drawn([".", false])) await new Promise(window.realFrame); // what is drawn anew is faint meanwhile
     for (const each of document.getAnimations())
         if (Number.isFinite(each.effect.getComputedTiming().endTime)) each.finish(); // colours on their way to others
     const options = { resultTypes: ["violations"], preload: false, elementRef: true };
@@ -55,7 +60,7 @@ LOOK = """async ([theirs, rules]) => {
             else ours.push(`${id} (${impact}): ${target.flat().join(" ")}: ${failureSummary.replace(/\\s+/g, " ")}`);
         }
     return [ours, needed];
-}"""
+}""".replace("DRAWN", DRAWN)
 COUNT_FRAMES = """(() => {
     window.realFrame = window.requestAnimationFrame.bind(window);
     window.asked = 0;
@@ -120,29 +125,36 @@ def window(visit: Visit, url: str) -> Iterator[tuple[Page, Problems]]:
     page.close()
 
 
+PAPER = {"light": "rgb(253, 252, 249)", "dark": "rgb(23, 22, 26)"}
+TAKEN = """paper => getComputedStyle(document.querySelector(".stApp")).backgroundColor === paper"""
+"""Whether the page has a theme's paper."""
+
+
 def in_state(page: Page, theme: str, width: int) -> None:
     """Give the window a theme and a width, and wait until the page has taken them."""
     page.emulate_media(color_scheme=theme, reduced_motion="reduce")
     page.set_viewport_size({"width": width, "height": 800})
-    paper = {"light": "rgb(253, 252, 249)", "dark": "rgb(23, 22, 26)"}[theme]
-    expect(page.locator(".stApp")).to_have_css("background-color", paper)
+    page.wait_for_function(TAKEN, arg=PAPER[theme])
     settled(page)
     page.evaluate("new Promise(done => realFrame(() => realFrame(done)))")
 
 
-def look(page: Page, axe: str, states: tuple[tuple[str, int, list[str] | None], ...]) -> tuple[list[str], set[int]]:
-    """Return what axe finds on the page in these states that is ours, and which entries of THEIRS it took."""
+def look(page: Page, axe: str, states: Sequence[State]) -> tuple[list[str], set[int]]:
+    """Return what axe finds on the page in these states that is ours, and which entries of THEIRS it took.
+
+    All rules once for each width; in the other theme those of colour.
+    """
     if not page.evaluate("'axe' in window"):
         page.evaluate(axe)
-    found, needed = [], set[int]()
-    for theme, width, rules in states:
+    found, needed, widths = [], set[int](), set[int]()
+    for theme, width in states:
         in_state(page, theme, width)
-        ours, excused = page.evaluate(LOOK, [[list(entry) for entry in THEIRS], rules])
+        ours, excused = page.evaluate(LOOK, [[list(entry) for entry in THEIRS], COLOUR if width in widths else None])
         found += [f"{urlsplit(page.url).path} {theme} {width}: {each}" for each in ours]
         needed |= set(excused)
+        widths.add(width)
         if not page.evaluate("document.documentElement.scrollWidth <= innerWidth + 1"):
             found.append(f"{page.url} {theme} {width}: wider than the screen")
-    in_state(page, *states[0][:2])
     return found, needed
 
 
@@ -174,6 +186,7 @@ def test_every_page_is_for_everybody(visit: Visit, lab: str, axe: str, runs: lis
     """Without runs and with them, every page and every view: nothing above minor, nothing that moves or goes wrong."""
     found, needed = [], set[int]()
     there: list[Path] | None = None
+    at = STATES[0]
     with window(visit, lab) as (page, problems):
         links = page.locator("[data-testid=stSidebarNav] a")
         for what, where in part:
@@ -183,14 +196,18 @@ def test_every_page_is_for_everybody(visit: Visit, lab: str, axe: str, runs: lis
                 page.goto(lab)
                 expect(links).to_have_count(COUNT)
             if isinstance(where, str):
-                page.goto(f"{lab}/{what}?tab={where}")
-                states = STATES[:2]
+                go(page, f"{lab}/{what}?tab={where}")
+                if where:
+                    expect(page.get_by_role("radio", name=title_of(where), exact=True)).to_be_checked()
+                states = (STATES[0], STATES[-1])
             else:
                 links.nth(where).click()
                 expect(links.nth(where)).to_have_attribute("aria-current", "page")
                 states = STATES if what else STATES[:1]
             settled(page)
-            more, excused = look(page, axe, states)
+            order = states if states[0] == at else states[::-1]
+            more, excused = look(page, axe, order)
+            at = order[-1]
             found, needed = found + more, needed | excused
             if not any(page.evaluate(STILL) for _ in range(5)):  # what has just been drawn may settle first
                 found.append(f"{page.url}: something moves")
@@ -228,7 +245,7 @@ def test_a_thumb_can_press_what_writes_and_attends(visit: Visit, lab: str, runs:
     with window(visit, lab) as (page, _):
         page.set_viewport_size({"width": 400, "height": 800})
         for path, title in (("write", "Write"), ("attention", "Attention")):
-            page.goto(f"{lab}/{path}?run=transformer-mine")
+            go(page, f"{lab}/{path}?run=transformer-mine")
             settled(page, title)
             main = page.get_by_test_id("stMain")
             expect(main.get_by_role("button").first).to_be_visible()

@@ -9,7 +9,7 @@ from playwright.sync_api import Page, expect
 from core.runs import reading
 from core.studies.races import race as racing
 from core.texts import own as texts_own
-from tests.browser.conftest import Serve, Visit
+from tests.browser.conftest import Serve, Visit, go
 
 pytestmark = pytest.mark.browser
 
@@ -31,7 +31,7 @@ def test_the_first_rung_and_addresses_without_a_page(serve: Serve, page: Page, h
     expect(page.get_by_role("dialog")).to_have_count(0)
     expect(page.get_by_text("There is no page")).to_have_count(0)
 
-    page.goto(f"{url}/gradient_descent?expression=p*q&surface=Bowl&rate=0.1")
+    go(page, f"{url}/gradient_descent?expression=p*q&surface=Bowl&rate=0.1")
     graph = page.locator(".graph-steps")
     result = graph.locator("g.node", has=page.locator("text.name", has_text="f"))
     expect(graph.locator(".where")).to_have_text("1 values, 3 gradients")

@@ -8,10 +8,11 @@ import io
 import re
 import shutil
 import xml.etree.ElementTree as ElementTree
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import parse_qs, parse_qsl, quote, urlsplit
 
 import numpy as np
@@ -27,7 +28,8 @@ from core.runs.state import Run
 from core.sampling import SamplingConfig, generate, next_distribution
 from core.texts import own as texts_own
 from core.texts.labels import visible
-from tests.browser.conftest import Visit, asked_of_server, know_speed, start_app, stop_app, wait_until_up
+from tests.browser.conftest import Visit, asked_of_server, go, know_speed, start_app, stop_app, wait_until_up
+from tests.browser.test_newcomer import settled
 from tests.conftest import TINY
 
 pytestmark = pytest.mark.browser
@@ -72,32 +74,42 @@ def house(tmp_path_factory: pytest.TempPathFactory, trained: Path, speeds: Path)
             stop_app(process)
 
 
+@contextmanager
+def watched(page: Page) -> Iterator[Page]:
+    """A page on which an error, or a dialog, fails the test."""
+    wrong: list[str] = []
+    watch: dict[Literal["pageerror", "dialog"], Callable[[Any], None]] = {
+        "pageerror": lambda error: wrong.append(str(error)),
+        "dialog": lambda dialog: (wrong.append(dialog.message), dialog.dismiss()),
+    }
+    for event, note in watch.items():
+        page.on(event, note)
+    yield page
+    for event, note in watch.items():
+        page.remove_listener(event, note)
+    assert wrong == []
+
+
 @pytest.fixture
 def page(visit: Visit) -> Iterator[Page]:
     """A visitor's page. An error in it, or a dialog, fails the test."""
-    page = visit(1280, 1200)
-    wrong: list[str] = []
-    page.on("pageerror", lambda error: wrong.append(str(error)))
-    page.on("dialog", lambda dialog: (wrong.append(dialog.message), dialog.dismiss()))
-    yield page
-    page.close()
-    assert wrong == []
+    with watched(visit(1280, 1200)) as page:
+        yield page
+        page.close()
+
+
+@pytest.fixture
+def tab(walk: Visit) -> Iterator[Page]:
+    """A page that others were on before, for what does not depend on settings, which a visitor keeps."""
+    with watched(walk(1280, 1200)) as page:
+        yield page
 
 
 def open_page(page: Page, house: House, path: str, **query: str) -> None:
     """Open a page and wait until it is drawn."""
     asked = "&".join(f"{name}={quote(value, safe='')}" for name, value in query.items())
-    page.goto(f"{house.url}/{path}?{asked}")
+    go(page, f"{house.url}/{path}?{asked}")
     settled(page)
-
-
-def settled(page: Page) -> None:
-    """Wait until the page has been drawn to its end."""
-    page.locator("[data-testid=stMain] h1").wait_for()
-    app = page.locator("[data-testid=stApp]")
-    expect(app).to_have_attribute("data-test-script-state", "notRunning")
-    expect(page.locator("[data-testid=stMain] [data-stale=true]")).to_have_count(0)
-    expect(page.locator("[data-testid=stException]")).to_have_count(0)
 
 
 def address(page: Page) -> dict[str, str]:
@@ -158,12 +170,12 @@ def test_every_page_shows_what_it_is_for_on_the_first_screen(page: Page, house: 
         path, _, query = address.partition("?")
         open_page(page, house, path, run=SHIPPED, **dict(parse_qsl(query)))
         page.locator(first).first.wait_for()
-        for _ in range(40):  # it may still move up as the page is completed
+        for _ in range(400):  # it may still move up as the page is completed
             box = page.locator(first).first.bounding_box()
             places[address] = box["y"] if box else 1e6
             if places[address] < 350:
                 break
-            page.wait_for_timeout(500)
+            page.wait_for_timeout(50)
         for part in WHOLE.get(address, ()):
             expect(page.locator(part).first).to_be_in_viewport(ratio=0.98)
     assert {address: y for address, y in places.items() if y >= 350} == {}
@@ -456,18 +468,18 @@ def test_charts_of_the_time_machine_are_saved(page: Page, house: House) -> None:
 
 
 @pytest.mark.parametrize("path", ["time", "attention", "prediction", "embeddings", "knockout"])
-def test_a_snapshot_deleted_while_it_is_looked_at(page: Page, house: House, path: str) -> None:
+def test_a_snapshot_deleted_while_it_is_looked_at(tab: Page, house: House, path: str) -> None:
     """One line says so; the page goes on with other weights, in the open page and for who comes by the old link."""
     step = layout.snapshot_steps(house.tiny.path)[1]
-    open_page(page, house, path, run="tiny", step=str(step))
+    open_page(tab, house, path, run="tiny", step=str(step))
     there = layout.snapshot_path(house.tiny.path, step)
     away = there.rename(house.tiny.path / "away")
     try:
-        page.keyboard.press("r")
-        said = page.get_by_text(re.compile(rf"step {step}\b.*(kept|no snapshot)|no snapshot of step {step}\b"))
+        tab.keyboard.press("r")
+        said = tab.get_by_text(re.compile(rf"step {step}\b.*(kept|no snapshot)|no snapshot of step {step}\b"))
         expect(said).to_have_count(1)
-        settled(page)
-        expect(page.locator("[data-testid=stMain] [data-testid=stAlertContentError]")).to_have_count(0)
+        settled(tab)
+        expect(tab.locator("[data-testid=stMain] [data-testid=stAlertContentError]")).to_have_count(0)
     finally:
         away.rename(there)
 
@@ -476,53 +488,53 @@ BOXES = {"attention": "Prompt", "prediction": "Prompt", "surprise": "Passage", "
 
 
 @pytest.mark.parametrize("path", BOXES)
-def test_markup_is_text(page: Page, house: House, path: str) -> None:
+def test_markup_is_text(tab: Page, house: House, path: str) -> None:
     """Typed for a model that knows every sign of it: nothing of it becomes part of the page."""
     query = {"with": ""} if path == "surprise" else {}
-    open_page(page, house, path, run=house.marked.slug, **query)
-    box = page.get_by_label(BOXES[path], exact=True)
+    open_page(tab, house, path, run=house.marked.slug, **query)
+    box = tab.get_by_label(BOXES[path], exact=True)
     box.fill(MARKUP)
     box.press("Control+Enter")
-    settled(page)
+    settled(tab)
     said = {
-        "attention": (page.locator(".attention .chars"), MARKUP),
-        "prediction": (page.locator(".next_character .detail"), "logit"),
-        "surprise": (page.locator(".passage svg"), MARKUP.replace(" ", "·")),
-        "time": (page.locator(".machine .readout"), "step 4"),
+        "attention": (tab.locator(".attention .chars"), MARKUP),
+        "prediction": (tab.locator(".next_character .detail"), "logit"),
+        "surprise": (tab.locator(".passage svg"), MARKUP.replace(" ", "·")),
+        "time": (tab.locator(".machine .readout"), "step 4"),
     }
     where, what = said[path]
     expect(where).to_contain_text(what)
     expect(box).to_have_value(MARKUP)
-    assert page.locator("[data-testid=stMain] img").count() == 0
+    assert tab.locator("[data-testid=stMain] img").count() == 0
 
 
-def test_a_passage_may_grow_and_shrink_under_the_pointer(page: Page, house: House) -> None:
+def test_a_passage_may_grow_and_shrink_under_the_pointer(tab: Page, house: House) -> None:
     """What was laid out for one text is not looked up for the characters of another."""
-    open_page(page, house, "surprise", run=house.marked.slug, **{"with": ""})
-    box, drawn = page.get_by_label("Passage", exact=True), page.locator(".passage svg")
+    open_page(tab, house, "surprise", run=house.marked.slug, **{"with": ""})
+    box, drawn = tab.get_by_label("Passage", exact=True), tab.locator(".passage svg")
     for text in (MARKUP[:5], MARKUP, MARKUP[:5]):
         box.fill(text)
         box.press("Control+Enter")
         expect(drawn).to_have_text(text.replace(" ", "·"))
         drawn.locator("text").last.hover()
-    expect(page.locator("[data-testid=stMain] [data-testid=stAlertContentError]")).to_have_count(0)
+    expect(tab.locator("[data-testid=stMain] [data-testid=stAlertContentError]")).to_have_count(0)
 
 
 @pytest.mark.parametrize("width", [400, 1280])
-def test_what_is_said_of_a_character_never_hides_the_passage(page: Page, house: House, width: int) -> None:
+def test_what_is_said_of_a_character_never_hides_the_passage(tab: Page, house: House, width: int) -> None:
     """With nothing pointed at, all of the passage can be read; beside it, or below, stands what is said."""
-    page.set_viewport_size({"width": width, "height": 800})
-    open_page(page, house, "surprise", run=house.marked.slug, **{"with": ""})
-    box = page.get_by_label("Passage", exact=True)
+    tab.set_viewport_size({"width": width, "height": 800})
+    open_page(tab, house, "surprise", run=house.marked.slug, **{"with": ""})
+    box = tab.get_by_label("Passage", exact=True)
     box.fill(f"{MARKUP}\n" * 20)
     box.press("Control+Enter")
-    letters = page.locator(".passage svg text")
+    letters = tab.locator(".passage svg text")
     expect(letters).to_have_count(20 * (len(MARKUP) + 1))
     letters.nth(200).scroll_into_view_if_needed()
-    page.mouse.move(2, 2)
+    tab.mouse.move(2, 2)
 
     def covered() -> int:
-        return page.locator(".passage").evaluate(
+        return tab.locator(".passage").evaluate(
             """node => {
               const box = (name) => node.querySelector(name).getBoundingClientRect();
               const [a, b] = [box(".detail"), box(".paper")];
@@ -534,22 +546,22 @@ def test_what_is_said_of_a_character_never_hides_the_passage(page: Page, house: 
 
     assert covered() == 0
     letters.nth(200).click()
-    expect(page.locator(".passage .detail")).to_have_class(re.compile("pointed"))
-    expect(page.locator(".passage .detail b").first).to_be_in_viewport()
+    expect(tab.locator(".passage .detail")).to_have_class(re.compile("pointed"))
+    expect(tab.locator(".passage .detail b").first).to_be_in_viewport()
     assert width == 400 or covered() == 0
-    page.keyboard.press("Escape")
-    page.mouse.move(2, 2)
-    expect(page.locator(".passage .detail")).not_to_have_class(re.compile("pointed"))
+    tab.keyboard.press("Escape")
+    tab.mouse.move(2, 2)
+    expect(tab.locator(".passage .detail")).not_to_have_class(re.compile("pointed"))
 
 
-def test_a_lens_may_shrink_under_the_pointer(page: Page, house: House) -> None:
-    open_page(page, house, "prediction", run=house.marked.slug, view="lens")
-    box, lens = page.get_by_label("Prompt", exact=True), page.locator(".lens_grid")
+def test_a_lens_may_shrink_under_the_pointer(tab: Page, house: House) -> None:
+    open_page(tab, house, "prediction", run=house.marked.slug, view="lens")
+    box, lens = tab.get_by_label("Prompt", exact=True), tab.locator(".lens_grid")
     for text in (MARKUP, MARKUP[:5]):
         box.fill(text)
         box.press("Control+Enter")
-        settled(page)
+        settled(tab)
         expect(lens.locator("svg > g rect")).to_have_count(3 * len(text))
         lens.locator("svg > g rect").last.hover()
         expect(lens.locator(".detail")).to_contain_text(f"at character {len(text)} ")
-    expect(page.locator("[data-testid=stMain] [data-testid=stAlertContentError]")).to_have_count(0)
+    expect(tab.locator("[data-testid=stMain] [data-testid=stAlertContentError]")).to_have_count(0)

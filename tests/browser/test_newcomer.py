@@ -24,11 +24,20 @@ def page(visit: Visit) -> Page:
     return visit(1280, 900)
 
 
+DRAWN = """([title, whole]) => {
+    const [heading, ...more] = document.querySelectorAll("[data-testid=stMain] h1");
+    if (!heading || more.length || !document.querySelector("[data-testid=stApp][data-test-script-state=notRunning]"))
+        return false;
+    const said = heading.textContent.trim();
+    if (whole ? said !== title : !new RegExp(title).test(said)) return false;
+    return !document.querySelector("[data-testid=stMain] :is([data-stale=true], [data-testid=stException])");
+}"""
+"""Whether a page of this title has been drawn to its end, without an exception."""
+
+
 def settled(page: Page, title: str | re.Pattern[str] = re.compile(".")) -> None:
-    """Wait until the page has been drawn."""
-    expect(page.locator("[data-testid=stMain] h1")).to_have_text(title)
-    expect(page.locator("[data-testid=stApp]")).to_have_attribute("data-test-script-state", "notRunning")
-    expect(page.locator("[data-testid=stMain] [data-stale=true]")).to_have_count(0)
+    """Wait until the page has been drawn. The browser itself looks, frame by frame."""
+    page.wait_for_function(DRAWN, arg=[title, True] if isinstance(title, str) else [title.pattern, False])
 
 
 def points(page: Page) -> int:

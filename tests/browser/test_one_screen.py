@@ -33,7 +33,7 @@ def height(page: Page) -> int:
 
 def test_training_is_seen_without_scrolling_and_moves_no_control(page: Page, lab: str):
     """Two presses start one run; the chart with its first point is in sight; what one may press stays in its place."""
-    page.goto(f"{lab}/mlp?preset=quick&set=train.steps=3000,train.eval_every=1500")
+    page.goto(f"{lab}/mlp?preset=quick&set=train.steps=1000,train.eval_every=500")
     settled(page, "MLP")
     train = page.get_by_role("button", name="Train ·")
     train.dblclick()

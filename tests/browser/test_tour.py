@@ -10,7 +10,7 @@ from playwright.sync_api import Page, expect
 from core.jobs import control
 from core.runs import reading
 from core.studies.course.tour import STATIONS
-from tests.browser.conftest import Visit
+from tests.browser.conftest import Visit, go
 from tests.browser.test_newcomer import settled
 from tests.conftest import copied
 
@@ -109,7 +109,7 @@ def test_on_a_phone_the_strip_covers_nothing_and_a_station_whose_page_changed_is
     page.wait_for_function(IN_SIGHT, arg=STATIONS["skips"].points_at)
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth + 1")
 
-    page.goto(f"{lab}/prediction?tour=prediction")  # without any run its page has nothing to point at
+    go(page, f"{lab}/prediction?tour=prediction")  # without any run its page has nothing to point at
     settled(page, "Prediction")
     strip = page.locator(".st-key-tour")
     expect(strip).to_contain_text("is not on this page as it is now")

@@ -94,7 +94,13 @@ class _Young(Recorder):
         self.status.seconds = min(event.seconds, 55.0)
 
 
-def crowd(sessions: int = 20, blocks: int = 4, seconds: float = 8.0, browser: Browser | None = None) -> dict[str, Any]:
+def crowd(
+    sessions: int = 20,
+    blocks: int = 4,
+    seconds: float = 8.0,
+    settling: float = 2.0,
+    browser: Browser | None = None,
+) -> dict[str, Any]:
     """Watch one training from many sessions at once; time its steps with them and without, in turn.
 
     It holds if every session has seen the chart grow once a block, in the end, and nothing broke.
@@ -116,7 +122,7 @@ def crowd(sessions: int = 20, blocks: int = 4, seconds: float = 8.0, browser: Br
         status = run.status.model_copy(update={"state": State.RUNNING, "device": "cpu", "of": config.train.steps})
         recorder = _Young(run.path, config, status, trainer, corpus)
         events = train(trainer, corpus.val_ids, corpus.tokenizer.encode("\n"))
-        _steps(events, recorder, 3.0)
+        _steps(events, recorder, settling)
         process = psutil.Process(server.pid)
         empty = process.memory_info().rss
         page = f"{url}/transformer?run={run.slug}"
@@ -132,7 +138,7 @@ def crowd(sessions: int = 20, blocks: int = 4, seconds: float = 8.0, browser: Br
                 for kind in times:
                     print(kind, file=clients.stdin, flush=True)
                     clients.stdout.readline()
-                    _steps(events, recorder, 2.0)
+                    _steps(events, recorder, settling)
                     used = [sum(each.cpu_times()[:2]) for each in busy.values()]
                     times[kind].append(_steps(events, recorder, seconds))
                     if kind == "watch":
@@ -159,7 +165,7 @@ def crowd(sessions: int = 20, blocks: int = 4, seconds: float = 8.0, browser: Br
         "ms a step alone": round(1000 * statistics.median(times["rest"]), 2),
         "ms a step watched": round(1000 * statistics.median(times["watch"]), 2),
         "slower by a factor": round(ratio, 3),
-        "polls a second and session": round(found["polls"] / (blocks * (seconds + 2.0) * sessions), 2),
+        "polls a second and session": round(found["polls"] / (blocks * (seconds + settling) * sessions), 2),
         "share of a core": {name: round(statistics.median(each), 2) for name, each in shares.items()},
         "server MB a session": round((full - empty) / sessions / 1e6, 1),
         "what happened": found,

@@ -5,7 +5,6 @@ from typing import Any
 
 import torch
 
-from core import paths
 from core.evaluation import evaluate
 from core.runs import checkpoints, reading
 from core.texts.corpus import load
@@ -74,7 +73,7 @@ def resume(s: Setting) -> dict[str, Any]:
         code = GO_ON.format(
             out=str(s.out), rehearse=s.rehearse, way=way, steps=60, folder=str(folder), result=str(result)
         )
-        s.child(code, 90, PYTHONPATH=str(paths.ROOT))
+        s.child(code, 90)
         kept = torch.load(result, map_location="cpu", weights_only=True)
         mine = whole.state_dict()
         row = {

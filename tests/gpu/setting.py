@@ -1,7 +1,6 @@
 """What every row of the check shares: the device, the sizes, the peer, where results go."""
 
 import json
-import os
 import subprocess
 import sys
 import time
@@ -78,7 +77,7 @@ class Setting:
         with (self.out / "log.txt").open("a") as log:
             log.write(line + "\n")
 
-    def child(self, code: str, seconds: float = 120.0, **env: str) -> dict[str, Any]:
+    def child(self, code: str, seconds: float = 120.0) -> dict[str, Any]:
         """Run Python in a fresh process; what it prints last is JSON."""
         done = subprocess.run(
             [sys.executable, "-c", code],
@@ -86,7 +85,6 @@ class Setting:
             text=True,
             cwd=paths.ROOT,
             timeout=seconds,
-            env={**os.environ, **env},
         )
         if done.returncode:
             raise RuntimeError(f"a child failed: {done.stderr.strip()[-1500:]}")

@@ -172,6 +172,7 @@ def presets(s: Setting) -> dict[str, Any]:
 def estimate(s: Setting) -> dict[str, Any]:
     """I: what the page would show for a step, against what one takes."""
     corpus, table, held = load(), {}, True
+    timing.FULL = s.count(1, 0) * timing.FULL
     for rung in dict.fromkeys(rung for rung, _ in PRESETS):
         if not s.rehearse:
             timing.probe(RUNGS[rung], s.device, corpus.train_ids, corpus.tokenizer.size)

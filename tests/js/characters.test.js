@@ -5,9 +5,9 @@ import {
   drawn,
   hint,
   isolated,
+  pointable,
   readableText,
   spelled,
-  standing,
   visible,
 } from "../../pages/ui/components/shared/characters.js";
 
@@ -47,6 +47,6 @@ test("running text shows what hides in it and nothing else", () => {
 });
 
 test("a character that can be pointed at has a width", () => {
-  const shown = ["a", " ", "\n", "\u200c", "\u202e", "\u0301", "ש"].map(standing);
+  const shown = ["a", " ", "\n", "\u200c", "\u202e", "\u0301", "ש"].map(pointable);
   assert.deepEqual(shown, ["a", " ", "↵", "\u2068⟨ZWNJ⟩\u2069", "\u2068⟨RLO⟩\u2069", "◌\u0301", "ש"]);
 });

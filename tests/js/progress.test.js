@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { merged } from "../../pages/ui/components/shared/progress.js";
+import { merged } from "../../pages/ui/components/controls/progress.js";
 
 const one = { era: 5, marks: { b: "2026-01-02" }, note: "old", noted: 1, guesses: { x: { value: 2 } } };
 const other = { era: 5, marks: { a: "2026-01-01" }, note: "new", noted: 2, guesses: {} };

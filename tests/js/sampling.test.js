@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { distribution, fallsInto } from "../../pages/ui/components/shared/sampling.js";
+import { distribution, fallsInto } from "../../pages/ui/components/texts/sampling.js";
 
 const LOGITS = Float32Array.of(1, 3, 2, -1);
 const total = (probs) => probs.reduce((sum, p) => sum + p, 0);

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { merge, smoothAll } from "../../pages/ui/components/charts/curves_state.js";
-import { smoothed, stepUnit } from "../../pages/ui/components/shared/smoothing.js";
+import { smoothed, stepUnit } from "../../pages/ui/components/charts/smoothing.js";
 
 // One run of 900 steps, its loss falling with noise that any seed would repeat.
 const STEPS = 900;

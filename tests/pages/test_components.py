@@ -18,7 +18,7 @@ from tests.message import unpack
 
 ROOT = Path(__file__).parents[2]
 NAMES = sorted(path.stem for path in toolkit.HERE.glob("*/*.css") if path.parent.name != "shared")
-MODULES = sorted(toolkit.HERE.rglob("*.js"))
+MODULES = sorted(path for path in toolkit.HERE.rglob("*.js") if path.parent.name != "vendor")
 
 
 def node(*arguments: str, code: str = "") -> str:

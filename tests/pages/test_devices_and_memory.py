@@ -42,6 +42,12 @@ def test_a_machine_with_one_device_offers_no_choice_and_one_with_a_gpu_does(
     app = draw("ladder/mlp.py")
     choice = app.segmented_control(key="mlp.run.device")
     assert list(choice.options) == ["auto", "cuda", "cuda:0", "cuda:1", "cpu"]
+    assert list(app.select_slider(key="mlp.train.devices").options) == ["1", "2"]  # as many as there are GPUs
+    app.select_slider(key="mlp.train.devices").set_value(2).run()
+    assert any("on each of 2 GPUs" in str(each.value) for each in app.caption)
+    assert any("--set train.devices=2" in str(each.value) for each in app.code)
+    choice.set_value("cuda:1").run()
+    assert not [each for each in app.select_slider if str(each.key).endswith("devices")]  # that one alone
     choice.set_value("cpu").run()
     assert not app.exception
     assert any("--device cpu" in str(each.value) for each in app.code)

@@ -3,7 +3,6 @@
 import random
 import re
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -51,18 +50,41 @@ def own_home(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
     return home
 
 
-@pytest.fixture
-def own(own_home: Path, home: Path) -> dict[str, Run]:
-    """The runs of one own text in this test's home, by rung."""
+@pytest.fixture(scope="module")
+def home_without_text(own_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same after the text was deleted."""
+    home = tmp_path_factory.mktemp("gone")
     shutil.copytree(own_home, home, dirs_exist_ok=True)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("BARDLAB_HOME", str(home))
+        texts_own.delete(by_rung()["bigram"].need().corpus)
+    return home
+
+
+def by_rung() -> dict[str, Run]:
+    """The runs at home by rung."""
     return {run.rung_key: run for run in reading.list_runs()}
 
 
 @pytest.fixture
-def without_text(own: dict[str, Run]) -> Iterator[dict[str, Run]]:
+def own(own_home: Path, home: Path) -> dict[str, Run]:
+    """The runs of one own text in this test's home."""
+    shutil.copytree(own_home, home, dirs_exist_ok=True)
+    return by_rung()
+
+
+@pytest.fixture
+def only_shown(own_home: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Run]:
+    """The runs of one own text where many tests look at them, which keep what was computed of them."""
+    monkeypatch.setenv("BARDLAB_HOME", str(own_home))
+    return by_rung()
+
+
+@pytest.fixture
+def without_text(home_without_text: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Run]:
     """The same after the text was deleted."""
-    texts_own.delete(own["bigram"].need().corpus)
-    yield own
+    monkeypatch.setenv("BARDLAB_HOME", str(home_without_text))
+    return by_rung()
 
 
 def shown(app: AppTest) -> str:
@@ -81,8 +103,8 @@ def opened(script: str, own: dict[str, Run], tab: str = "") -> AppTest:
 
 
 @pytest.mark.parametrize(("script", "tab"), [*((page, "") for page in PAGES), *VIEWS])
-def test_a_page_with_runs_of_an_own_text(script: str, tab: str, own: dict[str, Run]):
-    app = opened(script, own, tab)
+def test_a_page_with_runs_of_an_own_text(script: str, tab: str, only_shown: dict[str, Run]):
+    app = opened(script, only_shown, tab)
 
     assert not app.error
     assert not [w.value for w in app.warning]

@@ -7,10 +7,12 @@ import pytest
 from streamlit import user_info
 from streamlit.testing.v1 import AppTest
 
-from core.runs import folder, owners, reading, state
+from core.ladder.registry import RUNGS
+from core.runs import folder, owners, reading, set_ups, state
 from core.runs.folder import State
 from core.runs.owners import EVERYBODY, Who
 from core.runs.state import Run
+from core.texts import own
 from pages import login
 from pages.login import TEACHERS, Login
 from pages.ui.wording import JOINER
@@ -110,6 +112,19 @@ def test_a_run_of_another_can_be_looked_at_and_not_changed(enter: Enter, two: tu
         app = draw("ladder/transformer.py", run=run.slug)
         assert {"pause", "stop", "strip.stop.transformer-of-ann"} <= keys(app)
     assert reading.read(bob.path).state is State.FINISHED
+
+
+def test_texts_and_kept_settings_of_another_can_be_used_and_not_removed(enter: Enter):
+    with owners.acting_as(Who("ann@school.example")):
+        text = own.add(b"To be, or not to be, that is the question. " * 50, "Hamlet")
+        set_ups.keep("slow", RUNGS["bigram"], "seconds", *RUNGS["bigram"].settings("seconds", {}, {}))
+    for who, may, whose in (("bob", False, "ann@school.example"), ("ann", True, "your own")):
+        enter(who)
+        app = draw("use/text.py", text=text.name)
+        assert f"a text of {whose}" in words(app).replace(JOINER, "")
+        assert ("texts.delete" in {button.key for button in app.button}) is may
+        app = draw("ladder/bigram.py")
+        assert ("bigram.kept.of.forget" in keys(app)) is may and "bigram.kept.of.load" in keys(app)
 
 
 def test_each_may_see_only_their_own_and_what_an_address_names(enter: Enter, two: tuple[Run, Run]):

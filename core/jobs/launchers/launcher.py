@@ -29,8 +29,8 @@ class Launcher(Protocol):
     def here(self) -> bool:
         """True if workers run on this machine, so that its memory and devices are what they need."""
 
-    def device(self, wanted: str) -> str:
-        """Return what a run's device setting comes to. Raises BardlabError in one line if nothing there is one."""
+    def device(self, wanted: str, count: int = 1) -> str:
+        """Return what a run's device setting comes to. Raises BardlabError in one line if there are not so many."""
 
     def start(self, path: Path, device: str, name: str) -> None:
         """Give a job that was put into the queue a worker. Raises BardlabError, naming it, if there can be none."""

@@ -18,10 +18,11 @@ class Local:
 
     here = True
 
-    def device(self, wanted: str) -> str:
+    def device(self, wanted: str, count: int = 1) -> str:
         """Return the device that the setting comes to on this machine. Raises BardlabError if it is not there."""
         from core.training import devices
 
+        devices.check_count(wanted, count)
         return str(devices.resolve(wanted))
 
     def start(self, path: Path, device: str, name: str) -> None:

@@ -45,8 +45,12 @@ class Ray:
 
     # --- what a launcher does ----------------------------------------------------------------------------------------
 
-    def device(self, wanted: str) -> str:
+    def device(self, wanted: str, count: int = 1) -> str:
         """Return `cuda` if a GPU is wanted, or anything and the cluster has one; else `cpu`."""
+        if count > 1:
+            raise BardlabError(
+                f"a run of {count} devices is not sent to a cluster yet; set train.devices 1, or unset {paths.CLUSTER}"
+            )
         self.check()
         kind = wanted.partition(":")[0]
         if kind == "cpu":

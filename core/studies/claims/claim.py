@@ -10,6 +10,7 @@ from typing import Any
 
 from core.ladder import registry
 from core.runs.state import Run
+from core.training.config import SPREAD
 
 Values = Mapping[str, float]
 """What was measured of one run, by name."""
@@ -220,7 +221,7 @@ class Claim:
         arms = []
         for arm in self.arms:
             model, train = registry.get(arm.rung).settings(None, arm.model, arm.train)
-            arms.append([arm.key, arm.rung, model.model_dump(), train.model_dump()])
+            arms.append([arm.key, arm.rung, model.model_dump(), train.model_dump(exclude=set(SPREAD))])
         return hashlib.sha256(json.dumps([self.part, arms], sort_keys=True).encode()).hexdigest()[:16]
 
     def judge(self, figures: Figures) -> Judgement:

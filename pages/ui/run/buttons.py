@@ -41,7 +41,7 @@ def headline(run: Run) -> None:
     notable = s.message not in ("", runs_state.TRAINING) and not weights_only(run)
     note = f": {wording.plain(wording.waiting(s.message))}" if notable else ""
     computing = s.device and run.state is not State.QUEUED and not weights_only(run)
-    device = f" on the {wording.plain(wording.place(s.device, s.node))}" if computing else ""
+    device = f" on the {wording.plain(wording.place(s.device, s.node, s.devices))}" if computing else ""
     with st.container(key="headline"):
         st.markdown(f"**{wording.plain(run.name)}** {state_badge(run)}{device}{_how_far(run)}{note}")
         st.progress(1.0 if weights_only(run) else min(1.0, s.step / max(1, s.of)))
@@ -51,9 +51,10 @@ def _how_far(run: Run) -> str:
     s = run.status
     if weights_only(run):
         return f" weights only, val {wording.loss(s.val_loss)}"
-    left = f" · {wording.duration(s.eta_seconds)} left" if run.state.active and s.eta_seconds is not None else ""
-    left = left or (f" · {wording.duration(s.seconds)}" if s.seconds else "")
-    return f" · step {s.step:,} / {s.of or run.need().train.steps:,}{left}"
+    left = f"{wording.duration(s.eta_seconds)} left" if run.state.active and s.eta_seconds is not None else ""
+    left = left or (wording.duration(s.seconds) if s.seconds else "")
+    left = left.replace(" ", "\u00a0")  # a number and its unit stay on one line
+    return f" · step {s.step:,} / {s.of or run.need().train.steps:,}{f' · {left}' if left else ''}"
 
 
 def weights_only(run: Run) -> bool:

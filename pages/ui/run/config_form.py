@@ -1,11 +1,13 @@
 """Sliders drawn from a configuration class: range, step, help and default all come from its fields."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from itertools import cycle
 from typing import Any
 
 import streamlit as st
 
+from core import paths
 from core.jobs import timing
 from core.ladder.rung import Rung
 from core.runs import plan
@@ -40,7 +42,8 @@ def config_form(rung: Rung, times: Mapping[str, str]) -> tuple[str, Settings, Tr
         fields = {field.name: field for field in base.fields()}
         for name in at_once:
             chosen[group][name] = _labelled(rung.key, group, fields[name], base)
-        rest += [(group, field) for name, field in fields.items() if name not in at_once]
+        others = (_here(rung, group, field) for name, field in fields.items() if name not in at_once)
+        rest += [(group, field) for field in others if field]
     with st.container(horizontal=True, gap="xsmall", key="all-settings"):
         more = st.popover("All settings", width="stretch", help="The other settings of this rung.")
         kept_settings(rung, set_form)
@@ -71,6 +74,14 @@ def label_of(field: FieldInfo) -> str:
     word = name_of(field.name)
     told = word.lower() == field.name.replace("_", " ")
     return word if told else f"{word} :small[:gray[{field.name}]]"
+
+
+def _here(rung: Rung, group: str, field: FieldInfo) -> FieldInfo | None:
+    """A setting as far as this machine can follow it; None if it leaves nothing to choose."""
+    if (group, field.name) != ("train", "devices"):
+        return field
+    most = 1 if paths.cluster() else devices.most(device_chosen(rung))
+    return replace(field, ticks=tuple(tick for tick in field.ticks or () if tick <= most)) if most > 1 else None
 
 
 def device_choice(rung: Rung) -> str:

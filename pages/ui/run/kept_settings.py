@@ -31,7 +31,7 @@ def kept_settings(rung: Rung, set_form: Callable[..., None]) -> None:
         names = set_ups.saved_names(rung.key)
         if names:
             with st.container(horizontal=True, vertical_alignment="bottom"):
-                st.selectbox("Kept before", names, key=of_name, help="Settings of this rung that were kept.")
+                asked = st.selectbox("Kept before", names, key=of_name, help="Settings of this rung that were kept.")
                 st.button(
                     "Load",
                     key=f"{of_name}.load",
@@ -41,7 +41,12 @@ def kept_settings(rung: Rung, set_form: Callable[..., None]) -> None:
                     help="Sets the form to them.",
                 )
                 st.button(
-                    "Forget", key=f"{of_name}.forget", on_click=_forget, args=(rung.key, of_name), help="Removes them."
+                    "Forget",
+                    key=f"{of_name}.forget",
+                    on_click=_forget,
+                    args=(rung.key, of_name),
+                    disabled=not set_ups.may_change(rung.key, asked or ""),
+                    help="Removes them. Who kept them, and who teaches, can.",
                 )
         runs = {run.slug: run for run in mine.shown(loaders.listing()) if not run.damage}
         if runs:

@@ -17,6 +17,7 @@ NAMES: Mapping[str, str] = {
     "d_hidden": "Hidden units",
     "d_model": "Width",
     "depth": "Layers",
+    "devices": "Devices",
     "dropout": "Dropout",
     "eval_every": "Steps between evaluations",
     "fit": "Found by",

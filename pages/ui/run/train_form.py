@@ -81,8 +81,11 @@ def train_form(rung: Rung) -> tuple[SetUp | None, Corpus | None]:
 def _takes(built: Cost, device: str, seconds: float | None) -> None:
     """Say what a run of the form needs."""
     measuring = "; its speed is being measured" if seconds is None else ""
+    several, on_cpu = built.devices > 1, wording.device(device) == "CPU"
+    bytes_there = built.memory_bytes * (built.devices if on_cpu else 1)
+    where = ("each of " if several and not on_cpu else "the ") + wording.device(device, built.devices)
     st.caption(
-        f"{wording.size(built.memory_bytes)} on the {wording.device(device)}{measuring}",
+        f"{wording.size(bytes_there)} on {where}{measuring}",
         help="Memory, the most held at once: weights, gradients, optimiser, activations. The time comes from steps "
         "timed on this machine, and gets better with every run.",
     )

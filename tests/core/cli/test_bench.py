@@ -5,6 +5,7 @@ import math
 import re
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -12,7 +13,7 @@ from torch.nn import functional as F
 
 from core import paths
 from core.bench import report, sample, train
-from core.bench.ingredients import WITHOUT, ingredients
+from core.bench.ingredients import WITHOUT
 from core.bench.peer import Peer
 from core.cli.main import main
 from core.errors import BardlabError
@@ -27,8 +28,8 @@ REAL = RUNGS["transformer"].presets["seconds"]
 
 
 @pytest.fixture(autouse=True)
-def tiny(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Presets of a few thousand parameters."""
+def tiny(monkeypatch: pytest.MonkeyPatch, machine_code: Path) -> None:
+    """Presets of a few thousand parameters; what writes texts is compiled."""
     for key in ("transformer", "wavenet", "recurrent"):
         for name in RUNGS[key].presets:
             monkeypatch.setitem(RUNGS[key].presets, name, Preset("", TINY[key]["model"], TINY[key]["train"]))
@@ -53,6 +54,15 @@ def test_both_ways_of_writing_are_timed():
     assert "beyond_roll_1" not in sample.sample("wavenet", "best", texts=(1,), rounds=1, beside=None)
 
 
+def test_a_trained_run_is_timed_with_guesses_and_without():
+    found = sample.sample("", "", texts=(1,), rounds=1, beside=None, run="pretrained/mlp")
+    told = found["whole_context"]
+
+    assert found["stage"] == "mlp" and told["float32_characters_a_pass"] == 1
+    assert all(told[f"{weights}_ahead_characters_per_second"] > 0 for weights in ("float32", "bfloat16"))
+    assert told["float32_ahead_characters_a_pass"] >= 1
+
+
 @pytest.mark.parametrize(("config", "rung"), [("cpu", "transformer"), ("recurrent", "recurrent")])
 def test_a_configuration_names_the_rung_whose_writing_is_timed(
     config: str, rung: str, capsys: pytest.CaptureFixture[str]
@@ -63,16 +73,120 @@ def test_a_configuration_names_the_rung_whose_writing_is_timed(
     assert told["stage"] == rung and told["inside_1"]["ratio"] > 0
 
 
-def test_an_ingredient_is_worth_the_mean_difference_on_the_same_seeds(monkeypatch: pytest.MonkeyPatch):
+@pytest.fixture
+def peer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with a stand-in for nanoGPT, which it is loaded from as a checkout would be; its recipe is two steps."""
+    shutil.copyfile(paths.ROOT / "tests" / "gpu" / "stand_in.py", tmp_path / "model.py")
+    monkeypatch.setattr(train, "PEER_SIZES", TransformerConfig.parse(TINY["transformer"]["model"]))
+    monkeypatch.setattr(train, "PEER_STEPS", 2)
+    return tmp_path
+
+
+def asked(capsys: pytest.CaptureFixture[str], *words: str) -> dict[str, Any]:
+    """Run a bench from the command line and return its figures."""
+    main(["bench", *words, "--json"])
+    told: dict[str, Any] = json.loads(capsys.readouterr().out)
+    return told
+
+
+def test_steps_are_timed_in_turn_with_those_of_the_peer(peer: Path, capsys: pytest.CaptureFixture[str]):
+    """Medians of both sides and their ratio; to a loss, the peer's whole recipe over the seconds of our steps."""
+    beside = ("--beside", str(peer))
+    step = asked(capsys, "train", "--rounds", "2", *beside)
+    end = asked(capsys, "train", "--to", "10", *beside)
+
+    assert step["ratio"] == pytest.approx(step["peer_ms_a_step"] / step["ours_ms_a_step"])
+    assert step["ours_tokens_per_second"] > 0 and step["peer_computed_in"] == "float32"
+    assert step["peer_parameters"] != step["parameters"]
+    assert end["peer_seconds_2000_steps"] == pytest.approx(2 * end["peer_ms_a_step"] / 1000)
+    assert end["ratio"] == pytest.approx(end["peer_seconds_2000_steps"] / end["seconds"])
+    assert end["runs"][0]["reached"] and "ours_ms_a_step" not in end
+
+
+def test_the_peers_recipe_is_trained_and_judged_as_ours(peer: Path, capsys: pytest.CaptureFixture[str]):
+    told = asked(capsys, "train", "--beside", str(peer), "--peer-recipe", "0.05", "--peer-steps", "3")
+
+    assert (told["learning_rate"], told["steps"]) == (0.05, 3) and told["seconds"] > 0
+    assert told["val_loss"] == pytest.approx(math.log(65), abs=0.5)
+
+
+def test_ours_trains_for_as_long_as_the_peers_recipe(peer: Path, capsys: pytest.CaptureFixture[str]):
+    told = asked(capsys, "train", "--beside", str(peer), "--in-time", "--seeds", "2", "--rounds", "1")
+
+    assert told["steps"] == pytest.approx(2 * told["peer_ms_a_step"] / told["ours_ms_a_step"], abs=1)
+    losses = [float(loss) for loss in told["val_losses"].split(", ")]
+    assert len(losses) == 2 and told["val_loss"] == pytest.approx(sum(losses) / 2, abs=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("words", "why"),
+    [
+        ("train --in-time", "need --beside with the folder of a nanoGPT"),
+        ("train --peer-recipe 0.001", "need --beside with the folder of a nanoGPT"),
+        ("train --config mlp", "'mlp' is no Transformer; choose one of cpu, reference"),
+        ("sample --beside-c nowhere.c", "there is no nowhere.c; give the run.c of a llama2.c checkout"),
+    ],
+)
+def test_what_cannot_be_measured_is_said_in_one_line(words: str, why: str, capsys: pytest.CaptureFixture[str]):
+    with pytest.raises(SystemExit):
+        main(["bench", "--rounds", "1", *words.split()])
+    said = capsys.readouterr().err
+    assert why in said and said.count("\n") == 1
+
+
+PLAIN = r"""
+#include <stdio.h>
+int main(int count, char **words) {
+  int sizes[7];
+  FILE *model = fopen(words[1], "rb");
+  if (count != 8 || fread(sizes, sizeof(int), 7, model) != 7) return 1;
+  fseek(model, 0, SEEK_END);
+  fprintf(stderr, "%ld bytes, context %d\nachieved tok/s: 50.0\n", ftell(model), sizes[6]);
+  return 0;
+}
+"""
+"""Answers as llama2.c does, once it has found a model of its format."""
+
+
+def test_writing_is_timed_beside_a_program_in_c(peer: Path, capsys: pytest.CaptureFixture[str]):
+    """It is compiled and given a model of our sizes; one text of ours fills a context, in float32 and in halves."""
+    (peer / "run.c").write_text(PLAIN)
+    config = TransformerConfig.parse(TINY["transformer"]["model"])
+    found = sample.sample("transformer", "seconds", texts=(1,), rounds=1, beside=peer, beside_c=peer / "run.c")
+    plain = found["plain_c"]
+
+    assert found["inside_1"]["ratio_peer"] == found["inside_1"]["ratio"] > 0
+    assert plain["c_characters_per_second"] == pytest.approx(50)
+    assert plain["ratio_c"] == pytest.approx(plain["ours_characters_per_second"] / 50)
+    width = config.d_model
+    assert plain["multiply_adds_a_character"] == (
+        config.n_layer * (4 * width**2 + 3 * width * (8 * width // 3)) + 65 * width
+    )
+
+
+def test_all_of_it_is_a_page_that_keeps_what_was_measured_by_hand(
+    peer: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+):
+    """An ingredient is worth the mean difference on the same seeds; every figure stands on the page as measured."""
     tiny = RUNGS["transformer"].presets["seconds"]
     modern = Preset("", {**REAL.model, **tiny.model}, {**REAL.train, **tiny.train, "optimizer": "muon"})
     monkeypatch.setitem(RUNGS["transformer"].presets, "seconds", modern)
-    rows = ingredients(seeds=2)
+    page = peer / "benchmarks.md"
+    page.write_text(f"old figures\n\n{report.BY_HAND}\n\nkept\n")
+    monkeypatch.setattr(report, "FILE", page)
+    figures = asked(capsys, "all", "--seeds", "2", "--rounds", "1", "--beside", str(peer))
+    rows, text = figures.pop("ingredients"), page.read_text()
 
     assert [row["ingredient"] for row in rows] == ["all", *WITHOUT]
     for row in rows[1:]:
         assert row["worth"] == pytest.approx(row["val_loss"] - rows[0]["val_loss"])
         assert row["worth"] != 0, f"the preset is the same without {row['ingredient']}"
+        told = f"{row['worth']:.3f} ± {row['standard_error']:.3f}"
+        assert f"| `{row['ingredient']}` | {row['without']} | {row['val_loss']:.3f} | {told} |" in text
+    assert re.findall(r"^## (.*)$", text, re.MULTILINE)[: len(figures)] == list(figures)
+    step, end = list(figures.values())[:2]
+    assert f"| ratio | {step['ratio']:,.4g} |" in text and f"| seed {end['runs'][1]['seed']}: val loss |" in text
+    assert text.endswith(f"\n{report.BY_HAND}\n\nkept\n") and "old figures" not in text
 
 
 def test_a_folder_without_the_peer_is_refused(tmp_path: Path):
@@ -100,11 +214,6 @@ def test_the_peer_is_driven_at_its_own_rates_and_judged_as_ours(tmp_path: Path, 
     whole = F.cross_entropy(twin.model(corpus.val_ids[None, :16])[0][0], corpus.val_ids[1:17])
     assert twin.evaluate(corpus.val_ids[:17], like).loss == pytest.approx(float(whole.detach()), rel=1e-5)
     assert peer.generate(torch.zeros((2, 3), dtype=torch.long), 5).shape == (2, 8)
-
-
-def test_the_machine_is_named():
-    assert "cores" in report.machine()
-    assert "torch" in report.machine()
 
 
 def test_what_an_ingredient_is_worth_is_said_in_its_help():

@@ -97,6 +97,7 @@ def test_train_as_documented_in_a_process_of_its_own():
     assert run.usable and run.config is not None and run.config.model["d_model"] == 64
 
 
+@pytest.mark.started
 def test_bad_input_in_a_process_of_its_own():
     """No traceback, nothing on standard output, nothing left behind."""
     done = process("train", "transformer", "--set", "model.n_layer=99")

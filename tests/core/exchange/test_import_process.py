@@ -61,6 +61,7 @@ def test_where_it_is_measured_can_be_said(tmp_path: Path, capsys: pytest.Capture
     assert [run.name for run in reading.list_runs()] == ["mine"] and left() == []
 
 
+@pytest.mark.started
 def test_what_is_refused_there_is_said_here(tmp_path: Path):
     with pytest.raises(BardlabError, match=r"cannot read nowhere\.pth: no such file"):
         import_process.bring_in(tmp_path / "nowhere.pth")
@@ -69,6 +70,7 @@ def test_what_is_refused_there_is_said_here(tmp_path: Path):
     assert left() == [] and reading.list_runs() == []
 
 
+@pytest.mark.started
 def test_a_process_that_does_not_end_is_ended(monkeypatch: pytest.MonkeyPatch, stopped: Files):
     monkeypatch.setattr(import_process, "PATIENCE", 0.2)
     with pytest.raises(BardlabError, match=r"run\.zip was not imported: it took too long"):

@@ -67,6 +67,7 @@ def refused(what: str) -> "pytest.RaisesExc[BardlabError]":
     return pytest.raises(BardlabError, match=rf"\A[^\n]*{what}[^\n]*\Z")
 
 
+@pytest.mark.started
 def test_a_job_is_a_process_of_its_own_that_ends_by_itself():
     run = control.start(make_run("bigram"))
     assert run.state in (State.QUEUED, State.RUNNING)
@@ -122,6 +123,7 @@ def test_stop_resume_and_what_is_refused_meanwhile():
     assert not run.path.exists()
 
 
+@pytest.mark.started
 def test_the_spare_worker_takes_the_next_job():
     """A worker stands by, is kept until it is needed, and becomes the worker of the next run."""
     processes.warm()
@@ -139,12 +141,13 @@ def test_the_spare_worker_takes_the_next_job():
 
 def test_a_spare_that_died_is_not_waited_for():
     processes.warm()
-    spare = processes.spare_pid()
+    spare = processes._spare
     assert spare is not None
-    os.kill(spare, signal.SIGKILL)
+    spare.kill()
+    os.waitid(os.P_PID, spare.pid, os.WEXITED | os.WNOWAIT)  # it is gone, and nobody has noticed
     run = control.wait(control.start(make_run("bigram")), 90)
 
-    assert run.state is State.FINISHED and run.status.pid != spare
+    assert run.state is State.FINISHED and run.status.pid != spare.pid
 
 
 def test_a_spare_that_died_unused_is_not_started_again_at_once(monkeypatch: pytest.MonkeyPatch):
@@ -162,6 +165,7 @@ def test_a_spare_that_died_unused_is_not_started_again_at_once(monkeypatch: pyte
     assert processes.spare_pid() not in (None, spare.pid)
 
 
+@pytest.mark.started
 def test_the_spare_is_kept_for_a_run_that_need_not_wait():
     """Beside a run on the device, the next one waits in a small process of its own, which loads no torch."""
     processes.warm()

@@ -18,6 +18,7 @@ from core.runs import reading, state
 from core.runs.folder import State
 from core.runs.state import Status
 from tests.conftest import make_run
+from tests.forks import template
 
 
 @pytest.mark.parametrize(
@@ -124,7 +125,7 @@ open("/proc/self/clear_refs", "w").write("5")  # the peak counts from here
 row = lambda name: next(int(l.split()[1]) for l in open("/proc/self/status") if l.startswith(name)) * 1024
 before = row("VmRSS")
 trainer = Trainer(rung.build(model, 65), train, ids, torch.device("cpu"))
-for _ in range(3):
+for _ in range(2):  # the optimiser's state is there from the second on
     trainer.step()
 evaluate(trainer.model, ids)
 print(cost.memory_bytes / (row("VmHWM") - before))
@@ -148,12 +149,13 @@ def test_the_memory_shown_is_what_training_takes(rung: str, preset: str, model: 
     """Within a fifth of the peak that the system counts for a process that trains and evaluates.
 
     Where the system puts a heap is left to chance, and with it the holes in it: a process that is off by more is
-    counted as one of three, of which the middle one speaks.
+    counted as one of three, of which the middle one speaks. Forks have their heap in one place, so the others are none.
     """
     code = PEAK.format(rung=rung, preset=preset, model=model, train={**train, "short_first": 0.0})
     ratio = float(in_child(code))
     if not 0.8 <= ratio <= 1.2:
-        ratio = sorted([ratio, float(in_child(code)), float(in_child(code))])[1]
+        with template.starting():
+            ratio = sorted([ratio, float(in_child(code)), float(in_child(code))])[1]
 
     assert 0.8 <= ratio <= 1.2
 
@@ -180,7 +182,7 @@ def goes(size):
     return True
 
 goes(1)
-resource.setrlimit(resource.RLIMIT_AS, (memory.psutil.Process().memory_info().vms + 700_000_000,) * 2)
+resource.setrlimit(resource.RLIMIT_AS, (memory.psutil.Process().memory_info().vms + 400_000_000,) * 2)
 assert not goes(1024)
 fits = timing.fitting_batch(config, torch.device("cpu"))
 print(fits, goes(fits), goes(2 * fits + 1))

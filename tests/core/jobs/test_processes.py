@@ -15,6 +15,8 @@ from core.runs.folder import State
 from core.system import Lock, Taken
 from tests.conftest import make_run
 
+pytestmark = pytest.mark.started
+
 LOOKERS = """
 import sys
 from pathlib import Path

@@ -42,8 +42,13 @@ def waiting(stack: ExitStack, only: str = "") -> Run:
 
 def ask(run: Run, device: str = "cuda") -> tuple[Lock, turns.Slot] | None:
     """Let a run look twice whether it is its turn."""
+    found = ask_for(run, device, 1)
+    return found[0] if found else None
+
+
+def ask_for(run: Run, device: str, count: int) -> list[tuple[Lock, turns.Slot]] | None:
     tries = iter([False, False, True])
-    return turns.wait_for(device, run.path, lambda: next(tries), lambda line: None)
+    return turns.wait_for(device, run.path, lambda: next(tries), lambda line: None, count=count)
 
 
 def begins(run: Run) -> None:
@@ -85,6 +90,24 @@ def test_who_waits_for_one_gpu_keeps_nobody_from_the_other(two: ExitStack):
     again = ask(first, "cuda:1")
     assert again and again[1].device == "cuda:1"
     again[0].release(), found[0].release()
+
+
+def test_a_run_of_two_gpus_waits_for_both_and_holds_neither_meanwhile(two: ExitStack, monkeypatch: pytest.MonkeyPatch):
+    """Two places on one GPU are no two GPUs, and whoever comes later waits behind it."""
+    monkeypatch.setenv("BARDLAB_JOBS_PER_DEVICE", "2")
+    busy = [Lock(slot.lock_path) for slot in turns.slots("cuda:0")]
+    assert all(lock.take() for lock in busy)
+    wide, later = waiting(two), waiting(two)
+
+    assert ask_for(wide, "cuda", 2) is None and ask(later) is None
+    assert not any(system.is_locked(slot.lock_path) for slot in turns.slots("cuda:1"))
+    busy[1].release()
+    found = ask_for(wide, "cuda", 2)
+    assert found and sorted(slot.device for _, slot in found) == ["cuda:0", "cuda:1"]
+    begins(wide)
+    assert ask(later) is not None
+    for lock in (busy[0], *(lock for lock, _ in found)):
+        lock.release()
 
 
 def test_a_paused_run_asks_for_its_own_gpu_again(two: ExitStack, monkeypatch: pytest.MonkeyPatch):

@@ -10,12 +10,14 @@ import pytest
 from core.errors import BardlabError
 from core.exchange import archive, export, import_process
 from core.jobs import control, queue, rankings
-from core.runs import beginnings, editing, folder, layout, owners, reading, state
+from core.ladder.registry import RUNGS
+from core.runs import beginnings, editing, folder, layout, owners, reading, set_ups, state
 from core.runs.folder import State
 from core.runs.owners import EVERYBODY, GUEST, Who
 from core.runs.state import Run
 from core.studies import sweeps
 from core.studies.course import faults
+from core.texts import own
 from tests.conftest import copied, make_run
 
 ANN, BOB, TEACHER = Who("ann"), Who("bob"), Who("eve", teaches=True)
@@ -175,6 +177,50 @@ def test_a_run_goes_elsewhere_without_its_owners_name(trained: Path):
     assert b"ann@school" not in export.config_json(run).read_bytes()
     with owners.acting_as(BOB):
         assert import_process.bring_in(file).owner == "bob"
+
+
+def test_a_text_is_deleted_by_who_added_it():
+    """Others read it and train on it; the same text again stays the first one's, with its title."""
+    content = b"To be, or not to be, that is the question. " * 50
+    with owners.acting_as(ANN):
+        name = own.add(content, "Hamlet").name
+    with owners.acting_as(BOB):
+        again = own.add(content, "Mine")
+        assert (again.name, again.title, again.owner) == (name, "Hamlet", "ann")
+        with pytest.raises(BardlabError, match="the text Hamlet belongs to ann: only its owner, or who teaches"):
+            own.delete(name)
+        assert own.read(name)[1].startswith("To be")
+    with owners.acting_as(TEACHER):
+        assert own.add(content, "Act III").title == "Act III" and own.listing()[0].owner == "ann"
+    with owners.acting_as(ANN):
+        own.delete(name)
+    old = own.add(content, "Old").name
+    with owners.acting_as(ANN), pytest.raises(BardlabError, match="belongs to nobody who has logged in"):
+        own.delete(old)
+    own.delete(old)
+
+
+def test_kept_settings_are_replaced_and_forgotten_by_who_kept_them():
+    rung = RUNGS["bigram"]
+    settings = rung.settings("seconds", {}, {"seed": 3})
+
+    def keep() -> str:
+        return set_ups.keep("ours", rung, "seconds", *settings)
+
+    with owners.acting_as(ANN):
+        keep()
+    with owners.acting_as(BOB):
+        assert set_ups.find("bigram", "ours").train["seed"] == 3 and not set_ups.may_change("bigram", "ours")
+        for act, what in ((keep, "replace"), (lambda: set_ups.forget("bigram", "ours"), "forget")):
+            with pytest.raises(BardlabError, match=f"ours belongs to ann: .* can {what} it"):
+                act()
+        set_ups.forget("bigram", "gone already")
+    with owners.acting_as(TEACHER):
+        keep()
+    assert set_ups.find("bigram", "ours").owner == "ann"
+    with owners.acting_as(ANN):
+        set_ups.forget("bigram", "ours")
+    assert set_ups.saved_names("bigram") == []
 
 
 # --- how many may wait -----------------------------------------------------------------------------------------------

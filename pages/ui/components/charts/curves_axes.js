@@ -13,7 +13,7 @@ const TITLES = {
   flops: "floating-point operations",
 };
 
-export function xRange({ x, logx, room = 0 }, shown) {
+function xRange({ x, logx, room = 0 }, shown) {
   const ranges = shown.map((curve) => curve.range[x]);
   const lo = Math.min(...ranges.map((range) => (logx ? range.positive : range.lo)));
   const hi = Math.max(...ranges.map((range) => range.hi));

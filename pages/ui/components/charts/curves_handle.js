@@ -10,7 +10,7 @@ const HANDLE_RADIUS = 7;
 const ROOM = 40; // px left of its words that are free of curves too
 
 // Where the handle is; null if the chart has none.
-export function handleOf(view, f) {
+function handleOf(view, f) {
   const { handle } = view.header;
   if (!handle || !f) return null;
   const held = view.held ?? handle.value;

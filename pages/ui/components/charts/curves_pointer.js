@@ -1,8 +1,9 @@
 // Pointer and keyboard on a chart of curves: reading values, zooming, walking from point to point.
 
-import { clamp, element, place } from "../shared/dom.js";
+import { along, clamp, place } from "../shared/dom.js";
 import { clock, fixed, grouped, short } from "../shared/format.js";
 import { canvasContext, segment } from "../shared/pens.js";
+import { html, render } from "../shared/vendor/lit-html.js";
 import { dot } from "./curves_draw.js";
 import { grabs, letGoHandle, moveHandle } from "./curves_handle.js";
 import { colour, groups, nearest } from "./curves_state.js";
@@ -21,8 +22,8 @@ export function hover(view) {
   if (!p || drag) return;
   const label = f.labels.find((l) => p.x >= l.left && p.x <= l.right && Math.abs(p.y - l.y) < 8);
   const flag = f.flags.find((mark) => Math.abs(mark.x + 3 - p.x) < 8 && p.y > f.bottom - 18 && mark.label);
-  if (label) return placeTip(view, f, p, [element("p", {}, [label.label, label.help].filter(Boolean).join(". "))]);
-  if (flag) return placeTip(view, f, p, [element("p", {}, flag.label)]);
+  if (label) return placeTip(view, f, p, html`<p>${[label.label, label.help].filter(Boolean).join(". ")}</p>`);
+  if (flag) return placeTip(view, f, p, html`<p>${flag.label}</p>`);
   if (p.x < f.left || p.x > f.right || p.y < f.top || p.y > f.bottom) return;
   const found = f.shown.map((curve) => ({ curve, i: pointAt(curve, f, p) })).filter(({ i }) => i >= 0);
   if (!found.length) return;
@@ -75,23 +76,19 @@ function lead(view) {
 }
 
 function tipTable(view, rows, closest, left) {
-  const columns = columnsOf(view);
-  const head = element("tr", {}, ...["", ...Object.keys(columns)].map((text) => element("th", {}, text)));
-  const body = rows.map(({ curve, i }) => {
-    const line = element("i", { style: `--c:${colour(view, curve.group)}`, class: curve.kind });
-    const kind = view.header.x_label ? "" : curve.kind;
-    const name = element("td", { class: "who" }, line, `${nameAt(curve, i)} `, element("small", {}, kind));
-    const numbers = Object.values(columns).map((words) => element("td", {}, words(curve, i)));
-    return element("tr", { class: curve === closest.curve ? "near" : "" }, name, ...numbers);
-  });
-  const more = left > 0 ? [element("p", {}, `and ${left} more`)] : [];
-  return [element("table", {}, head, ...body), ...more];
+  const columns = Object.entries(columnsOf(view));
+  const row = ({ curve, i }) => html`<tr class=${curve === closest.curve ? "near" : ""}>
+    <td class="who"><i style="--c:${colour(view, curve.group)}" class=${curve.kind}></i>${nameAt(curve, i)}
+    <small>${view.header.x_label ? "" : curve.kind}</small></td>
+    ${columns.map(([, words]) => html`<td>${words(curve, i)}</td>`)}</tr>`;
+  return html`<table><tr><th></th>${columns.map(([name]) => html`<th>${name}</th>`)}</tr>${rows.map(row)}</table>
+    ${left > 0 ? html`<p>and ${left} more</p>` : ""}`;
 }
 
 const nameAt = (curve, i) => curve.names[i] ?? curve.label;
 
 // What is said of a point: words by what they say.
-export function columnsOf({ header, curves }) {
+function columnsOf({ header, curves }) {
   const all = [...curves.values()];
   const smoothed = (curve, i) => (curve.raw ? "–" : curve.smooth[i].toFixed(4));
   const band = (curve, i) => (curve.low ? `${curve.low[i].toFixed(4)} to ${curve.high[i].toFixed(4)}` : "–");
@@ -107,7 +104,7 @@ export function columnsOf({ header, curves }) {
 }
 
 function placeTip({ tip }, f, p, content) {
-  tip.replaceChildren(...content);
+  render(content, tip);
   tip.hidden = false;
   const [w, h] = [tip.offsetWidth, tip.offsetHeight];
   const [right, left] = [p.x + 16, p.x - 16 - w];
@@ -126,19 +123,17 @@ function walked(view) {
 }
 
 // Where a key leads from a curve's point; `curves` are those with points. Null: away; undefined: not a key of ours.
-export function stepTo(curves, cursor, { key, shiftKey }) {
-  if (key === "Escape") return null;
-  const last = curves.length - 1;
+export function stepTo(curves, cursor, event) {
+  if (event.key === "Escape") return null;
   const at = Math.max(0, curves.indexOf(cursor?.curve));
   const curve = curves[at];
   if (!curve) return undefined;
   const i = Math.min(cursor?.i ?? curve.n, curve.n);
-  const pace = shiftKey ? 10 : 1;
-  const along = { ArrowLeft: i - pace, ArrowRight: i + pace, Home: 0, End: curve.n - 1 }[key];
-  if (along !== undefined) return { curve, i: clamp(along, 0, curve.n - 1) };
-  const to = { ArrowUp: at - 1, ArrowDown: at + 1 }[key];
-  if (to === undefined) return undefined;
-  const other = curves[clamp(to, 0, last)];
+  const to = along(event, i, curve.n - 1, event.shiftKey ? 10 : 1);
+  if (to !== undefined) return { curve, i: to };
+  const by = { ArrowUp: -1, ArrowDown: 1 }[event.key];
+  if (!by) return undefined;
+  const other = curves[clamp(at + by, 0, curves.length - 1)];
   return { curve: other, i: nearest(other, "step", curve.step[Math.min(i, curve.n - 1)]) };
 }
 
@@ -196,14 +191,12 @@ export function listen(view) {
   const { plot, on } = view;
   mounted.add(view);
   view.abort.signal.addEventListener("abort", () => mounted.delete(view));
-  const later = () => {
-    view.hoverRequest ??= requestAnimationFrame(() => {
-      view.hoverRequest = null;
-      if (!view.frame) return;
-      hover(view);
-      lead(view);
-    });
+  const look = () => {
+    if (!view.frame) return;
+    hover(view);
+    lead(view);
   };
+  const later = () => view.soon(look);
   const away = () => {
     view.pointer = null;
     later();

@@ -1,8 +1,9 @@
 // What a chart of curves holds: their points, and what the learner has set.
 import { asked } from "../shared/address.js";
 import { extent } from "../shared/scales.js";
-import { smoothed, stepUnit } from "../shared/smoothing.js";
+import { store, stored } from "../shared/storage.js";
 import { colourAt, RUN_SHADES, shadeAt } from "../shared/theme.js";
+import { smoothed, stepUnit } from "./smoothing.js";
 
 const COLUMNS = ["step", "seconds", "characters", "value"];
 const PLACES = [...COLUMNS, "flops", "clock"]; // flops are computed here: steps times what one step costs
@@ -11,40 +12,13 @@ export const AXES = { step: "Step", seconds: "Time", clock: "Wall clock", charac
 export const WEIGHT = 0.6;
 const DEFAULTS = { weight: null, x: "step", logx: false, logy: false, robust: false, zoom: null, hidden: {} };
 
-const stored = (name) => {
-  try {
-    return JSON.parse(localStorage.getItem(`bardlab.${name}`)) ?? {};
-  } catch {
-    return {}; // storage may be forbidden: the chart works without
-  }
-};
-const store = (name, value) => {
-  try {
-    localStorage.setItem(`bardlab.${name}`, JSON.stringify(value));
-  } catch {
-    // or full
-  }
-};
-
 // What was set on this chart before, as far as the address does not say otherwise.
 export function load({ key, main, log = "" }) {
   const usual = { ...structuredClone(DEFAULTS), logx: log.includes("x"), logy: log.includes("y") };
-  let kept = {};
-  try {
-    kept = JSON.parse(sessionStorage.getItem(`bardlab.curves.${key}`)) ?? {};
-  } catch {
-    // none
-  }
-  return { ...usual, ...kept, ...(main ? fromAddress(asked) : {}) };
+  return { ...usual, ...stored(`curves.${key}`, "sessionStorage"), ...(main ? fromAddress(asked) : {}) };
 }
 
-export function keep(key, ui) {
-  try {
-    sessionStorage.setItem(`bardlab.curves.${key}`, JSON.stringify(ui));
-  } catch {
-    // the chart works without
-  }
-}
+export const keep = (key, ui) => store(`curves.${key}`, ui, "sessionStorage");
 
 // What an address says of a chart; what is none of its words is passed over.
 export function fromAddress(get) {
@@ -165,7 +139,7 @@ const LATEST = 100; // groups whose colours are remembered
 export function takeColours(view) {
   const { header, theme } = view;
   const name = `colours.${header.palette}`;
-  const known = stored(name);
+  const known = stored(name) ?? {};
   const all = groups(view);
   const free = all.filter(({ hue }) => hue === null).map(({ id }) => id);
   const colours = coloursFor(free, known, theme.palette.length);

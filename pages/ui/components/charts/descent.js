@@ -5,8 +5,9 @@ import { element, place } from "../shared/dom.js";
 import { short } from "../shared/format.js";
 import { canvasContext, disc } from "../shared/pens.js";
 import { Player } from "../shared/player.js";
-import { savers } from "../shared/saving.js";
+import { drawing, savers } from "../shared/saving.js";
 import { niceValues, scale } from "../shared/scales.js";
+import { html, render } from "../shared/vendor/lit-html.js";
 
 const SECONDS = 6; // a whole walk takes about this long to play
 const BANDS = 18; // shades of a landscape
@@ -19,36 +20,19 @@ function mount(view) {
   const names = { ...NAMES, first: "To the start", end: "To the end", main: "play" };
   const pace = () => Math.min(view.data.steps / SECONDS / 1000, 0.06);
   view.player = new Player(view, { names, pace, whole: false, show: () => show(view) });
-  view.picture = element("canvas", { class: "picture", role: "img" });
-  view.loss = element("canvas", { class: "loss", role: "img", "aria-label": "Loss at each step" });
   view.legend = element("div", { class: "legend" });
-  const saved = (name, canvas, draw, table) => {
-    const picture = () => ({
-      width: canvas.clientWidth,
-      height: canvas.clientHeight,
-      draw: (ctx) => draw(view, ctx, canvas),
-    });
-    return savers(view, () => `${name}-step-${Math.floor(view.player.step)}`, { picture, table, title: name });
+  const part = (name, kind, label, draw, rows) => {
+    const canvas = element("canvas", { class: name, role: "img", "aria-label": label });
+    view[name] = canvas;
+    const file = () => `${name}-step-${now(view)}`;
+    const picture = drawing(canvas, (ctx) => draw(view, ctx, canvas));
+    const row = savers(view, file, { picture, table: () => rows(view), title: name });
+    return html`<div class=${kind}><div class="bar">${row}</div>${canvas}</div>`;
   };
-  const part = (kind, canvas, row) => element("div", { class: kind }, element("div", { class: "bar" }, row), canvas);
-  view.root.append(
-    element("div", { class: "bar steps", role: "group", "aria-label": "Steps" }, ...view.player.controls),
-    view.legend,
-    element(
-      "div",
-      { class: "plots" },
-      part(
-        "plot wide",
-        view.picture,
-        saved("picture", view.picture, drawPicture, () => places(view)),
-      ),
-      part(
-        "plot",
-        view.loss,
-        saved("loss", view.loss, drawLoss, () => losses(view)),
-      ),
-    ),
-  );
+  const plots = element("div", { class: "plots" });
+  const picture = part("picture", "plot wide", null, drawPicture, places);
+  render([picture, part("loss", "plot", "Loss at each step", drawLoss, losses)], plots);
+  view.root.append(view.player.bar, view.legend, plots);
   view.on(view.picture, "click", (event) => clicked(view, event));
   view.resized(view.root, () => view.data && draw(view));
 }
@@ -77,15 +61,17 @@ function clicked(view, event) {
 const now = (view) => Math.floor(view.player.step);
 
 function show(view) {
-  view.player.where.textContent = `step ${now(view)} of ${view.data.steps}`;
-  const entries = view.data.walkers.map(({ label, colour, losses: values, end }) => {
+  const entry = ({ label, colour, losses: values, end }) => {
     const ended = end && now(view) >= values.length - 1;
     const value = short(values[Math.min(now(view), values.length - 1)]);
-    const told = element("span", { class: ended ? "end" : "" }, ended ? end : value);
-    return element("span", {}, element("i", { style: `background:${colour}` }), element("b", {}, label), told);
-  });
-  view.legend.replaceChildren(...entries);
+    return html`<span><i style="background:${colour}"></i><b>${label}</b><span class=${ended ? "end" : ""}>${
+      ended ? end : value
+    }</span></span>`;
+  };
+  render(view.data.walkers.map(entry), view.legend);
+  view.root.dataset.step = now(view);
   draw(view);
+  return html`<span class="where">step ${now(view)} of ${view.data.steps}</span>`;
 }
 
 function losses(view) {
@@ -103,12 +89,10 @@ function places(view) {
 // ---- pictures -------------------------------------------------------------------------------------------------------
 
 function draw(view) {
-  for (const [canvas, drawInto] of [
-    [view.picture, drawPicture],
-    [view.loss, drawLoss],
-  ]) {
-    const { clientWidth: w, clientHeight: h } = canvas;
-    if (w >= 80) drawInto(view, canvasContext(canvas, w, h), canvas);
+  const draws = { picture: drawPicture, loss: drawLoss };
+  for (const [name, drawInto] of Object.entries(draws)) {
+    const { clientWidth: w, clientHeight: h } = view[name];
+    if (w >= 80) drawInto(view, canvasContext(view[name], w, h), view[name]);
   }
 }
 
@@ -277,23 +261,20 @@ function drawLoss(view, ctx, canvas) {
   for (const { losses: values, colour, end } of walkers) {
     const last = Math.min(now(view), values.length - 1);
     const at = (i) => [x.px(i), y.px(Math.log10(values[i]))];
-    for (const [until, alpha] of [
-      [values.length - 1, 0.2],
-      [last, 1],
-    ]) {
+    const line = (until, alpha) => {
       ctx.beginPath();
       for (let i = 0; i <= until; i++) ctx.lineTo(...at(i));
       ctx.globalAlpha = alpha;
       stroke(ctx, colour, 2);
-    }
+    };
+    line(values.length - 1, 0.2);
+    line(last, 1);
     ctx.fillStyle = colour;
     if (!(end && last === values.length - 1)) disc(ctx, ...at(last), 4);
   }
   const every = Math.ceil((y.hi - y.lo) / 7);
-  const powers = Array.from(
-    { length: Math.floor((y.hi - Math.ceil(y.lo)) / every) + 1 },
-    (_, i) => Math.ceil(y.lo) + i * every,
-  );
+  const first = Math.ceil(y.lo);
+  const powers = Array.from({ length: Math.floor((y.hi - first) / every) + 1 }, (_, i) => first + i * every);
   const up = powers.map((power) => [y.px(power), `1e${power}`.replace("-", "−")]);
   const across = niceValues(0, x.hi, Math.max(2, inner.w / 70)).map((v) => [x.px(v), short0(v)]);
   drawFrame(view, ctx, inner, across, up, ["step", lossLabel]);

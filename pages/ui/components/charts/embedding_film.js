@@ -1,47 +1,39 @@
 // The moving map. Where it stands, its trails and whether it plays live here; new maps come from the server.
 import { drawn, isolated } from "../shared/characters.js";
 import { component } from "../shared/component.js";
-import { element, place } from "../shared/dom.js";
+import { checkbox, element, place, pointed } from "../shared/dom.js";
 import { canvasContext, disc, segment } from "../shared/pens.js";
 import { Player } from "../shared/player.js";
-import { savers } from "../shared/saving.js";
+import { drawing, savers } from "../shared/saving.js";
 import { extent } from "../shared/scales.js";
+import { html, render } from "../shared/vendor/lit-html.js";
 
 const FRAME_MS = 450; // one snapshot to the next while playing
-const NAMES = { play: "Plays all snapshots", back: "", next: "", first: "", end: "" };
 const NEAR = 18; // pixels from a character at which it is pointed at
+const LABEL = "Map of the characters: left and right arrow keys move through training";
 
 export default component(mount, update);
 
 function mount(view) {
-  view.hover = null;
-  view.player = new Player(view, { names: NAMES, pace: () => 1 / FRAME_MS, whole: false, show: () => draw(view) });
-  view.trails = element("input", { type: "checkbox", class: "trails", checked: "" });
-  view.said = element("output");
+  Object.assign(view, { hover: null, trails: true });
+  const [names, pace] = [{ play: "Plays all snapshots" }, () => 1 / FRAME_MS];
+  const parts = ["play", "slider"];
+  view.player = new Player(view, { names, pace, parts, whole: false, show: () => draw(view) });
   view.canvas = element("canvas");
-  view.stage = element("div", { class: "stage", role: "application", tabindex: 0 }, view.canvas);
-  view.stage.ariaLabel = "Map of the characters: left and right arrow keys move through training";
+  view.stage = element("div", { class: "stage", role: "application", tabindex: 0, "aria-label": LABEL }, view.canvas);
   view.legend = element("div", { class: "legend" });
-  const { play } = view.player.buttons;
-  const trails = element("label", { title: "Draws where each character came from" }, view.trails, "trails");
-  const picture = () => ({
-    width: view.stage.clientWidth,
-    height: view.stage.clientHeight,
-    draw: (ctx) => drawInto(view, ctx),
-  });
-  const row = savers(view, () => `embedding-${Math.round(view.player.step)}`, { picture, table: () => table(view) });
-  const bar = element("div", { class: "bar steps" }, play, view.player.slider, view.said, trails, row);
-  view.root.append(bar, view.stage, view.legend);
-  view.on(view.trails, "change", () => draw(view));
-  view.on(view.stage, "pointermove", (event) => pointed(view, nearest(view, place(event, view.stage))));
-  view.on(view.stage, "pointerleave", () => pointed(view, null));
-  view.on(view.stage, "keydown", (event) => {
-    const by = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
-    if (!by) return;
-    event.preventDefault();
-    view.player.go(Math.round(view.player.step) + by);
-  });
-  view.resized(view.stage, () => draw(view));
+  view.root.append(view.player.bar, view.stage, view.legend);
+  const hover = (character) => {
+    if (character === view.hover) return;
+    view.hover = character;
+    view.player.draw();
+  };
+  const pressed = ({ key }) => {
+    const by = { ArrowRight: 1, ArrowLeft: -1 }[key];
+    return by ? view.player.go(Math.round(view.player.step) + by) : false;
+  };
+  pointed(view, view.stage, (event) => nearest(view, place(event, view.stage)), { hover, pressed, keep() {} });
+  view.resized(view.stage, () => view.data && view.player.draw());
 }
 
 function update(view, data) {
@@ -54,16 +46,14 @@ function update(view, data) {
   view.stage.style.height = `${data.height}px`;
   const kinds = [...new Set(data.kinds)];
   view.colour = Object.fromEntries(kinds.map((kind, i) => [kind, data.colours[i % data.colours.length]]));
-  const entry = (kind) => element("span", {}, element("i", { style: `background:${view.colour[kind]}` }), kind);
-  view.legend.replaceChildren(...kinds.map(entry));
+  const entry = (kind) => html`<span><i style="background:${view.colour[kind]}"></i>${kind}</span>`;
+  render(kinds.map(entry), view.legend);
   view.root.dataset.frames = data.frames;
-  player.slider.disabled = player.buttons.play.disabled = data.frames < 2;
-  if (!view.fresh) return draw(view);
-  if (wasLast || player.step > last) player.reset(last);
+  if (!view.fresh) player.draw();
+  else if (wasLast || player.step > last) player.reset(last);
   else {
     player.last = last;
-    player.slider.max = last;
-    player.go(player.step, true);
+    player.go(player.step, player.frame);
   }
 }
 
@@ -83,32 +73,33 @@ function screen(view, [x, y]) {
 
 function draw(view) {
   const { stage, data, player } = view;
-  if (!data || !stage.clientWidth) return;
-  drawInto(view, canvasContext(view.canvas, stage.clientWidth, stage.clientHeight));
-  view.said.textContent = data.captions[Math.round(player.step)] ?? "";
+  if (stage.clientWidth) drawInto(view, canvasContext(view.canvas, stage.clientWidth, stage.clientHeight));
   view.root.dataset.at = player.step.toFixed(2);
+  const picture = drawing(stage, (ctx) => drawInto(view, ctx));
+  const row = savers(view, () => `embedding-${Math.round(player.step)}`, { picture, table: () => table(view) });
+  const changed = (on) => {
+    view.trails = on;
+    player.draw();
+  };
+  return html`<output>${data.captions[Math.round(player.step)] ?? ""}</output>
+    ${checkbox("trails", "Draws where each character came from", view.trails, changed)}${row}`;
 }
 
 function drawInto(view, ctx) {
   const { data, theme, hover, player } = view;
   const { clientWidth: w, clientHeight: h } = view.stage;
   const at = player.step;
-  ctx.strokeStyle = theme.line;
-  ctx.lineWidth = 1;
+  Object.assign(ctx, { strokeStyle: theme.line, lineWidth: 1, textAlign: "left", textBaseline: "alphabetic" });
   segment(ctx, 0, h / 2, w, h / 2);
   if (!data.line) segment(ctx, w / 2, 0, w / 2, h);
-  ctx.textAlign = "left";
-  ctx.textBaseline = "alphabetic";
   view.spots = data.labels.map((label, v) => {
     const lift = data.line ? ((v % 7) - 3) * 22 : 0; // labels on a line would cover each other
     const [x, y] = screen(view, placeOf(view, at, v));
     const [colour, here] = [view.colour[data.kinds[v]], hover === v];
-    if (view.trails.checked && at > 0) drawTrail(view, ctx, v, colour);
-    ctx.globalAlpha = hover === null || here ? 1 : 0.45;
-    ctx.fillStyle = colour;
+    if (view.trails && at > 0) drawTrail(view, ctx, v, colour);
+    Object.assign(ctx, { globalAlpha: hover === null || here ? 1 : 0.45, fillStyle: colour });
     disc(ctx, x, y, here ? 5 : 3.2);
-    ctx.fillStyle = theme.text;
-    ctx.font = `${here ? "bold 16px" : "13px"} ${theme.font}`;
+    Object.assign(ctx, { fillStyle: theme.text, font: `${here ? "bold 16px" : "13px"} ${theme.font}` });
     ctx.fillText([...label].length === 1 ? drawn(label) : isolated(label), x + 5, y - 5 + lift);
     ctx.globalAlpha = 1;
     return [x, y, lift];
@@ -116,11 +107,8 @@ function drawInto(view, ctx) {
 }
 
 function drawTrail(view, ctx, v, colour) {
-  const here = view.hover === v;
-  const at = view.player.step;
-  ctx.strokeStyle = colour;
-  ctx.globalAlpha = here ? 0.9 : 0.22;
-  ctx.lineWidth = here ? 2 : 1;
+  const [here, at] = [view.hover === v, view.player.step];
+  Object.assign(ctx, { strokeStyle: colour, globalAlpha: here ? 0.9 : 0.22, lineWidth: here ? 2 : 1 });
   ctx.beginPath();
   for (let f = 0; f <= Math.ceil(at); f++) ctx.lineTo(...screen(view, placeOf(view, Math.min(f, at), v)));
   ctx.stroke();
@@ -132,12 +120,6 @@ function nearest(view, { x, y }) {
   );
   const best = away.indexOf(Math.min(...away));
   return away[best] < NEAR ? best : null;
-}
-
-function pointed(view, character) {
-  if (character === view.hover) return;
-  view.hover = character;
-  draw(view);
 }
 
 function table(view) {

@@ -1,41 +1,34 @@
 // The first thing one sees: a run that learns, as a film of a shipped one or live, and what it wrote and writes.
 import { readableText } from "../shared/characters.js";
 import { component } from "../shared/component.js";
-import { button, element, shape } from "../shared/dom.js";
+import { button, element } from "../shared/dom.js";
 import { clock, fixed, grouped } from "../shared/format.js";
 import { Player } from "../shared/player.js";
 import { scale, spread, ticks } from "../shared/scales.js";
 import { colourAt, still } from "../shared/theme.js";
+import { html, render, svg } from "../shared/vendor/lit-html.js";
 import { choices, moment, stepAt, taken } from "./replay_film.js";
 
 const FRAMES = 1000;
 const SECONDS = 8;
 const [HEIGHT, LEFT, RIGHT, TOP, BOTTOM] = [216, 34, 158, 8, 22];
+const KEY = "thin: while learning, thick with dots: on unseen text";
 
 export default component(mount, update);
 
 function mount(view) {
-  view.chart = shape("svg", { role: "img", height: HEIGHT });
-  view.now = element("p", { class: "now" });
-  view.texts = ["before", "after"].map((name) => {
-    const [head, words] = [element("b"), element("pre", { class: "prose" })];
-    return { node: element("div", { class: `text ${name}` }, head, words), head, words };
-  });
   view.player = new Player(view, {
-    names: { play: `All of it in ${SECONDS} seconds`, back: "", first: "", end: "Skip to its end" },
+    names: { play: `All of it in ${SECONDS} seconds`, end: "Skip to its end", skip: "Skip" },
+    words: ["Play", "Pause", "Replay"],
     pace: () => FRAMES / (1000 * SECONDS),
+    before: () => modes(view),
     show: (frame) => draw(view, frame / FRAMES),
     whole: false,
   });
-  view.player.last = FRAMES;
-  view.player.buttons.end.textContent = "Skip";
-  view.choice = ["film", "own"].map((mode) => button("", "", () => choose(view, mode)));
-  const { play, end } = view.player.buttons;
-  view.controls = element("div", { class: "bar steps" }, ...view.choice, play, view.player.slider, end);
-  view.root.append(view.controls, view.chart, view.now);
-  view.root.append(element("div", { class: "texts" }, ...view.texts.map((text) => text.node)));
-  view.share = 1;
-  view.resized(view.root, () => view.message && draw(view, view.share));
+  Object.assign(view.player, { last: FRAMES, step: FRAMES });
+  view.content = element("div");
+  view.root.append(view.player.bar, view.content);
+  view.resized(view.root, () => view.message && view.player.draw());
 }
 
 function update(view, message) {
@@ -44,46 +37,46 @@ function update(view, message) {
   view.root.dataset.points = message.own?.steps.length ?? 0;
   const another = message.own?.id !== before?.own?.id;
   if (!before || another) choose(view, message.own ? "own" : "film", !before && !still());
-  else draw(view, view.share);
-  clearTimeout(view.timer);
-  if (message.live) view.timer = setTimeout(poll, 1000 * message.interval, view);
-}
-
-function poll(view) {
-  if (view.abort.signal.aborted) return;
-  view.timer = setTimeout(poll, 3000, view); // an answer that got lost
-  view.trigger("poll", Date.now());
+  else view.player.draw();
+  if (message.live) view.poll(1000 * message.interval, () => Date.now(), { hidden: true });
+  else view.quiet();
 }
 
 // Show the film or the learner's own run; a film starts by itself once, and not for who wants nothing to move.
 function choose(view, mode, playing = false) {
-  view.mode = view.message[mode] ? mode : "film";
-  view.player.stop();
-  view.player.go(view.mode === "film" && playing ? 0 : FRAMES);
-  if (view.mode === "film" && playing && view.message.film) view.player.play();
+  const { message, player } = view;
+  view.mode = message[mode] ? mode : "film";
+  const film = view.mode === "film" && message.film;
+  player.parts = film ? ["play", "slider", "end"] : [];
+  player.bar.hidden = !message.film;
+  player.go(film && playing ? 0 : FRAMES);
+  if (film && playing) player.play();
+}
+
+function modes(view) {
+  const { film, own } = view.message;
+  const one = (name, { title }) =>
+    button(title, `Show ${title}`, () => choose(view, name), { pressed: view.mode === name });
+  return film && own ? [one("film", film), one("own", own)] : "";
 }
 
 function draw(view, share) {
-  view.share = share;
-  if (!view.message) return;
   const { message, mode, root } = view;
   const run = message[mode];
-  root.dataset.mode = mode;
-  root.dataset.share = share.toFixed(3);
-  controls(view, run);
+  Object.assign(root.dataset, { mode, share: share.toFixed(3) });
   const step = run ? (mode === "film" ? stepAt(share, run.of) : run.of) : 0;
-  chart(view, run, step);
   const at = run?.steps.length ? moment(run, step) : null;
   const passed = run && mode === "own" ? run.at : step;
-  view.now.textContent = at
-    ? told(run, at, passed, message.size)
-    : run
-      ? `${run.title}: starting`
-      : "Nothing to play yet.";
+  const now = at ? told(run, at, passed, message.size) : run ? `${run.title}: starting` : "Nothing to play yet.";
   const [first, last] = [run?.samples[0], at?.sample];
-  tell(view.texts[0], "untrained", first);
   const newer = last !== first ? last : null;
-  tell(view.texts[1], newer ? `step ${grouped(newer.step)}` : "trained: soon", newer);
+  const text = (kind, name, sample) => html`<div class="text ${kind}"><b>${name}</b>
+    <pre class="prose">${sample ? readableText(sample.text.trim()) : ""}</pre></div>`;
+  const after = newer ? `step ${grouped(newer.step)}` : "trained: soon";
+  const content = html`${chart(view, run, step)}<p class="now">${now}</p>
+    <div class="texts">${text("before", "untrained", first)}${text("after", after, newer)}</div>`;
+  render(content, view.content);
+  return "";
 }
 
 function told(run, at, passed, size) {
@@ -93,86 +86,39 @@ function told(run, at, passed, size) {
   return `${run.title}, ${when}: ${loss}, between ${letters}`;
 }
 
-function controls(view, run) {
-  const { message, mode, player } = view;
-  const both = message.film && message.own;
-  for (const [i, name] of ["film", "own"].entries()) {
-    view.choice[i].hidden = !both;
-    view.choice[i].textContent = message[name]?.title ?? "";
-    view.choice[i].title = `Show ${message[name]?.title ?? ""}`;
-    view.choice[i].setAttribute("aria-pressed", mode === name);
-  }
-  view.controls.hidden = !message.film;
-  for (const node of [player.buttons.play, player.buttons.end, player.slider]) node.hidden = mode !== "film" || !run;
-  if (!player.frame) player.buttons.play.textContent = view.share >= 1 ? "Replay" : "Play";
-}
-
-function tell({ head, words }, name, sample) {
-  head.textContent = name;
-  words.textContent = sample ? readableText(sample.text.trim()) : "";
-}
-
-function chart(view, run, step) {
-  const { chart: svg, message, theme } = view;
-  const width = view.root.clientWidth || 600;
-  const right = width < 480 ? 134 : RIGHT;
-  svg.setAttribute("width", width);
-  svg.setAttribute("aria-label", "Loss against steps: lower is better");
-  const lowest = Math.min(...message.marks.map((mark) => mark.value), ...(run?.losses ?? []));
-  const top = Math.max(...message.marks.map((mark) => mark.value));
-  const y = scale([lowest - 0.1, top + 0.1], HEIGHT - BOTTOM, TOP);
-  const x = scale([0, run?.of || 1], LEFT, width - right);
-  const parts = [];
-  const say = (words, at, up, anchor, colour = theme.text) =>
-    parts.push(shape("text", { x: at, y: up, "text-anchor": anchor, fill: colour }, words));
-  for (const tick of ticks(y, 4)) {
-    parts.push(
-      shape("line", { x1: LEFT, x2: width - right, y1: y.px(tick.value), y2: y.px(tick.value), stroke: theme.line }),
-    );
-    say(tick.text, LEFT - 5, y.px(tick.value) + 4, "end");
-  }
-  for (const tick of run ? ticks(x, 5) : []) say(tick.text, x.px(tick.value), HEIGHT - 6, "middle");
-  say("step", width - right + 24, HEIGHT - 6, "start");
+function chart({ root, message, theme }, run, step) {
+  const width = root.clientWidth || 600;
+  const right = width - (width < 480 ? 134 : RIGHT);
   const marks = [...message.marks].sort((a, b) => b.value - a.value);
-  const labels = spread(
-    marks.map((mark) => y.px(mark.value)),
-    15,
-    TOP + 4,
-    HEIGHT - BOTTOM,
-  );
-  marks.forEach((mark, i) => {
-    const [level, colour] = [y.px(mark.value), mark.colour === null ? theme.text : colourAt(theme, mark.colour)];
-    parts.push(
-      shape("line", {
-        x1: LEFT,
-        x2: width - right,
-        y1: level,
-        y2: level,
-        stroke: colour,
-        "stroke-dasharray": "4 4",
-        opacity: 0.6,
-      }),
-    );
-    if (labels[i] !== undefined) say(mark.label, width - right + 8, labels[i] + 4, "start");
-  });
-  const key = "thin: while learning, thick with dots: on unseen text";
-  if (run && width >= 480) say(key, width - right - 6, TOP + 26, "end");
-  if (run) lines(parts, run, step, x, y, colourAt(theme, run.colour));
-  svg.replaceChildren(...parts);
+  const lowest = Math.min(...marks.map((mark) => mark.value), ...(run?.losses ?? []));
+  const y = scale([lowest - 0.1, marks[0].value + 0.1], HEIGHT - BOTTOM, TOP);
+  const x = scale([0, run?.of || 1], LEFT, right);
+  const say = (words, at, up, anchor) =>
+    svg`<text x=${at} y=${up} text-anchor=${anchor} fill=${theme.text}>${words}</text>`;
+  const level = (value, colour, dash = "none", opacity = 1) => svg`<line x1=${LEFT} x2=${right} y1=${y.px(value)}
+    y2=${y.px(value)} stroke=${colour} stroke-dasharray=${dash} opacity=${opacity}></line>`;
+  const places = marks.map((mark) => y.px(mark.value));
+  const labels = spread(places, 15, TOP + 4, HEIGHT - BOTTOM);
+  const mark = ({ value, colour, label }, i) => [
+    level(value, colour === null ? theme.text : colourAt(theme, colour), "4 4", 0.6),
+    labels[i] === undefined ? "" : say(label, right + 8, labels[i] + 4, "start"),
+  ];
+  return html`<svg role="img" height=${HEIGHT} width=${width} aria-label="Loss against steps: lower is better">
+    ${ticks(y, 4).map(({ value, text }) => [level(value, theme.line), say(text, LEFT - 5, y.px(value) + 4, "end")])}
+    ${(run ? ticks(x, 5) : []).map(({ value, text }) => say(text, x.px(value), HEIGHT - 6, "middle"))}
+    ${say("step", right + 24, HEIGHT - 6, "start")}${marks.map(mark)}
+    ${run && width >= 480 ? say(KEY, right - 6, TOP + 26, "end") : ""}
+    ${run ? lines(run, step, x, y, colourAt(theme, run.colour)) : ""}</svg>`;
 }
 
-function lines(parts, run, step, x, y, colour) {
+function lines(run, step, x, y, colour) {
   const count = taken(run.steps, step);
-  const points = Array.from(
-    { length: count },
-    (_, i) => `${x.px(run.steps[i]).toFixed(1)},${y.px(run.losses[i]).toFixed(1)}`,
-  );
-  const line = { fill: "none", stroke: colour };
-  parts.push(shape("polyline", { points: points.join(" "), ...line, "stroke-width": 1.2 }));
-  const seen = run.evaluations.filter(([at]) => at <= step).map(([at, loss]) => [x.px(at), y.px(loss)]);
-  parts.push(shape("polyline", { points: seen.join(" "), ...line, "stroke-width": 2.5 }));
-  for (const [cx, cy] of seen) parts.push(shape("circle", { cx, cy, r: 3.5, fill: colour }));
-  if (!count) return;
-  const [cx, cy] = [x.px(run.steps[count - 1]), y.px(run.losses[count - 1])];
-  parts.push(shape("circle", { class: "head", cx, cy, r: 5, fill: colour }));
+  const at = (i) => `${x.px(run.steps[i]).toFixed(1)},${y.px(run.losses[i]).toFixed(1)}`;
+  const seen = run.evaluations.filter(([when]) => when <= step).map(([when, loss]) => [x.px(when), y.px(loss)]);
+  const line = (points, width) => svg`<polyline points=${points.join(" ")} fill="none" stroke=${colour}
+    stroke-width=${width}></polyline>`;
+  const dot = ([cx, cy], r, kind) => svg`<circle class=${kind} cx=${cx} cy=${cy} r=${r} fill=${colour}></circle>`;
+  const points = Array.from({ length: count }, (_, i) => at(i));
+  const head = () => dot(points.at(-1).split(","), 5, "head");
+  return [line(points, 1.2), line(seen, 2.5), seen.map((place) => dot(place, 3.5, "")), count ? head() : ""];
 }

@@ -1,22 +1,17 @@
 // CSV, SVG, PNG, Table and Fit of a figure that Plotly has drawn elsewhere on the page.
 import { component } from "../shared/component.js";
-import { button, element, shape } from "../shared/dom.js";
+import { button, made } from "../shared/dom.js";
 import { savers } from "../shared/saving.js";
+import { html, render } from "../shared/vendor/lit-html.js";
 
 const FIT = "Back to the whole data. Double click on the chart does the same.";
 
 export default component(mount, update);
 
 function mount(view) {
-  const fit = button("Fit", FIT, () => press(figureOf(view), "Reset"), { class: "fit" });
+  const fit = button("Fit", FIT, () => press(figureOf(view), "Reset"), { kind: "fit" });
   const given = { picture: () => picture(figureOf(view)), table: () => tableOfFigure(figureOf(view)._fullData), fit };
-  view.root.append(
-    element(
-      "div",
-      { class: "bar" },
-      savers(view, () => view.message.name, given),
-    ),
-  );
+  render(html`<div class="bar">${savers(view, () => view.message.name, given)}</div>`, view.root);
 }
 
 function update(view, message) {
@@ -34,7 +29,7 @@ function picture(figure) {
   if (figure.querySelector(".gl-container canvas")) return press(figure, "Download");
   const { width, height } = figure.getBoundingClientRect();
   const layers = [...figure.querySelectorAll(".main-svg")].flatMap((layer) => [...layer.cloneNode(true).childNodes]);
-  return shape("svg", { width, height }, ...layers);
+  return made(html`<svg width=${width} height=${height}>${layers}</svg>`);
 }
 
 // What the traces of a figure hold: a grid cell by cell, points one by one, parallel axes line by line.

@@ -1,7 +1,6 @@
 import { component } from "../shared/component.js";
-import { merged } from "../shared/progress.js";
-
-const PLACE = "bardlab.progress";
+import { store, stored } from "../shared/storage.js";
+import { merged } from "./progress.js";
 
 export default component(mount, update);
 
@@ -9,24 +8,7 @@ function mount() {}
 
 function update(view, { now }) {
   if (!view.fresh) return;
-  const both = merged(now, stored() ?? now);
-  const text = JSON.stringify(both);
-  keep(text);
-  if (text !== JSON.stringify(merged(now, now))) view.trigger("kept", both);
-}
-
-function stored() {
-  try {
-    return JSON.parse(localStorage.getItem(PLACE));
-  } catch {
-    return null; // nothing may be kept here, or it is damaged
-  }
-}
-
-function keep(text) {
-  try {
-    if (localStorage.getItem(PLACE) !== text) localStorage.setItem(PLACE, text);
-  } catch {
-    // a browser that keeps nothing
-  }
+  const both = merged(now, stored("progress") ?? now);
+  store("progress", both);
+  if (JSON.stringify(both) !== JSON.stringify(merged(now, now))) view.trigger("kept", both);
 }

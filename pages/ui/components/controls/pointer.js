@@ -1,4 +1,5 @@
 import { component } from "../shared/component.js";
+import { still } from "../shared/theme.js";
 
 const EVERY = 200; // ms between two looks
 const PATIENCE = 20; // looks at a page that is drawn, before what is not there counts as missing
@@ -9,32 +10,23 @@ const STRIP = ".st-key-tour";
 export default component(mount, update);
 
 function mount(view) {
-  view.ended = () => clearTimeout(view.timer);
+  for (const kind of HANDS) view.on(window, kind, () => Object.assign(view, { moved: true }), { capture: true });
 }
 
 function update(view, message) {
-  if (!view.fresh || message.name === view.name) return;
-  view.name = message.name;
-  clearTimeout(view.timer);
-  let looks = 0;
-  let shown = 0;
-  const hand = new AbortController();
-  for (const kind of HANDS)
-    addEventListener(kind, () => hand.abort(), { capture: true, once: true, signal: hand.signal });
-  const look = () => {
-    const drawn = document.querySelector("[data-test-script-state]")?.dataset.testScriptState === "notRunning";
-    const target = drawn ? document.querySelector(message.selector) : null;
-    if (target?.getClientRects().length) {
-      if (!shown || !hand.signal.aborted) show(target);
-      if (++shown > SETTLES || hand.signal.aborted) return hand.abort();
-      view.timer = setTimeout(look, EVERY);
-      return;
-    }
-    looks += drawn ? 1 : 0;
-    if (looks > PATIENCE) return view.trigger("missing", message.name);
-    view.timer = setTimeout(look, EVERY);
-  };
-  view.timer = setTimeout(look, EVERY);
+  if (!view.fresh || message.name === view.message?.name) return;
+  Object.assign(view, { message, looks: 0, shown: 0, moved: false });
+  view.after(EVERY, look);
+}
+
+function look(view) {
+  const drawn = document.querySelector("[data-test-script-state]")?.dataset.testScriptState === "notRunning";
+  const target = drawn ? document.querySelector(view.message.selector) : null;
+  if (target?.getClientRects().length) {
+    if (!view.shown || !view.moved) show(target);
+    if (++view.shown > SETTLES || view.moved) return;
+  } else if (drawn && ++view.looks > PATIENCE) return view.trigger("missing", view.message.name);
+  view.after(EVERY, look);
 }
 
 // In the middle of what the strip at the bottom leaves free; at its top, if it is higher than that.
@@ -46,7 +38,6 @@ function show(target) {
   const box = target.getBoundingClientRect();
   const top = box.top - main.getBoundingClientRect().top;
   if (top >= 0 && top + box.height <= free) return;
-  const still = matchMedia("(prefers-reduced-motion: reduce)").matches;
   const by = top - Math.max(60, (free - box.height) / 2);
-  main.scrollBy({ top: by, behavior: still ? "instant" : "smooth" });
+  main.scrollBy({ top: by, behavior: still() ? "instant" : "smooth" });
 }

@@ -4,11 +4,12 @@
 import { hint, visible } from "../shared/characters.js";
 import { scaleOf } from "../shared/colours.js";
 import { component } from "../shared/component.js";
-import { button, colourKey, element, fillOptions, menu } from "../shared/dom.js";
+import { button, choice, colourKey, disclosed, element, menu } from "../shared/dom.js";
 import { fixed } from "../shared/format.js";
 import { canvasPen } from "../shared/pens.js";
 import { savers } from "../shared/saving.js";
 import { colourAt, still } from "../shared/theme.js";
+import { html, nothing, render } from "../shared/vendor/lit-html.js";
 import {
   boardGeometry,
   drawBoard,
@@ -48,6 +49,21 @@ const HELP = {
 const MIXED = "mixed: no one thing stands out";
 const ROOM = 488; // px of height that the board of all heads may take
 const PARTS = ["board", "head", "text", "query"];
+const CHOSEN = {
+  toward: { from: "looks at", to: "is looked at by" },
+  shade: { head: "opened head", chosen: "chosen", max: "largest of all" },
+  by: { weight: "weight", value: "weight × value" },
+  show: { map: "map", lines: "lines" },
+  rows: { position: "in order", weight: "heaviest first" },
+};
+const LABELS = {
+  chars: "Text: arrow keys move, Enter locks, Escape releases",
+  board: "All heads: arrow keys move, Enter locks, Shift + Enter adds, Escape releases",
+  head: "One head: arrow keys move over the cells, Enter locks, Escape releases",
+  lines: "Lines from queries, left, to keys, right",
+  stages: "From scores to weights: left and right go from step to step",
+  query: "The opened query, key by key",
+};
 
 export default component(mount, update);
 
@@ -78,7 +94,7 @@ function receive(view, message) {
     view.known = given;
   }
   refit(view);
-  showControls(view);
+  controls(view);
 }
 
 function refit(view) {
@@ -90,7 +106,7 @@ function set(view, change) {
   Object.assign(view.ui, change);
   refit(view);
   view.reveal = true;
-  showControls(view);
+  controls(view);
   redraw(view, ...PARTS);
   const now = written(view.ui);
   const told = JSON.stringify(now);
@@ -103,21 +119,38 @@ function set(view, change) {
 // ---- what is looked at ----------------------------------------------------------------------------------------------
 
 function mount(view) {
-  Object.assign(view, {
-    seq: 0,
-    hover: {},
-    details: new Map(),
-    dirty: new Set(),
-    paints: 0,
-    rowsBy: "weight",
-    stage: 4,
-  });
-  Object.assign(view, questions(view), { several: false, room: ROOM });
+  Object.assign(view, questions(view), { several: false, room: ROOM, seq: 0, hover: {}, details: new Map() });
+  Object.assign(view, { dirty: new Set(), paints: 0, rowsBy: "weight", stage: 4 });
   view.set = (change) => set(view, change);
   view.point = (hover) => point(view, hover);
   view.redraw = (...parts) => redraw(view, ...parts);
-  build(view);
+  view.chars = element("div", { class: "chars", tabindex: 0, role: "listbox", "aria-label": LABELS.chars });
+  for (const name of ["board", "head", "stages"]) plot(view, name);
+  for (const name of ["lines", "query"]) box(view, name);
+  for (const name of ["said", "boardSaid", "headSaid", "stageSaid", "querySaid"])
+    view[name] = element("p", { class: "readout", "aria-live": "polite" });
+  view.on(view.stagesPlot, "keydown", ({ key }) => {
+    const by = { ArrowRight: 1, ArrowLeft: -1 }[key];
+    if (by) goTo(view, Math.round(view.stage) + by);
+  });
+  view.on(matchMedia("(prefers-reduced-motion: reduce)"), "change", () => redraw(view, "query"));
+  listen(view);
   view.resized(view.root, () => redraw(view, "board", "head", "query"));
+}
+
+// A plot is a canvas, and one above it for what the pointer marks; a box is a canvas that scrolls.
+function plot(view, name) {
+  view[`${name}Base`] = element("canvas", { class: "base" });
+  view[`${name}Over`] = element("canvas", { class: "over" });
+  const about = { class: "plot", tabindex: 0, role: "application", "aria-label": LABELS[name] };
+  view[`${name}Plot`] = element("div", about, view[`${name}Base`], view[`${name}Over`]);
+}
+
+function box(view, name) {
+  view[`${name}Base`] = element("canvas", { class: "base" });
+  view[`${name}Space`] = element("div", { class: "space" }, view[`${name}Base`]);
+  const about = { class: `box ${name}`, tabindex: 0, role: "application", "aria-label": LABELS[name] };
+  view[`${name}Box`] = element("div", about, view[`${name}Space`]);
 }
 
 // What the drawings and the words ask about a board.
@@ -176,141 +209,82 @@ function point(view, hover) {
 
 // ---- the page's parts -----------------------------------------------------------------------------------------------
 
-function choice(view, name, options) {
-  const chosen = (value) => {
-    if (name !== "rows") return set(view, { [name]: value });
-    view.rowsBy = value;
-    showControls(view);
-    redraw(view, "query");
+const isShown = ({ header }, name) => header.parts.includes(name) && (name !== "query" || header.opens);
+
+function controls(view) {
+  const { ui, root, board } = view;
+  const choose = (name) => {
+    const chosen = (value) => (name === "rows" ? sortRows(view, value) : set(view, { [name]: value }));
+    return choice(name, HELP[name], CHOSEN[name], name === "rows" ? view.rowsBy : ui[name], chosen);
   };
-  const one = ([value, label]) => button(label, null, () => chosen(value), { "data-value": value });
-  const about = { class: "choice", role: "group", "aria-label": name, title: HELP[name], "data-name": name };
-  return element("span", about, ...Object.entries(options).map(one));
-}
-
-// A plot is a canvas, and one above it for what the pointer marks; a box is a canvas that scrolls.
-function plot(view, name, label) {
-  view[`${name}Base`] = element("canvas", { class: "base" });
-  view[`${name}Over`] = element("canvas", { class: "over" });
-  const about = { class: "plot", tabindex: 0, role: "application", "aria-label": label };
-  view[`${name}Plot`] = element("div", about, view[`${name}Base`], view[`${name}Over`]);
-  return view[`${name}Plot`];
-}
-
-function box(view, name, label) {
-  view[`${name}Base`] = element("canvas", { class: "base" });
-  view[`${name}Space`] = element("div", { class: "space" }, view[`${name}Base`]);
-  const about = { class: `box ${name}`, tabindex: 0, role: "application", "aria-label": label };
-  view[`${name}Box`] = element("div", about, view[`${name}Space`]);
-  return view[`${name}Box`];
-}
-
-function build(view) {
-  const readout = (name) => (view[name] = element("p", { class: "readout", "aria-live": "polite" }));
-  const title = (words) => element("strong", {}, words);
-  const bar = (...parts) => element("div", { class: "bar" }, ...parts);
   const row = (part, table) => savers(view, () => fileName(view, part), { picture: () => picture(view, part), table });
-  const chars = "Text: arrow keys move, Enter locks, Escape releases";
-  view.chars = element("div", { class: "chars", tabindex: 0, role: "listbox", "aria-label": chars });
-  view.severalButton = button("Several", HELP.several, () => {
+  const line = (words, ...parts) => html`<div class="line"><span>${words}</span>${parts}</div>`;
+  const toggleSeveral = () => {
     view.several = !view.several;
-    showControls(view);
-  });
-  view.sort = menu("Sort", HELP.sort, {}, "", (sort) => set(view, { sort }));
-  view.only = menu("Show", HELP.only, {}, "", (only) => set(view, { only }));
-  view.headTitle = element("strong");
-  view.queryTitle = element("strong");
-  view.legend = element("div", { class: "legend" });
-  const toward = choice(view, "toward", { from: "looks at", to: "is looked at by" });
-  const shade = choice(view, "shade", { head: "opened head", chosen: "chosen", max: "largest of all" });
-  const by = choice(view, "by", { weight: "weight", value: "weight × value" });
-  const show = choice(view, "show", { map: "map", lines: "lines" });
-  const rows = choice(view, "rows", { position: "in order", weight: "heaviest first" });
-  const section = (name, ...parts) => element("section", { class: name }, ...parts);
-  const line = (words, ...parts) => element("div", { class: "line" }, element("span", {}, words), ...parts);
-  view.switches = element(
-    "details",
-    { class: "view" },
-    element("summary", { title: HELP.view }, "View"),
-    element(
-      "div",
-      { class: "panel" },
-      line("Heads", view.sort, view.only),
-      line("Opened", show, view.severalButton),
-      line("Weights", by),
-      line("A letter", toward),
-      line("Text shaded by", shade),
-    ),
-  );
-  view.on(document, "pointerdown", (event) => {
-    if (!event.composedPath().includes(view.switches)) view.switches.open = false;
-  });
-  view.on(view.switches, "keydown", (event) => {
-    if (event.key !== "Escape" || !view.switches.open) return;
-    view.switches.open = false;
-    view.switches.querySelector("summary").focus();
-    event.stopPropagation();
-  });
-  const stagesKeys = { ArrowRight: 1, ArrowLeft: -1 };
-  view.sections = {
-    text: section("text", bar(title("The text")), view.chars, readout("said")),
-    board: section(
-      "board",
-      bar(
-        title("All heads"),
-        view.switches,
-        row("board", () => headsTable(view)),
-      ),
-      plot(view, "board", "All heads: arrow keys move, Enter locks, Shift + Enter adds, Escape releases"),
-      readout("boardSaid"),
-    ),
-    head: section(
-      "head",
-      bar(
-        view.headTitle,
-        row("head", () => weightsTable(view)),
-      ),
-      plot(view, "head", "One head: arrow keys move over the cells, Enter locks, Escape releases"),
-      box(view, "lines", "Lines from queries, left, to keys, right"),
-      readout("headSaid"),
-      view.legend,
-    ),
-    query: section(
-      "query",
-      bar(
-        view.queryTitle,
-        rows,
-        row("query", () => queryTable(view)),
-      ),
-      stageBar(view),
-      plot(view, "stages", "From scores to weights: left and right go from step to step"),
-      readout("stageSaid"),
-      box(view, "query", "The opened query, key by key"),
-      readout("querySaid"),
-    ),
+    controls(view);
   };
-  view.on(view.stagesPlot, "keydown", (event) => {
-    if (event.key in stagesKeys) goTo(view, Math.round(view.stage) + stagesKeys[event.key]);
-  });
-  const { board, head, text, query } = view.sections;
-  view.root.replaceChildren(element("div", { class: "two" }, board, head), text, query);
-  listen(view);
+  const several = button("Several", HELP.several, toggleSeveral, { pressed: view.several });
+  const switches = html`${line("Heads", sortMenu(view), onlyMenu(view))}${line("Opened", choose("show"), several)}
+    ${line("Weights", choose("by"))}${line("A letter", choose("toward"))}${line("Text shaded by", choose("shade"))}`;
+  const section = (name, ...parts) => html`<section class=${name} ?hidden=${!isShown(view, name)}>${parts}</section>`;
+  const bar = (...parts) => html`<div class="bar">${parts}</div>`;
+  const heads = bar(
+    html`<strong>All heads</strong>`,
+    html`<span class="view">${disclosed("View", HELP.view, switches)}</span>`,
+    row("board", () => headsTable(view)),
+  );
+  view.headTitle ??= element("strong");
+  view.queryTitle ??= element("strong");
+  const head = bar(
+    view.headTitle,
+    row("head", () => weightsTable(view)),
+  );
+  const query = bar(
+    view.queryTitle,
+    choose("rows"),
+    row("query", () => queryTable(view)),
+  );
+  view.stageBar ??= element("div", { class: "bar steps" });
+  const content = html`<div class="two">${section("board", heads, view.boardPlot, view.boardSaid)}
+    ${section("head", head, view.headPlot, view.linesBox, view.headSaid, legend(view))}</div>
+    ${section("text", bar(html`<strong>The text</strong>`), view.chars, view.said)}
+    ${section("query", query, view.stageBar, view.stagesPlot, view.stageSaid, view.queryBox, view.querySaid)}`;
+  render(content, root);
+  const locked = { heads: ui.heads.join(","), query: ui.query ?? "", mode: written(ui).mode ?? "" };
+  Object.assign(root.dataset, { board: board.id, ...locked, details: [...view.details.keys()].join(",") });
+}
+
+function sortRows(view, rowsBy) {
+  view.rowsBy = rowsBy;
+  controls(view);
+  redraw(view, "query");
+}
+
+function sortMenu(view) {
+  const { about, kinds = [], prices } = view.header;
+  const price = prices ? { price: "price, dearest first" } : {};
+  const named = Object.fromEntries(kinds.map(({ key, title }) => [key, title]));
+  const options = { layer: "layer and head", ...(about ? SORTS : {}), ...price, ...named };
+  return menu("Sort", HELP.sort, options, view.ui.sort, (sort) => set(view, { sort }), Object.keys(options).length < 2);
+}
+
+function onlyMenu(view) {
+  const { about = {}, kinds = [] } = view.header;
+  const used = new Set(Object.values(about).map(({ label }) => label));
+  const all = [...kinds, { key: "mixed", title: MIXED }].filter(({ key }) => used.has(key));
+  const options = { all: "all heads", ...Object.fromEntries(all.map(({ key, title }) => [key, title])) };
+  return menu("Show", HELP.only, options, view.ui.only, (only) => set(view, { only }), Object.keys(options).length < 2);
+}
+
+function legend(view) {
+  const value = view.ui.by === "value";
+  const colours = view.sequential.css.filter((_, i) => i % 15 === 0).join(",");
+  const top = value ? view.top() : 1;
+  const high = `${fixed(top, 2)}; the middle of the band is ${fixed(top / 4, 2)}`;
+  return html`<div class="legend">${value ? "weight × ‖v W_O‖" : "weight"}${colourKey("0", colours, high)}</div>`;
 }
 
 // ---- from scores to weights, step by step ---------------------------------------------------------------------------
-
-function stageBar(view) {
-  view.stageButtons = element("span", { class: "choice", role: "group", "aria-label": "step", title: HELP.step });
-  view.play = button("Play", HELP.play, () => play(view));
-  view.on(matchMedia("(prefers-reduced-motion: reduce)"), "change", () => redraw(view, "query"));
-  return element(
-    "div",
-    { class: "bar steps" },
-    element("strong", {}, "Scores to weights"),
-    view.stageButtons,
-    view.play,
-  );
-}
 
 function play(view) {
   const began = performance.now();
@@ -333,16 +307,15 @@ function goTo(view, stage) {
 
 function paintStages(view) {
   const o = view.openQuery;
-  for (const node of [view.stageButtons.parentElement, view.stagesPlot, view.stageSaid]) node.hidden = !o;
+  for (const node of [view.stageBar, view.stagesPlot, view.stageSaid]) node.hidden = !o;
   if (!o) return;
   const all = stages(o);
   const now = Math.round(view.stage);
-  if (view.stageButtons.childElementCount !== all.length || view.stageWidth !== o.D) {
-    view.stageWidth = o.D;
-    view.stageButtons.replaceChildren(...all.map(({ name }, n) => button(name, null, () => goTo(view, n))));
-  }
-  for (const [n, node] of [...view.stageButtons.children].entries()) node.setAttribute("aria-pressed", n === now);
-  view.play.hidden = still();
+  const step = ({ name }, n) => button(name, null, () => goTo(view, n), { pressed: n === now });
+  const bar = html`<strong>Scores to weights</strong>
+    <span class="choice" role="group" aria-label="step" title=${HELP.step}>${all.map(step)}</span>
+    ${still() ? "" : button("Play", HELP.play, () => play(view))}`;
+  render(bar, view.stageBar);
   const width = view.stagesPlot.clientWidth;
   view.stagesPlot.style.height = `${stagesHeight}px`;
   drawStages(canvasPen(view.stagesBase, width, stagesHeight), view, o, view.stage, width);
@@ -352,67 +325,28 @@ function paintStages(view) {
 }
 
 function showText(view) {
-  const made = view.board.tokens.flatMap((token, i) => {
-    const about = { "data-at": i, role: "option", id: `${view.header.key}-${i}`, title: hint(token) };
-    if (/^\s$/.test(token)) about["aria-label"] = token === "\n" ? "new line" : "space";
-    if (token === "\n") return [element("span", { ...about, class: "break" }, "↵"), element("br")];
-    return [element("span", about, token === " " ? token : visible(token))];
-  });
-  view.chars.replaceChildren(...made);
-  view.spans = made.filter((node) => node.dataset.at);
-}
-
-function showControls(view) {
-  const { ui, header, root, board } = view;
-  for (const [name, section] of Object.entries(view.sections))
-    section.hidden = !header.parts.includes(name) || (name === "query" && !header.opens);
-  for (const node of root.querySelectorAll(".choice button")) {
-    const { name } = node.parentElement.dataset;
-    node.setAttribute("aria-pressed", (name === "rows" ? view.rowsBy : ui[name]) === node.dataset.value);
-  }
-  view.severalButton.setAttribute("aria-pressed", view.several);
-  const kinds = (header.kinds ?? []).map(({ key, title }) => [key, title]);
-  const used = new Set(Object.values(header.about ?? {}).map(({ label }) => label));
-  const price = header.prices ? { price: "price, dearest first" } : {};
-  const sorts = { layer: "layer and head", ...(header.about ? SORTS : {}), ...price, ...Object.fromEntries(kinds) };
-  const mixed = used.has("mixed") ? { mixed: MIXED } : {};
-  const labels = Object.fromEntries(kinds.filter(([key]) => used.has(key)));
-  fillMenu(view.sort, sorts, ui.sort);
-  fillMenu(view.only, { all: "all heads", ...labels, ...mixed }, ui.only);
-  const locked = { heads: ui.heads.join(","), query: ui.query ?? "", mode: written(ui).mode ?? "" };
-  Object.assign(root.dataset, { board: board.id, ...locked, details: [...view.details.keys()].join(",") });
-  const colours = view.sequential.css.filter((_, i) => i % 15 === 0).join(",");
-  const top = ui.by === "value" ? view.top() : 1;
-  const words = ui.by === "value" ? "weight × ‖v W_O‖" : "weight";
-  view.legend.replaceChildren(
-    words,
-    colourKey("0", colours, `${fixed(top, 2)}; the middle of the band is ${fixed(top / 4, 2)}`),
-  );
-}
-
-function fillMenu(label, options, value) {
-  const select = label.querySelector("select");
-  const signature = JSON.stringify(options);
-  if (label.signature !== signature) fillOptions(select, options);
-  label.signature = signature;
-  label.hidden = select.length < 2;
-  select.value = value;
+  const letter = (token, i) => {
+    const spoken = { "\n": "new line", " ": "space" }[token] ?? (/^\s$/.test(token) ? "space" : nothing);
+    const [kind, shown] = token === "\n" ? ["break", "↵"] : ["", token === " " ? token : visible(token)];
+    return html`<span data-at=${i} role="option" id="${view.header.key}-${i}" class=${kind}
+      title=${hint(token) ?? nothing} aria-label=${spoken}>${shown}</span>${token === "\n" ? html`<br>` : ""}`;
+  };
+  render(view.board.tokens.map(letter), view.chars);
+  view.spans = [...view.chars.querySelectorAll("span")];
 }
 
 // ---- drawing --------------------------------------------------------------------------------------------------------
 
 function redraw(view, ...parts) {
   for (const part of parts) view.dirty.add(part);
-  view.request ??= requestAnimationFrame(() => {
-    view.request = null;
-    if (view.board && view.root.clientWidth) paint(view);
-  });
+  view.soon(paint);
 }
 
 function paint(view) {
-  const { dirty, sections, ui } = view;
+  if (!view.board || !view.root.clientWidth) return;
+  const { dirty, ui } = view;
   view.dirty = new Set();
-  const wanted = (section, ...parts) => !sections[section].hidden && parts.some((part) => dirty.has(part));
+  const wanted = (section, ...parts) => isShown(view, section) && parts.some((part) => dirty.has(part));
   if (wanted("text", "text")) paintText(view);
   if (wanted("board", "board")) {
     const g = boardGeometry(view, view.boardPlot.clientWidth);
@@ -479,9 +413,9 @@ function paintHeadView(view) {
     const [layer, number] = view.nameOf(head).split(".");
     const place = heads.length < 3 ? `Layer ${layer}, head ${number}` : view.nameOf(head);
     const words = `${place}${label ? `: ${label.title}` : ""}`;
-    return element("span", { class: "name", style: `--c: ${view.colourOf(head)}` }, words);
+    return html`<span class="name" style="--c: ${view.colourOf(head)}">${words}</span>`;
   });
-  view.headTitle.replaceChildren(...names);
+  render(names, view.headTitle);
   if (lines) return paintLines(view);
   const g = mapGeometry(view, view.headPlot.clientWidth);
   view.mapG = g;

@@ -26,7 +26,12 @@ function releaseAt(view) {
   if (view.ui.query !== null) view.set({ query: null });
 }
 
-function keys(view, node, { move, lock, release }) {
+// What is under the pointer, by `found`, is looked at; a click locks it. Arrow keys move, Enter locks, Escape releases.
+function looks(view, node, found, { click = () => {}, move, lock, release }) {
+  view.on(node, "pointermove", (event) => view.point(found(event)));
+  view.on(node, "pointerleave", () => view.point({}));
+  view.on(node, "blur", () => view.point({}));
+  view.on(node, "click", (event) => click(found(event), event));
   view.on(node, "keydown", (event) => {
     const step = arrow(event);
     if (step) move(...step);
@@ -35,27 +40,12 @@ function keys(view, node, { move, lock, release }) {
     else return;
     event.preventDefault();
   });
-  view.on(node, "blur", () => view.point({}));
-}
-
-// What is under the pointer, by `found`, is looked at; a click locks it.
-function pointer(view, node, found, locked) {
-  view.on(node, "pointermove", (event) => view.point(found(event)));
-  view.on(node, "pointerleave", () => view.point({}));
-  view.on(node, "click", (event) => locked(found(event), event));
 }
 
 function listenText(view) {
   const { chars } = view;
-  const at = (event) => (event.target.dataset.at === undefined ? {} : { at: +event.target.dataset.at });
-  pointer(
-    view,
-    chars,
-    (event) => (event.target === chars ? view.hover : at(event)),
-    (found, event) => {
-      if (at(event).at !== undefined) lockAt(view, found.at);
-    },
-  );
+  const letterAt = ({ target }) => (target.dataset.at === undefined ? {} : { at: +target.dataset.at });
+  const found = (event) => (event.target === chars ? view.hover : letterAt(event));
   const nearestInLine = (now, dy) => {
     const here = view.spans[now];
     const beyond = view.spans.filter((span) => (span.offsetTop - here.offsetTop) * dy > 4);
@@ -64,7 +54,8 @@ function listenText(view) {
     const line = beyond.filter((span) => span.offsetTop === top).sort((a, b) => away(a) - away(b));
     return line.length ? +line[0].dataset.at : now;
   };
-  keys(view, chars, {
+  looks(view, chars, found, {
+    click: (_, event) => letterAt(event).at !== undefined && lockAt(view, letterAt(event).at),
     move(dx, dy) {
       const { at: now } = view.focus();
       view.point({ at: clamp(dy ? nearestInLine(now, dy) : now + dx, 0, view.board.T - 1) });
@@ -80,10 +71,10 @@ function listenBoard(view) {
     const g = view.boardG;
     return { head: g?.places.find((p) => x >= p.x && x < p.x + g.cell && y >= p.y && y < p.y + g.high)?.head };
   };
-  pointer(view, view.boardPlot, over, ({ head }, event) => {
-    if (head !== undefined) lockHead(view, head, event.shiftKey || event.ctrlKey || event.metaKey);
-  });
-  keys(view, view.boardPlot, {
+  looks(view, view.boardPlot, over, {
+    click({ head }, { shiftKey, ctrlKey, metaKey }) {
+      if (head !== undefined) lockHead(view, head, shiftKey || ctrlKey || metaKey);
+    },
     move(dx, dy) {
       const { places, columns } = view.boardG;
       const now = places.findIndex((p) => p.head === (view.hover.head ?? view.indexOf(view.opened())));
@@ -107,8 +98,8 @@ function listenMap(view) {
     if (key < 0 || query < 0 || query >= view.board.T || key > query) return {};
     return { key, query, at: from() ? query : key };
   };
-  pointer(view, view.headPlot, cell, ({ at }) => at !== undefined && lockAt(view, at));
-  keys(view, view.headPlot, {
+  looks(view, view.headPlot, cell, {
+    click: ({ at }) => at !== undefined && lockAt(view, at),
     move(dx, dy) {
       const { at } = view.focus();
       const now = { query: from() ? at : view.board.T - 1, key: at, ...view.hover };
@@ -129,9 +120,9 @@ function listenLines(view) {
     const toward = x < view.linesG.left + 10 ? "from" : x > view.linesG.right - 10 ? "to" : null;
     return at >= 0 && at < view.board.T && toward ? { at, toward } : {};
   };
-  pointer(view, linesBox, end, ({ at, toward }) => at !== undefined && lockAt(view, at, toward));
   view.on(linesBox, "scroll", () => view.redraw("head"));
-  keys(view, linesBox, {
+  looks(view, linesBox, end, {
+    click: ({ at, toward }) => at !== undefined && lockAt(view, at, toward),
     move(dx, dy) {
       const { at, toward } = view.focus();
       const next = clamp(at + dy, 0, view.board.T - 1);
@@ -153,9 +144,8 @@ function listenQuery(view) {
     const strip = ["k", "product", "v"].find((name) => x >= g.x[name] && x < g.x[name] + g.span);
     return { row: at, dim: strip ? Math.floor((x - g.x[strip]) / g.strip) : undefined };
   };
-  pointer(view, queryBox, row, () => {});
   view.on(queryBox, "scroll", () => view.redraw("query"));
-  keys(view, queryBox, {
+  looks(view, queryBox, row, {
     move(dx, dy) {
       const o = view.openQuery;
       if (!o) return;

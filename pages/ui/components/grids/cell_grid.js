@@ -1,93 +1,64 @@
-// A table of buttons. Cells are updated in place while the grid keeps its shape, so that focus and scroll stay.
+// A table of buttons, of which one is a stop on the way with Tab; arrows lead to the others.
 import { component } from "../shared/component.js";
-import { arrow, element } from "../shared/dom.js";
+import { arrow } from "../shared/dom.js";
+import { html, nothing, render } from "../shared/vendor/lit-html.js";
 
 export default component(mount, update);
 
 function mount(view) {
-  view.table = element("table", { role: "grid" });
-  view.root.append(element("div", { class: "scroll" }, view.table));
-  view.on(view.table, "click", (event) => clicked(view, event.target.closest("button")));
-  view.on(view.table, "keydown", (event) => moved(view, event));
+  view.on(view.root, "click", (event) => clicked(view, event.target.closest("button")));
+  view.on(view.root, "keydown", (event) => moved(view, event));
 }
 
 function update(view, message) {
-  view.message = message;
-  const { table } = view;
-  const keys = message.rows.map(([name, cells]) => [name, cells.map((cell) => cell?.key ?? null)]);
-  const layout = JSON.stringify([message.columns, keys]);
-  if (layout !== view.layout) build(view, message);
-  view.layout = layout;
-  table.setAttribute("aria-label", message.label);
-  const cells = message.rows.map(([, row]) => row);
-  table.classList.toggle(
-    "narrow",
-    cells.flat().every((cell) => !cell || cell.text.length < 3),
-  );
-  table.classList.toggle("still", !message.live);
-  for (const [r, row] of cells.entries())
-    for (const [c, cell] of row.entries()) if (cell) show(view.buttons[r][c], cell, message);
+  Object.assign(view, { message, flipped: null });
+  draw(view);
 }
 
-function build(view, { corner, columns, rows }) {
-  const heading = (words, scope) => element("th", { scope }, words);
-  const head = [corner, ...columns].map((name, i) => heading(name, i ? "col" : null));
-  view.buttons = rows.map(([, cells]) =>
-    cells.map((cell) => cell && element("button", { type: "button", tabindex: -1, "data-key": cell.key })),
-  );
-  const body = rows.map(([name], r) =>
-    element(
-      "tr",
-      {},
-      heading(name, "row"),
-      ...view.buttons[r].map((node) => element("td", {}, ...(node ? [node] : []))),
-    ),
-  );
-  view.table.replaceChildren(element("thead", {}, element("tr", {}, ...head)), element("tbody", {}, ...body));
-  const first = view.buttons.flat().find(Boolean);
-  if (first) first.tabIndex = 0;
+function draw(view) {
+  const { corner, columns, rows, label, live } = view.message;
+  const cells = rows.flatMap(([, row]) => row.filter(Boolean));
+  if (!cells.some(({ key }) => key === view.stop)) view.stop = cells[0]?.key;
+  const narrow = cells.every(({ text }) => text.length < 3);
+  const head = [corner, ...columns].map((name, i) => html`<th scope=${i ? "col" : nothing}>${name}</th>`);
+  const line = ([name, row]) =>
+    html`<tr><th scope="row">${name}</th>${row.map((cell) => html`<td>${cell && cellOf(view, cell)}</td>`)}</tr>`;
+  const grid = html`<div class="scroll">
+    <table role="grid" aria-label=${label} class="${narrow ? "narrow" : ""} ${live ? "" : "still"}">
+      <thead><tr>${head}</tr></thead><tbody>${rows.map(line)}</tbody></table></div>`;
+  render(grid, view.root);
 }
 
-function show(node, { text, title, fill, ink, state }, { toggles }) {
-  node.textContent = text;
-  node.title = title;
-  node.ariaLabel = text.trim() ? `${text} · ${title}` : title; // what is read begins with what is seen
-  Object.assign(node.style, { background: fill, color: ink });
-  node.className = state;
-  if (toggles) press(node, state === "off");
-}
-
-function press(node, off) {
-  node.classList.toggle("off", off);
-  node.setAttribute("aria-pressed", String(off));
+// What is read of a cell begins with what is seen of it.
+function cellOf({ message, stop, flipped }, { key, text, title, fill, ink, state }) {
+  const off = (state === "off") !== (key === flipped);
+  return html`<button type="button" tabindex=${key === stop ? 0 : -1} data-key=${key} title=${title}
+    aria-label=${text.trim() ? `${text} · ${title}` : title} aria-pressed=${message.toggles ? off : nothing}
+    class=${off ? "off" : state === "off" ? "" : state} style="background:${fill};color:${ink}">${text}</button>`;
 }
 
 function clicked(view, node) {
   if (!node) return;
-  rove(view, node);
-  if (!view.message.live) return;
-  if (view.message.toggles) press(node, !node.classList.contains("off")); // seen at once; the server's answer follows
-  view.trigger("pick", node.dataset.key);
+  const { live, toggles } = view.message;
+  Object.assign(view, { stop: node.dataset.key, flipped: live && toggles ? node.dataset.key : null });
+  draw(view); // seen at once; the server's answer follows
+  if (live) view.trigger("pick", node.dataset.key);
 }
 
 // An arrow key goes to the next cell in its direction, over gaps.
 function moved(view, event) {
   const step = arrow(event);
-  const { buttons } = view;
-  let r = buttons.findIndex((row) => row.includes(event.target));
+  const keys = view.message.rows.map(([, row]) => row.map((cell) => cell?.key));
+  let r = keys.findIndex((row) => row.includes(event.target.dataset.key));
   if (!step || r < 0) return;
   event.preventDefault();
-  let c = buttons[r].indexOf(event.target);
+  let c = keys[r].indexOf(event.target.dataset.key);
   do {
     c += step[0];
     r += step[1];
-  } while (buttons[r] && c >= 0 && c < buttons[r].length && !buttons[r][c]);
-  const next = buttons[r]?.[c];
-  if (!next) return;
-  rove(view, next);
-  next.focus();
-}
-
-function rove(view, node) {
-  for (const other of view.buttons.flat()) if (other) other.tabIndex = other === node ? 0 : -1;
+  } while (keys[r] && c in keys[r] && !keys[r][c]);
+  if (!keys[r]?.[c]) return;
+  view.stop = keys[r][c];
+  draw(view);
+  view.root.querySelector("button[tabindex='0']").focus();
 }

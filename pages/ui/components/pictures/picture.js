@@ -1,4 +1,4 @@
-// Puts an SVG in place; hovering or focusing an element shows its tip and lights what it names.
+// Puts an SVG in place; hovering an element shows its tip and lights what it names.
 import { component } from "../shared/component.js";
 import { element, scroller } from "../shared/dom.js";
 
@@ -9,8 +9,8 @@ function mount(view) {
   view.tip = element("div", { class: "tip", hidden: "" });
   view.root.append(view.box, view.tip);
   view.fit = scroller(view, view.box);
-  view.on(view.box, "pointermove", (event) => pointed(view, event));
-  view.on(view.box, "pointerleave", () => unlit(view));
+  view.on(view.box, "pointermove", (event) => pointedAt(view, event));
+  view.on(view.box, "pointerleave", () => light(view, null));
 }
 
 function update(view, { svg, label }) {
@@ -18,31 +18,20 @@ function update(view, { svg, label }) {
   view.box.setAttribute("aria-label", label);
   view.box.innerHTML = svg;
   view.fit();
-  view.byId = new Map();
-  for (const node of view.box.querySelectorAll("[data-id]"))
-    view.byId.set(node.dataset.id, [...(view.byId.get(node.dataset.id) ?? []), node]);
-  view.lit = null;
 }
 
-function unlit(view) {
-  view.lit = null;
-  view.tip.hidden = true;
-  view.box.firstElementChild?.classList.remove("lighting");
-  for (const node of view.box.querySelectorAll(".lit")) node.classList.remove("lit");
+function light({ box, tip }, node) {
+  const names = node?.dataset.lights?.split(" ") ?? [];
+  for (const other of box.querySelectorAll("[data-id]"))
+    other.classList.toggle("lit", names.includes(other.dataset.id));
+  box.firstElementChild?.classList.toggle("lighting", names.join("") !== "");
+  tip.hidden = !node;
+  tip.textContent = node?.dataset.tip ?? "";
 }
 
-function pointed(view, event) {
+function pointedAt(view, event) {
   const node = event.target.closest("[data-tip]");
-  if (!node) return unlit(view);
-  if (node !== view.lit) {
-    unlit(view);
-    view.lit = node;
-    const names = (node.dataset.lights ?? "").split(" ").filter(Boolean);
-    for (const other of names.flatMap((name) => view.byId.get(name) ?? [])) other.classList.add("lit");
-    if (names.length) view.box.firstElementChild.classList.add("lighting");
-    view.tip.textContent = node.dataset.tip;
-    view.tip.hidden = false;
-  }
+  light(view, node);
   view.tip.style.left = `${Math.min(event.clientX + 12, innerWidth - view.tip.offsetWidth - 8)}px`;
   view.tip.style.top = `${event.clientY + 16}px`;
 }

@@ -41,7 +41,7 @@ const bracketed = (sign) => (sign.length > 1 ? isolated(`⟨${sign}⟩`) : sign)
 export const readableText = (text) => text.replace(HIDDEN, (character) => bracketed(visible(character)));
 
 // A character of a text in which each has a place of its own to be pointed at: none is without width.
-export const standing = (character) => {
+export const pointable = (character) => {
   const shown = visible(character);
   return character === " " ? character : shown === sign(character) ? bracketed(shown) : shown;
 };

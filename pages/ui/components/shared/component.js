@@ -1,6 +1,9 @@
 import { readTheme } from "./theme.js";
 import { decode } from "./wire.js";
 
+const RETRY = 3000; // ms to wait for an answer before asking again
+const AGAIN = 1000; // ms after which another act is taken, whether the last one changed anything or not
+
 // A component is two functions: `mount(view, message)` makes the view of one place on the page, `update(view, message)`
 // gets that message and every later one. `view.fresh` says whether the content is new; if not, the theme may be.
 export function component(mount, update) {
@@ -19,6 +22,7 @@ export function component(mount, update) {
     view.theme = readTheme(view.root);
     view.fresh = message.serial !== view.serial;
     view.serial = message.serial;
+    view.busy = false;
     if (view.fresh) view.root.dataset.updates = ++view.updates;
     update(view, message);
     // A call overtaken by the next one is cleaned up too, though the view stays: only the last call may end it.
@@ -27,21 +31,61 @@ export function component(mount, update) {
       setTimeout(() => {
         if (view.calls !== call) return;
         view.abort.abort();
-        view.ended?.();
         views.delete(parentElement);
       });
   };
 }
 
+// What a view listens to, watches and waits for ends with it.
 function newView(root) {
   root.replaceChildren(); // what an earlier view has left here
-  const abort = new AbortController();
-  const on = (target, name, handle, options) =>
-    target.addEventListener(name, handle, { signal: abort.signal, ...options });
-  const resized = (node, handle) => {
+  delete root._$litPart$; // and where it had drawn that
+  const view = { root, abort: new AbortController(), path: location.pathname, calls: 0, updates: 0 };
+  const { signal } = view.abort;
+  const frames = new Map();
+  const timers = new Map();
+  view.on = (target, name, handle, options) => target.addEventListener(name, handle, { signal, ...options });
+  view.resized = (node, handle) => {
     const observer = new ResizeObserver(handle);
     observer.observe(node);
-    abort.signal.addEventListener("abort", () => observer.disconnect());
+    signal.addEventListener("abort", () => observer.disconnect());
   };
-  return { root, abort, on, resized, path: location.pathname, calls: 0, updates: 0 };
+  // Calls `act(view)` before the next frame, once, however often it is asked.
+  view.soon = (act) => {
+    if (frames.has(act)) return;
+    const drawn = () => frames.delete(act) && act(view);
+    frames.set(act, requestAnimationFrame(drawn));
+  };
+  // Calls `act(view)` after some ms; what it was asked before is forgotten.
+  view.after = (ms, act) => {
+    clearTimeout(timers.get(act));
+    timers.set(act, setTimeout(act, ms, view));
+  };
+  view.never = (act) => clearTimeout(timers.get(act));
+  // Asks the server what `question(view)` says after some ms, and again as long as no answer stops that. A page that is
+  // out of sight (`hidden`) asks nothing, unless it is told to.
+  let asking = () => {};
+  view.poll = (ms, question, { retry = RETRY, hidden = false } = {}) => {
+    view.never(asking);
+    asking = () => {
+      const asleep = document.hidden && !hidden;
+      view.after(asleep ? 500 : retry, asking);
+      if (!asleep) view.trigger("poll", question(view));
+    };
+    view.after(ms, asking);
+  };
+  view.quiet = () => view.never(asking);
+  // Tells the server of an act; one at a time, as what it was done to may be another one then.
+  const free = () => Object.assign(view, { busy: false });
+  view.act = (act) => {
+    if (view.busy) return;
+    view.busy = true;
+    view.after(AGAIN, free);
+    view.trigger("act", act);
+  };
+  signal.addEventListener("abort", () => {
+    for (const frame of frames.values()) cancelAnimationFrame(frame);
+    for (const timer of timers.values()) clearTimeout(timer);
+  });
+  return view;
 }

@@ -1,6 +1,6 @@
 // A character that a model wrote, tinted by its surprise. The element around it gives the colour: --surprise.
-import { standing } from "./characters.js";
-import { element } from "./dom.js";
+import { pointable } from "./characters.js";
+import { colourKey, element } from "./dom.js";
 import { surpriseColour } from "./theme.js";
 
 export const MOST = 8; // bits at which the tint is full
@@ -9,9 +9,11 @@ export const shareOfTint = (bits) => 0.85 * Math.min(1, bits / MOST);
 
 export const tintsFrom = (view) => view.root.style.setProperty("--surprise", surpriseColour(view.theme));
 
+const tint = (percent) => `color-mix(in srgb, var(--surprise) ${percent}%, transparent)`;
+
+export const surpriseKey = () => colourKey("0 bits", `transparent, ${tint(85)}`, `${MOST} or more`);
+
 export function letterOf(character, bits, attributes = {}) {
-  const tint = Math.round(100 * shareOfTint(bits));
-  const style = `background: color-mix(in srgb, var(--surprise) ${tint}%, transparent)`;
-  const shown = character === "\n" ? "↵\n" : standing(character);
-  return element("span", { style, ...attributes }, shown);
+  const shown = character === "\n" ? "↵\n" : pointable(character);
+  return element("span", { style: `background: ${tint(Math.round(100 * shareOfTint(bits)))}`, ...attributes }, shown);
 }

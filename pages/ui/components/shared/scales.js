@@ -9,7 +9,7 @@ export function scale([lo, hi], from, to, log = false) {
 }
 
 // 1, 2 or 5 times a power of ten: the distance of about `count` ticks over a span.
-export function niceStep(span, count) {
+function niceStep(span, count) {
   const rough = span / count || 1;
   const power = 10 ** Math.floor(Math.log10(rough));
   return power * [1, 2, 5, 10].find((m) => m * power >= rough * 0.999);

@@ -39,6 +39,5 @@ export function shadeAt(theme, index, nth) {
 
 // The colour of surprise: a second one, so that it is not taken for the accent of what is chosen.
 export const surpriseColour = (theme) => theme.palette[1] ?? theme.accent;
-export const surpriseRamp = (theme) => `transparent, color-mix(in srgb, ${surpriseColour(theme)} 85%, transparent)`;
 
 export const still = () => matchMedia("(prefers-reduced-motion: reduce)").matches;

@@ -1,39 +1,38 @@
 // A text of which every character answers to the pointer: how likely it was, and what else could have come. A click
 // keeps one; then a rival can be taken in its place, or asked why it was not.
-import { drawn, readableText, spelled, standing } from "../shared/characters.js";
+import { drawn, pointable, readableText, spelled } from "../shared/characters.js";
 import { component } from "../shared/component.js";
-import { arrow, button, clamp, colourKey, element } from "../shared/dom.js";
+import { arrow, button, clamp, colourKey, element, made, numberAt, pointed } from "../shared/dom.js";
 import { chance } from "../shared/format.js";
+import { MOST } from "../shared/letters.js";
 import { surpriseColour } from "../shared/theme.js";
+import { html, render } from "../shared/vendor/lit-html.js";
+import { reached } from "./writing_keys.js";
 
-const MOST = 8; // bits at which the tint is full
-const AGAIN = 1000; // ms after which another act is taken, whether the last one changed the text or not
-const TINT = 60; // percent of the colour there: any letter can be read on it
+const TINT = 60; // percent of the colour where it is full: any letter can be read on it
+const HELP = "Point at a character: what else could have come. Click it to keep it, then take a rival instead.";
+const PAPER = "The text: arrow keys move from character to character, Enter keeps one, Escape lets go";
 
 export default component(mount, update);
 
 function mount(view) {
   view.hover = null;
-  view.paper = element("pre", { class: "paper prose", tabindex: 0, role: "application" });
-  view.paper.ariaLabel = "The text: arrow keys move from character to character, Enter keeps one, Escape lets go";
+  view.paper = element("pre", { class: "paper prose", tabindex: 0, role: "application", "aria-label": PAPER });
   view.head = element("div", { class: "head", "aria-live": "polite" });
-  view.rivals = element("div", { class: "rivals", role: "group" });
-  view.rivals.ariaLabel = "What could have come: arrow keys move";
+  const label = "What could have come: arrow keys move";
+  view.rivals = element("div", { class: "rivals", role: "group", "aria-label": label });
   view.root.append(view.paper, element("div", { class: "detail" }, view.head, view.rivals));
-  const at = (event) => {
-    const i = event.target.closest?.("[data-i]")?.dataset.i;
-    return i === undefined ? null : Number(i);
-  };
-  view.on(view.paper, "pointermove", (event) => event.pointerType !== "touch" && hover(view, at(event)));
-  view.on(view.paper, "pointerleave", () => hover(view, null));
-  view.on(view.paper, "click", (event) => at(event) !== null && choose(view, at(event)));
-  view.on(view.paper, "keydown", (event) => pressed(view, event));
+  pointed(view, view.paper, (event) => numberAt(event, "i"), {
+    hover: (i, event) => event?.pointerType !== "touch" && hover(view, i),
+    keep: (i) => choose(view, i),
+    pressed: (event) => pressed(view, event),
+  });
   view.on(view.rivals, "keydown", (event) => moved(view, event));
 }
 
 function update(view, data) {
   const other = view.fresh && (data.of !== view.data?.of || data.branch !== view.data?.branch);
-  Object.assign(view, { data, busy: false, chars: [...data.text] });
+  Object.assign(view, { data, chars: [...data.text] });
   if (!view.fresh) return;
   view.hover = null;
   draw(view);
@@ -50,19 +49,19 @@ function intoSight(paper, span) {
   if (top < box.top || bottom > box.bottom) paper.scrollTop += top - box.top - paper.clientHeight / 3;
 }
 
+const tinted = ({ theme }, percent) => `color-mix(in srgb, ${surpriseColour(theme)} ${percent}%, transparent)`;
+
 function draw(view) {
-  const { data, chars, theme } = view;
-  const hue = surpriseColour(theme);
+  const { data, chars } = view;
+  const { branches, branch, forks, kept, bits } = data;
   view.spans = chars.map((character, i) => {
-    const tint = Math.round(TINT * Math.min(1, data.bits[i] / MOST));
-    const start = i > 0 && data.branches[i] === data.branch && data.branches[i - 1] !== data.branch;
-    const marks = [start ? "start" : "", data.forks[i] ? "fork" : "", i === data.kept ? "kept" : ""];
-    const style = `background-color: color-mix(in srgb, ${hue} ${tint}%, transparent)`;
-    return element("span", { "data-i": i, class: marks.filter(Boolean).join(" "), style }, standing(character));
+    const start = i > 0 && branches[i] === branch && branches[i - 1] !== branch;
+    const kind = [start && "start", forks[i] && "fork", i === kept && "kept"].filter(Boolean).join(" ");
+    const style = `background-color: ${tinted(view, Math.round(TINT * Math.min(1, bits[i] / MOST)))}`;
+    return element("span", { "data-i": i, class: kind, style }, pointable(character));
   });
-  const given = element("span", { class: "given" }, readableText(data.prompt));
   const lines = view.spans.flatMap((span, i) => (chars[i] === "\n" ? [span, "\n"] : [span]));
-  view.paper.replaceChildren(given, ...lines);
+  view.paper.replaceChildren(made(html`<span class="given">${readableText(data.prompt)}</span>`), ...lines);
 }
 
 function hover(view, i) {
@@ -72,17 +71,12 @@ function hover(view, i) {
 }
 
 function pressed(view, event) {
-  const last = view.chars.length - 1;
   const i = view.hover ?? view.data.kept;
-  const ends = { Home: 0, End: last };
-  const step = arrow(event);
-  if (event.key === "Enter" && i !== null) choose(view, i);
-  else if (event.key === "Escape") hover(view, null);
-  else if (step || event.key in ends) {
-    hover(view, step ? clamp((i ?? -1) + (step[0] || step[1]), 0, last) : ends[event.key]);
-    intoSight(view.paper, view.spans[view.hover]);
-  } else return;
-  event.preventDefault();
+  const to = reached(view.spans, i, event.key);
+  if (event.key === "Enter" && i !== null) return choose(view, i);
+  if (to === undefined) return false;
+  hover(view, to);
+  if (to !== null) intoSight(view.paper, view.spans[to]);
 }
 
 // ---- what could have come -------------------------------------------------------------------------------------------
@@ -93,27 +87,22 @@ function tell(view) {
   const i = view.hover ?? data.kept;
   view.root.dataset.shown = i ?? "";
   if (i === null) {
-    const words = "Point at a character: what else could have come. Click it to keep it, then take a rival instead.";
-    const key = colourKey(
-      "0 bits",
-      `transparent, color-mix(in srgb, ${surpriseColour(view.theme)} ${TINT}%, transparent)`,
-      `${MOST} or more`,
-    );
-    view.head.replaceChildren(element("p", { class: "quiet" }, words), key);
-    return view.rivals.replaceChildren();
+    const key = colourKey("0 bits", `transparent, ${tinted(view, TINT)}`, `${MOST} or more`);
+    render(html`<p class="quiet">${HELP}</p>${key}`, view.head);
+    return render("", view.rivals);
   }
   spans[i]?.classList.add("pointed");
-  const before = 2 ** -data.bits[i];
-  const cut = `${chance(before)} under the model, ${data.bits[i].toFixed(2)} bits, rank ${data.ranks[i]}`;
+  const cut = `${chance(2 ** -data.bits[i])} under the model, ${data.bits[i].toFixed(2)} bits, rank ${data.ranks[i]}`;
   const after = `; ${chance(data.chances[i])} as it was drawn`;
-  view.head.replaceChildren(element("p", {}, element("b", {}, spelled(chars[i])), ` had probability ${cut}${after}.`));
+  render(html`<p><b>${spelled(chars[i])}</b> had probability ${cut}${after}.</p>`, view.head);
   const whole = i === data.kept ? data.everything : null;
   const list = whole ?? data.rivals;
   const from = whole ? 0 : i * data.each;
-  const count = whole ? whole.ids.length : data.each;
-  const most = list.before[from];
-  const rows = Array.from({ length: count }, (_, k) => rival(view, i, most, list, from + k));
-  view.rivals.replaceChildren(...rows.flat());
+  const ranks = Array.from({ length: whole ? whole.ids.length : data.each }, (_, k) => k);
+  render(
+    ranks.map((k) => rival(view, i, list.before[from], list, from + k)),
+    view.rivals,
+  );
   view.rivals.scrollTop = 0;
   for (const [k, each] of buttons(view).entries()) each.tabIndex = k < 2 ? 0 : -1; // arrows lead to the others
 }
@@ -132,28 +121,23 @@ function moved(view, event) {
 function rival(view, i, most, { ids, before, after }, at) {
   const { data, chars } = view;
   const character = data.characters[ids[at]];
+  const [seen, words] = [drawn(character), spelled(character)];
   const share = `width: ${((100 * before[at]) / most).toFixed(1)}%`;
-  const bar = element("span", { class: "bar-of" }, element("i", { style: share }));
-  const numbers = element("span", { class: "number" }, chance(before[at]));
+  const row = html`<b>${seen}</b><span class="bar-of"><i style=${share}></i></span><span
+    class="number">${chance(before[at])}</span>`;
   const drawing = after[at] === 0 ? "cut when it was drawn" : `${chance(after[at])} as it was drawn`;
-  const title = `${spelled(character)}: ${chance(before[at])} under the model, ${drawing}`;
-  if (character === chars[i]) {
-    const same = element("span", { class: "row here", title }, element("b", {}, drawn(character)), bar, numbers);
-    return [same, element("span", { class: "quiet small" }, "stands here")];
-  }
-  const words = spelled(character);
+  const title = `${words}: ${chance(before[at])} under the model, ${drawing}`;
+  if (character === chars[i])
+    return html`<span class="row here" title=${title}>${row}</span><span class="quiet small">stands here</span>`;
   const act = (kind) => () => send(view, { kind, character }, i);
-  const take = button(
-    [element("b", {}, drawn(character)), bar, numbers],
-    `Take it instead: a branch grows. ${title}`,
-    act("take"),
-    { class: "row", "aria-label": `${drawn(character)} ${chance(before[at])} take it instead` },
-  );
-  const why = button("Why not?", `Which parts of the model spoke against ${words}`, act("why"), {
-    class: "why",
-    "aria-label": `Why not? ${words}`,
-  });
-  return [take, why];
+  const label = `${seen} ${chance(before[at])} take it instead`;
+  return [
+    button(row, `Take it instead: a branch grows. ${title}`, act("take"), { kind: "row", label }),
+    button("Why not?", `Which parts of the model spoke against ${words}`, act("why"), {
+      kind: "why",
+      label: `Why not? ${words}`,
+    }),
+  ];
 }
 
 function choose(view, i) {
@@ -162,9 +146,6 @@ function choose(view, i) {
 }
 
 function send(view, act, i) {
-  if (view.busy) return; // one at a time: the tree may be another one then
-  view.busy = true;
-  setTimeout(() => Object.assign(view, { busy: false }), AGAIN); // what changes nothing here brings no update
   const { of, branches, places } = view.data;
-  view.trigger("act", { ...act, of, branch: branches[i], place: places[i] });
+  view.act({ ...act, of, branch: branches[i], place: places[i] });
 }

@@ -2,7 +2,8 @@
 // leave it last first, so that no two lines cross.
 import { drawn, isolated, spelled, visible } from "../shared/characters.js";
 import { component } from "../shared/component.js";
-import { arrow, clamp, element, place, shape } from "../shared/dom.js";
+import { arrow, clamp, element, place } from "../shared/dom.js";
+import { html, nothing, render, svg } from "../shared/vendor/lit-html.js";
 
 const ROW = 34;
 const LEFT = 34; // px for what folds and unfolds
@@ -10,16 +11,12 @@ const LEAST = 1.2; // px a character
 const LETTER = 6.7; // px of a label's letter
 const DRAG = 4; // px after which a press pans
 
-const AGAIN = 1000; // ms after which another act is taken, whether the last one changed the tree or not
-
 export default component(mount, update);
 
 function mount(view) {
   Object.assign(view, { folded: new Set(), cursor: 0 });
   view.frame = element("div", { class: "frame", tabindex: 0, role: "tree" });
   view.frame.ariaLabel = "Branches: arrows move, left and right fold, Enter chooses";
-  view.svg = shape("svg", { "font-size": 11 });
-  view.frame.append(view.svg);
   view.root.append(view.frame);
   view.on(view.frame, "click", (event) => clicked(view, event));
   view.on(view.frame, "keydown", (event) => pressed(view, event));
@@ -31,7 +28,7 @@ function update(view, data) {
   const fewer = data.branches.length < (view.data?.branches.length ?? 0);
   if (fewer) view.folded.clear(); // others have their numbers now
   const moved = view.fresh && (data.of !== view.data?.of || data.branch !== view.data?.branch);
-  Object.assign(view, { data, busy: false });
+  view.data = data;
   hang(view);
   if (view.fresh) view.cursor = data.branch;
   if (moved) for (const one of data.way.slice(0, -1)) view.folded.delete(one); // what is chosen can be seen
@@ -64,79 +61,70 @@ function rows(view) {
 }
 
 function draw(view) {
-  const { data, svg, theme } = view;
+  const { data, theme } = view;
   const { branches } = data;
   view.rows = rows(view);
   const deepest = Math.max(...branches.map(({ start, own }) => start + own));
   const room = view.frame.clientWidth - LEFT - 16;
   view.unit = Math.max(LEAST, room / deepest);
-  const x = (steps) => LEFT + steps * view.unit;
+  view.x = (steps) => LEFT + steps * view.unit;
   const y = new Map(view.rows.map(({ i }, at) => [i, at * ROW + 24]));
   const way = new Set(data.way);
-  const made = view.rows.map(({ i, depth }) => {
-    const { parent, start, own, taken, label, temperature, top_k: k, seed } = branches[i];
-    const on = way.has(i);
-    const ink = { stroke: on ? theme.accent : theme.text, "stroke-opacity": on ? 1 : 0.45 };
-    const parts = [];
-    if (parent >= 0) {
-      const up = `M${x(start)} ${y.get(parent)}V${y.get(i)}`;
-      parts.push(shape("path", { d: up, fill: "none", "stroke-width": on ? 2 : 1, ...ink }));
-    }
-    const line = { x1: x(start), x2: x(start + own), y1: y.get(i), y2: y.get(i) };
-    parts.push(shape("line", { ...line, "stroke-width": on ? 2.5 : 1.5, "stroke-linecap": "round", ...ink }));
-    const hit = { x: x(start), y: y.get(i) - 7, width: own * view.unit, height: 16, fill: "transparent", class: "hit" };
-    const words = [...label].map(visible).join("");
-    const text = { x: x(start) + 12, y: y.get(i) - 7, fill: theme.text, "font-family": theme.mono };
-    parts.push(shape("text", { ...text, "font-weight": i === data.branch ? 700 : 400 }, isolated(words)));
-    parts.push(shape("rect", hit), ...knot(view, x(start), y.get(i), taken, on));
-    if (i === data.branch && data.place !== null)
-      parts.push(
-        shape("circle", { cx: x(start + data.place + 0.5), cy: y.get(i), r: 4.5, fill: theme.accent, class: "dot" }),
-      );
-    const below = view.below[i];
-    if (below) parts.push(...fold(view, i, y.get(i), below));
-    const how = `temperature ${temperature}${k ? `, top-k ${k}` : ""}, seed ${seed}, ${own} characters`;
-    const name = `${taken ? `${spelled(taken)} ` : ""}${words}: ${how}`;
-    parts.push(shape("title", { class: "screen-only" }, name));
-    const about = { role: "treeitem", id: `branch-${i}`, "aria-level": depth, "aria-selected": i === data.branch };
-    if (below) about["aria-expanded"] = String(!view.folded.has(i));
-    const group = shape("g", { class: "branch", "data-branch": i, ...about }, ...parts);
-    group.ariaLabel = name;
-    group.classList.toggle("cursor", i === view.cursor);
-    return group;
-  });
   const widest = view.rows.map(({ i }) => {
     const { start, own, label } = branches[i];
-    return Math.max(x(start + own) + 12, x(start) + 24 + label.length * LETTER);
+    return Math.max(view.x(start + own) + 12, view.x(start) + 24 + label.length * LETTER);
   });
-  svg.setAttribute("width", Math.max(room + LEFT, ...widest));
-  svg.setAttribute("height", view.rows.length * ROW + 8);
-  svg.setAttribute("font-family", theme.font);
-  svg.replaceChildren(...made);
+  const picture = html`<svg font-size="11" width=${Math.max(room + LEFT, ...widest)}
+    height=${view.rows.length * ROW + 8} font-family=${theme.font}>
+    ${view.rows.map((row) => branch(view, row, y, way))}</svg>`;
+  render(picture, view.frame);
   view.root.dataset.branches = branches.length;
   view.frame.setAttribute("aria-activedescendant", `branch-${view.cursor}`);
 }
 
-// Where a branch begins: the character that was taken, or a dot.
-function knot({ theme }, cx, cy, taken, on) {
-  const ink = { fill: theme.paper, stroke: on ? theme.accent : theme.text };
-  if (!taken) return [shape("circle", { cx, cy, r: 4, "stroke-width": 1.5, ...ink })];
-  const text = { x: cx, y: cy + 4, "text-anchor": "middle", fill: on ? theme.accent : theme.text, "font-weight": 700 };
-  return [shape("circle", { cx, cy, r: 9, "stroke-width": 1.5, ...ink }), shape("text", text, drawn(taken))];
+function branch(view, { i, depth }, ys, way) {
+  const { data, theme, x, folded } = view;
+  const { parent, start, own, taken, label, temperature, top_k: k, seed } = data.branches[i];
+  const [left, y, below, on, chosen] = [x(start), ys.get(i), view.below[i], way.has(i), i === data.branch];
+  const [ink, opacity] = on ? [theme.accent, 1] : [theme.text, 0.45];
+  const words = [...label].map(visible).join("");
+  const how = `temperature ${temperature}${k ? `, top-k ${k}` : ""}, seed ${seed}, ${own} characters`;
+  const name = `${taken ? `${spelled(taken)} ` : ""}${words}: ${how}`;
+  const up = () => svg`<path d="M${left} ${ys.get(parent)}V${y}" fill="none" stroke-width=${on ? 2 : 1} stroke=${ink}
+    stroke-opacity=${opacity}></path>`;
+  const dot = () =>
+    svg`<circle class="dot" cx=${x(start + data.place + 0.5)} cy=${y} r="4.5" fill=${theme.accent}></circle>`;
+  const fold = () => svg`<rect class="fold" data-fold=${i} x="0" y=${y - 16} width="26" height="28"
+      fill="transparent"></rect>
+    <text x="4" y=${y + 4} fill=${theme.text} font-size="12" pointer-events="none">${
+      folded.has(i) ? `+${below}` : "▾"
+    }</text>`;
+  return svg`<g class="branch ${i === view.cursor ? "cursor" : ""}" data-branch=${i} role="treeitem" id="branch-${i}"
+    aria-level=${depth} aria-selected=${chosen} aria-label=${name} aria-expanded=${below ? !folded.has(i) : nothing}>
+    ${parent >= 0 ? up() : ""}
+    <line x1=${left} x2=${x(start + own)} y1=${y} y2=${y} stroke-width=${on ? 2.5 : 1.5} stroke-linecap="round"
+      stroke=${ink} stroke-opacity=${opacity}></line>
+    <text x=${left + 12} y=${y - 7} fill=${theme.text} font-family=${theme.mono}
+      font-weight=${chosen ? 700 : 400}>${isolated(words)}</text>
+    <rect class="hit" x=${left} y=${y - 7} width=${own * view.unit} height="16" fill="transparent"></rect>
+    ${knot(theme, left, y, taken, on ? theme.accent : theme.text)}${chosen && data.place !== null ? dot() : ""}
+    ${below ? fold() : ""}<title class="screen-only">${name}</title></g>`;
 }
 
-function fold({ theme, folded }, i, y, below) {
-  const box = { x: 0, y: y - 16, width: 26, height: 28, fill: "transparent", class: "fold", "data-fold": i };
-  const words = { x: 4, y: y + 4, fill: theme.text, "font-size": 12, "pointer-events": "none" };
-  return [shape("rect", box), shape("text", words, folded.has(i) ? `+${below}` : "▾")];
-}
+// Where a branch begins: the character that was taken, or a dot.
+const knot = ({ paper }, x, y, taken, ink) => svg`<circle cx=${x} cy=${y} r=${taken ? 9 : 4} fill=${paper} stroke=${ink}
+    stroke-width="1.5"></circle>${
+      taken
+        ? svg`<text x=${x} y=${y + 4} text-anchor="middle" fill=${ink} font-weight="700">${drawn(taken)}</text>`
+        : ""
+    }`;
 
 function intoSight(view) {
   const at = view.rows.findIndex(({ i }) => i === view.cursor);
   const { frame } = view;
   if (at * ROW < frame.scrollTop || (at + 1) * ROW > frame.scrollTop + frame.clientHeight)
     frame.scrollTop = at * ROW - frame.clientHeight / 2;
-  const left = LEFT + view.data.branches[view.cursor].start * view.unit;
+  const left = view.x(view.data.branches[view.cursor].start);
   if (left < frame.scrollLeft || left > frame.scrollLeft + frame.clientWidth - 60) frame.scrollLeft = left - 80;
 }
 
@@ -150,7 +138,7 @@ function clicked(view, event) {
   if (!group) return;
   const i = Number(group.dataset.branch);
   const { start, own } = view.data.branches[i];
-  const at = Math.floor((place(event, view.svg).x - LEFT) / view.unit) - start;
+  const at = Math.floor((place(event, view.frame.firstElementChild).x - LEFT) / view.unit) - start;
   choose(view, i, target.classList.contains("hit") ? clamp(at, 0, own - 1) : null);
 }
 
@@ -160,10 +148,7 @@ function toggle(view, i) {
 }
 
 function choose(view, branch, at) {
-  if (view.busy) return;
-  view.busy = true;
-  setTimeout(() => Object.assign(view, { busy: false }), AGAIN);
-  view.trigger("act", { kind: "choose", of: view.data.of, branch, place: at });
+  view.act({ kind: "choose", of: view.data.of, branch, place: at });
 }
 
 function pressed(view, event) {

@@ -1,18 +1,13 @@
 import { readableText } from "../shared/characters.js";
 import { component } from "../shared/component.js";
-import { element } from "../shared/dom.js";
+import { html, render } from "../shared/vendor/lit-html.js";
 
 export default component(mount, update);
 
-function mount(view) {
-  view.text = element("pre", { class: "prose", tabindex: 0 });
-  view.root.append(view.text);
-}
+function mount() {}
 
 function update(view, { label, runs }) {
-  view.text.setAttribute("aria-label", label);
-  const made = runs.map(([kind, text]) =>
-    element(kind === "mark" ? "mark" : "span", { class: kind }, readableText(text)),
-  );
-  if (view.fresh) view.text.replaceChildren(...made);
+  const part = ([kind, text]) =>
+    kind === "mark" ? html`<mark>${readableText(text)}</mark>` : html`<span class=${kind}>${readableText(text)}</span>`;
+  render(html`<pre class="prose" tabindex="0" aria-label=${label}>${runs.map(part)}</pre>`, view.root);
 }

@@ -3,17 +3,24 @@
 import { asked, mirror } from "../shared/address.js";
 import { drawn, isolated, spelled, visible } from "../shared/characters.js";
 import { component } from "../shared/component.js";
-import { arrow, button, clamp, colourKey, element, place, shape, slider, swatch } from "../shared/dom.js";
+import { arrow, button, clamp, element, place, pointed, slider, swatch } from "../shared/dom.js";
 import { chance } from "../shared/format.js";
+import { MOST, shareOfTint, surpriseKey, tintsFrom } from "../shared/letters.js";
 import { savers } from "../shared/saving.js";
-import { shadeAt, surpriseColour, surpriseRamp } from "../shared/theme.js";
+import { shadeAt, surpriseColour } from "../shared/theme.js";
+import { html, render, svg } from "../shared/vendor/lit-html.js";
 
 const CELL = { w: 14, h: 24 };
 const BARS = 24; // pixels of height for the bars of several models
-const MOST = 8; // bits at which shading and bars are full
 const FREE = { min: 0.1, max: 3, step: 0.1 }; // bits up to which a character may count as nearly for free
 const QUOTED = 16; // characters of a context that are shown
+const LED = 24; // characters before the one that is told of
 const WHO = -1;
+const HELP = {
+  who: "Colour each character by the first model, in the order of the ladder, that got it nearly for free",
+  free: "Nearly for free: at most this many bits. 1 bit is a probability of one half",
+  paper: "The passage: arrow keys move from character to character, Escape lets go",
+};
 
 export default component(mount, update);
 
@@ -21,13 +28,11 @@ function mount(view) {
   Object.assign(view, { hover: null, kept: null });
   view.controls = element("div", { class: "bar" });
   view.note = element("p", { class: "quiet" });
-  view.paper = element("div", { class: "paper", tabindex: 0, role: "application" });
-  view.paper.ariaLabel = "The passage: arrow keys move from character to character, Escape lets go";
+  view.paper = element("div", { class: "paper", tabindex: 0, role: "application", "aria-label": HELP.paper });
   view.detail = element("div", { class: "detail", "aria-live": "polite" });
-  const reading = element("div", { class: "reading" }, view.paper, view.detail);
-  view.root.append(view.controls, reading, view.note);
+  view.root.append(view.controls, element("div", { class: "reading" }, view.paper, view.detail), view.note);
   const at = (event) => {
-    const { x, y } = place(event, view.svg);
+    const { x, y } = place(event, view.paper);
     return view.index.get(`${Math.floor(y / view.high)},${Math.floor(x / CELL.w)}`) ?? null;
   };
   const hover = (i) => {
@@ -35,23 +40,19 @@ function mount(view) {
     view.hover = i;
     mark(view);
   };
-  view.on(view.paper, "pointermove", (event) => hover(at(event)));
-  view.on(view.paper, "pointerleave", () => hover(null));
-  view.on(view.paper, "click", (event) => at(event) !== null && keep(view, at(event) === view.kept ? null : at(event)));
-  view.on(view.paper, "keydown", (event) => {
+  const pressed = (event) => {
     const to = reached(view, event);
-    if (to === undefined) return;
-    event.preventDefault();
-    keep(view, to);
-  });
+    return to === undefined ? false : keep(view, to);
+  };
+  pointed(view, view.paper, at, { hover, pressed, keep: (i) => keep(view, i === view.kept ? null : i) });
   view.resized(view.paper, () => view.chars && draw(view));
 }
 
 // Where a key leads; undefined for other keys.
 function reached(view, event) {
   const i = view.kept ?? 0;
-  if (event.key === "Escape") return null;
-  if (event.key === "Home" || event.key === "End") return event.key === "Home" ? 1 : view.chars.length - 1;
+  const ends = { Escape: null, Home: 1, End: view.chars.length - 1 };
+  if (event.key in ends) return ends[event.key];
   const step = arrow(event);
   if (!step) return undefined;
   if (step[0]) return i + step[0];
@@ -80,9 +81,9 @@ function update(view, message) {
   } else if (other) [view.kept, view.hover] = [null, null];
   if (view.mode >= view.runs.length) view.mode = WHO;
   if (view.runs.length === 1) view.mode = 0;
+  tintsFrom(view);
   share(view);
   draw(view);
-  showControls(view);
 }
 
 function share(view) {
@@ -127,19 +128,13 @@ function draw(view) {
   view.places = layOut(chars, columns);
   view.index = new Map(view.places.map(({ row, column }, i) => [`${row},${column}`, i]));
   const rows = 1 + Math.max(...view.places.map((p) => p.row));
-  const size = { width: columns * CELL.w, height: rows * view.high };
-  view.svg = shape("svg", { ...size, "font-family": theme.mono, "font-size": 15, "text-anchor": "middle" });
-  view.shades = shape("g");
-  const names = chars.map((c, i) => {
-    const at = { x: left(view, i) + CELL.w / 2, y: above(view, i) + 17 };
-    return shape("text", { ...at, "fill-opacity": /\s/.test(c) ? 0.35 : 1 }, c === " " ? "·" : drawn(c));
-  });
+  const letter = (c, i) => svg`<text x=${left(view, i) + CELL.w / 2} y=${above(view, i) + 17}
+    fill-opacity=${/\s/.test(c) ? 0.35 : 1}>${c === " " ? "·" : drawn(c)}</text>`;
   const bars = runs.length > 1 ? runs.map((run, r) => barsOf(view, run, r)) : [];
-  const frame = { width: CELL.w, height: view.high - 3, rx: 2, fill: "none", display: "none" };
-  view.frame = shape("rect", { ...frame, stroke: theme.accent, "stroke-width": 2 });
-  view.ghost = shape("rect", { ...frame, class: "screen-only", stroke: theme.text, "stroke-width": 1.2 });
-  view.svg.append(view.shades, ...bars, shape("g", { fill: theme.text }, ...names), view.frame, view.ghost);
-  view.paper.replaceChildren(view.svg);
+  const picture = html`<svg width=${columns * CELL.w} height=${rows * view.high} font-family=${theme.mono}
+    font-size="15" text-anchor="middle"><g class="shades"></g>${bars}<g fill=${theme.text}>${chars.map(letter)}</g>
+    <g class="frames" fill="none"></g></svg>`;
+  render(picture, view.paper);
   shadeText(view);
   mark(view);
 }
@@ -157,141 +152,108 @@ function barsOf(view, run, r) {
     const [x, y] = [left(view, at + 1) + 1 + r * w, above(view, at + 1) + CELL.h + BARS];
     return `M${x.toFixed(1)} ${y.toFixed(1)}v${(-h).toFixed(1)}h${(w * 0.85).toFixed(2)}v${h.toFixed(1)}z`;
   });
-  return shape("path", { d: parts.join(""), fill: hueOf(view, r) });
+  return svg`<path d=${parts.join("")} fill=${hueOf(view, r)}></path>`;
 }
 
 function shadeText(view) {
   const { chars, runs, mode, theme } = view;
-  const rects = [];
   const earned = new Array(runs.length + 1).fill(0); // the last: nobody
-  for (let i = 1; i < chars.length; i++) {
+  const hues = runs.map((_, r) => hueOf(view, r));
+  const shade = (i) => {
     const who = earner(view, i);
     earned[who < 0 ? runs.length : who]++;
-    const at = { x: left(view, i), y: above(view, i), width: CELL.w, height: CELL.h - 1 };
-    if (mode !== WHO) {
-      const opacity = Math.min(1, runs[mode].bits[i - 1] / MOST) * 0.85;
-      rects.push(shape("rect", { ...at, fill: surpriseColour(theme), "fill-opacity": opacity }));
-      if ((i - 1) % runs[mode].window === 0 && i > 1) rects.push(windowEdge(at, theme));
-    } else if (who >= 0) rects.push(shape("rect", { ...at, fill: hueOf(view, who), "fill-opacity": 0.3 }));
-  }
-  view.shades.replaceChildren(...rects);
-  view.counts?.forEach((node, r) => {
-    node.textContent = r < runs.length ? ` ${earned[r]}` : `nobody ${earned[r]}`;
-  });
-}
-
-// Where the model's window begins anew.
-function windowEdge({ x, y }, theme) {
-  return shape("line", { x1: x, x2: x, y1: y, y2: y + CELL.h, stroke: theme.text, "stroke-dasharray": "2 2" });
+    const [x, y] = [left(view, i), above(view, i)];
+    const rect = (fill, opacity) => svg`<rect x=${x} y=${y} width=${CELL.w} height=${CELL.h - 1} fill=${fill}
+      fill-opacity=${opacity}></rect>`;
+    if (mode === WHO) return who < 0 ? "" : rect(hues[who], 0.3);
+    const begins = (i - 1) % runs[mode].window === 0 && i > 1; // the model's window, anew
+    const edge = () => svg`<line x1=${x} x2=${x} y1=${y} y2=${y + CELL.h} stroke=${theme.text}
+      stroke-dasharray="2 2"></line>`;
+    return [rect(surpriseColour(theme), shareOfTint(runs[mode].bits[i - 1])), begins ? edge() : ""];
+  };
+  render(
+    chars.slice(1).map((_, at) => shade(at + 1)),
+    view.paper.querySelector(".shades"),
+  );
+  controls(view, earned);
 }
 
 // ---- one character --------------------------------------------------------------------------------------------------
 
 function mark(view) {
-  const { chars } = view;
-  const put = (frame, i) => {
-    frame.setAttribute("display", i === null ? "none" : "inline");
-    if (i === null) return;
-    frame.setAttribute("x", left(view, i));
-    frame.setAttribute("y", above(view, i));
-  };
-  put(view.frame, view.kept);
-  put(view.ghost, view.hover);
+  const { chars, theme } = view;
+  const frame = (i, stroke, width, kind) =>
+    i === null
+      ? ""
+      : svg`<rect class=${kind} x=${left(view, i)} y=${above(view, i)} width=${CELL.w} height=${view.high - 3} rx="2"
+        stroke=${stroke} stroke-width=${width}></rect>`;
+  const frames = [frame(view.kept, theme.accent, 2, ""), frame(view.hover, theme.text, 1.2, "screen-only")];
+  render(frames, view.paper.querySelector(".frames"));
   const i = view.hover ?? view.kept;
   view.detail.classList.toggle("pointed", i !== null);
-  const quiet = (words) => element("p", { class: "quiet" }, words);
-  if (i === null) return view.detail.replaceChildren(quiet("Point at a character; click to keep it."));
-  view.detail.dataset.at = i;
-  const before = isolated(
-    chars
-      .slice(Math.max(0, i - 24), i)
-      .map(visible)
-      .join(""),
-  );
-  const title = element(
-    "p",
-    {},
-    `Character ${i + 1}: ${i > 24 ? "…" : ""}${before}`,
-    element("b", {}, spelled(chars[i])),
-  );
-  view.detail.replaceChildren(title, i ? judged(view, i) : quiet("The first character is given, not predicted."));
+  if (i !== null) view.detail.dataset.at = i;
+  const quiet = (words) => html`<p class="quiet">${words}</p>`;
+  if (i === null) return render(quiet("Point at a character; click to keep it."), view.detail);
+  const before = `${i > LED ? "…" : ""}${signs(chars.slice(Math.max(0, i - LED), i))}`;
+  const said = i ? judged(view, i) : quiet("The first character is given, not predicted.");
+  render(html`<p>Character ${i + 1}: ${before}<b>${spelled(chars[i])}</b></p>${said}`, view.detail);
 }
 
+const signs = (chars) => isolated(chars.map(visible).join(""));
+
 // What a model could see of the text before character i: its context, as far as its window had begun.
-function sawWords(view, { window, context }, i) {
+function sawWords({ chars }, { window, context }, i) {
   const seen = Math.min(((i - 1) % window) + 1, context ?? Infinity);
   const last = seen === 1 ? "saw the last character" : `saw the last ${seen} characters`;
-  return seen > QUOTED
-    ? last
-    : `${last}, ${isolated(
-        view.chars
-          .slice(i - seen, i)
-          .map(visible)
-          .join(""),
-      )}`;
+  return seen > QUOTED ? last : `${last}, ${signs(chars.slice(i - seen, i))}`;
 }
 
 function judged(view, i) {
   const { runs, rivals: K, theme } = view;
-  const heads = ["", "bits", "probability", "rank"];
-  const head = heads.map((words, c) => element("th", { class: c ? "number" : "" }, words));
-  const rows = runs.flatMap((run, r) => {
+  const row = (run, r) => {
     const bits = run.bits[i - 1];
     const colour = runs.length > 1 ? hueOf(view, r) : surpriseColour(theme);
-    const numbers = [Number.isFinite(bits) ? bits.toFixed(3) : "∞", chance(2 ** -bits), `${run.rank[i - 1]}`];
-    const expected = Array.from({ length: K }, (_, k) => (i - 1) * K + k).flatMap((at, k) => [
-      `${k ? ", " : `${sawWords(view, run, i)}; expected `}`,
-      element("b", {}, visible(view.characters[run.ids[at]])),
-      ` ${chance(run.chances[at])}`,
-    ]);
-    const name = element("td", {}, swatch(colour), run.name);
-    return [
-      element("tr", {}, name, ...numbers.map((words) => element("td", { class: "number" }, words))),
-      element("tr", { class: "expected" }, element("td", { colspan: 4 }, ...expected)),
-    ];
-  });
-  return element("table", {}, element("tr", { class: "quiet" }, ...head), ...rows);
+    const numbers = [Number.isFinite(bits) ? bits.toFixed(3) : "∞", chance(2 ** -bits), run.rank[i - 1]];
+    const expected = Array.from({ length: K }, (_, k) => (i - 1) * K + k).map(
+      (at, k) => html`${k ? ", " : ""}<b>${visible(view.characters[run.ids[at]])}</b> ${chance(run.chances[at])}`,
+    );
+    return html`<tr><td>${swatch(colour)}${run.name}</td>${numbers.map((n) => html`<td class="number">${n}</td>`)}</tr>
+      <tr class="expected"><td colspan="4">${sawWords(view, run, i)}; expected ${expected}</td></tr>`;
+  };
+  const head = ["bits", "probability", "rank"].map((words) => html`<th class="number">${words}</th>`);
+  return html`<table><tr class="quiet"><th></th>${head}</tr>${runs.map(row)}</table>`;
 }
 
 // ---- controls -------------------------------------------------------------------------------------------------------
 
-function showControls(view) {
+function controls(view, earned) {
   const { runs, mode } = view;
   const several = runs.length > 1;
-  view.counts = null;
   const choose = (to) => () => {
     view.mode = to;
     share(view);
-    showControls(view);
+    shadeText(view);
   };
-  const parts = [];
-  if (several) {
-    const count = () => element("span", { class: "quiet" });
-    if (mode === WHO) view.counts = [...runs.map(count), count()];
-    const help = "Colour each character by the first model, in the order of the ladder, that got it nearly for free";
-    parts.push(button("Who earns it", help, choose(WHO), { "aria-pressed": mode === WHO }));
-    runs.forEach((run, r) => {
-      const words = [swatch(hueOf(view, r)), run.name, ...(view.counts ? [view.counts[r]] : [])];
-      const shade = `Shade the text by how surprised ${run.name} was`;
-      parts.push(button(words, shade, choose(r), { "aria-pressed": mode === r }));
-    });
-    if (view.counts) parts.push(view.counts.at(-1));
-  }
-  if (mode === WHO) {
-    const help = "Nearly for free: at most this many bits. 1 bit is a probability of one half";
-    const words = (bits) => (bits === 1 ? "1 bit" : `${bits} bits`);
-    const moved = (bits) => {
-      view.free = bits;
-      share(view);
-      shadeText(view);
-    };
-    parts.push(slider("free up to", help, { ...FREE, value: view.free }, words, moved));
-  } else parts.push(colourKey("0 bits", surpriseRamp(view.theme), `${MOST} or more`));
-  parts.push(savers(view, "surprise", { picture: () => view.svg, table: () => table(view) }));
-  view.controls.replaceChildren(...parts);
+  const count = (words) => (mode === WHO ? html`<span class="quiet">${words}</span>` : "");
+  const models = runs.map((run, r) => {
+    const words = [swatch(hueOf(view, r)), run.name, count(` ${earned[r]}`)];
+    return button(words, `Shade the text by how surprised ${run.name} was`, choose(r), { pressed: mode === r });
+  });
+  const words = (bits) => (bits === 1 ? "1 bit" : `${bits} bits`);
+  const moved = (bits) => {
+    view.free = bits;
+    share(view);
+    shadeText(view);
+  };
+  const saved = { picture: () => view.paper.querySelector("svg"), table: () => table(view) };
+  const bar = html`
+    ${several ? [button("Who earns it", HELP.who, choose(WHO), { pressed: mode === WHO }), models] : ""}
+    ${several ? count(`nobody ${earned.at(-1)}`) : ""}
+    ${mode === WHO ? slider("free up to", HELP.free, { ...FREE, value: view.free }, words, moved) : surpriseKey()}
+    ${savers(view, "surprise", saved)}`;
+  render(bar, view.controls);
   const bars = `Bars: bits paid by each model, up to ${MOST}.`;
   view.note.textContent = several ? bars : "Each character is shaded by -log2 of its probability.";
-  shadeText(view); // fills in the counts
 }
 
 function table(view) {

@@ -1,26 +1,27 @@
 // The texts as one takes them along.
 import { copied } from "../shared/clipboard.js";
-import { button, element } from "../shared/dom.js";
+import { button } from "../shared/dom.js";
 import { download } from "../shared/saving.js";
+import { html } from "../shared/vendor/lit-html.js";
 import { judgement, textOf } from "./writing_known.js";
 
 const TOLD = 2000; // ms for which the button says what it did
+const LINES = "Save as JSON lines: a line a text, with its settings and the numbers of every character";
 
-export function filesOf(view) {
-  const copy = button("Copy", "Copy the prompt and what was written", async () => {
-    copy.textContent = (await copied(asText(view))) ? "Copied" : "Not copied";
-    setTimeout(() => copy.replaceChildren("Copy"), TOLD);
-  });
+export function filesOf(view, redraw) {
+  const say = (words) => {
+    view.copying = words;
+    redraw(view);
+  };
+  const copy = async () => {
+    say((await copied(asText(view))) ? "Copied" : "Not copied");
+    view.after(TOLD, () => say("Copy"));
+  };
   const save = (kind, type, content) => () =>
     download(`${view.fixed.file}.${kind}`, new Blob([content(view)], { type }));
-  const lines = "Save as JSON lines: a line a text, with its settings and the numbers of every character";
-  return element(
-    "span",
-    { class: "savers" },
-    copy,
-    button("TXT", "Save as plain text", save("txt", "text/plain", asText)),
-    button("JSONL", lines, save("jsonl", "application/jsonl", asLines)),
-  );
+  return html`<span class="savers">${button(view.copying ?? "Copy", "Copy the prompt and what was written", copy)}
+    ${button("TXT", "Save as plain text", save("txt", "text/plain", asText))}
+    ${button("JSONL", LINES, save("jsonl", "application/jsonl", asLines))}</span>`;
 }
 
 function asText(view) {
