@@ -11,6 +11,7 @@ import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs
@@ -79,11 +80,12 @@ def launch(job: Job, config: RunConfig) -> None:
 
 def _tell_failure(job: Job, failures: dict[int, ProcessFailure]) -> None:
     """Say how a run ended that did not do so itself: lost if a process was killed. Raises BardlabError if it failed."""
-    said = [failure.message for _, failure in sorted(failures.items()) if isinstance(failure.message, dict)]
+    recorded: list[Any] = [failure.error_file_data.get("message") for _, failure in sorted(failures.items())]
+    said = [each["message"] for each in recorded if isinstance(each, dict)]
     killed = {r: f for r, f in failures.items() if f.exitcode < 0}
     by_force = {r: f for r, f in killed.items() if f.exitcode != -signal.SIGTERM}
     if said and not by_force:
-        raise BardlabError(str(said[0]["message"]).partition(": ")[2])
+        raise BardlabError(str(said[0]).partition(": ")[2])
     how = "one of its processes ended without a word (see the log)"
     for rank, failure in (by_force or killed).items():
         how = f"process {rank + 1} of {job.place.count} was ended by {failure.signal_name()}"

@@ -21,6 +21,8 @@ from core.models.normalise import OverBatch
 from core.training.team import RATES, Order, Team
 from core.training.trainer import Trainer
 
+MEETING = datetime.timedelta(minutes=10)
+"""How long one waits for another to be there, and to answer within a step."""
 PATIENCE = datetime.timedelta(days=20)
 """How long the others wait for an order: a paused run gives none."""
 
@@ -31,7 +33,7 @@ class Ranks(Team):
     def __init__(self, rank: int, size: int, meeting: Path, device: torch.device) -> None:
         self.rank, self.size, self.device = rank, size, device
         backend = "cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo"
-        dist.init_process_group(backend, init_method=f"file://{meeting}", rank=rank, world_size=size)
+        dist.init_process_group(backend, init_method=f"file://{meeting}", rank=rank, world_size=size, timeout=MEETING)
         self._talk = dist.new_group(backend="gloo", timeout=PATIENCE)
         pids = torch.zeros(size, dtype=torch.long)
         pids[rank] = os.getpid()
@@ -139,7 +141,7 @@ class _Total(torch.autograd.Function):
         return total
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> Tensor:  # type: ignore[override]
+    def backward(ctx: Any, grad: Tensor) -> Tensor:
         """Add up what each of the losses makes of it."""
         total = grad.clone()
         dist.all_reduce(total)

@@ -28,10 +28,12 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, NoReturn
 
+fork, setsid = getattr(os, "fork", None), getattr(os, "setsid", None)
+"""As they are when this is imported: later they may be hidden (tests/windows)."""
 ROOT = Path(__file__).parents[2]
-NESTING = ("tests.gpu",)
+NESTING = ("tests.gpu", "pytest")
 """Modules that run in forks and have their own processes made by forks too."""
-SERVED = ("core", "core.worker", "core.exchange.import_process", "tests.faults.nursery", "pytest", *NESTING)
+SERVED = ("core", "core.worker", "core.exchange.import_process", "tests.faults.nursery", *NESTING)
 """Modules that run in forks."""
 LOADED = ("core.cli.main", "core.exchange.archive", "core.jobs.rankings", "core.jobs.work", "tests.conftest")
 """Modules that they use."""
@@ -80,8 +82,8 @@ class Template:
     def _begin(self) -> socket.socket:
         self._channel, theirs = socket.socketpair()
         with theirs:
-            command = [sys.executable, "-m", "tests.forks.template", str(theirs.fileno())]
-            self._process = Started(command, cwd=ROOT, stdin=subprocess.DEVNULL, pass_fds=[theirs.fileno()])
+            command = [sys.executable, "-c", f"from {__name__} import main; main()"]
+            self._process = Started(command, cwd=ROOT, stdin=theirs)
         return self._channel
 
     def close(self) -> None:
@@ -183,9 +185,9 @@ def serve(channel: socket.socket) -> dict[str, Any] | None:
             return None
         request: dict[str, Any] = json.loads(read(channel, int.from_bytes(head, "little")))
         told, tell = os.pipe()
-        between = os.fork()  # whose end makes the process an orphan, which the one that asked adopts
+        between = fork()  # whose end makes the process an orphan, which the one that asked adopts
         if not between:
-            if child := os.fork():
+            if child := fork():
                 os.write(tell, child.to_bytes(4, "little"))
                 os._exit(0)
             os.close(told)
@@ -205,7 +207,7 @@ def dress(request: dict[str, Any], streams: list[int]) -> None:
 
     torch.seed()
     if request["apart"]:
-        os.setsid()
+        setsid()
     for number, stream in enumerate(streams):
         os.dup2(stream, number)
         os.close(stream)
@@ -257,7 +259,7 @@ def with_template(channel: socket.socket) -> tuple[dict[str, Any] | None, Templa
         if asked is None or asked["arguments"][1] not in NESTING:
             return asked, None
         ours, channel = socket.socketpair()
-        if os.fork():
+        if fork():
             channel.close()
             return asked, Template(ours)
         ours.close()
@@ -267,20 +269,20 @@ def with_template(channel: socket.socket) -> tuple[dict[str, Any] | None, Templa
 
 
 def main() -> None:
-    """Load, then serve the channel named on the command line."""
+    """Load, then serve the socket that is standard input."""
+    channel = socket.socket(fileno=os.dup(0))
+    null = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(null, 0)
+    os.close(null)
     load()
     gc.collect()
     gc.freeze()  # no fork looks through what all share
-    asked, template = with_template(socket.socket(fileno=int(sys.argv[1])))
+    asked, template = with_template(channel)
     if asked is None:
-        return
+        end(None)
     try:
         with forking(template) if template else contextlib.nullcontext():
             run(asked["arguments"])
     except BaseException as error:
         end(error)
     end(None)
-
-
-if __name__ == "__main__":
-    main()

@@ -19,6 +19,7 @@ from core.runs import folder as runs_folder
 from core.runs.folder import State
 from core.runs.state import Run
 from tests.conftest import make_run
+from tests.forks import template
 
 LONG = {"steps": 4000, "eval_every": 20, "sample_chars": 1}
 
@@ -173,13 +174,13 @@ def names() -> dict[str, Any]:
 def main() -> None:
     paths.runs().mkdir(parents=True)
     processes._probed = True  # nobody times the machine beside a test
-    rows = (queue_stop_resume, spare_and_pause, killed_and_exact, ignored_stop, replaced_while_read, names)
-    found: dict[str, Any] = {"posix": system.POSIX}
-    for row in rows:
-        found[row.__name__] = row()
-    processes._dismiss_spare()
-    for child in processes.children:
-        child.wait(60)
+    found: dict[str, Any] = {"posix": system.POSIX, "queue_stop_resume": queue_stop_resume()}
+    with template.forking():  # but not those that wait, which are small
+        for row in (spare_and_pause, killed_and_exact, ignored_stop, replaced_while_read, names):
+            found[row.__name__] = row()
+        processes._dismiss_spare()
+        for child in processes.children:
+            child.wait(60)
     print(json.dumps(found))
 
 

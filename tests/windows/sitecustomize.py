@@ -20,6 +20,8 @@ from typing import Any
 
 import psutil
 
+import tests.forks.template  # (forks, which the product must not)
+
 GONE_FROM_OS = (
     "killpg getpgid getpgrp getsid setsid setpgid nice getpriority setpriority fork forkpty mkfifo statvfs O_DIRECTORY"
 )
@@ -100,4 +102,4 @@ vars(msvcrt).update(locking=_locking, LK_UNLCK=0, LK_LOCK=1, LK_NBLCK=2, LK_NBRL
 sys.modules["msvcrt"] = msvcrt
 os.replace, os.rename = _forbidding(os.replace), _forbidding(os.rename)
 os.unlink = os.remove = _forbidding(os.unlink)
-_ = asyncio, multiprocessing
+_ = asyncio, multiprocessing, tests

@@ -221,7 +221,7 @@ class Claim:
         arms = []
         for arm in self.arms:
             model, train = registry.get(arm.rung).settings(None, arm.model, arm.train)
-            arms.append([arm.key, arm.rung, model.model_dump(), train.model_dump(exclude=SPREAD)])
+            arms.append([arm.key, arm.rung, model.model_dump(), train.model_dump(exclude=set(SPREAD))])
         return hashlib.sha256(json.dumps([self.part, arms], sort_keys=True).encode()).hexdigest()[:16]
 
     def judge(self, figures: Figures) -> Judgement:

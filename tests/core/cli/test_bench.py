@@ -134,7 +134,7 @@ def test_what_cannot_be_measured_is_said_in_one_line(words: str, why: str, capsy
     assert why in said and said.count("\n") == 1
 
 
-PLAIN = """
+PLAIN = r"""
 #include <stdio.h>
 int main(int count, char **words) {
   int sizes[7];

@@ -1,5 +1,6 @@
 """A run that several processes compute: what it may ask for, what reaches them, and what is left when one dies."""
 
+import threading
 import time
 from typing import Any
 
@@ -64,37 +65,39 @@ def test_what_it_takes_is_told_for_all_of_them(monkeypatch: pytest.MonkeyPatch):
     assert [devices.share_of_threads(n) for n in (1, 2, 4)] == [3, 1, 1]
 
 
-def processes(run: Run) -> list[psutil.Process]:
-    assert run.status.pid
-    return psutil.Process(run.status.pid).children(recursive=True)
+def asks_and_kills(made: Run, found: dict[str, Any]) -> None:
+    """Do as a page does, and then as a machine does that is short of memory."""
+    control.pause(control.wait_for_state(reading.read(made.path), State.RUNNING, 60), 6)
+    run = control.wait_for_state(reading.read(made.path), State.PAUSED, 120)
+    found["paused"] = run.status
+    workers = [each for each in psutil.Process().children() if str(run.path) in each.cmdline()]
+    control.change(run, {"learning_rate": 0.002})
+    control.single_step(run)
+    patience = time.monotonic() + 60
+    while (run := reading.read(run.path)).status.step < 7 and time.monotonic() < patience:
+        time.sleep(0.02)
+    found["stepped"] = control.wait_for_state(run, State.PAUSED, 60).status
+    found["workers"] = workers
+    workers[1].kill()
 
 
 @pytest.mark.long
 def test_what_is_asked_reaches_all_and_a_dead_process_ends_the_run_lost():
     """Paused, stepped and changed at a step; one process killed: lost at once, no other stays, and it is resumable."""
-    made = make_run("transformer", **TWO)
-    run = control.start(made)
-    control.pause(run, 6)
-    run = control.wait_for_state(run, State.PAUSED, 120)
-    assert (run.state, run.status.step, run.status.devices) == (State.PAUSED, 6, 2), run.status.message
-    workers = processes(run)
-    assert len(workers) == 2
-    control.change(run, {"learning_rate": 0.002})
-    run = control.single_step(run)
-    patience = time.monotonic() + 60
-    while run.status.step < 7 and time.monotonic() < patience:
-        time.sleep(0.02)
-        run = control.wait_for_state(reading.read(run.path), State.PAUSED, 30)
-    assert run.status.step == 7 and requests.current(run)["learning_rate"] == 0.002
-    assert run.status.checkpoint_step == 7
+    made, found = make_run("transformer", **TWO), dict[str, Any]()
+    asker = threading.Thread(target=asks_and_kills, args=(made, found))
+    asker.start()
+    run = control.work(made)
+    asker.join()
 
-    workers[1].kill()
-    run = control.wait(run, 20)
-    assert run.state is State.LOST and folder.read_status(run.path)["state"] == "lost"
+    paused, stepped = found["paused"], found["stepped"]
+    assert (paused.state, paused.step, paused.devices) == (State.PAUSED, 6, 2)
+    assert (stepped.step, stepped.checkpoint_step) == (7, 7) and requests.current(run)["learning_rate"] == 0.002
+    assert folder.read_status(run.path)["state"] == State.LOST and len(found["workers"]) == 2
     assert run.status.message in [f"process {n} of 2 was ended by SIGKILL; Resume goes on from step 7" for n in (1, 2)]
-    assert not psutil.wait_procs(workers, 10)[1]
+    assert not psutil.wait_procs(found["workers"], 10)[1]
 
-    run = control.wait(control.start(run), 120)
+    run = control.work(run)
     assert run.state is State.FINISHED and run.status.step == 12, run.status.message
     assert [alert.text for alert in records.alerts(run.path)] == ["learning_rate changed from 0.001 to 0.002"]
     rates = dict(zip(*(column.tolist() for column in MetricsReader(run.path).refresh().curve("train/lr")), strict=True))

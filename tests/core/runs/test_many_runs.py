@@ -71,8 +71,8 @@ def test_a_worker_that_dies_is_seen_though_no_file_changes(finished: Run):
 
 def test_folders_are_listed_by_name_without_hidden_ones(tmp_path: Path):
     for name in ("b", "a", ".hidden"):
-        (tmp_path / name).mkdir()
-    (tmp_path / "file").touch()
+        (tmp_path / "all" / name).mkdir(parents=True)
+    (tmp_path / "all" / "file").touch()
 
-    assert folder.folders(tmp_path) == [tmp_path / "a", tmp_path / "b"]
+    assert folder.folders(tmp_path / "all") == [tmp_path / "all" / "a", tmp_path / "all" / "b"]
     assert folder.folders(tmp_path / "gone") == []

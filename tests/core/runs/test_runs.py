@@ -230,14 +230,15 @@ def test_a_status_is_replaced_whole():
 
 
 def test_a_failed_replacement_leaves_the_old_file(tmp_path: Path):
-    file = tmp_path / "file"
+    file = tmp_path / "alone" / "file"
+    file.parent.mkdir()
     files.replace(file, b"old")
     with pytest.raises(ValueError, match="half way"), files.replacing(file) as part:
         part.write(b"new")
         raise ValueError("half way")
 
     assert file.read_bytes() == b"old"
-    assert [p.name for p in tmp_path.iterdir()] == ["file"]
+    assert list(file.parent.iterdir()) == [file]
 
 
 # --- samples and log -------------------------------------------------------------------------------------------------

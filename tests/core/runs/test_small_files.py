@@ -103,18 +103,20 @@ def test_a_stop_counts_from_the_first_request():
 
 
 def test_alerts_of_steps_that_are_taken_again_are_forgotten(tmp_path: Path):
+    folder = tmp_path / "run"
+    folder.mkdir()
     told = [Alert(step, "spike", f"“{step}”") for step in (1, 5, 9)]
 
-    records.drop_after(tmp_path, 3)
-    assert records.alerts(tmp_path) == [] and not list(tmp_path.iterdir())
+    records.drop_after(folder, 3)
+    assert records.alerts(folder) == [] and not list(folder.iterdir())
     for alert in told:
-        records.append(tmp_path, alert)
-    with (tmp_path / records.FILE).open("a") as file:
+        records.append(folder, alert)
+    with (folder / records.FILE).open("a") as file:
         file.write('{}\n[]\n{"step": 11, "ki')
-    assert records.alerts(tmp_path) == told
-    records.drop_after(tmp_path, 5)
-    assert records.alerts(tmp_path) == told[:2]
-    assert "“5”" in (tmp_path / records.FILE).read_text(encoding="utf-8")
+    assert records.alerts(folder) == told
+    records.drop_after(folder, 5)
+    assert records.alerts(folder) == told[:2]
+    assert "“5”" in (folder / records.FILE).read_text(encoding="utf-8")
 
 
 def test_numbers_and_text_are_read_as_what_they_are_meant_to_be(tmp_path: Path):
