@@ -190,7 +190,7 @@ def _call_up(typing_context: Any, w: Any, at: Any) -> Any:
     return types.void(w, types.intp), code
 
 
-call_up = intrinsic(_call_up)
+call_up: Any = intrinsic(_call_up)
 
 
 @njit(**IN_ORDER)
@@ -350,7 +350,9 @@ def _tiles(typing_context: Any, w: Any, setup: Any, thirds: Any, chunks: Any, pa
     return types.void(w, setup, thirds, types.intp, types.intp, sums), code
 
 
-part_vector, part_rows, tiles = intrinsic(_part_vector), intrinsic(_part_rows), intrinsic(_tiles)
+part_vector: Any = intrinsic(_part_vector)
+part_rows: Any = intrinsic(_part_rows)
+tiles: Any = intrinsic(_tiles)
 
 
 @njit(**OPTIONS)
