@@ -175,13 +175,17 @@ def streams(
             if decoder is not None:
                 whole = context is None or model.slides or cache is None
                 fresh = ids if whole else ids[:, -cache.length - fresh.shape[1] :]  # (B, T) all that the cache held
+                if context is not None and not model.slides and config.beyond == "half" and length + left > context:
+                    decoder.halve(context)
         fits = context is None or model.slides or length <= context
         reader = cache if decoder is None else decoder
-        if context is not None and not fits and config.beyond == "half" and reader is not None:
+        if context is not None and not fits and config.beyond == "roll" and decoder and decoder.reads_windows:
+            fresh, fits = decoder.begin(ids), True
+        elif context is not None and not fits and config.beyond == "half" and reader is not None:
             if left == config.tokens or reader.length + fresh.shape[1] > context:  # a long prompt, or full
                 cache, fresh = model.new_cache(len(prompts)), ids[:, -max(1, context // 2) :]  # (B, context/2)
                 if decoder is not None:
-                    decoder.restart()
+                    fresh = decoder.begin(fresh)
                 reader = cache if decoder is None else decoder
             fits = True
         if fits and decoder is not None:
@@ -229,4 +233,4 @@ def _drawn(logits: Tensor, generators: list[torch.Generator], config: SamplingCo
     """Draw one character of each text from logits (B, V)."""
     probs = next_distribution(logits, config)  # (B, V)
     drawn = [int(torch.multinomial(p, 1, generator=g)) for p, g in zip(probs, generators, strict=True)]
-    return Written(drawn, logits, [float(p[c]) for p, c in zip(probs, drawn, strict=True)])
+    return Written(drawn, logits.unbind(), [float(p[c]) for p, c in zip(probs, drawn, strict=True)])

@@ -133,8 +133,9 @@ class Job:
 
     def __init__(self, path: Path, device: str, interrupt: Interrupt | None, say: Callable[[str], None]) -> None:
         self.path, self.say, self.interrupt = path, say, interrupt
+        self.sent = folder.sent(path)
         self.status = folder.read_status(path) | {"pid": os.getpid(), "born": system.born(os.getpid())}
-        self.status |= {"state": State.QUEUED, "message": "starting", "node": node.name() if folder.sent(path) else ""}
+        self.status |= {"state": State.QUEUED, "message": "starting", "node": node.name() if self.sent else ""}
         self.place = Place(device, path, self.should_stop, self.tell, int(self.status.get("devices") or 1))
         self.newest: Callable[[], dict[str, Any]] = lambda: self.status
         """What the status is by now; the training knows more than was written last."""
@@ -142,7 +143,7 @@ class Job:
     def should_stop(self) -> bool:
         """True if somebody asked the job to stop, or its folder is gone."""
         asked = self.interrupt is not None and self.interrupt.asked
-        return asked or folder.stop_requested(self.path) or not self.path.is_dir()
+        return asked or folder.stop_requested(self.path) or not os.path.isdir(self.path)
 
     def tell(self, news: dict[str, Any]) -> None:
         """Write into the run's status what has changed."""
@@ -150,9 +151,11 @@ class Job:
         folder.write_status(self.path, self.status)
 
     def end(self, state: State, message: str) -> None:
-        """Write how the run ended."""
+        """Write how the run ended. Raises Taken if that is no longer this worker's to say."""
         if self.interrupt is not None:
             self.interrupt.end()
+        if self.sent:
+            node.await_folder(self.path, self.sent["job"])
         self.say(f"{state}{': ' + message if message else ''}")
         folder.clear_requests(self.path)
         update = {"state": state, "message": message, "ended": time.time(), "eta_seconds": None, "meters": None}
@@ -190,7 +193,11 @@ def _attend(path: Path, device: str, say: Callable[[str], None]) -> None:
         except StopNow:
             job.end(State.STOPPED, f"stopped at once; Resume goes on from {folder.resumes_from(job.newest())}")
         except Exception as error:
-            job.end(State.FAILED, explain(error, say))
+            why = explain(error, say)
+            if isinstance(error, OSError) and not os.path.isdir(path):
+                where = folder.resumes_from(job.newest())
+                why = f"could not write: its folder was gone for a while; Resume goes on from {where}"
+            job.end(State.FAILED, why)
     finally:
         interrupt.restore()
 

@@ -8,6 +8,7 @@ Another processor, another version or a changed kernel find nothing and compile 
 without numba leave it to torch, said once in the log.
 """
 
+import copy
 import hashlib
 import importlib.metadata
 import logging
@@ -15,7 +16,7 @@ import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import islice
+from itertools import cycle, islice
 from pathlib import Path
 from threading import Lock, Thread
 from types import ModuleType
@@ -29,12 +30,12 @@ from torch import Tensor
 
 from core import paths
 from core.models.contract import LanguageModel
-from core.models.program import BEFORE, GUESSES, Float, Program
-from core.models.rounding import rounded, stamp
+from core.models.program import BEFORE, GUESSES, LANES, Float, Program, Step, aligned
+from core.models.rounding import is_rounded, rounded, stamp
 
 BLOCK = 0.03
 """Seconds that one call into the machine code takes at most, about: as long as nobody can stop it."""
-AT_ONCE = 32
+AT_ONCE = 128
 """Rows of working memory: so many characters of a prompt are read together."""
 AHEAD = (0, 1, 3, GUESSES)
 """How many characters may be guessed ahead."""
@@ -68,7 +69,7 @@ def mark() -> Path:
     told += [
         (here / name).read_text(encoding="utf-8") for name in ("kernels.py", "guessing.py", "products.py", "program.py")
     ]
-    return folder() / f"{hashlib.sha256(chr(0).join(told).encode()).hexdigest()[:16]}.done"
+    return folder() / hashlib.sha256(chr(0).join(told).encode()).hexdigest()[:16] / "done"
 
 
 def built() -> bool:
@@ -104,8 +105,8 @@ def ready() -> ModuleType | None:
 def _load() -> ModuleType:
     import numba
 
-    folder().mkdir(parents=True, exist_ok=True)
-    setattr(numba.config, "CACHE_DIR", str(folder()))  # noqa: B010 the module makes its names as it is loaded
+    mark().parent.mkdir(parents=True, exist_ok=True)  # its own for each source: numba looks at one file of it alone
+    setattr(numba.config, "CACHE_DIR", str(mark().parent))  # noqa: B010 the module makes its names as it is loaded
     from core.models import kernels
 
     program = Program(2)  # the smallest there is: all types of all kernels follow from it
@@ -165,6 +166,8 @@ class Laid:
     """A program as arrays: its steps (n, 10), its weights, and how much room it needs."""
 
     steps: NDArray[np.int64]
+    reading: NDArray[np.int64]
+    """The steps that reading takes: what leaves nothing for later characters is not done."""
     floats: Float
     shorts: NDArray[np.uint16]
     halves: bool
@@ -176,21 +179,29 @@ class Laid:
     habits: list[Habits] = field(default_factory=list)
     """One, once a text was written alone."""
 
+    @property
+    def longest(self) -> int:
+        """Numbers of the longest vector that is multiplied, scores of attention among them."""
+        attended = self.steps[self.steps[:, 0] == Step.ATTEND]
+        return int(max(LANES, self.steps[:, 4].max(), (attended[:, 1] - attended[:, 5]).max(initial=0)))
+
     @classmethod
     def of(cls, program: Program) -> "Laid":
         """Lay out a finished program."""
+        program.compact()
         assert program.logits is not None
         steps = np.array(program.rows, dtype=np.int64)
         end = (program.logits.at, program.logits.size)
-        room = (program.width, max(1, program.state), end)
-        return cls(steps, program.floats, program.shorts, program.halves, program.one_by_one, *room)
+        room = (program.width, max(LANES, program.state), end)
+        reading = np.array(program.reading, dtype=np.int64).reshape(-1, steps.shape[1])
+        return cls(steps, reading, program.floats, program.shorts, program.halves, program.one_by_one, *room)
 
 
 class Written(NamedTuple):
-    """One character of each text: its ids, the logits (B, V) it was drawn from, and its chance among them."""
+    """One character of each text: its ids, the logits (V,) each was drawn from, and its chance among them."""
 
     ids: list[int]
-    logits: Tensor
+    logits: Sequence[Tensor]
     chances: list[float]
 
 
@@ -210,18 +221,49 @@ class Decoder:
         self.noise = torch.empty(0, texts, laid.logits[1])  # drawn for characters that are not written yet
         self.passes = 0
         self.together = 1 if laid.one_by_one else max(1, AT_ONCE // texts)
-        self.work = np.zeros((texts * self.together, laid.width), np.float32)
+        rows = texts * self.together
+        spare = LANES if rows > 1 else 0  # what several are multiplied at once may be written to rows behind them
+        self.work: Float = aligned((rows + spare) * laid.width).reshape(-1, laid.width)
         self.found = np.zeros(laid.width, np.int64)
-        self.aside: tuple[Float, Float] = kernels.room(texts * self.together, int(laid.steps[:, 4].max()))
+        self.aside: tuple[NDArray[Any], ...] = kernels.room(rows, laid.longest)
         self.probs = np.zeros(laid.logits[1], np.float32)
+        self.state: Float = aligned(texts * laid.state).reshape(texts, -1)
+        self.recent = np.zeros((texts, BEFORE), np.int64)
+        self.length = 0
         self.pace = 0.0  # seconds a character
-        self.restart()
+        self.window = 0
+        self.next: Decoder | None = None
 
     def restart(self) -> None:
         """Forget what was read."""
         self.length = 0
-        self.state = np.zeros((self.texts, self.laid.state), np.float32)
+        self.state.fill(0)
         self.recent = np.zeros((self.texts, BEFORE), np.int64)
+
+    def halve(self, window: int) -> None:
+        """From now on, read the last half of every window a second time as it is written, for the window after it."""
+        if not self.window:
+            self.window, self.next = window, copy.copy(self)
+            self.next.state = aligned(self.state.size).reshape(self.texts, -1)
+            self.next.recent = np.zeros((self.texts, BEFORE), np.int64)
+            self.next.length = 0
+
+    def begin(self, ids: Tensor) -> Tensor:
+        """Go over to a window that begins with ids (B, T). Returns those of them that it has not read yet."""
+        ahead = self.next
+        if ahead is None or ahead.length != ids.shape[1] - 1:
+            self.restart()
+        else:
+            self.state, ahead.state = ahead.state, self.state
+            self.length, self.recent, ids = ahead.length, ahead.recent, ids[:, -1:]
+        if ahead is not None:
+            ahead.restart()
+        return ids
+
+    @property
+    def reads_windows(self) -> bool:
+        """Whether a whole window is read faster than by torch, which spreads it over all its threads."""
+        return bool(self.kernels.MATRIX_UNIT) or torch.get_num_threads() == 1
 
     @property
     def rooms(self) -> tuple[object, ...]:
@@ -241,7 +283,7 @@ class Decoder:
         The noise is what torch.multinomial would draw from the same generators: the same text follows. Fewer than one
         character come back if there is nothing to draw from.
         """
-        laid = self.laid
+        laid, start = self.laid, self.length
         given = (laid.steps, laid.floats, laid.shorts, laid.halves)
         least = most if all_at_once else max(1, min(most, int(BLOCK / self.pace) if self.pace else 1))
         ahead = self.habits.stride.choose() if self.ahead else 0
@@ -263,24 +305,29 @@ class Decoder:
         self.passes += passes
         self.length += done
         self.recent = ids[:, :BEFORE].copy()
-        told = zip(drawn.tolist(), torch.from_numpy(logits).unbind(), chances.tolist(), strict=True)
+        if self.next is not None:
+            read = np.concatenate((fresh.numpy(), drawn[: max(0, done - 1)].T), axis=1)  # (B, N) from `start` on
+            second_half = self.window - max(1, self.window // 2) + 1
+            list(self.next.read(torch.from_numpy(read[:, max(0, second_half - start) :])))
+        rows = iter(torch.from_numpy(logits).view(-1, V).unbind())
+        told = zip(drawn.tolist(), zip(*[rows] * self.texts, strict=True), chances.tolist(), strict=True)
         return [Written(*each) for each in islice(told, done)]
 
     def _noise(self, count: int, generators: Sequence[torch.Generator]) -> Tensor:
         """What torch.multinomial would draw for so many characters, at least (N, B, V)."""
         fresh = torch.empty(max(0, count - len(self.noise)), *self.noise.shape[1:])
-        for each in fresh.unbind():
-            for row, generator in zip(each.unbind(), generators, strict=True):
-                row.exponential_(generator=generator)
+        for row, generator in zip(fresh.flatten(0, 1).unbind(), cycle(generators), strict=False):
+            row.exponential_(generator=generator)
         return torch.cat((self.noise, fresh))
 
     def read(self, fresh: Tensor) -> Iterator[None]:
         """Read ids (B, T) a piece at a time, with a pause after each."""
         laid, ids = self.laid, fresh.numpy().astype(np.int64)
+        given = (laid.reading, laid.floats, laid.shorts, laid.halves)
         for first in range(0, ids.shape[1], self.together):
             piece = np.concatenate((self.recent, ids[:, first : first + self.together]), axis=1)  # (B, BEFORE + T)
             T = piece.shape[1] - BEFORE
-            self.kernels.run(laid.steps, laid.floats, laid.shorts, laid.halves, *self.rooms, piece, T, self.length)
+            self.kernels.run(*given, *self.rooms, piece, T, self.length)
             self.length += T
             self.recent = piece[:, -BEFORE:].copy()
             yield
@@ -309,7 +356,7 @@ def decoder(
     with _lock:
         known = _laid.get(model)
         if known is None or known[0] != now:
-            if (program := model.program(halves)) is None:
+            if (program := model.program(halves or is_rounded(model))) is None:
                 return None
             known = _laid[model] = (now, Laid.of(program))
         return Decoder(kernels, known[1], texts, ahead)

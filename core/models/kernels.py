@@ -14,17 +14,26 @@ from numba import njit
 
 from core.models.guessing import expect, learn
 from core.models.guessing import tables as tables  # for compiled.py
-from core.models.products import NOUGHT, OPTIONS, add_rows, matrix_times, rows_times, two_to
-from core.models.products import room as room  # for compiled.py
-from core.models.program import BEFORE, GUESSES, Step
+from core.models.products import MATRIX_UNIT as MATRIX_UNIT
+from core.models.products import (
+    NOUGHT,
+    OPTIONS,
+    WIDEST,
+    add_rows,
+    call_up,
+    four_panels_by_one,
+    matrix_times,
+    times_panel,
+    two_to,
+)
+from core.models.products import room as room
+from core.models.program import BEFORE, FEW, GUESSES, LANES, Step
 
 EMBED, POSITION, LINEAR, NORM, BEND, COMBINE, GATE = (int(s) for s in list(Step)[:7])
-RECENT, DELAY, ATTEND, CELL, RECALL, WEIGHTED, TRIGRAM = (int(s) for s in list(Step)[7:])
+RECENT, DELAY, ATTEND, CELL, RECALL, WEIGHTED, TRIGRAM, KEEP = (int(s) for s in list(Step)[7:])
 ONE = np.float32(1)
-MANY = 4
-"""Vectors from which on a matrix is read once for all of them; for fewer it is read for each, which costs less."""
-FEW = 1 + GUESSES
-"""Vectors up to which rows that all of them multiply by zero are left out: more have few such rows."""
+BEGINNING = 32
+"""Lines of what is read next that are called before: further on the loops do so themselves."""
 
 
 @njit(**OPTIONS)
@@ -84,43 +93,95 @@ def rotated(x, cos, sin, heads):  # type: ignore[no-untyped-def]
             x[h * size + half + i] = first * sin[i] + second * cos[i]
 
 
+@njit(**{**OPTIONS, "fastmath": OPTIONS["fastmath"] | {"nnan"}})
+def largest(x, n):  # type: ignore[no-untyped-def]
+    """The largest of the first n numbers; of NaN it says nothing."""
+    most = x[0]
+    for i in range(1, n):
+        most = max(most, x[i])
+    return most
+
+
 @njit(**OPTIONS)
-def attend(qkv, out, scores, store, now, heads):  # type: ignore[no-untyped-def]
-    """Keep the key and the value of position `now`, then mix all values up to it. store: (2, heads, context, D)."""
-    size = len(out)
+def keep(store, qkv, now, context, heads):  # type: ignore[no-untyped-def]
+    """Keep the key and the value of position `now`.
+
+    Of each head the keys stand sixteen positions beside each other, as the rows of packed matrices do, and behind all
+    keys the values, one position behind the other.
+    """
+    size = len(qkv) // 3
     each = size // heads
-    context = len(store) // (2 * size)
-    shrink = np.float32(1 / math.sqrt(each))
+    padded = -(-each // LANES) * LANES
     for h in range(heads):
-        keys = h * context * each
-        values = keys + context * size
+        key, value = qkv[size + h * each : size + (h + 1) * each], qkv[2 * size + h * each : 2 * size + (h + 1) * each]
+        to = h * context * each + now // LANES * LANES * each + now % LANES
         for i in range(each):
-            store[keys + now * each + i] = qkv[size + h * each + i]
-            store[values + now * each + i] = qkv[2 * size + h * each + i]
-        rows_times(store, keys, qkv[h * each : (h + 1) * each], scores, each, now + 1)
-        most = scores[0]
-        for s in range(1, now + 1):
-            most = max(most, scores[s])
-        total = NOUGHT
-        for s in range(now + 1):
-            scores[s] = exponential((scores[s] - most) * shrink)
-            total += scores[s]
-        mixed = out[h * each : (h + 1) * each]
-        mixed[:] = NOUGHT
-        s = 0
-        while s + 4 <= now + 1:
-            first = values + s * each
-            p0, p1, p2, p3 = scores[s] / total, scores[s + 1] / total, scores[s + 2] / total, scores[s + 3] / total
-            v0, v1 = store[first : first + each], store[first + each : first + 2 * each]
-            v2, v3 = store[first + 2 * each : first + 3 * each], store[first + 3 * each : first + 4 * each]
-            for i in range(each):
-                mixed[i] += p0 * v0[i] + p1 * v1[i] + p2 * v2[i] + p3 * v3[i]
-            s += 4
-        while s < now + 1:
-            p0 = scores[s] / total
-            for i in range(each):
-                mixed[i] += p0 * store[values + s * each + i]
-            s += 1
+            store[to + i * LANES] = key[i]
+        to = heads * context * each + (h * context + now) * padded
+        for i in range(each):
+            store[to + i] = value[i]
+
+
+@njit(**OPTIONS)
+def soft(scores, until, shrink):  # type: ignore[no-untyped-def]
+    """Make shares that add up to one of the first scores."""
+    most = largest(scores, until)
+    total = NOUGHT
+    for s in range(until):
+        scores[s] = exponential((scores[s] - most) * shrink)
+        total += scores[s]
+    share = ONE / total
+    for s in range(until):
+        scores[s] *= share
+
+
+@njit(**OPTIONS)
+def attend(row, work, r, many, store, now, turned, sums):  # type: ignore[no-untyped-def]
+    """Mix the values kept up to each of `many` positions from `now` on, which stand in the rows from r on."""
+    out, size, a, b, heads = row[1], row[2], row[3], row[5], row[9]
+    width, context, each = work.shape[1], out - b, size // heads
+    flat = work.reshape(work.size)
+    padded = -(-each // LANES) * LANES
+    shrink = np.float32(1 / math.sqrt(each))
+    x, step = (turned, LANES) if many > 1 else (flat, 1)
+    for h in range(heads):
+        keys, values = h * context * each, (heads * each + h * padded) * context
+        x_at = r * width + a + h * each
+        if many > 1:
+            for c in range(many):
+                for i in range(each):
+                    turned[i * LANES + c] = flat[x_at + c * width + i]
+            x_at = 0
+        else:
+            for line in range(min(BEGINNING, now * padded // LANES)):
+                call_up(store, values + line * LANES)
+        for s in range(0, now + many, LANES):
+            times_panel(store, keys + s * each, LANES, each, x, x_at, step, flat, r * width + b + s, width, many)
+        for c in range(many):
+            scores = work[r + c, b:out]
+            until = now + c + 1
+            soft(scores, until, shrink)
+            if many > 1:
+                for s in range(until):
+                    turned[s * LANES + c] = scores[s]
+                for s in range(until, now + many):
+                    turned[s * LANES + c] = NOUGHT
+        x_at = 0 if many > 1 else r * width + b
+        if many == 1 and h + 1 < heads:
+            for line in range(min(BEGINNING, (now // LANES + 1) * each)):
+                call_up(store, keys + (context * each) + line * LANES)
+        first = 0
+        while first < each:
+            wide = 1
+            if many == 1 and first + 4 * LANES <= padded:
+                wide = 4
+                four_panels_by_one(store, values + first, padded, now + 1, x, x_at, step, sums, 0, 0)
+            else:
+                times_panel(store, values + first, padded, now + many, x, x_at, step, sums, 0, LANES, many)
+            for c in range(many):
+                for i in range(min(wide * LANES, each - first)):
+                    work[r + c, out + h * each + first + i] = sums[c * LANES + i]
+            first += wide * LANES
 
 
 @njit(**OPTIONS)
@@ -145,27 +206,23 @@ def renew(kind, seen, recalled, memory, out):  # type: ignore[no-untyped-def]
 
 
 @njit(**OPTIONS)
-def product(row, weights, work, found, turned, sums, count):  # type: ignore[no-untyped-def]
+def product(row, weights, work, found, turned, sums, thirds, count):  # type: ignore[no-untyped-def]
     """Multiply a matrix by a vector in each of the first `count` rows of working memory."""
     out, n, a, n_in, w, sparse = row[1], row[2], row[3], row[4], row[6], row[8]
     if sparse >= 0 and count <= FEW:
         add_rows(weights, sparse, work, a, out, found, n_in, n, count)
-        return
-    if count >= MANY:
-        matrix_times(weights, w, work, a, out, turned, sums, n_in, n, count)
-        return
-    for r in range(count):
-        rows_times(weights, w, work[r, a : a + n_in], work[r, out : out + n], n_in, n)
+    else:
+        matrix_times(weights, w, work, a, out, turned, sums, thirds, n_in, n, count)
 
 
 @njit(**OPTIONS)
-def linear(row, floats, shorts, halves, work, found, turned, sums, count):  # type: ignore[no-untyped-def]
+def linear(row, floats, shorts, halves, work, found, turned, sums, thirds, count):  # type: ignore[no-untyped-def]
     """One product, its scale, its bias and what bends it."""
     out, n, scale, bias, kind = row[1], row[2], row[5], row[7], row[9]
     if halves:
-        product(row, shorts, work, found, turned, sums, count)
+        product(row, shorts, work, found, turned, sums, thirds, count)
     else:
-        product(row, floats, work, found, turned, sums, count)
+        product(row, floats, work, found, turned, sums, thirds, count)
     for r in range(count):
         y = work[r, out : out + n]
         if scale >= 0:
@@ -195,13 +252,15 @@ def normalise(x, y, floats, w, bias, eps):  # type: ignore[no-untyped-def]
 
 
 @njit(**OPTIONS)
-def run(rows, floats, shorts, halves, state, work, found, turned, sums, ids, T, start):  # type: ignore[no-untyped-def]
+def run(  # type: ignore[no-untyped-def]
+    rows, floats, shorts, halves, state, work, found, turned, sums, thirds, ids, T, start
+):
     """Read T of ids (B, BEFORE + T or more) at positions from `start` on; the first BEFORE of them were read before."""
     count = len(ids) * T
     for row in rows:
         step, out, n, a, n_in, b, w, bias, one, two = row
         if step == LINEAR:
-            linear(row, floats, shorts, halves, work, found, turned, sums, count)
+            linear(row, floats, shorts, halves, work, found, turned, sums, thirds, count)
             continue
         for r in range(count):
             text, t = r // T, r % T
@@ -259,15 +318,21 @@ def run(rows, floats, shorts, halves, state, work, found, turned, sums, ids, T, 
             elif step == WEIGHTED:
                 for i in range(n):
                     y[i] += floats[w + i] * x[i]
-            elif step == ATTEND:
+            elif step in (ATTEND, KEEP):
                 if w >= 0:
                     half = n // two // 2
                     cos, sin = floats[w + now * half : w + (now + 1) * half], floats[bias + now * half :]
                     rotated(x[: 2 * n], cos, sin, 2 * two)
-                attend(x, y, work[r, b:out], state[text, one : one + 2 * n * (out - b)], now, two)
+                keep(state[text, one:], x, now, out - b, two)
             elif step == CELL:
                 carried = 2 if two == 2 else 1
                 renew(two, x, work[r, b : b + n_in], state[text, one : one + carried * n], y)
+        if step == ATTEND:
+            for text in range(len(ids)):
+                widest = 1 if T <= FEW else WIDEST  # alone, as without guesses: what is kept stays in the cache
+                for t in range(0, T, widest):
+                    many = min(widest, T - t)
+                    attend(row, work, text * T + t, many, state[text, one:], start + t, turned, sums)
 
 
 @njit(**OPTIONS)
@@ -326,6 +391,7 @@ def write(  # type: ignore[no-untyped-def]
     found,
     turned,
     sums,
+    thirds,
     ids,
     start,
     at,
@@ -354,7 +420,7 @@ def write(  # type: ignore[no-untyped-def]
         for t in range(1, T):
             guess = expect(known, ids[0], BEFORE + t - 1)
             ids[0, BEFORE + t] = max(0, draw(guess, noise[step + t - 1, 0], temperature, top_k, top_p, probs))
-        run(rows, floats, shorts, halves, state, work, found, turned, sums, ids, T, start + step)
+        run(rows, floats, shorts, halves, state, work, found, turned, sums, thirds, ids, T, start + step)
         passes += 1
         right = 0
         for t in range(T):

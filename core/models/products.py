@@ -1,9 +1,12 @@
-"""Products of a matrix with one vector, and with sixteen at once, for machine code: the inner loops of kernels.py.
+"""Products of a matrix with one vector and with several at once, for machine code: the inner loops of kernels.py.
 
-A matrix is n_out rows of n_in numbers, one after another in a flat array: float32, or bfloat16 as the upper halves of
-float32. Each loop is written once; the compiler makes it for both.
+A matrix is packed (`Program.matrix`): its rows stand in panels of sixteen, and in a panel number j of all sixteen rows
+side by side, so that the loops read it from its first number to its last. It is float32, or bfloat16 as the upper
+halves of float32. Each loop is written once; the compiler makes it for both.
 """
 
+import ctypes
+import platform
 from typing import Any
 
 import llvmlite.binding as llvm
@@ -14,24 +17,35 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 from numpy.typing import NDArray
 
+from core.models.program import FEW, LANES, aligned
+
 FAST = {"reassoc", "contract", "nsz", "arcp"}
 """Sums may be taken in any order; infinities and NaN keep their meaning."""
 OPTIONS: dict[str, Any] = {"cache": True, "nogil": True, "fastmath": FAST, "error_model": "numpy"}
 IN_ORDER: dict[str, Any] = {**OPTIONS, "fastmath": FAST - {"reassoc"}}
 """Sums are taken as they are written."""
 NOUGHT = np.float32(0)
-LANES = 16
-"""Vectors that are multiplied at once: what one wide register holds, or two or four narrower ones."""
-ROWS = 8 if llvm.get_host_cpu_features().get("avx512f") else 4
-"""Rows of the matrix that are multiplied at once: as many sums as there are registers for."""
+FEATURES = llvm.get_host_cpu_features()
+WIDEST = 16 if FEATURES.get("avx512f") else 4
+"""Vectors that are multiplied in one pass over a panel: as many sums as there are registers for."""
+ABREAST = 4
+"""Vectors for each of which a sum is taken in the same order as for one alone."""
+AHEAD = 2048
+"""Bytes from the number that is read to the one that is called from memory, so that it is there in time."""
 
 
-def _wide(builder: Any, number: Any) -> Any:
-    """Make a float32 of a number of a matrix as it is stored."""
-    if number.type == ir.FloatType():
-        return number
-    word = builder.shl(builder.zext(number, ir.IntType(32)), ir.Constant(ir.IntType(32), 16))
-    return builder.bitcast(word, ir.FloatType())
+def _wide(builder: Any, stored: Any) -> Any:
+    """Make float32 of numbers of a matrix as they are stored, one or several side by side."""
+    several = isinstance(stored.type, ir.VectorType)
+
+    def kind(one: Any) -> Any:
+        return ir.VectorType(one, stored.type.count) if several else one
+
+    if stored.type == kind(ir.FloatType()):
+        return stored
+    word = kind(ir.IntType(32))
+    up = ir.Constant(word, [16] * stored.type.count if several else 16)
+    return builder.bitcast(builder.shl(builder.zext(stored, word), up), kind(ir.FloatType()))
 
 
 def _widened(typing_context: Any, number: Any) -> Any:
@@ -59,78 +73,125 @@ def _two_to(typing_context: Any, power: Any) -> Any:
 two_to: Any = intrinsic(_two_to)
 
 
-def _panel(rows: int) -> Any:
-    """Make the product of so many rows of a matrix with sixteen vectors: no loop of the compiler's own is as tight."""
+def _place(context: Any, builder: Any, signature: Any, arguments: Any, which: int, at: Any, kind: Any) -> Any:
+    """Point to a place in one of the arrays that were given."""
+    data = context.make_array(signature.args[which])(context, builder, arguments[which]).data
+    return builder.bitcast(builder.gep(data, [at]), kind.as_pointer())
 
-    def typed(typing_context: Any, w: Any, at: Any, n_in: Any, x: Any, x_at: Any, y: Any) -> Any:
+
+def _panel(count: int, panels: int = 1) -> Any:
+    """Make the product of a panel of sixteen rows with so many vectors: no loop of the compiler's own is as tight.
+
+    Number j of the rows stands at w[at + j * apart], of vector c at x[x_at + j * step + c]; its sixteen sums go to y
+    from y_at + c * stride on. Several panels stand beside each other.
+    """
+    at_once = min(ABREAST, 16 // (count * panels))  # numbers of each row: a sum has to wait for the one before
+
+    def typed(
+        typing_context: Any,
+        w: Any,
+        at: Any,
+        apart: Any,
+        n_in: Any,
+        x: Any,
+        x_at: Any,
+        step: Any,
+        y: Any,
+        y_at: Any,
+        stride: Any,
+    ) -> Any:
         def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-            lanes = ir.VectorType(ir.FloatType(), LANES)
-            whole = arguments[2].type
+            w_at, apart, n_in, x_at, step = arguments[1], arguments[2], arguments[3], arguments[5], arguments[6]
+            number, whole, word = ir.FloatType(), n_in.type, ir.IntType(32)
+            lanes, byte = ir.VectorType(number, LANES), ir.IntType(8).as_pointer()
+            fetch = builder.module.declare_intrinsic(
+                "llvm.prefetch", [byte], ir.FunctionType(ir.VoidType(), [byte, word, word, word])
+            )
 
             def numbers(place: int) -> Any:
-                array = context.make_array(signature.args[place])(context, builder, arguments[place])
-                return array.data
+                return context.make_array(signature.args[place])(context, builder, arguments[place]).data
 
-            def sixteen(data: Any, index: Any) -> Any:
-                return builder.bitcast(builder.gep(data, [index]), lanes.as_pointer())
+            def plus(a: Any, b: Any) -> Any:
+                return builder.add(a, b)
 
-            weights, vectors, sums = numbers(0), numbers(3), numbers(5)
-            starts = [
-                builder.add(arguments[1], builder.mul(arguments[2], ir.Constant(whole, row))) for row in range(rows)
-            ]
+            def times(a: Any, b: int) -> Any:
+                return builder.mul(a, ir.Constant(whole, b))
+
+            weights, vectors, sums = numbers(0), numbers(4), numbers(7)
+            stored = weights.type.pointee
+            bytes_each = 4 if stored == number else 2
             none = ir.Constant(lanes, None)
-            totals = [cgutils.alloca_once_value(builder, none) for _ in range(rows)]  # type: ignore[no-untyped-call]
-            for total in totals:
-                builder.store(ir.Constant(lanes, None), total)
-            with cgutils.for_range(builder, arguments[2], intp=whole) as loop:
-                index = builder.add(arguments[4], builder.mul(loop.index, ir.Constant(whole, LANES)))
-                vector = builder.load(sixteen(vectors, index), align=4)
-                for start, total in zip(starts, totals, strict=True):
-                    number = _wide(builder, builder.load(builder.gep(weights, [builder.add(start, loop.index)])))
-                    spread = builder.insert_element(
-                        ir.Constant(lanes, ir.Undefined), number, ir.Constant(ir.IntType(32), 0)
-                    )
-                    same = ir.Constant(ir.VectorType(ir.IntType(32), LANES), [0] * LANES)
-                    spread = builder.shuffle_vector(spread, spread, same)
-                    product = builder.fmul(spread, vector, flags=("contract",))
-                    builder.store(builder.fadd(builder.load(total), product, flags=("contract",)), total)
-            for row, total in enumerate(totals):
-                place = sixteen(sums, ir.Constant(whole, row * LANES))
-                builder.store(builder.load(total), place, align=4)
+            totals = [
+                [
+                    [cgutils.alloca_once_value(builder, none) for _ in range(at_once)]  # type: ignore[no-untyped-call]
+                    for _ in range(count)
+                ]
+                for _ in range(panels)
+            ]
+            for total in (total for panel in totals for each in panel for total in each):
+                builder.store(none, total)
+
+            def add(j: Any, turn: int) -> None:
+                """Add what number j of the rows makes of number j of each vector."""
+                first = plus(x_at, builder.mul(j, step))
+                spreads = []
+                for c in range(count):
+                    x_j = builder.load(builder.gep(vectors, [plus(first, ir.Constant(whole, c))]))
+                    spread = builder.insert_element(ir.Constant(lanes, ir.Undefined), x_j, ir.Constant(word, 0))
+                    same = ir.Constant(ir.VectorType(word, LANES), [0] * LANES)
+                    spreads.append(builder.shuffle_vector(spread, spread, same))
+                for p, panel in enumerate(totals):
+                    row = plus(plus(w_at, builder.mul(j, apart)), ir.Constant(whole, p * LANES))
+                    place = builder.gep(weights, [row])
+                    sixteen = builder.bitcast(place, ir.VectorType(stored, LANES).as_pointer())
+                    rows = _wide(builder, builder.load(sixteen, align=bytes_each))
+                    far = builder.gep(place, [ir.Constant(whole, AHEAD // bytes_each)])
+                    builder.call(fetch, [builder.bitcast(far, byte), *(ir.Constant(word, n) for n in (0, 3, 1))])
+                    for spread, each in zip(spreads, panel, strict=True):
+                        product = builder.fmul(spread, rows, flags=("contract",))
+                        builder.store(builder.fadd(builder.load(each[turn]), product, flags=("contract",)), each[turn])
+
+            rounds = builder.sdiv(n_in, ir.Constant(whole, at_once))
+            with cgutils.for_range(builder, rounds, intp=whole) as loop:
+                for turn in range(at_once):
+                    add(plus(times(loop.index, at_once), ir.Constant(whole, turn)), turn)
+            with cgutils.for_range(builder, n_in, start=times(rounds, at_once), intp=whole) as loop:
+                add(loop.index, 0)
+            for p, panel in enumerate(totals):
+                for c, each in enumerate(panel):
+                    parts = [builder.load(total) for total in each]
+                    while len(parts) > 1:
+                        parts = [builder.fadd(*pair) for pair in zip(parts[::2], parts[1::2], strict=True)]
+                    to = plus(plus(arguments[8], ir.Constant(whole, p * LANES)), times(arguments[9], c))
+                    out = builder.gep(sums, [to])
+                    builder.store(parts[0], builder.bitcast(out, lanes.as_pointer()), align=4)
             return context.get_dummy_value()
 
-        return types.void(w, types.intp, types.intp, x, types.intp, y), code
+        ints = [types.intp] * 3
+        return types.void(w, *ints, x, types.intp, types.intp, y, types.intp, types.intp), code
 
     return intrinsic(typed)
 
 
-four_rows_by_sixteen, row_by_sixteen = _panel(ROWS), _panel(1)
+panel_by_one, panel_by_four, panel_by_eight, panel_by_sixteen = (_panel(count) for count in (1, 4, 8, 16))
+four_panels_by_one = _panel(1, 4)
 
 
-@njit(**OPTIONS)
-def rows_times(w, at, x, y, n_in, n_out):  # type: ignore[no-untyped-def]
-    """Multiply the matrix at `at` of w by x, into y: four rows at a time, each number of x read once for all four."""
-    i = 0
-    while i + 4 <= n_out:
-        w0 = w[at + i * n_in : at + (i + 1) * n_in]
-        w1 = w[at + (i + 1) * n_in : at + (i + 2) * n_in]
-        w2 = w[at + (i + 2) * n_in : at + (i + 3) * n_in]
-        w3 = w[at + (i + 3) * n_in : at + (i + 4) * n_in]
-        a, b, c, d = NOUGHT, NOUGHT, NOUGHT, NOUGHT
-        for j in range(n_in):
-            v = x[j]
-            a += widened(w0[j]) * v
-            b += widened(w1[j]) * v
-            c += widened(w2[j]) * v
-            d += widened(w3[j]) * v
-        y[i], y[i + 1], y[i + 2], y[i + 3] = a, b, c, d
-        i += 4
-    while i < n_out:
-        a = NOUGHT
-        for j in range(n_in):
-            a += widened(w[at + i * n_in + j]) * x[j]
-        y[i] = a
-        i += 1
+def _call_up(typing_context: Any, w: Any, at: Any) -> Any:
+    """Call a line from memory that will be read soon."""
+
+    def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        byte, word = ir.IntType(8), ir.IntType(32)
+        place = _place(context, builder, signature, arguments, 0, arguments[1], byte)
+        kind = ir.FunctionType(ir.VoidType(), [place.type, word, word, word])
+        fetch = builder.module.declare_intrinsic("llvm.prefetch", [place.type], kind)
+        builder.call(fetch, [place, *(ir.Constant(word, n) for n in (0, 3, 1))])
+        return context.get_dummy_value()
+
+    return types.void(w, types.intp), code
+
+
+call_up = intrinsic(_call_up)
 
 
 @njit(**IN_ORDER)
@@ -173,38 +234,218 @@ def add_rows(w, at, work, a, out, found, n_in, n_out, count):  # type: ignore[no
         k += 1
 
 
-def room(count: int, n_in: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Make what `matrix_times` writes to aside, for so many vectors of at most n_in numbers."""
-    rounded = -(-count // LANES) * LANES
-    return np.zeros(rounded * n_in, np.float32), np.zeros(LANES * ROWS, np.float32)
+def _allowed() -> bool:
+    """Ask Linux for the registers of the matrix unit (AMX) if the processor has one: each process has to."""
+    if not (FEATURES.get("amx-bf16") and FEATURES.get("amx-tile") and platform.system() == "Linux"):
+        return False
+    arch_prctl, ask_permission, tile_data = 158, 0x1023, 18
+    return bool(ctypes.CDLL(None).syscall(arch_prctl, ask_permission, tile_data) == 0)
+
+
+MATRIX_UNIT = _allowed()
+MOST = 32
+"""Vectors from which on the matrix unit multiplies, if there is one: before that it has to take the matrix apart."""
+TILE, ACROSS, THIRDS = 512, 32, 3
+"""Numbers of 16 bits in one of its tiles, how many side by side, and the parts of a float32: see `tiles_times`."""
+SETUP = np.zeros(64, np.uint8)
+"""The shape of its eight tiles: 16 rows of 64 bytes each."""
+SETUP[0], SETUP[16:32:2], SETUP[48:56] = 1, 64, 16
+
+
+def _in_thirds(builder: Any, numbers: Any, lanes: int) -> Any:
+    """Take float32 apart into three bfloat16 that add up to it, in the upper halves of 32 bits, largest first."""
+    number, word = ir.VectorType(ir.FloatType(), lanes), ir.VectorType(ir.IntType(32), lanes)
+    half, upper = ir.Constant(word, [0x8000] * lanes), ir.Constant(word, [0xFFFF0000] * lanes)
+    for _ in range(THIRDS):
+        third = builder.and_(builder.add(builder.bitcast(numbers, word), half), upper)
+        numbers = builder.fsub(numbers, builder.bitcast(third, number))
+        yield third
+
+
+def _part_vector(typing_context: Any, x: Any, at: Any, thirds: Any, to: Any) -> Any:
+    """Take 32 numbers of a vector apart: a row of a tile for each third."""
+
+    def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        given = context, builder, signature, arguments
+        short = ir.VectorType(ir.IntType(16), ACROSS)
+        numbers = builder.load(_place(*given, 0, arguments[1], ir.VectorType(ir.FloatType(), ACROSS)), align=4)
+        for i, third in enumerate(_in_thirds(builder, numbers, ACROSS)):
+            place = _place(*given, 2, builder.add(arguments[3], ir.Constant(arguments[3].type, i * TILE)), short)
+            shift = ir.Constant(third.type, [16] * ACROSS)
+            builder.store(builder.trunc(builder.lshr(third, shift), short), place, align=2)
+        return context.get_dummy_value()
+
+    return types.void(x, types.intp, thirds, types.intp), code
+
+
+def _part_rows(typing_context: Any, w: Any, at: Any, after: Any, thirds: Any, to: Any) -> Any:
+    """Take one number of sixteen rows of a matrix apart, and the one after it: a row of a tile for each third."""
+
+    def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        given = context, builder, signature, arguments
+        stored = ir.FloatType() if w.dtype == types.float32 else ir.IntType(16)
+        word = ir.VectorType(ir.IntType(32), LANES)
+        lower, upper = (
+            _wide(builder, builder.load(_place(*given, 0, each, ir.VectorType(stored, LANES)), align=2))
+            for each in arguments[1:3]
+        )
+        byte, whole, number = ir.IntType(8), arguments[1].type, ir.IntType(32)
+        for line in range(2 * LANES * (4 if w.dtype == types.float32 else 2) // 64):
+            far = builder.add(arguments[1], ir.Constant(whole, (AHEAD + 64 * line) // w.dtype.bitwidth * 8))
+            kind = ir.FunctionType(ir.VoidType(), [byte.as_pointer(), number, number, number])
+            fetch = builder.module.declare_intrinsic("llvm.prefetch", [byte.as_pointer()], kind)
+            builder.call(fetch, [_place(*given, 0, far, byte), *(ir.Constant(number, n) for n in (0, 3, 1))])
+        both = zip(_in_thirds(builder, lower, LANES), _in_thirds(builder, upper, LANES), strict=True)
+        for i, (first, second) in enumerate(both):
+            place = _place(*given, 3, builder.add(arguments[4], ir.Constant(arguments[4].type, i * TILE)), word)
+            first = builder.lshr(first, ir.Constant(word, [16] * LANES))
+            builder.store(builder.or_(first, second), place, align=2)
+            if w.dtype != types.float32:
+                break  # it is one third
+        return context.get_dummy_value()
+
+    return types.void(w, types.intp, types.intp, thirds, types.intp), code
+
+
+def _tiles(typing_context: Any, w: Any, setup: Any, thirds: Any, chunks: Any, pairs: Any, sums: Any) -> Any:
+    """Multiply two panels by all vectors, taken apart before: four tiles of sums for each 32 vectors."""
+
+    def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        byte, whole, number = ir.IntType(8), arguments[3].type, ir.FloatType()
+        row = ir.Constant(ir.IntType(64), 64)
+
+        def place(array: int, at: Any, kind: Any) -> Any:
+            return _place(context, builder, signature, arguments, array, at, kind)
+
+        def plus(a: Any, b: int) -> Any:
+            return builder.add(a, ir.Constant(whole, b))
+
+        def times(a: Any, b: int) -> Any:
+            return builder.mul(a, ir.Constant(whole, b))
+
+        def unit(name: str, *given: Any) -> None:
+            taken = [ir.Constant(byte, each) if isinstance(each, int) else each for each in given]
+            kind = ir.FunctionType(ir.VoidType(), [each.type for each in taken])
+            builder.call(builder.module.declare_intrinsic(f"llvm.x86.{name}", [], kind), taken)
+
+        if not FEATURES.get("amx-bf16"):
+            return context.get_dummy_value()  # never called: there are no such instructions
+        unit("ldtilecfg", place(1, ir.Constant(whole, 0), byte))
+        with cgutils.for_range(builder, arguments[4], intp=whole) as pair:
+            for sum_of in range(4):
+                unit("tilezero", sum_of)
+            with cgutils.for_range(builder, arguments[3], intp=whole) as chunk:
+
+                def third(group: Any, which: int) -> Any:
+                    """Point to the tile of a group of sixteen rows or vectors."""
+                    at = plus(times(builder.add(builder.mul(group, arguments[3]), chunk.index), THIRDS), which)
+                    return place(2, times(at, TILE), byte)
+
+                for s in range(THIRDS):
+                    for i in range(2):
+                        unit("tileloadd64", 4 + i, third(plus(times(pair.index, 2), 2 + i), s), row)
+                    for t in range(THIRDS - s if w.dtype == types.float32 else 1):
+                        for i in range(2):
+                            unit("tileloadd64", 6 + i, third(ir.Constant(whole, i), t), row)
+                        for sum_of in range(4):
+                            unit("tdpbf16ps", sum_of, 4 + sum_of // 2, 6 + sum_of % 2)
+            for sum_of in range(4):
+                at = plus(times(pair.index, 4 * LANES * LANES), sum_of * LANES * LANES)
+                unit("tilestored64", sum_of, builder.bitcast(place(5, at, number), byte.as_pointer()), row)
+        unit("tilerelease")
+        return context.get_dummy_value()
+
+    return types.void(w, setup, thirds, types.intp, types.intp, sums), code
+
+
+part_vector, part_rows, tiles = intrinsic(_part_vector), intrinsic(_part_rows), intrinsic(_tiles)
 
 
 @njit(**OPTIONS)
-def matrix_times(w, at, work, a, out, turned, sums, n_in, n_out, count):  # type: ignore[no-untyped-def]
+def tiles_times(w, at, work, a, out, sums, thirds, n_in, n_out, count):  # type: ignore[no-untyped-def]
+    """Do what `matrix_times` does by the matrix unit, which multiplies bfloat16 and adds in float32.
+
+    A float32 is the sum of three bfloat16. Of the nine products of their thirds the six largest are taken; what the
+    others would add is less than what adding in float32 rounds away. A matrix in bfloat16 is its first third.
+    """
+    width = work.shape[1]
+    flat = work.reshape(work.size)
+    chunks, pairs, whole = -(-n_in // ACROSS), -(-count // (2 * LANES)), n_in // ACROSS * ACROSS
+    for r in range(count):
+        x, to = r * width + a, ((2 + r // LANES) * chunks * THIRDS) * TILE + r % LANES * ACROSS
+        for j in range(0, whole, ACROSS):
+            part_vector(flat, x + j, thirds, to + j // ACROSS * THIRDS * TILE)
+        if whole < n_in:
+            for j in range(ACROSS):
+                sums[j] = flat[x + whole + j] if whole + j < n_in else NOUGHT
+            part_vector(sums, 0, thirds, to + whole // ACROSS * THIRDS * TILE)
+    for i in range(0, n_out, 2 * LANES):
+        for p in range(2 if i + LANES < n_out else 1):
+            panel = at + (i + p * LANES) * n_in
+            for j in range(0, chunks * ACROSS, 2):  # behind the last number the vectors are zero
+                first, second = panel + min(j, n_in - 1) * LANES, panel + min(j + 1, n_in - 1) * LANES
+                part_rows(w, first, second, thirds, ((p * chunks + j // ACROSS) * THIRDS) * TILE + j % ACROSS * LANES)
+        tiles(w, SETUP, thirds, chunks, pairs, sums)
+        for r in range(count):
+            found = r // (2 * LANES) * 4 * LANES * LANES + r % (2 * LANES) // LANES * 2 * LANES * LANES
+            for p in range(2):
+                y, z = r * width + out + i + p * LANES, found + p * LANES * LANES + r % LANES * LANES
+                if n_out - i - p * LANES >= LANES:
+                    for row in range(LANES):
+                        flat[y + row] = sums[z + row]
+                    continue
+                for row in range(n_out - i - p * LANES):
+                    flat[y + row] = sums[z + row]
+
+
+def room(count: int, n_in: int) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
+    """Make what `matrix_times` writes to aside, for so many vectors of at most n_in numbers."""
+    pairs, chunks = -(-count // (2 * LANES)), -(-n_in // ACROSS)
+    parted = 2 * (1 + pairs) * chunks * THIRDS * TILE if MATRIX_UNIT and count >= MOST else 0
+    turned = aligned(-(-count // LANES) * LANES * n_in)
+    return turned, aligned(4 * LANES * LANES * pairs), aligned(parted, np.uint16)
+
+
+@njit(**OPTIONS)
+def times_panel(w, panel, apart, n_in, x, x_at, step, y, y_at, stride, count):  # type: ignore[no-untyped-def]
+    """Multiply a panel by at least `count` vectors, at most sixteen; what is not asked for is written too."""
+    if count > 8:
+        panel_by_sixteen(w, panel, apart, n_in, x, x_at, step, y, y_at, stride)
+    elif count > 4:
+        panel_by_eight(w, panel, apart, n_in, x, x_at, step, y, y_at, stride)
+    elif count > 1:
+        panel_by_four(w, panel, apart, n_in, x, x_at, step, y, y_at, stride)
+    else:
+        panel_by_one(w, panel, apart, n_in, x, x_at, step, y, y_at, stride)
+
+
+@njit(**OPTIONS)
+def matrix_times(w, at, work, a, out, turned, sums, thirds, n_in, n_out, count):  # type: ignore[no-untyped-def]
     """Multiply the matrix at `at` of w by the vectors at `a` of the first `count` rows of working memory, into `out`.
 
-    Every row of the matrix is read once. turned, sums: from `room`; in turned, number j of sixteen vectors stands side
-    by side.
+    The matrix is read once. turned, sums, thirds: from `room`; in turned, number j of sixteen vectors stands side by
+    side.
     """
-    for first in range(0, count, LANES):
-        for lane in range(LANES):
-            at_x = first * n_in + lane
-            if first + lane < count:
-                x = work[first + lane, a : a + n_in]
-                for j in range(n_in):
-                    turned[at_x + j * LANES] = x[j]
-            else:
-                for j in range(n_in):
-                    turned[at_x + j * LANES] = NOUGHT
-    i = 0
-    while i < n_out:
-        rows = ROWS if i + ROWS <= n_out else 1
-        for first in range(0, count, LANES):
-            if rows == ROWS:
-                four_rows_by_sixteen(w, at + i * n_in, n_in, turned, first * n_in, sums)
-            else:
-                row_by_sixteen(w, at + i * n_in, n_in, turned, first * n_in, sums)
-            for lane in range(min(LANES, count - first)):
+    if count >= MOST and len(thirds) > 0:
+        tiles_times(w, at, work, a, out, sums, thirds, n_in, n_out, count)
+        return
+    width = work.shape[1]
+    flat = work.reshape(work.size)
+    for r in range(count if count > 1 else 0):
+        to = r // LANES * LANES * n_in + r % LANES
+        for j in range(n_in):
+            turned[to + j * LANES] = flat[r * width + a + j]
+    x, step = (turned, LANES) if count > 1 else (flat, 1)
+    widest = ABREAST if count <= FEW else WIDEST
+    for i in range(0, n_out, LANES):
+        rows = min(LANES, n_out - i)
+        for first in range(0, count, widest):
+            x_at = first // LANES * LANES * n_in + first % LANES if count > 1 else a
+            many = min(widest, count - first)
+            if rows == LANES and (many == 1 or first + LANES <= len(work)):
+                times_panel(w, at + i * n_in, LANES, n_in, x, x_at, step, flat, first * width + out + i, width, many)
+                continue
+            times_panel(w, at + i * n_in, LANES, n_in, x, x_at, step, sums, 0, LANES, many)
+            for c in range(many):
                 for row in range(rows):
-                    work[first + lane, out + i + row] = sums[row * LANES + lane]
-        i += rows
+                    flat[(first + c) * width + out + i + row] = sums[c * LANES + row]

@@ -8,8 +8,12 @@ Every vector has its place in one row of working memory, everything kept from ch
 state for each text, all weights in one flat array. Nothing here needs the compiler.
 """
 
+import mmap
+from bisect import bisect_right
+from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import IntEnum
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,6 +21,39 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 Float = NDArray[np.float32]
+LANES = 16
+"""Numbers that are multiplied side by side: one wide register, or two or four narrower ones."""
+
+
+def rounded_up(size: int) -> int:
+    """Round up to whole sixteens."""
+    return -(-size // LANES) * LANES
+
+
+def aligned(size: int, kind: Any = np.float32) -> NDArray[Any]:
+    """Make zeros that begin at the start of a page, on large pages where the system has them."""
+    room = mmap.mmap(-1, max(1, size) * np.dtype(kind).itemsize)
+    if hasattr(mmap, "MADV_HUGEPAGE"):
+        with suppress(OSError):  # a kernel without them
+            room.madvise(mmap.MADV_HUGEPAGE)
+    return np.frombuffer(room, kind, size)
+
+
+def packed(matrix: NDArray[Any]) -> NDArray[Any]:
+    """Lay out a matrix as core/models/products.py reads it: sixteen rows beside each other; zeros fill the last."""
+    n_out, n_in = matrix.shape
+    padded = np.pad(matrix, ((0, rounded_up(n_out) - n_out), (0, 0)))
+    return padded.reshape(-1, LANES, n_in).transpose(0, 2, 1).ravel()
+
+
+def together(pieces: list[NDArray[Any]], kind: Any) -> NDArray[Any]:
+    """Put arrays one behind another, each at the start of a line."""
+    whole = aligned(max(LANES, sum(rounded_up(piece.size) for piece in pieces)), kind)
+    at = 0
+    for piece in pieces:
+        whole[at : at + piece.size] = piece
+        at += rounded_up(piece.size)
+    return whole
 
 
 class Step(IntEnum):
@@ -36,6 +73,7 @@ class Step(IntEnum):
     RECALL = 11
     WEIGHTED = 12
     TRIGRAM = 13
+    KEEP = 14
 
 
 BEFORE = 4
@@ -43,6 +81,11 @@ BEFORE = 4
 GUESSES = 7
 """The most characters that are guessed ahead. What is kept of characters stands by their position, with room for as
 many more, so that nothing has to be put back after a wrong guess."""
+FEW = 1 + GUESSES
+"""Vectors up to which each sum is taken in one order, however many are multiplied at once, and up to which rows that
+all of them multiply by zero are left out: more have few such rows."""
+KEEPING = (Step.RECENT, Step.DELAY, Step.ATTEND, Step.CELL)
+"""The steps that keep something for later characters."""
 BENDS = ("", "relu", "gelu", "relu2", "tanh")
 """Element by element; the number of each is its place here."""
 CELLS = ("plain", "gru", "lstm")
@@ -60,6 +103,12 @@ class Vector:
         return Vector(self.at + start, size)
 
 
+def _places(row: tuple[int, ...]) -> list[int]:
+    """Which columns of a step are places in working memory."""
+    with_b = row[0] in (Step.COMBINE, Step.ATTEND, Step.CELL)
+    return [column for column in (1, 3, 5) if row[column] >= 0 and (column != 5 or with_b)]
+
+
 @dataclass
 class Program:
     """The list under construction, and when `logits` is set, finished."""
@@ -70,19 +119,22 @@ class Program:
     one_by_one: bool = False
     """True if a character's first step needs the last step of the one before: several cannot be read at once."""
     rows: list[tuple[int, ...]] = field(default_factory=list)
+    vectors: list[Vector] = field(default_factory=list)
     width: int = 0
     state: int = 0
     logits: Vector | None = None
-    _floats: list[Float] = field(default_factory=list)
-    _shorts: list[NDArray[np.uint16]] = field(default_factory=list)
+    _floats: list[NDArray[Any]] = field(default_factory=list)
+    _shorts: list[NDArray[Any]] = field(default_factory=list)
     _counts: list[int] = field(default_factory=lambda: [0, 0])
 
     # --- room ---
 
     def vector(self, size: int) -> Vector:
         """Make room for a vector."""
-        self.width += size
-        return Vector(self.width - size, size)
+        made = Vector(self.width, size)
+        self.vectors.append(made)
+        self.width += rounded_up(size)
+        return made
 
     def kept(self, size: int) -> int:
         """Make room for numbers that last, zero before the text. Returns where."""
@@ -91,29 +143,34 @@ class Program:
 
     def weights(self, values: Tensor | list[float]) -> int:
         """Take over weights. Returns where they begin."""
-        array = torch.as_tensor(values).detach().float().contiguous().flatten().numpy()
-        self._floats.append(array)
-        self._counts[0] += array.size
-        return self._counts[0] - array.size
+        return self._take(self._floats, 0, torch.as_tensor(values).detach().float().contiguous().numpy().ravel())
 
-    def matrix(self, values: Tensor) -> int:
-        """Take over a matrix, rounded to bfloat16 if that is asked for. Returns where it begins."""
-        if not self.halves:
-            return self.weights(values)
-        rounded = values.detach().bfloat16().contiguous().flatten().view(torch.int16).numpy().view(np.uint16)
-        self._shorts.append(rounded)
-        self._counts[1] += rounded.size
-        return self._counts[1] - rounded.size
+    def matrix(self, values: Tensor, pack: bool = True) -> int:
+        """Take over a matrix, rounded to bfloat16 if that is asked for. Returns where it begins.
+
+        Packed for products, or as it is, row by row.
+        """
+        numbers = values.detach().float().contiguous()
+        array: NDArray[Any] = numbers.numpy()
+        if self.halves:
+            array = numbers.bfloat16().view(torch.int16).numpy().view(np.uint16)
+        array = packed(array) if pack else array.ravel()
+        return self._take(self._shorts, 1, array) if self.halves else self._take(self._floats, 0, array)
+
+    def _take(self, pieces: list[NDArray[Any]], which: int, array: NDArray[Any]) -> int:
+        pieces.append(array)
+        self._counts[which] += rounded_up(array.size)
+        return self._counts[which] - rounded_up(array.size)
 
     @property
     def floats(self) -> Float:
         """All weights but the rounded matrices."""
-        return np.concatenate(self._floats) if self._floats else np.zeros(1, np.float32)
+        return together(self._floats, np.float32)
 
     @property
     def shorts(self) -> NDArray[np.uint16]:
         """The upper halves of the rounded matrices."""
-        return np.concatenate(self._shorts) if self._shorts else np.zeros(1, np.uint16)
+        return together(self._shorts, np.uint16)
 
     def _add(
         self,
@@ -129,6 +186,48 @@ class Program:
         at_a, n_a = (a.at, a.size) if a is not None else (-1, 0)
         self.rows.append((step, out.at, out.size, at_a, n_a, b.at if b is not None else -1, w, bias, one, two))
         return out
+
+    @property
+    def reading(self) -> list[tuple[int, ...]]:
+        """The steps that leave a trace for later characters, or lead to one: no other is needed to read a prompt."""
+        last = max((i for i, row in enumerate(self.rows) if row[0] in KEEPING), default=-1)
+        return [
+            (Step.KEEP, *row[1:]) if i == last and row[0] == Step.ATTEND else row
+            for i, row in enumerate(self.rows[: last + 1])
+        ]
+
+    def compact(self) -> None:
+        """Give vectors that are not needed at the same time the same place, so that the processor's cache holds all."""
+        assert self.logits is not None
+        starts = [vector.at for vector in self.vectors]
+        used: dict[int, list[int]] = {}  # by vector, the steps
+
+        def owner(at: int) -> int:
+            return bisect_right(starts, at) - 1
+
+        for i, row in enumerate(self.rows):
+            for column in _places(row):
+                used.setdefault(owner(row[column]), []).append(i)
+        used[owner(self.logits.at)].append(len(self.rows))
+        moved: dict[int, int] = {}
+        taken: list[tuple[int, int, int]] = []  # start, end, last step, of those that are needed still
+        self.width = 0
+        for which, steps in sorted(used.items(), key=lambda item: item[1]):
+            taken = sorted(place for place in taken if place[2] >= steps[0])
+            at, size = 0, rounded_up(self.vectors[which].size)
+            for start, end, _ in taken:
+                if start - at >= size:
+                    break
+                at = max(at, end)
+            moved[which] = at - starts[which]
+            taken.append((at, at + size, steps[-1]))
+            self.width = max(self.width, at + size)
+        self.rows = [
+            tuple(n + moved[owner(n)] if column in _places(row) else n for column, n in enumerate(row))
+            for row in self.rows
+        ]
+        self.logits = Vector(self.logits.at + moved[owner(self.logits.at)], self.logits.size)
+        self.vectors = []
 
     # --- steps ---
 
@@ -156,7 +255,7 @@ class Program:
         """
         out = into or self.vector(weight.shape[0])
         at = self.matrix(weight)
-        turned = self.matrix(weight.t()) if sparse else -1
+        turned = self.matrix(weight.t(), pack=False) if sparse else -1
         offset = -1 if bias is None else self.weights(bias)
         stretched = None if scale is None else Vector(self.weights(scale), out.size)
         return self._add(Step.LINEAR, out, x, stretched, w=at, bias=offset, one=turned, two=BENDS.index(bend))
@@ -203,9 +302,11 @@ class Program:
         """Mix what was read so far by attention; `turns`: cosines and sines of rotary positions."""
         size = qkv.size // 3
         cos, sin = (-1, -1) if turns is None else (self.weights(turns[0]), self.weights(turns[1]))
-        scores = self.vector(context)
-        kept = self.kept(2 * context * size)
-        return self._add(Step.ATTEND, self.vector(size), qkv, scores, w=cos, bias=sin, one=kept, two=heads)
+        each, places = size // heads, rounded_up(context)
+        both = self.vector(places + size)
+        scores, out = both.part(0, places), both.part(places, size)
+        kept = self.kept(heads * places * (each + rounded_up(each)))
+        return self._add(Step.ATTEND, out, qkv, scores, w=cos, bias=sin, one=kept, two=heads)
 
     def memory(self, units: int, carried: int) -> tuple[int, Vector]:
         """Make a cell's memory. Returns where it is kept, and its state after the character before."""

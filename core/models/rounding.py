@@ -22,6 +22,11 @@ def stamp(model: LanguageModel) -> tuple[tuple[int, int], ...]:
     return tuple((p.data_ptr(), p._version) for p in tensors if not p.is_inference())
 
 
+def is_rounded(model: LanguageModel) -> bool:
+    """Whether rounding would change no matrix of the model, as those that ship: their halves are all there is then."""
+    return all(torch.equal(p, p.bfloat16().float()) for p in model.parameters() if p.ndim > 1)
+
+
 def rounded(model: LanguageModel) -> LanguageModel:
     """Give the model with every matrix rounded to bfloat16, made once for its weights as they are now."""
     now = stamp(model)

@@ -49,7 +49,7 @@ LARGEST_HEADER = 10 * 1024**2  # bytes before the numbers of a weights file; a h
 
 Stamp = tuple[tuple[int, int, int] | None, ...]
 """Inode, size and time (ns) of each file that a reading depends on; None for one that is not there."""
-_known: dict[Path, tuple[Stamp, Run]] = {}
+_known: dict[str, tuple[Stamp, Run]] = {}
 KNOWN, SETTLED = 20_000, 0.05
 """How many readings are kept, and the age in seconds from which a file's time tells it from a later one."""
 
@@ -59,26 +59,32 @@ def read(path: Path) -> Run:
 
     What was read before is not read again while its files are the same; whether a worker is at it is always looked at.
     """
-    stamp = _stamp(path)
-    known = _known.get(path)
+    return _look(str(path))
+
+
+def _look(place: str) -> Run:
+    stamp = _stamp(place)
+    known = _known.get(place)
     if known is not None and known[0] == stamp:
         run = known[1]
     else:
-        run = _read(path)
+        run = _read(Path(place))
         newest = max((file[2] for file in stamp if file), default=0)
         if time.time_ns() - newest > SETTLED * 1e9:
             if len(_known) >= KNOWN:
                 _known.clear()
-            _known[path] = stamp, run
-    return replace(run, status=_as_seen(path, run.status)) if run.state.active else run
+            _known[place] = stamp, run
+    return replace(run, status=_as_seen(run.path, run.status)) if run.state.active else run
 
 
-def _stamp(path: Path) -> Stamp:
+_READ = tuple(f"{os.sep}{name}" for name in (CONFIG, STATUS, LABEL, WEIGHTS))
+
+
+def _stamp(place: str) -> Stamp:
     found: list[tuple[int, int, int] | None] = []
-    folder = f"{path}{os.sep}"
-    for name in (CONFIG, STATUS, LABEL, WEIGHTS):
+    for name in _READ:
         try:
-            about = os.stat(folder + name)
+            about = os.stat(place + name)
             found.append((about.st_ino, about.st_size, about.st_mtime_ns))
         except OSError:
             found.append(None)
@@ -204,10 +210,9 @@ def is_busy(run: Run) -> bool:
 
 def list_runs(*, shipped: bool = False) -> list[Run]:
     """List the learner's runs, newest first; with `shipped`, those that came with the product after them."""
-    found = sorted(
-        (read(p) for p in folders()), key=lambda r: (r.config.created if r.config else "", r.slug), reverse=True
-    )
-    return found + ([read(p) for p in folders(paths.pretrained())] if shipped else [])
+    found = [_look(place) for place in reversed(runs_folder.places())]
+    found.sort(key=lambda run: run.config.created if run.config else "", reverse=True)  # those of one moment by name
+    return found + (list(map(_look, runs_folder.places(paths.pretrained()))) if shipped else [])
 
 
 def written() -> tuple[tuple[str, int], ...]:

@@ -2,6 +2,7 @@
 
 import os
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -225,12 +226,12 @@ class Run:
         name = f"{self.name} ({BROKEN})" if self.broken and BROKEN not in self.name else self.name
         return name if self.given or self.handle == self.name else f"{name} · {self.handle}"
 
-    @property
+    @cached_property
     def slug(self) -> str:
         """The run's address: its folder's name, or `pretrained/<stage>` for one that ships."""
         return f"pretrained/{self.path.name}" if self.shipped else self.path.name
 
-    @property
+    @cached_property
     def shipped(self) -> bool:
         """True for a run that came with the product."""
         return os.path.dirname(self.path) == str(paths.pretrained())  # asked of thousands: no path is made

@@ -55,14 +55,14 @@ class Counted:
 PUBLISHED = (
     Landmark(
         "nanogpt-cpu",
-        "nanoGPT on a CPU, published: 1.88",
+        "nanoGPT on CPU: 1.88",
         1.88,
         "The loss that nanoGPT's README gives for its small recipe on this text: 4 blocks, 4 heads, width 128, context "
         "64, 2,000 steps, a few minutes on a laptop's CPU. Not measured here.",
     ),
     Landmark(
         "nanogpt-gpu",
-        "nanoGPT on a GPU, published: 1.4697",
+        "nanoGPT on GPU: 1.4697",
         1.4697,
         "The best validation loss that nanoGPT's README gives for this text: 6 blocks, 6 heads, width 384, context "
         "256, three minutes on an A100 GPU. Not measured here.",

@@ -65,14 +65,19 @@ def fork(run: Run, changes: Mapping[str, Any], seeds: int = 1) -> list[RunConfig
             parent=run.slug,
         )
 
-    there = {_identity(r.config) for r in reading.list_runs(shipped=True) if r.config and not r.damage and _counts(r)}
-    there.add(_identity(config))
     first = config.train.seed
     changed = [plan(model, train, first + i) for i in range(seeds)]
     if _identity(changed[0]) == _identity(config):
         raise BardlabError("nothing would change; give a setting another value than the run has")
     twins = [plan(config.model, config.train.model_dump(), first + i) for i in range(1, seeds)]
     planned = [p for pair in itertools.zip_longest(changed, twins) for p in pair if p is not None]
+    trainings = [p.train for p in planned]
+    alike = [
+        run.config
+        for run in reading.list_runs(shipped=True)
+        if run.config and run.config.train in trainings and not run.damage and _counts(run)
+    ]
+    there = {_identity(each) for each in [config, *alike]}
     wanted = [p for p in planned if _identity(p) not in there]
     if not wanted:
         raise BardlabError("all of these runs are there already; compare them, or ask for more seeds")

@@ -28,6 +28,8 @@ from pages.ui.rung_views.counting import complete, count_more
 FIRST = "mlp"
 """The rung that is trained here: its text becomes words within seconds."""
 OWN, LIVE = "first.run", "first.live"
+YOURS = "yours"
+"""The run that was started here, in the address: whoever reloads the page sees it again."""
 STYLE = """<style>
 .stMainBlockContainer { padding: 1.1rem 2rem 2rem; }
 .stMainBlockContainer h1 { padding: 0 0 0.1rem; font-size: 1.7rem; }
@@ -37,7 +39,9 @@ STYLE = """<style>
 .st-key-rungs [data-testid="stHorizontalBlock"] { border-top: 1px solid var(--st-border-color, #8884); gap: 0.5rem; }
 .st-key-rungs a { padding-top: 0; padding-bottom: 0; min-height: 1.7rem; }
 .levels { font-size: 0.8rem; margin: 0; border-collapse: collapse; }
-.levels td { white-space: nowrap; padding: 0.1rem 0.5rem 0.1rem 0; border: 0; }
+.levels td { white-space: nowrap; padding: 0.1rem 0.35rem 0.1rem 0; border: 0; }
+.levels td:nth-child(2) { white-space: normal; }
+.levels td:last-child { padding-right: 0; }
 .levels td:first-child { font-weight: 700; font-variant-numeric: tabular-nums; }
 .levels tr:last-child td { border: 0; }
 .place { display: grid; grid-template-columns: 5fr 5fr 11.5rem; gap: 0.8rem; align-items: center; font-size: 0.85rem; }
@@ -104,10 +108,15 @@ def _first(name: str) -> None:
 
 
 def _own() -> Run | None:
-    """The run that was started here, if it still is here."""
+    """The run that was started here, in this session or before the page was reloaded, if it still is here."""
     slug = st.session_state.get(OWN)
+    if slug is None and (asked := st.query_params.get(YOURS)):
+        slug = next(
+            (run.slug for run in mine.own(loaders.listing()) if (run.slug, run.rung_key) == (asked, FIRST)), None
+        )
     if slug is None:
         return None
+    st.session_state[OWN] = slug
     try:
         run = control.look_after(reading.find(slug))
     except state.PROBLEMS:
@@ -115,6 +124,7 @@ def _own() -> Run | None:
     if run is None or run.damage:
         st.session_state.pop(OWN)
         st.session_state.pop(LIVE, None)
+        st.query_params.pop(YOURS, None)
         st.warning("The run that was trained here is gone or damaged: train another.", icon=":material/broken_image:")
         return None
     return run
@@ -174,7 +184,7 @@ def _train() -> None:
     except state.PROBLEMS as error:
         state.say_error(error)
         return
-    st.session_state[OWN] = run.slug
+    st.session_state[OWN] = st.query_params[YOURS] = run.slug
     until = time.monotonic() + 0.3  # a worker that stands ready has its first point by then
     while time.monotonic() < until and not len(loaders.reader(run).curve(TRAIN_LOSS)[0]):
         time.sleep(0.02)

@@ -23,21 +23,23 @@ BUSY = "looking.busy"
 def sidebar(page: str) -> None:
     """Draw it. `page` is the page's url_path."""
     st.session_state["page"] = page
-    run = chosen.adopt()
+    everything = loaders.listing()
+    run = chosen.adopt(everything)
     st.session_state["looking.told"] = chosen.chosen()
     st.session_state.pop(chosen.SHOWN, None)
     with st.sidebar:
         mine.toggle()
+        listed = mine.shown(everything)
         if run is not None:
             with st.container(horizontal=True, vertical_alignment="center", gap="small", key="looking"):
                 st.markdown(f"Looking at: {chosen.described(run)}", width="content")
-                _change(run)
-        active = [each for each in mine.shown(loaders.listing()) if each.state.active]
+                _change(run, listed)
+        active = [each for each in listed if each.state.active]
         st.fragment(_strip, run_every=SOON if active else SELDOM)(page)
 
 
-def _change(run: Run) -> None:
-    found = {each.slug: each for each in mine.shown(loaders.listing()) if not each.damage}
+def _change(run: Run, listed: Sequence[Run]) -> None:
+    found = {each.slug: each for each in listed if not each.damage}
     st.session_state["looking.run"] = run.slug
     with st.popover("change", type="tertiary", help="Look at another run, on every page."):
         st.selectbox(
@@ -72,22 +74,25 @@ def _strip(page: str) -> None:
 
 def _line(run: Run) -> None:
     s = run.status
-    left = f" · {wording.duration(s.eta_seconds)}" if s.eta_seconds is not None else ""
-    with st.container(horizontal=True, vertical_alignment="center", gap="small", key=f"strip.{run.slug}"):
-        st.page_link(
-            rung_page(run.rung_key),
-            label=f"● {plain(run.name)} {s.step:,}/{s.of:,}{left}",
-            query_params={state.RUN: run.slug},
-        )
-        if run.state in (State.RUNNING, State.PAUSED) and owners.acting().may_change(run.owner):
-            st.button(
-                "Stop",
-                type="tertiary",
-                key=f"strip.stop.{run.slug}",
-                on_click=_stop,
-                args=(run.slug,),
-                help="Finish the step, save the weights and end. Resume goes on from there.",
+    left = f" · {wording.duration(s.eta_seconds)} left" if s.eta_seconds is not None else ""
+    with st.container(gap=None, key=f"strip.{run.slug}"):
+        with st.container(horizontal=True, vertical_alignment="center", gap="small", key=f"strip.row.{run.slug}"):
+            st.page_link(
+                rung_page(run.rung_key),
+                label=f"● {plain(run.name)}",
+                query_params={state.RUN: run.slug},
+                width="stretch",
             )
+            if run.state in (State.RUNNING, State.PAUSED) and owners.acting().may_change(run.owner):
+                st.button(
+                    "Stop",
+                    type="tertiary",
+                    key=f"strip.stop.{run.slug}",
+                    on_click=_stop,
+                    args=(run.slug,),
+                    help="Finish the step, save the weights and end. Resume goes on from there.",
+                )
+        st.caption(f"{s.step:,}/{s.of:,}{left}")
 
 
 def _stop(slug: str) -> None:

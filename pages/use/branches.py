@@ -221,6 +221,8 @@ def draw(
             key="branches.text",
         )
     with right:
+        if why and at is not None:  # what was just asked stands where it is seen, above the tree
+            branching.why_not(run, model, tokenizer, before, own[branch][at], why)
         branch_tree(tree, own, of=name, branch=branch, place=at, act=acted, key="branches.tree")
         one = tree.branches[branch]
         cuts = f", top-k {one.top_k:d}" if one.top_k else ""
@@ -229,8 +231,6 @@ def draw(
             f"{count}, of at most {branches.MOST:d}; the chosen one: {one.own:d} characters at temperature "
             f"{one.temperature:g}{cuts}, seed {one.seed:d}."
         )
-        if why and at is not None:
-            branching.why_not(run, model, tokenizer, before, own[branch][at], why)
 
 
 look()

@@ -23,7 +23,7 @@ from pages.ui.wording import plain, roughly
 
 RACE = "race"
 """The race looked at, in the address."""
-FAIR = {"parameters": "equal parameters", "seconds": "equal time", "steps": "equal steps"}
+EQUAL = {"parameters": "parameters", "seconds": "time", "steps": "steps"}
 USUAL = 3
 """Rungs that start together unless others are chosen: of those that can be made larger, the first ones and the last."""
 MORE = 2
@@ -85,11 +85,11 @@ def chosen() -> tuple[list[str], int, int, int, int, int]:
         help="The first of each are as their quick preset has them; below them stand other presets.",
     )
     fair = st.segmented_control(
-        "Fair by",
-        list(FAIR),
+        "Equal",
+        list(EQUAL),
         default="parameters",
         required=True,
-        format_func=lambda name: FAIR[name],
+        format_func=lambda name: EQUAL[name],
         key="race.fair",
         help="Equal parameters: every model is made wider or narrower until it has about so many. Equal time: every "
         "run may train for so long. Equal steps: as many updates, models as their presets have them.",
@@ -283,6 +283,7 @@ def result(key: str) -> None:
             list(AXES),
             default="steps",
             required=True,
+            format_func=lambda name: "FLOPs" if name == "flops" else name,
             key="over",
             bind="query-params",
             help="What the losses are set against, and at which place of it they are compared. Steps and characters "

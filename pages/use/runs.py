@@ -84,7 +84,7 @@ def row(run: Run) -> dict[str, object]:
         "parameters": s.parameters,
         "minutes": s.seconds / 60,
         "device": wording.place(s.device, s.node, s.devices),
-        "started": pd.to_datetime(run.config.created, errors="coerce", utc=True) if run.config else None,
+        "started": run.config.created if run.config else None,
         "note": " ".join(run.note.split()),
     }
 
@@ -442,6 +442,7 @@ differing = settings_that_differ(listed)
 told = [name for name in COLUMNS if name != "owner" or any(run.owner != owners.GUEST for run in listed)]
 order = [*AHEAD, *differing, *(name for name in told if name not in AHEAD)]
 table = pd.DataFrame([row(run) for run in listed], columns=list(COLUMNS)).assign(**differing)
+table["started"] = pd.to_datetime(table["started"], errors="coerce", utc=True, format="ISO8601")
 of_settings = {
     name: st.column_config.TextColumn(name.partition(".")[2], width=84, help=f"The setting {name}.")
     for name in differing
@@ -462,7 +463,8 @@ if clicked and not ticked and clicked[0].slug != st.session_state.get("runs.clic
     chosen.choose(clicked[0].slug)
     st.rerun()  # the sidebar names it
 st.session_state["runs.clicked"] = clicked[0].slug if clicked else None
-looked_at = [run for run in passing if run.slug == chosen.chosen()]
+asked = chosen.chosen()
+looked_at = [run for run in passing if run.slug == asked]
 opened = ticked or clicked or looked_at or listed[:1]
 with card, st.container(border=True):
     if not opened:

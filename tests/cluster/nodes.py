@@ -59,7 +59,7 @@ class Cluster:
             )
             return self.head
 
-        self._await(start, 1)
+        self._await(start, set())
 
     def add(self, name: str = "second") -> subprocess.Popen[bytes]:
         """Start a further node, and wait until the head knows it."""
@@ -68,12 +68,12 @@ class Cluster:
             self.others.append(self._start(name, 1, "--address", f"127.0.0.1:{self.port}"))
             return self.others[-1]
 
-        return self._await(start, self.count() + 1)
+        return self._await(start, self.known())
 
-    def count(self) -> int:
-        """Return how many nodes are there."""
+    def known(self) -> set[str]:
+        """Return the ids of the nodes that the head takes for alive, some seconds longer than they are."""
         found = self.ask("/api/v0/nodes?detail=1")["data"]["result"]["result"]
-        return sum(node["state"] == "ALIVE" for node in found)
+        return {node["node_id"] for node in found if node["state"] == "ALIVE"}
 
     def ask(self, what: str) -> Any:
         """Return what the job address answers."""
@@ -121,13 +121,13 @@ class Cluster:
                 [sys.executable, str(SCRIPT), "start", *arguments, *common], stdout=log, stderr=log, env=kept | own
             )
 
-    def _await(self, start: Callable[[], subprocess.Popen[bytes]], nodes: int) -> subprocess.Popen[bytes]:
-        """Start a node until there are so many: on a busy machine Ray gives up after half a minute."""
-        until = time.monotonic() + 300
+    def _await(self, start: Callable[[], subprocess.Popen[bytes]], before: set[str]) -> subprocess.Popen[bytes]:
+        """Start a node until there is one more than before: on a busy machine Ray gives up after half a minute."""
+        until = time.monotonic() + 600
         node = start()
         while True:
             try:
-                if self.count() >= nodes:
+                if self.known() - before:
                     break
             except (OSError, ValueError, LookupError, TypeError):
                 pass

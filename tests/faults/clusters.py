@@ -3,6 +3,7 @@
 import os
 import random
 import statistics
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -14,7 +15,7 @@ from core import paths
 from core.errors import BardlabError
 from core.jobs import control, work
 from core.jobs.launchers import launcher
-from core.runs import editing, reading
+from core.runs import checkpoints, editing, reading
 from core.runs.folder import State
 from core.runs.state import Run
 from tests.cluster.nodes import Cluster, kill
@@ -40,7 +41,7 @@ def sent(cpus: int = 0) -> Iterator[Cluster]:
             del os.environ[paths.CLUSTER]
 
 
-def until(run: Run, *states: State, step: int = 0, seconds: float = 180) -> Run:
+def until(run: Run, *states: State, step: int = 0, seconds: float = 600) -> Run:
     """Follow a run as a page does."""
     last = time.monotonic() + seconds
     while (run := control.look_after(reading.read(run.path))).state not in states or run.status.step < step:
@@ -50,20 +51,18 @@ def until(run: Run, *states: State, step: int = 0, seconds: float = 180) -> Run:
 
 
 def killed_node(kills: int = 20, seed: int = 1) -> dict[str, Any]:
-    """SIGKILL all processes of the node that trains at a random moment, resume on another; compare with a whole run."""
+    """SIGKILL all processes of the node that trains at a random step, resume on another; compare with a whole run."""
     chance = random.Random(seed)
-    whole, took, seen = {}, {}, []
-    for key in RUNGS:
-        began = time.monotonic()
-        whole[key] = work.work(make_run(key, **SETTINGS).path)
-        took[key] = time.monotonic() - began
-    done = late = identical = 0
+    whole = {key: work.work(make_run(key, **SETTINGS).path) for key in RUNGS}
+    done = late = identical = kept = 0
+    seen: list[float] = []
     with sent() as cluster:
         node = cluster.add("node-0")
         while done < kills and late < 5 * kills:
             key = RUNGS[done % len(RUNGS)]
-            until(run := control.start(make_run(key, **SETTINGS)), State.RUNNING, State.FINISHED)
-            time.sleep(chance.uniform(0, 0.5 * took[key]))
+            wanted = chance.randrange(SETTINGS["steps"])
+            run = until(control.start(make_run(key, **SETTINGS)), State.RUNNING, State.FINISHED, step=wanted)
+            time.sleep(chance.uniform(0, 0.2))
             if reading.read(run.path).state is State.FINISHED:
                 late += 1
                 continue
@@ -71,17 +70,21 @@ def killed_node(kills: int = 20, seed: int = 1) -> dict[str, Any]:
             died = time.monotonic()
             lost = until(run, State.LOST)
             seen.append(time.monotonic() - died)
+            saved = checkpoints.load_trainer_state(run.path)
+            kept += (lost.status.checkpoint_step or 0) <= (saved[0]["done"] if saved else 0)
             done += 1
             node = cluster.add(f"node-{done}")
             ended = until(control.start(lost), State.FINISHED)
             identical += same(ended, whole[key]) and ended.status.node == f"node-{done}"
+            print(f"kill {done}: {key} from step {lost.status.checkpoint_step}, {identical} identical", file=sys.stderr)
             editing.delete(ended)
     return {
         "kills": done,
         "ended before the kill": late,
+        "all that was saved was there": kept,
         "identical": identical,
         "seen as lost s, median and most": [round(statistics.median(seen), 1), round(max(seen), 1)],
-        "ok": identical == done == kills and max(seen) < 30,
+        "ok": identical == kept == done == kills and max(seen) < 30,
     }
 
 

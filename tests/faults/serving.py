@@ -66,7 +66,7 @@ def killed_server() -> dict[str, Any]:
         after = _await(lambda: r if (r := reading.read(run.path)).status.step > at_death + 20 else None)
         with serving() as (_, url):
             page.goto(f"{url}/mlp?run={run.slug}")
-            page.get_by_role("button", name="Stop").click()
+            page.locator(".st-key-stop button").first.click()
             ended = control.wait(run, 60)
     return {
         "step when the server died": at_death,

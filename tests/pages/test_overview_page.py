@@ -93,7 +93,7 @@ def test_a_damaged_run_leaves_the_page_whole():
 
 
 def test_the_button_trains_and_its_end_is_told(taken: list[Run], corpus: Corpus):
-    """Another press takes another seed; what was deleted meanwhile is missed in one line."""
+    """A reload keeps it; another press takes another seed; what was deleted meanwhile is missed in one line."""
     app = draw(PAGE)
     app.button(key="first.train").click().run()
     (run,) = taken
@@ -101,6 +101,8 @@ def test_the_button_trains_and_its_end_is_told(taken: list[Run], corpus: Corpus)
     ended(run, best_val_loss=1.8, seconds=13.0)
     app.run()
     assert f"hesitates between 6 letters instead of {corpus.tokenizer.size}" in words(app)
+    assert app.query_params["yours"] == run.slug
+    assert "hesitates between 6 letters" in words(draw(PAGE, yours=run.slug))
 
     app.button(key="first.train").click().run()
     assert taken[1].need().train.seed == run.need().train.seed + 1
@@ -110,9 +112,9 @@ def test_the_button_trains_and_its_end_is_told(taken: list[Run], corpus: Corpus)
 
 
 def test_an_address_without_a_page_is_named_whatever_it_is():
-    app = draw(PAGE, lost="no:red[such]rung")
+    app = draw(PAGE, lost="no:red[such]rung", yours="../../etc")
 
-    assert "There is no page" in app.warning[0].value and ":red[" not in app.warning[0].value
+    assert len(app.warning) == 1 and "There is no page" in app.warning[0].value and ":red[" not in app.warning[0].value
 
 
 def test_what_ships_stands_on_the_ladder_in_the_order_of_its_losses(monkeypatch: pytest.MonkeyPatch):

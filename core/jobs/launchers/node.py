@@ -5,14 +5,17 @@ import os
 import platform
 import sys
 import threading
+import time
 import zlib
 from pathlib import Path
 
-from core import paths
+from core import paths, system
 from core.runs import folder
 
 NAME = "BARDLAB_NODE"
 """The environment variable, set where a node was started, by which its runs are told to be there."""
+AWAY = 60.0
+"""Seconds for which a shared folder may be gone before a worker that has ended takes its run for deleted."""
 
 
 def name() -> str:
@@ -38,6 +41,15 @@ def begin(job: str, version: str, path: Path) -> None:
         sys.exit(f"{path.name} has been started elsewhere meanwhile; nothing done")
     _beat(path)
     threading.Thread(target=_keep_beating, args=(path, job), daemon=True).start()
+
+
+def await_folder(path: Path, job: str) -> None:
+    """Wait until a run's folder is there. Raises Taken if the run was given to another worker meanwhile."""
+    until = time.monotonic() + AWAY
+    while not os.path.exists(path / folder.STATUS) and time.monotonic() < until:
+        time.sleep(0.2)
+    if (now := folder.sent(path)) and now["job"] != job:
+        raise system.Taken(path.name)
 
 
 def end(path: Path, job: str) -> None:

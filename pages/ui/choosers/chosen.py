@@ -4,11 +4,13 @@ An address that names a run chooses it. A run that a page shows because none was
 one chosen, is no choice: it is not written into the address, and the next page goes by the choice again.
 """
 
+from collections.abc import Iterable
+
 import streamlit as st
 
 from core.ladder.registry import RUNGS
 from core.runs.state import Run
-from pages.ui import loaders, state, wording
+from pages.ui import state, wording
 from pages.ui.wording import plain
 
 CHOSEN = "chosen"
@@ -30,12 +32,12 @@ def choose(slug: str) -> None:
     st.session_state.pop(GONE, None)
 
 
-def adopt() -> Run | None:
-    """Take over the run that the address names; return the run chosen, as it is now.
+def adopt(everything: Iterable[Run]) -> Run | None:
+    """Take over the run that the address names; return which one of all runs is chosen.
 
     A choice that has been deleted is forgotten, and told by `dead_link`.
     """
-    found = {run.slug: run for run in loaders.listing()}
+    found = {run.slug: run for run in everything}
     asked = st.query_params.get(state.RUN)
     st.session_state.pop(GONE, None)
     if asked and asked in found:

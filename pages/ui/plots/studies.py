@@ -114,7 +114,7 @@ def loss_against(points: Mapping[str, Sequence[tuple[float, float, str]]], fit: 
         everything = [x for group in points.values() for x, _, _ in group]
         xs = np.geomspace(min(everything), max(everything), 40)
         middle, low, high = np.array([fit.at(float(x)) for x in xs]).T
-        found.append(plain_curve("power law, with its 95 % band", "fit", xs, middle, low=low, high=high, hue=GREY))
+        found.append(plain_curve("power law, 95 % band", "fit", xs, middle, low=low, high=high, hue=GREY))
     for key, group in points.items():
         costs, losses, names = zip(*sorted(group), strict=True)
         found.append(plain_curve(RUNGS[key].title, "points", costs, losses, names=names, hue=rung_colours()[key]))

@@ -51,9 +51,10 @@ def _how_far(run: Run) -> str:
     s = run.status
     if weights_only(run):
         return f" weights only, val {wording.loss(s.val_loss)}"
-    left = f" · {wording.duration(s.eta_seconds)} left" if run.state.active and s.eta_seconds is not None else ""
-    left = left or (f" · {wording.duration(s.seconds)}" if s.seconds else "")
-    return f" · step {s.step:,} / {s.of or run.need().train.steps:,}{left}"
+    left = f"{wording.duration(s.eta_seconds)} left" if run.state.active and s.eta_seconds is not None else ""
+    left = left or (wording.duration(s.seconds) if s.seconds else "")
+    left = left.replace(" ", "\u00a0")  # a number and its unit stay on one line
+    return f" · step {s.step:,} / {s.of or run.need().train.steps:,}{f' · {left}' if left else ''}"
 
 
 def weights_only(run: Run) -> bool:

@@ -41,10 +41,11 @@ def queue_panel(key: str = "queue") -> int:
                 told += "" if elsewhere else f"for the {wording.device(kind)}"
                 why = run.status.message if elsewhere else behind + ahead
                 st.markdown(told + wording.plain(why), width="stretch")
-                if who.teaches and not elsewhere:  # a cluster's line keeps its order
-                    _moves(run, key, first=place[kind] == 1)
-                if who.may_change(run.owner):
-                    _cancel(run, key)
+                with st.container(horizontal=True, width="content", gap="small"):
+                    if who.teaches and not elsewhere:  # a cluster's line keeps its order
+                        _moves(run, key, first=place[kind] == 1)
+                    if who.may_change(run.owner):
+                        _cancel(run, key)
         if drawn < len(line):
             st.caption(f"and {len(line) - drawn:,} more")
     return len(line)

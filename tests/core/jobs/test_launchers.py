@@ -10,11 +10,11 @@ from importlib import metadata
 
 import pytest
 
-from core import paths
+from core import paths, system
 from core.errors import BardlabError
-from core.jobs import control
+from core.jobs import control, waiting
 from core.jobs.launchers import launcher, node, ray
-from core.runs import editing, folder, reading
+from core.runs import checkpoints, editing, folder, reading
 from core.runs.folder import State
 from tests.conftest import make_run
 
@@ -107,6 +107,38 @@ def test_a_node_that_cannot_do_it_says_why(monkeypatch: pytest.MonkeyPatch):
             node.begin(job, version, path)
         assert str(raised.value.code).startswith(told)
     assert not (run.path / folder.PULSE).exists()
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")  # of TensorBoard's writer
+def test_a_shared_folder_that_goes_for_a_while_is_told_as_that(monkeypatch: pytest.MonkeyPatch):
+    """Its worker waits until it can say so; what was saved is whole, and a run given to another is left to that one."""
+    run = make_run("bigram", steps=100_000, eval_every=10, snapshots=0, sample_chars=1)
+    folder.put_job(run.path, "http://127.0.0.1:1", "job-4")
+    away = run.path.with_name(".away")
+
+    def goes() -> None:
+        while not folder.read_status(run.path).get("checkpoint_step"):
+            time.sleep(0.01)
+        run.path.rename(away)
+        waits.wait(60)
+        away.rename(run.path)
+
+    waits = threading.Event()
+    await_folder = node.await_folder
+    monkeypatch.setattr(node, "await_folder", lambda *about: (waits.set(), await_folder(*about)))
+    thread = threading.Thread(target=goes)
+    thread.start()
+    waiting.work(run.path, "cpu")
+    thread.join()
+    (run.path / folder.PULSE).touch()
+    ended = reading.read(run.path)
+    assert ended.state is State.FAILED and ended.damage is None
+    saved, damage = checkpoints.load_trainer_state(run.path) or ({}, "none")
+    assert not damage
+    gone = "could not write: its folder was gone for a while; Resume goes on from step"
+    assert ended.status.message == f"{gone} {saved['done']}"
+    with pytest.raises(system.Taken):
+        node.await_folder(run.path, "job-5")
 
 
 def test_a_worker_with_a_gpu_of_its_own_calls_it_the_first():

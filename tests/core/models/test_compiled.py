@@ -14,6 +14,7 @@ from core.ladder.registry import RUNGS
 from core.models import compiled
 from core.models.contract import LanguageModel
 from core.models.mlp import BatchNorm
+from core.models.program import packed
 from core.sampling import SamplingConfig, generate, streams
 
 VOCAB = 11
@@ -130,15 +131,30 @@ def test_guesses_change_nothing_but_the_number_of_passes(
         prompt = torch.randint(VOCAB, (length,), generator=torch.Generator().manual_seed(length)).tolist()
         config = SamplingConfig.parse({"tokens": 2 * context + 3, "seed": length, "beyond": beyond, **cut})
         expected = list(generate(model, prompt, config))
-        for guesses in (1, 3, 7):
+        alone = [choice.logits for choice in generate(model, prompt, config, fast=True, ahead=False)]
+        for guesses in (1, 7):
             monkeypatch.setattr(compiled.Stride, "choose", lambda _, guesses=guesses: guesses)
             guessed = list(generate(model, prompt, config, fast=True))
 
             assert [c.id for c in guessed] == [c.id for c in expected]
+            if model.slides or beyond == "roll":  # a new half is read in pieces that follow the clock
+                assert all(map(torch.equal, [choice.logits for choice in guessed], alone))
             for ours, its in zip(guessed, expected, strict=True):
                 torch.testing.assert_close(ours.logits, its.logits, atol=1e-4, rtol=1e-4)
                 assert ours.probability == pytest.approx(its.probability, abs=1e-4)
     assert passes == written if key == "recurrent" else passes < 0.9 * written
+
+
+@pytest.mark.parametrize("beyond", ["roll", "half"])
+def test_several_texts_go_on_beyond_their_window(beyond: str):
+    """The window after the next is read while the one before it is written."""
+    model = a_model("transformer", {"positions": "rotary", "smear": True})
+    config = SamplingConfig.parse({"tokens": 3 * model.usual_window + 1, "beyond": beyond})
+    for length in (1, 2 * model.usual_window):
+        prompts = [[(3 * text + i) % VOCAB for i in range(length)] for text in range(5)]
+        expected, written = list(streams(model, prompts, config)), list(streams(model, prompts, config, fast=True))
+
+        assert [[c.id for c in step] for step in written] == [[c.id for c in step] for step in expected]
 
 
 def test_what_is_told_of_a_character():
@@ -185,6 +201,8 @@ def test_rounded_weights_write_one_text_by_either_way(key: str, changed: dict[st
             if parameter.ndim > 1:
                 parameter.copy_(parameter.bfloat16())
         torch.testing.assert_close(written[0].logits, model(torch.tensor([[1, 2]]))[0, -1], atol=1e-4, rtol=1e-4)
+    by_itself = compiled.decoder(model, 1)
+    assert by_itself is not None and by_itself.laid.halves, "of weights that are rounded already the halves are all"
     assert any(not torch.equal(*pair) for pair in zip(before, model.parameters(), strict=True))
 
 
@@ -194,13 +212,23 @@ def test_a_matrix_by_several_vectors_is_what_numpy_makes_of_it(halves: bool):
     from core.models import products
 
     random = np.random.default_rng(1)
-    for count, n_in, n_out in ((4, 7, 9), (16, 32, 64), (17, 5, 65), (32, 48, 3)):
+    for count, n_in, n_out in (
+        (1, 19, 33),
+        (2, 8, 16),
+        (4, 7, 9),
+        (7, 9, 40),
+        (16, 32, 64),
+        (17, 5, 65),
+        (32, 48, 3),
+        (70, 71, 33),
+    ):
         weights = random.normal(size=3 + n_out * n_in).astype(np.float32)
         stored = (weights.view(np.uint32) >> 16).astype(np.uint16) if halves else weights
         if halves:
             weights = (stored.astype(np.uint32) << 16).view(np.float32)
         work = random.normal(size=(count, 2 + n_in + n_out)).astype(np.float32)
         expected = work[:, 1 : 1 + n_in] @ weights[3:].reshape(n_out, n_in).T
+        stored = np.concatenate((stored[:3], packed(stored[3:].reshape(n_out, n_in))))
         products.matrix_times(stored, 3, work, 1, 2 + n_in, *products.room(count, n_in), n_in, n_out, count)
         np.testing.assert_allclose(work[:, 2 + n_in :], expected, atol=1e-4, rtol=1e-5)
 
@@ -227,8 +255,8 @@ def test_a_long_prompt_is_read_in_pieces(fast: bool, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(sampling, "AT_ONCE", 0)  # the least of torch's pieces
     torch.manual_seed(3)
     rung = RUNGS["transformer"]
-    model = rung.build(rung.config.parse({**rung.tiny, "context": 256}), VOCAB).eval()
-    prompt, config = [i % VOCAB for i in range(250)], SamplingConfig(tokens=2, temperature=0)
+    model = rung.build(rung.config.parse({**rung.tiny, "context": 1024}), VOCAB).eval()
+    prompt, config = [i % VOCAB for i in range(1000)], SamplingConfig(tokens=2, temperature=0)
     steps = list(streams(model, [prompt], config, fast=fast, pauses=True))
     with torch.no_grad():
         expected = model(torch.tensor([prompt]))[0, -1]
