@@ -9,7 +9,6 @@ import json
 import math
 import time
 from collections.abc import Callable
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -36,9 +35,9 @@ CONTEXT = 0.5e9
 HELD = {"cpu": 0.3e9}
 """Bytes of main memory that a worker holds before it has a model."""
 MEETING = 1e-3
-"""Seconds a step that several processes take to agree on it, whatever the model."""
+"""Seconds a step that several processes are taken to need to agree on it, whatever the model: not measured."""
 EXCHANGED = {"cpu": 1e9, "cuda": 1e10}
-"""Bytes a second that each sends while gradients are averaged: measured between processes, assumed between GPUs."""
+"""Bytes a second that each is taken to send while gradients are averaged: not measured."""
 FULL = 0.6
 """Seconds that the probe spends on the steps of a preset."""
 
@@ -129,7 +128,6 @@ def _context(kind: str) -> tuple[float, float]:
     return float(found[0]), float(found[1])
 
 
-@lru_cache(maxsize=1)
 def best_device() -> str:
     """Return the kind of device that `auto` means on this machine."""
     return devices.resolve("auto").type

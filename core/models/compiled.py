@@ -30,7 +30,7 @@ from torch import Tensor
 
 from core import paths
 from core.models.contract import LanguageModel
-from core.models.program import BEFORE, GUESSES, LANES, Float, Program, aligned
+from core.models.program import BEFORE, GUESSES, LANES, Float, Program, Step, aligned
 from core.models.rounding import is_rounded, rounded, stamp
 
 BLOCK = 0.03
@@ -69,7 +69,7 @@ def mark() -> Path:
     told += [
         (here / name).read_text(encoding="utf-8") for name in ("kernels.py", "guessing.py", "products.py", "program.py")
     ]
-    return folder() / f"{hashlib.sha256(chr(0).join(told).encode()).hexdigest()[:16]}.done"
+    return folder() / hashlib.sha256(chr(0).join(told).encode()).hexdigest()[:16] / "done"
 
 
 def built() -> bool:
@@ -105,8 +105,8 @@ def ready() -> ModuleType | None:
 def _load() -> ModuleType:
     import numba
 
-    folder().mkdir(parents=True, exist_ok=True)
-    setattr(numba.config, "CACHE_DIR", str(folder()))  # noqa: B010 the module makes its names as it is loaded
+    mark().parent.mkdir(parents=True, exist_ok=True)  # its own for each source: numba looks at one file of it alone
+    setattr(numba.config, "CACHE_DIR", str(mark().parent))  # noqa: B010 the module makes its names as it is loaded
     from core.models import kernels
 
     program = Program(2)  # the smallest there is: all types of all kernels follow from it
@@ -166,8 +166,8 @@ class Laid:
     """A program as arrays: its steps (n, 10), its weights, and how much room it needs."""
 
     steps: NDArray[np.int64]
-    reading: int
-    """How many of the steps reading takes: what leaves nothing for later characters is not done."""
+    reading: NDArray[np.int64]
+    """The steps that reading takes: what leaves nothing for later characters is not done."""
     floats: Float
     shorts: NDArray[np.uint16]
     halves: bool
@@ -179,6 +179,12 @@ class Laid:
     habits: list[Habits] = field(default_factory=list)
     """One, once a text was written alone."""
 
+    @property
+    def longest(self) -> int:
+        """Numbers of the longest vector that is multiplied, scores of attention among them."""
+        attended = self.steps[self.steps[:, 0] == Step.ATTEND]
+        return int(max(LANES, self.steps[:, 4].max(), (attended[:, 1] - attended[:, 5]).max(initial=0)))
+
     @classmethod
     def of(cls, program: Program) -> "Laid":
         """Lay out a finished program."""
@@ -187,7 +193,8 @@ class Laid:
         steps = np.array(program.rows, dtype=np.int64)
         end = (program.logits.at, program.logits.size)
         room = (program.width, max(LANES, program.state), end)
-        return cls(steps, program.reading, program.floats, program.shorts, program.halves, program.one_by_one, *room)
+        reading = np.array(program.reading, dtype=np.int64).reshape(-1, steps.shape[1])
+        return cls(steps, reading, program.floats, program.shorts, program.halves, program.one_by_one, *room)
 
 
 class Written(NamedTuple):
@@ -218,7 +225,7 @@ class Decoder:
         spare = LANES if rows > 1 else 0  # what several are multiplied at once may be written to rows behind them
         self.work: Float = aligned((rows + spare) * laid.width).reshape(-1, laid.width)
         self.found = np.zeros(laid.width, np.int64)
-        self.aside: tuple[NDArray[Any], ...] = kernels.room(rows, laid.width)
+        self.aside: tuple[NDArray[Any], ...] = kernels.room(rows, laid.longest)
         self.probs = np.zeros(laid.logits[1], np.float32)
         self.state: Float = aligned(texts * laid.state).reshape(texts, -1)
         self.recent = np.zeros((texts, BEFORE), np.int64)
@@ -316,7 +323,7 @@ class Decoder:
     def read(self, fresh: Tensor) -> Iterator[None]:
         """Read ids (B, T) a piece at a time, with a pause after each."""
         laid, ids = self.laid, fresh.numpy().astype(np.int64)
-        given = (laid.steps[: laid.reading], laid.floats, laid.shorts, laid.halves)
+        given = (laid.reading, laid.floats, laid.shorts, laid.halves)
         for first in range(0, ids.shape[1], self.together):
             piece = np.concatenate((self.recent, ids[:, first : first + self.together]), axis=1)  # (B, BEFORE + T)
             T = piece.shape[1] - BEFORE

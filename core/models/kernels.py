@@ -15,13 +15,25 @@ from numba import njit
 from core.models.guessing import expect, learn
 from core.models.guessing import tables as tables  # for compiled.py
 from core.models.products import MATRIX_UNIT as MATRIX_UNIT
-from core.models.products import NOUGHT, OPTIONS, WIDEST, add_rows, matrix_times, times_panel, two_to
+from core.models.products import (
+    NOUGHT,
+    OPTIONS,
+    WIDEST,
+    add_rows,
+    call_up,
+    four_panels_by_one,
+    matrix_times,
+    times_panel,
+    two_to,
+)
 from core.models.products import room as room
 from core.models.program import BEFORE, FEW, GUESSES, LANES, Step
 
 EMBED, POSITION, LINEAR, NORM, BEND, COMBINE, GATE = (int(s) for s in list(Step)[:7])
-RECENT, DELAY, ATTEND, CELL, RECALL, WEIGHTED, TRIGRAM = (int(s) for s in list(Step)[7:])
+RECENT, DELAY, ATTEND, CELL, RECALL, WEIGHTED, TRIGRAM, KEEP = (int(s) for s in list(Step)[7:])
 ONE = np.float32(1)
+BEGINNING = 32
+"""Lines of what is read next that are called before: further on the loops do so themselves."""
 
 
 @njit(**OPTIONS)
@@ -81,12 +93,21 @@ def rotated(x, cos, sin, heads):  # type: ignore[no-untyped-def]
             x[h * size + half + i] = first * sin[i] + second * cos[i]
 
 
+@njit(**{**OPTIONS, "fastmath": OPTIONS["fastmath"] | {"nnan"}})
+def largest(x, n):  # type: ignore[no-untyped-def]
+    """The largest of the first n numbers; of NaN it says nothing."""
+    most = x[0]
+    for i in range(1, n):
+        most = max(most, x[i])
+    return most
+
+
 @njit(**OPTIONS)
 def keep(store, qkv, now, context, heads):  # type: ignore[no-untyped-def]
     """Keep the key and the value of position `now`.
 
-    Of each head the keys stand sixteen positions beside each other, and behind all keys the values, sixteen of their
-    numbers beside each other: both are read as packed matrices are.
+    Of each head the keys stand sixteen positions beside each other, as the rows of packed matrices do, and behind all
+    keys the values, one position behind the other.
     """
     size = len(qkv) // 3
     each = size // heads
@@ -96,10 +117,22 @@ def keep(store, qkv, now, context, heads):  # type: ignore[no-untyped-def]
         to = h * context * each + now // LANES * LANES * each + now % LANES
         for i in range(each):
             store[to + i * LANES] = key[i]
-        to = heads * context * each + h * context * padded + now * LANES
-        for first in range(0, each, LANES):
-            for i in range(first, min(first + LANES, each)):
-                store[to + first * context + i - first] = value[i]
+        to = heads * context * each + (h * context + now) * padded
+        for i in range(each):
+            store[to + i] = value[i]
+
+
+@njit(**OPTIONS)
+def soft(scores, until, shrink):  # type: ignore[no-untyped-def]
+    """Make shares that add up to one of the first scores."""
+    most = largest(scores, until)
+    total = NOUGHT
+    for s in range(until):
+        scores[s] = exponential((scores[s] - most) * shrink)
+        total += scores[s]
+    share = ONE / total
+    for s in range(until):
+        scores[s] *= share
 
 
 @njit(**OPTIONS)
@@ -112,40 +145,43 @@ def attend(row, work, r, many, store, now, turned, sums):  # type: ignore[no-unt
     shrink = np.float32(1 / math.sqrt(each))
     x, step = (turned, LANES) if many > 1 else (flat, 1)
     for h in range(heads):
+        keys, values = h * context * each, (heads * each + h * padded) * context
         x_at = r * width + a + h * each
         if many > 1:
             for c in range(many):
                 for i in range(each):
                     turned[i * LANES + c] = flat[x_at + c * width + i]
             x_at = 0
-        keys = h * context * each
+        else:
+            for line in range(min(BEGINNING, now * padded // LANES)):
+                call_up(store, values + line * LANES)
         for s in range(0, now + many, LANES):
-            times_panel(store, keys + s * each, each, x, x_at, step, flat, r * width + b + s, width, many)
+            times_panel(store, keys + s * each, LANES, each, x, x_at, step, flat, r * width + b + s, width, many)
         for c in range(many):
             scores = work[r + c, b:out]
             until = now + c + 1
-            most = scores[0]
-            for s in range(1, until):
-                most = max(most, scores[s])
-            total = NOUGHT
-            for s in range(until):
-                scores[s] = exponential((scores[s] - most) * shrink)
-                total += scores[s]
-            share = ONE / total
-            for s in range(until):
-                scores[s] *= share
+            soft(scores, until, shrink)
             if many > 1:
                 for s in range(until):
                     turned[s * LANES + c] = scores[s]
                 for s in range(until, now + many):
                     turned[s * LANES + c] = NOUGHT
         x_at = 0 if many > 1 else r * width + b
-        values = heads * context * each + h * context * padded
-        for first in range(0, each, LANES):
-            times_panel(store, values + first * context, now + many, x, x_at, step, sums, 0, LANES, many)
+        if many == 1 and h + 1 < heads:
+            for line in range(min(BEGINNING, (now // LANES + 1) * each)):
+                call_up(store, keys + (context * each) + line * LANES)
+        first = 0
+        while first < each:
+            wide = 1
+            if many == 1 and first + 4 * LANES <= padded:
+                wide = 4
+                four_panels_by_one(store, values + first, padded, now + 1, x, x_at, step, sums, 0, 0)
+            else:
+                times_panel(store, values + first, padded, now + many, x, x_at, step, sums, 0, LANES, many)
             for c in range(many):
-                for i in range(min(LANES, each - first)):
+                for i in range(min(wide * LANES, each - first)):
                     work[r + c, out + h * each + first + i] = sums[c * LANES + i]
+            first += wide * LANES
 
 
 @njit(**OPTIONS)
@@ -282,7 +318,7 @@ def run(  # type: ignore[no-untyped-def]
             elif step == WEIGHTED:
                 for i in range(n):
                     y[i] += floats[w + i] * x[i]
-            elif step == ATTEND:
+            elif step in (ATTEND, KEEP):
                 if w >= 0:
                     half = n // two // 2
                     cos, sin = floats[w + now * half : w + (now + 1) * half], floats[bias + now * half :]

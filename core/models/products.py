@@ -73,18 +73,36 @@ def _two_to(typing_context: Any, power: Any) -> Any:
 two_to: Any = intrinsic(_two_to)
 
 
-def _panel(count: int) -> Any:
+def _place(context: Any, builder: Any, signature: Any, arguments: Any, which: int, at: Any, kind: Any) -> Any:
+    """Point to a place in one of the arrays that were given."""
+    data = context.make_array(signature.args[which])(context, builder, arguments[which]).data
+    return builder.bitcast(builder.gep(data, [at]), kind.as_pointer())
+
+
+def _panel(count: int, panels: int = 1) -> Any:
     """Make the product of a panel of sixteen rows with so many vectors: no loop of the compiler's own is as tight.
 
-    Number j of vector c is x[x_at + j * step + c]; its sixteen sums go to y from y_at + c * stride on.
+    Number j of the rows stands at w[at + j * apart], of vector c at x[x_at + j * step + c]; its sixteen sums go to y
+    from y_at + c * stride on. Several panels stand beside each other.
     """
-    at_once = min(ABREAST, 16 // count)  # numbers of each row: a sum has to wait for the one before
+    at_once = min(ABREAST, 16 // (count * panels))  # numbers of each row: a sum has to wait for the one before
 
     def typed(
-        typing_context: Any, w: Any, at: Any, n_in: Any, x: Any, x_at: Any, step: Any, y: Any, y_at: Any, stride: Any
+        typing_context: Any,
+        w: Any,
+        at: Any,
+        apart: Any,
+        n_in: Any,
+        x: Any,
+        x_at: Any,
+        step: Any,
+        y: Any,
+        y_at: Any,
+        stride: Any,
     ) -> Any:
         def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-            number, whole, word = ir.FloatType(), arguments[2].type, ir.IntType(32)
+            w_at, apart, n_in, x_at, step = arguments[1], arguments[2], arguments[3], arguments[5], arguments[6]
+            number, whole, word = ir.FloatType(), n_in.type, ir.IntType(32)
             lanes, byte = ir.VectorType(number, LANES), ir.IntType(8).as_pointer()
             fetch = builder.module.declare_intrinsic(
                 "llvm.prefetch", [byte], ir.FunctionType(ir.VoidType(), [byte, word, word, word])
@@ -99,53 +117,81 @@ def _panel(count: int) -> Any:
             def times(a: Any, b: int) -> Any:
                 return builder.mul(a, ir.Constant(whole, b))
 
-            weights, vectors, sums = numbers(0), numbers(3), numbers(6)
+            weights, vectors, sums = numbers(0), numbers(4), numbers(7)
             stored = weights.type.pointee
             bytes_each = 4 if stored == number else 2
             none = ir.Constant(lanes, None)
             totals = [
-                [cgutils.alloca_once_value(builder, none) for _ in range(at_once)]  # type: ignore[no-untyped-call]
-                for _ in range(count)
+                [
+                    [cgutils.alloca_once_value(builder, none) for _ in range(at_once)]  # type: ignore[no-untyped-call]
+                    for _ in range(count)
+                ]
+                for _ in range(panels)
             ]
-            for each in totals:
-                for total in each:
-                    builder.store(none, total)
+            for total in (total for panel in totals for each in panel for total in each):
+                builder.store(none, total)
 
             def add(j: Any, turn: int) -> None:
                 """Add what number j of the rows makes of number j of each vector."""
-                place = builder.gep(weights, [plus(arguments[1], times(j, LANES))])
-                sixteen = builder.bitcast(place, ir.VectorType(stored, LANES).as_pointer())
-                rows = _wide(builder, builder.load(sixteen, align=bytes_each))
-                far = builder.gep(place, [ir.Constant(whole, AHEAD // bytes_each)])
-                builder.call(fetch, [builder.bitcast(far, byte), *(ir.Constant(word, n) for n in (0, 3, 1))])
-                first = plus(arguments[4], builder.mul(j, arguments[5]))
-                for c, each in enumerate(totals):
+                first = plus(x_at, builder.mul(j, step))
+                spreads = []
+                for c in range(count):
                     x_j = builder.load(builder.gep(vectors, [plus(first, ir.Constant(whole, c))]))
                     spread = builder.insert_element(ir.Constant(lanes, ir.Undefined), x_j, ir.Constant(word, 0))
                     same = ir.Constant(ir.VectorType(word, LANES), [0] * LANES)
-                    product = builder.fmul(builder.shuffle_vector(spread, spread, same), rows, flags=("contract",))
-                    builder.store(builder.fadd(builder.load(each[turn]), product, flags=("contract",)), each[turn])
+                    spreads.append(builder.shuffle_vector(spread, spread, same))
+                for p, panel in enumerate(totals):
+                    row = plus(plus(w_at, builder.mul(j, apart)), ir.Constant(whole, p * LANES))
+                    place = builder.gep(weights, [row])
+                    sixteen = builder.bitcast(place, ir.VectorType(stored, LANES).as_pointer())
+                    rows = _wide(builder, builder.load(sixteen, align=bytes_each))
+                    far = builder.gep(place, [ir.Constant(whole, AHEAD // bytes_each)])
+                    builder.call(fetch, [builder.bitcast(far, byte), *(ir.Constant(word, n) for n in (0, 3, 1))])
+                    for spread, each in zip(spreads, panel, strict=True):
+                        product = builder.fmul(spread, rows, flags=("contract",))
+                        builder.store(builder.fadd(builder.load(each[turn]), product, flags=("contract",)), each[turn])
 
-            rounds = builder.sdiv(arguments[2], ir.Constant(whole, at_once))
+            rounds = builder.sdiv(n_in, ir.Constant(whole, at_once))
             with cgutils.for_range(builder, rounds, intp=whole) as loop:
                 for turn in range(at_once):
                     add(plus(times(loop.index, at_once), ir.Constant(whole, turn)), turn)
-            with cgutils.for_range(builder, arguments[2], start=times(rounds, at_once), intp=whole) as loop:
+            with cgutils.for_range(builder, n_in, start=times(rounds, at_once), intp=whole) as loop:
                 add(loop.index, 0)
-            for c, each in enumerate(totals):
-                parts = [builder.load(total) for total in each]
-                while len(parts) > 1:
-                    parts = [builder.fadd(*pair) for pair in zip(parts[::2], parts[1::2], strict=True)]
-                out = builder.gep(sums, [plus(arguments[7], times(arguments[8], c))])
-                builder.store(parts[0], builder.bitcast(out, lanes.as_pointer()), align=4)
+            for p, panel in enumerate(totals):
+                for c, each in enumerate(panel):
+                    parts = [builder.load(total) for total in each]
+                    while len(parts) > 1:
+                        parts = [builder.fadd(*pair) for pair in zip(parts[::2], parts[1::2], strict=True)]
+                    to = plus(plus(arguments[8], ir.Constant(whole, p * LANES)), times(arguments[9], c))
+                    out = builder.gep(sums, [to])
+                    builder.store(parts[0], builder.bitcast(out, lanes.as_pointer()), align=4)
             return context.get_dummy_value()
 
-        return types.void(w, types.intp, types.intp, x, types.intp, types.intp, y, types.intp, types.intp), code
+        ints = [types.intp] * 3
+        return types.void(w, *ints, x, types.intp, types.intp, y, types.intp, types.intp), code
 
     return intrinsic(typed)
 
 
 panel_by_one, panel_by_four, panel_by_eight, panel_by_sixteen = (_panel(count) for count in (1, 4, 8, 16))
+four_panels_by_one = _panel(1, 4)
+
+
+def _call_up(typing_context: Any, w: Any, at: Any) -> Any:
+    """Call a line from memory that will be read soon."""
+
+    def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        byte, word = ir.IntType(8), ir.IntType(32)
+        place = _place(context, builder, signature, arguments, 0, arguments[1], byte)
+        kind = ir.FunctionType(ir.VoidType(), [place.type, word, word, word])
+        fetch = builder.module.declare_intrinsic("llvm.prefetch", [place.type], kind)
+        builder.call(fetch, [place, *(ir.Constant(word, n) for n in (0, 3, 1))])
+        return context.get_dummy_value()
+
+    return types.void(w, types.intp), code
+
+
+call_up = intrinsic(_call_up)
 
 
 @njit(**IN_ORDER)
@@ -216,12 +262,6 @@ def _in_thirds(builder: Any, numbers: Any, lanes: int) -> Any:
         yield third
 
 
-def _place(context: Any, builder: Any, signature: Any, arguments: Any, which: int, at: Any, kind: Any) -> Any:
-    """Point to a place in one of the arrays that were given."""
-    data = context.make_array(signature.args[which])(context, builder, arguments[which]).data
-    return builder.bitcast(builder.gep(data, [at]), kind.as_pointer())
-
-
 def _part_vector(typing_context: Any, x: Any, at: Any, thirds: Any, to: Any) -> Any:
     """Take 32 numbers of a vector apart: a row of a tile for each third."""
 
@@ -249,6 +289,12 @@ def _part_rows(typing_context: Any, w: Any, at: Any, after: Any, thirds: Any, to
             _wide(builder, builder.load(_place(*given, 0, each, ir.VectorType(stored, LANES)), align=2))
             for each in arguments[1:3]
         )
+        byte, whole, number = ir.IntType(8), arguments[1].type, ir.IntType(32)
+        for line in range(2 * LANES * (4 if w.dtype == types.float32 else 2) // 64):
+            far = builder.add(arguments[1], ir.Constant(whole, (AHEAD + 64 * line) // w.dtype.bitwidth * 8))
+            kind = ir.FunctionType(ir.VoidType(), [byte.as_pointer(), number, number, number])
+            fetch = builder.module.declare_intrinsic("llvm.prefetch", [byte.as_pointer()], kind)
+            builder.call(fetch, [_place(*given, 0, far, byte), *(ir.Constant(number, n) for n in (0, 3, 1))])
         both = zip(_in_thirds(builder, lower, LANES), _in_thirds(builder, upper, LANES), strict=True)
         for i, (first, second) in enumerate(both):
             place = _place(*given, 3, builder.add(arguments[4], ir.Constant(arguments[4].type, i * TILE)), word)
@@ -344,7 +390,11 @@ def tiles_times(w, at, work, a, out, sums, thirds, n_in, n_out, count):  # type:
             found = r // (2 * LANES) * 4 * LANES * LANES + r % (2 * LANES) // LANES * 2 * LANES * LANES
             for p in range(2):
                 y, z = r * width + out + i + p * LANES, found + p * LANES * LANES + r % LANES * LANES
-                for row in range(min(LANES, n_out - i - p * LANES)):
+                if n_out - i - p * LANES >= LANES:
+                    for row in range(LANES):
+                        flat[y + row] = sums[z + row]
+                    continue
+                for row in range(n_out - i - p * LANES):
                     flat[y + row] = sums[z + row]
 
 
@@ -357,16 +407,16 @@ def room(count: int, n_in: int) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any
 
 
 @njit(**OPTIONS)
-def times_panel(w, panel, n_in, x, x_at, step, y, y_at, stride, count):  # type: ignore[no-untyped-def]
+def times_panel(w, panel, apart, n_in, x, x_at, step, y, y_at, stride, count):  # type: ignore[no-untyped-def]
     """Multiply a panel by at least `count` vectors, at most sixteen; what is not asked for is written too."""
     if count > 8:
-        panel_by_sixteen(w, panel, n_in, x, x_at, step, y, y_at, stride)
+        panel_by_sixteen(w, panel, apart, n_in, x, x_at, step, y, y_at, stride)
     elif count > 4:
-        panel_by_eight(w, panel, n_in, x, x_at, step, y, y_at, stride)
+        panel_by_eight(w, panel, apart, n_in, x, x_at, step, y, y_at, stride)
     elif count > 1:
-        panel_by_four(w, panel, n_in, x, x_at, step, y, y_at, stride)
+        panel_by_four(w, panel, apart, n_in, x, x_at, step, y, y_at, stride)
     else:
-        panel_by_one(w, panel, n_in, x, x_at, step, y, y_at, stride)
+        panel_by_one(w, panel, apart, n_in, x, x_at, step, y, y_at, stride)
 
 
 @njit(**OPTIONS)
@@ -393,9 +443,9 @@ def matrix_times(w, at, work, a, out, turned, sums, thirds, n_in, n_out, count):
             x_at = first // LANES * LANES * n_in + first % LANES if count > 1 else a
             many = min(widest, count - first)
             if rows == LANES and (many == 1 or first + LANES <= len(work)):
-                times_panel(w, at + i * n_in, n_in, x, x_at, step, flat, first * width + out + i, width, many)
+                times_panel(w, at + i * n_in, LANES, n_in, x, x_at, step, flat, first * width + out + i, width, many)
                 continue
-            times_panel(w, at + i * n_in, n_in, x, x_at, step, sums, 0, LANES, many)
+            times_panel(w, at + i * n_in, LANES, n_in, x, x_at, step, sums, 0, LANES, many)
             for c in range(many):
                 for row in range(rows):
                     flat[(first + c) * width + out + i + row] = sums[c * LANES + row]

@@ -73,6 +73,7 @@ class Step(IntEnum):
     RECALL = 11
     WEIGHTED = 12
     TRIGRAM = 13
+    KEEP = 14
 
 
 BEFORE = 4
@@ -187,9 +188,13 @@ class Program:
         return out
 
     @property
-    def reading(self) -> int:
-        """How many steps, the first ones, leave a trace for later characters: no other is needed to read a prompt."""
-        return max((i + 1 for i, row in enumerate(self.rows) if row[0] in KEEPING), default=0)
+    def reading(self) -> list[tuple[int, ...]]:
+        """The steps that leave a trace for later characters, or lead to one: no other is needed to read a prompt."""
+        last = max((i for i, row in enumerate(self.rows) if row[0] in KEEPING), default=-1)
+        return [
+            (Step.KEEP, *row[1:]) if i == last and row[0] == Step.ATTEND else row
+            for i, row in enumerate(self.rows[: last + 1])
+        ]
 
     def compact(self) -> None:
         """Give vectors that are not needed at the same time the same place, so that the processor's cache holds all."""

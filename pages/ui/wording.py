@@ -70,7 +70,8 @@ def waiting(message: str) -> str:
 
 
 def device(kind: str, count: int = 1) -> str:
-    """A device as people call it, or several that compute one run."""
+    """A device as people call it, whatever its number, or several that compute one run."""
+    kind = kind.partition(":")[0]
     if count > 1 and kind == "cpu":
         return f"CPU in {count} processes"
     name = {"cpu": "CPU", "cuda": "GPU", "mps": "GPU"}.get(kind, "–")

@@ -40,15 +40,16 @@ def test_a_machine_with_one_device_offers_no_choice_and_one_with_a_gpu_does(
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     app = draw("ladder/mlp.py")
-    choice = app.segmented_control(key="mlp.run.device")
-    assert list(choice.options) == ["auto", "cuda", "cuda:0", "cuda:1", "cpu"]
+    assert list(app.segmented_control(key="mlp.run.device").options) == ["auto", "cuda", "cuda:0", "cuda:1", "cpu"]
+    app.segmented_control(key="mlp.run.device").set_value("cuda").run()
     assert list(app.select_slider(key="mlp.train.devices").options) == ["1", "2"]  # as many as there are GPUs
     app.select_slider(key="mlp.train.devices").set_value(2).run()
     assert any("on each of 2 GPUs" in str(each.value) for each in app.caption)
     assert any("--set train.devices=2" in str(each.value) for each in app.code)
-    choice.set_value("cuda:1").run()
+    app.segmented_control(key="mlp.run.device").set_value("cuda:1").run()
     assert not [each for each in app.select_slider if str(each.key).endswith("devices")]  # that one alone
-    choice.set_value("cpu").run()
+    assert any("on the GPU" in str(each.value) for each in app.caption)
+    app.segmented_control(key="mlp.run.device").set_value("cpu").run()
     assert not app.exception
     assert any("--device cpu" in str(each.value) for each in app.code)
     app.button(key="mlp.train").click().run()

@@ -255,8 +255,8 @@ def test_a_long_prompt_is_read_in_pieces(fast: bool, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(sampling, "AT_ONCE", 0)  # the least of torch's pieces
     torch.manual_seed(3)
     rung = RUNGS["transformer"]
-    model = rung.build(rung.config.parse({**rung.tiny, "context": 512}), VOCAB).eval()
-    prompt, config = [i % VOCAB for i in range(500)], SamplingConfig(tokens=2, temperature=0)
+    model = rung.build(rung.config.parse({**rung.tiny, "context": 1024}), VOCAB).eval()
+    prompt, config = [i % VOCAB for i in range(1000)], SamplingConfig(tokens=2, temperature=0)
     steps = list(streams(model, [prompt], config, fast=fast, pauses=True))
     with torch.no_grad():
         expected = model(torch.tensor([prompt]))[0, -1]
