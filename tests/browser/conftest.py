@@ -314,12 +314,14 @@ def stop_app(process: subprocess.Popen[bytes]) -> None:
 
 GO = """async (url) => {
     const app = document.querySelector("[data-testid=stApp]");
-    const begun = new Promise((done) =>
+    const begun = new Promise((done, fail) => {
         new MutationObserver((_, observer) => {
             if (app.dataset.testScriptState === "notRunning") return;
             observer.disconnect();
             done();
-        }).observe(app, { attributes: true }));
+        }).observe(app, { attributes: true });
+        setTimeout(() => fail(new Error(`the app does not go to ${url}`)), 60_000);
+    });
     history.pushState({}, "", url);
     dispatchEvent(new PopStateEvent("popstate"));
     await begun;

@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, TimeoutError, expect
 
 from core.runs import reading
 from core.runs.folder import State
@@ -37,7 +37,11 @@ DRAWN = """([title, whole]) => {
 
 def settled(page: Page, title: str | re.Pattern[str] = re.compile(".")) -> None:
     """Wait until the page has been drawn. The browser itself looks, frame by frame."""
-    page.wait_for_function(DRAWN, arg=[title, True] if isinstance(title, str) else [title.pattern, False])
+    try:
+        page.wait_for_function(DRAWN, arg=[title, True] if isinstance(title, str) else [title.pattern, False])
+    except TimeoutError as error:
+        shown = page.locator("body").inner_text()[:1000]
+        raise AssertionError(f"{page.url} has not been drawn as {title}, but as {shown}") from error
 
 
 def points(page: Page) -> int:

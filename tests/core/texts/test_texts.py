@@ -158,7 +158,7 @@ def test_the_commonest_characters_are_kept_and_the_rest_stands_in():
 def test_a_text_deleted_while_it_is_read_is_gone_and_not_damaged(monkeypatch):
     """Its sidecar was seen, its file no longer is."""
     own = texts_own.add(LINES.encode(), "Fine")
-    monkeypatch.setattr(texts_own, "_sidecar", lambda name: own)
+    monkeypatch.setattr(texts_own, "look_up", lambda name: own)
     (texts_own.folder() / f"{own.name}.txt").unlink()
 
     with pytest.raises(BardlabError, match="is no longer here; add it again"):
