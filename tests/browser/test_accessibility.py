@@ -20,7 +20,7 @@ from core.ladder.registry import RUNGS
 from pages.ui.navigation import hidden
 from pages.ui.rung_views.table import title_of
 from tests.browser.conftest import Visit, go
-from tests.browser.test_newcomer import COUNT, DRAWN, settled
+from tests.browser.test_newcomer import COUNT, settled
 from tests.conftest import copied, make_run
 
 pytestmark = pytest.mark.browser
@@ -46,8 +46,8 @@ STATES: tuple[State, ...] = (("light", 1280), ("light", 400), ("dark", 400), ("d
 """In this order or from its end, so that the window need not go back to the first of them for the next page."""
 
 LOOK = """async ([theirs, rules]) => {
-    const drawn = DRAWN;
-    while (!drawn([".", false])) await new Promise(window.realFrame); // what is drawn anew is faint meanwhile
+    const stale = () => document.querySelector("[data-testid=stMain] [data-stale=true]"); // drawn anew: faint
+    for (let i = 0; i < 20 && stale(); i++) await new Promise(window.realFrame);
     for (const each of document.getAnimations())
         if (Number.isFinite(each.effect.getComputedTiming().endTime)) each.finish(); // colours on their way to others
     const options = { resultTypes: ["violations"], preload: false, elementRef: true };
@@ -60,7 +60,7 @@ LOOK = """async ([theirs, rules]) => {
             else ours.push(`${id} (${impact}): ${target.flat().join(" ")}: ${failureSummary.replace(/\\s+/g, " ")}`);
         }
     return [ours, needed];
-}""".replace("DRAWN", DRAWN)
+}"""
 COUNT_FRAMES = """(() => {
     window.realFrame = window.requestAnimationFrame.bind(window);
     window.asked = 0;
@@ -125,16 +125,12 @@ def window(visit: Visit, url: str) -> Iterator[tuple[Page, Problems]]:
     page.close()
 
 
-PAPER = {"light": "rgb(253, 252, 249)", "dark": "rgb(23, 22, 26)"}
-TAKEN = """paper => getComputedStyle(document.querySelector(".stApp")).backgroundColor === paper"""
-"""Whether the page has a theme's paper."""
-
-
 def in_state(page: Page, theme: str, width: int) -> None:
     """Give the window a theme and a width, and wait until the page has taken them."""
     page.emulate_media(color_scheme=theme, reduced_motion="reduce")
     page.set_viewport_size({"width": width, "height": 800})
-    page.wait_for_function(TAKEN, arg=PAPER[theme])
+    paper = {"light": "rgb(253, 252, 249)", "dark": "rgb(23, 22, 26)"}[theme]
+    expect(page.locator(".stApp")).to_have_css("background-color", paper)
     settled(page)
     page.evaluate("new Promise(done => realFrame(() => realFrame(done)))")
 

@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, TimeoutError, expect
+from playwright.sync_api import Page, expect
 
 from core.runs import reading
 from core.runs.folder import State
@@ -24,24 +24,12 @@ def page(visit: Visit) -> Page:
     return visit(1280, 900)
 
 
-DRAWN = """([title, whole]) => {
-    const [heading, ...more] = document.querySelectorAll("[data-testid=stMain] h1");
-    if (!heading || more.length || !document.querySelector("[data-testid=stApp][data-test-script-state=notRunning]"))
-        return false;
-    const said = heading.textContent.trim();
-    if (whole ? said !== title : !new RegExp(title).test(said)) return false;
-    return !document.querySelector("[data-testid=stMain] :is([data-stale=true], [data-testid=stException])");
-}"""
-"""Whether a page of this title has been drawn to its end, without an exception."""
-
-
 def settled(page: Page, title: str | re.Pattern[str] = re.compile(".")) -> None:
-    """Wait until the page has been drawn. The browser itself looks, frame by frame."""
-    try:
-        page.wait_for_function(DRAWN, arg=[title, True] if isinstance(title, str) else [title.pattern, False])
-    except TimeoutError as error:
-        shown = page.locator("body").inner_text()[:1000]
-        raise AssertionError(f"{page.url} has not been drawn as {title}, but as {shown}") from error
+    """Wait until the page has been drawn, without an exception."""
+    expect(page.locator("[data-testid=stMain] h1")).to_have_text(title)
+    expect(page.locator("[data-testid=stApp]")).to_have_attribute("data-test-script-state", "notRunning")
+    expect(page.locator("[data-testid=stMain] [data-stale=true]")).to_have_count(0)
+    expect(page.locator("[data-testid=stMain] [data-testid=stException]")).to_have_count(0)
 
 
 def points(page: Page) -> int:
