@@ -6,6 +6,7 @@ the functions here, each of which has a POSIX and a Windows form.
 
 import _thread
 import contextlib
+import ctypes
 import importlib
 import os
 import random
@@ -319,3 +320,14 @@ def lift_memory_limit() -> None:
         hard = resource.getrlimit(resource.RLIMIT_AS)[1]
         with contextlib.suppress(OSError, ValueError):
             resource.setrlimit(resource.RLIMIT_AS, (hard, hard))
+
+
+def allow_matrix_unit() -> bool:
+    """Ask for the registers of the processor's matrix unit (AMX), as each process has to. Returns whether it has them.
+
+    Asked of Linux alone, and only where the processor is known to have the unit.
+    """
+    if not sys.platform.startswith("linux"):
+        return False
+    arch_prctl, ask_permission, tile_data = 158, 0x1023, 18
+    return bool(ctypes.CDLL(None).syscall(arch_prctl, ask_permission, tile_data) == 0)

@@ -5,8 +5,6 @@ side by side, so that the loops read it from its first number to its last. It is
 halves of float32. Each loop is written once; the compiler makes it for both.
 """
 
-import ctypes
-import platform
 from typing import Any
 
 import llvmlite.binding as llvm
@@ -17,6 +15,7 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 from numpy.typing import NDArray
 
+from core import system
 from core.models.program import FEW, LANES, aligned
 
 FAST = {"reassoc", "contract", "nsz", "arcp"}
@@ -191,7 +190,7 @@ def _call_up(typing_context: Any, w: Any, at: Any) -> Any:
     return types.void(w, types.intp), code
 
 
-call_up = intrinsic(_call_up)
+call_up: Any = intrinsic(_call_up)
 
 
 @njit(**IN_ORDER)
@@ -234,15 +233,8 @@ def add_rows(w, at, work, a, out, found, n_in, n_out, count):  # type: ignore[no
         k += 1
 
 
-def _allowed() -> bool:
-    """Ask Linux for the registers of the matrix unit (AMX) if the processor has one: each process has to."""
-    if not (FEATURES.get("amx-bf16") and FEATURES.get("amx-tile") and platform.system() == "Linux"):
-        return False
-    arch_prctl, ask_permission, tile_data = 158, 0x1023, 18
-    return bool(ctypes.CDLL(None).syscall(arch_prctl, ask_permission, tile_data) == 0)
-
-
-MATRIX_UNIT = _allowed()
+MATRIX_UNIT = bool(FEATURES.get("amx-bf16")) and system.allow_matrix_unit()
+"""Whether there is a unit that multiplies tiles of bfloat16 (AMX), and this process may use it."""
 MOST = 32
 """Vectors from which on the matrix unit multiplies, if there is one: before that it has to take the matrix apart."""
 TILE, ACROSS, THIRDS = 512, 32, 3
@@ -358,7 +350,9 @@ def _tiles(typing_context: Any, w: Any, setup: Any, thirds: Any, chunks: Any, pa
     return types.void(w, setup, thirds, types.intp, types.intp, sums), code
 
 
-part_vector, part_rows, tiles = intrinsic(_part_vector), intrinsic(_part_rows), intrinsic(_tiles)
+part_vector: Any = intrinsic(_part_vector)
+part_rows: Any = intrinsic(_part_rows)
+tiles: Any = intrinsic(_tiles)
 
 
 @njit(**OPTIONS)

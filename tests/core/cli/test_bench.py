@@ -15,6 +15,7 @@ from core import paths
 from core.bench import report, sample, train
 from core.bench.ingredients import WITHOUT
 from core.bench.peer import Peer
+from core.bench.plain_c import PlainC
 from core.cli.main import main
 from core.errors import BardlabError
 from core.ladder.registry import RUNGS
@@ -75,10 +76,10 @@ def test_a_configuration_names_the_rung_whose_writing_is_timed(
 
 @pytest.fixture
 def peer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder with a stand-in for nanoGPT, which it is loaded from as a checkout would be; its recipe is two steps."""
+    """A folder with a stand-in for nanoGPT, loaded as a checkout would be; its recipe is forty steps."""
     shutil.copyfile(paths.ROOT / "tests" / "gpu" / "stand_in.py", tmp_path / "model.py")
     monkeypatch.setattr(train, "PEER_SIZES", TransformerConfig.parse(TINY["transformer"]["model"]))
-    monkeypatch.setattr(train, "PEER_STEPS", 2)
+    monkeypatch.setattr(train, "PEER_STEPS", 40)
     return tmp_path
 
 
@@ -98,7 +99,7 @@ def test_steps_are_timed_in_turn_with_those_of_the_peer(peer: Path, capsys: pyte
     assert step["ratio"] == pytest.approx(step["peer_ms_a_step"] / step["ours_ms_a_step"])
     assert step["ours_tokens_per_second"] > 0 and step["peer_computed_in"] == "float32"
     assert step["peer_parameters"] != step["parameters"]
-    assert end["peer_seconds_2000_steps"] == pytest.approx(2 * end["peer_ms_a_step"] / 1000)
+    assert end["peer_seconds_2000_steps"] == pytest.approx(40 * end["peer_ms_a_step"] / 1000)
     assert end["ratio"] == pytest.approx(end["peer_seconds_2000_steps"] / end["seconds"])
     assert end["runs"][0]["reached"] and "ours_ms_a_step" not in end
 
@@ -113,7 +114,7 @@ def test_the_peers_recipe_is_trained_and_judged_as_ours(peer: Path, capsys: pyte
 def test_ours_trains_for_as_long_as_the_peers_recipe(peer: Path, capsys: pytest.CaptureFixture[str]):
     told = asked(capsys, "train", "--beside", str(peer), "--in-time", "--seeds", "2", "--rounds", "1")
 
-    assert told["steps"] == pytest.approx(2 * told["peer_ms_a_step"] / told["ours_ms_a_step"], abs=1)
+    assert told["steps"] == pytest.approx(40 * told["peer_ms_a_step"] / told["ours_ms_a_step"], abs=1)
     losses = [float(loss) for loss in told["val_losses"].split(", ")]
     assert len(losses) == 2 and told["val_loss"] == pytest.approx(sum(losses) / 2, abs=1e-4)
 
@@ -124,7 +125,6 @@ def test_ours_trains_for_as_long_as_the_peers_recipe(peer: Path, capsys: pytest.
         ("train --in-time", "need --beside with the folder of a nanoGPT"),
         ("train --peer-recipe 0.001", "need --beside with the folder of a nanoGPT"),
         ("train --config mlp", "'mlp' is no Transformer; choose one of cpu, reference"),
-        ("sample --beside-c nowhere.c", "there is no nowhere.c; give the run.c of a llama2.c checkout"),
     ],
 )
 def test_what_cannot_be_measured_is_said_in_one_line(words: str, why: str, capsys: pytest.CaptureFixture[str]):
@@ -148,10 +148,12 @@ int main(int count, char **words) {
 """Answers as llama2.c does, once it has found a model of its format."""
 
 
-def test_writing_is_timed_beside_a_program_in_c(peer: Path, capsys: pytest.CaptureFixture[str]):
+def test_writing_is_timed_beside_a_program_in_c(peer: Path):
     """It is compiled and given a model of our sizes; one text of ours fills a context, in float32 and in halves."""
-    (peer / "run.c").write_text(PLAIN)
     config = TransformerConfig.parse(TINY["transformer"]["model"])
+    with pytest.raises(BardlabError, match=r"there is no .*run\.c; give the run\.c of a llama2\.c checkout"):
+        PlainC(peer / "run.c", config, 65)
+    (peer / "run.c").write_text(PLAIN, encoding="utf-8")
     found = sample.sample("transformer", "seconds", texts=(1,), rounds=1, beside=peer, beside_c=peer / "run.c")
     plain = found["plain_c"]
 
@@ -172,10 +174,10 @@ def test_all_of_it_is_a_page_that_keeps_what_was_measured_by_hand(
     modern = Preset("", {**REAL.model, **tiny.model}, {**REAL.train, **tiny.train, "optimizer": "muon"})
     monkeypatch.setitem(RUNGS["transformer"].presets, "seconds", modern)
     page = peer / "benchmarks.md"
-    page.write_text(f"old figures\n\n{report.BY_HAND}\n\nkept\n")
+    page.write_text(f"old figures\n\n{report.BY_HAND}\n\nkept\n", encoding="utf-8")
     monkeypatch.setattr(report, "FILE", page)
     figures = asked(capsys, "all", "--seeds", "2", "--rounds", "1", "--beside", str(peer))
-    rows, text = figures.pop("ingredients"), page.read_text()
+    rows, text = figures.pop("ingredients"), page.read_text(encoding="utf-8")
 
     assert [row["ingredient"] for row in rows] == ["all", *WITHOUT]
     for row in rows[1:]:

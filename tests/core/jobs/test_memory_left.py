@@ -182,13 +182,14 @@ def goes(size):
     return True
 
 goes(1)
-resource.setrlimit(resource.RLIMIT_AS, (memory.psutil.Process().memory_info().vms + 400_000_000,) * 2)
+resource.setrlimit(resource.RLIMIT_AS, (memory.psutil.Process().memory_info().vms + 700_000_000,) * 2)
 assert not goes(1024)
 fits = timing.fitting_batch(config, torch.device("cpu"))
 print(fits, goes(fits), goes(2 * fits + 1))
 """
 
 
+@pytest.mark.started
 @pytest.mark.skipif(sys.platform != "linux", reason="limits a process's address space")
 def test_the_batch_named_after_a_refusal_fits_and_twice_as_many_do_not():
     fits, goes, twice = in_child(FITS).split()
