@@ -131,7 +131,8 @@ def check_startable(run: Run) -> None:
         raise BardlabError(f"{run.slug} ships with the product and cannot be trained further; start a run of your own")
     owners.check(run.owner, run.slug, "start")
     if reading.is_busy(run):
-        raise BardlabError(f"run {run.slug} is {run.state}; there is nothing to start")
+        ending = f"the worker of {run.slug} is still ending; start it in a moment"
+        raise BardlabError(f"run {run.slug} is {run.state}; there is nothing to start" if run.state.active else ending)
     if run.state is State.FINISHED:
         raise BardlabError(f"run {run.slug} has finished its {run.status.step} steps; start a new run for more")
 

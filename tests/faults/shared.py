@@ -92,6 +92,8 @@ def _through(fault: Callable[[Path], Any], expected: State) -> dict[str, Any]:
         saved is not None and saved[1] is None and after.damage is None and step >= (run.status.checkpoint_step or 0)
     )
     if not after.state.active:
+        while folder.is_alive(run.path):
+            time.sleep(0.1)  # its worker is still ending
         control.start(reading.read(run.path))
     went_on = until(run, State.RUNNING, State.FAILED, step=step + 1).state is State.RUNNING
     until(control.stop(reading.read(run.path)), State.STOPPED)
