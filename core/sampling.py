@@ -207,8 +207,8 @@ def streams(
             written = [_drawn(logits, generators, config)]
         if not written:  # chances that are no numbers: torch says so
             decoder = cache = None
-        for drawn, logits, chances in written:
-            yield [Choice(drawn[i], logits[i], chances[i], config) for i in range(len(drawn))]
+        for drawn, answers, chances in written:
+            yield [Choice(drawn[i], answers[i], chances[i], config) for i in range(len(drawn))]
         fresh = (
             torch.tensor([step.ids for step in written], dtype=torch.long, device=device).view(-1, len(prompts)).t()
         )  # (B, N)

@@ -8,15 +8,14 @@ import xml.etree.ElementTree as ElementTree
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from urllib.parse import parse_qs, urlsplit
 
 import numpy as np
 import pytest
-from playwright.sync_api import ConsoleMessage, Error, Locator, Page, expect
+from playwright.sync_api import Locator, Page, expect
 
 from pages.ui.components.charts.curves import LONGEST, Curve, pack
 from tests import message
-from tests.browser.conftest import Serve, Visit, go
+from tests.browser.conftest import Serve, Visit
 
 pytestmark = pytest.mark.browser
 APP = "tests/browser/apps/growing.py"
@@ -24,44 +23,29 @@ PER_UPDATE = 2 * 5  # points of two training curves; validation adds at most two
 
 
 @pytest.fixture
-def page(walk: Visit) -> Iterator[Page]:
+def page(visit: Visit) -> Iterator[Page]:
     """A page at desktop size; an error in it fails the test."""
-    page = walk(1280, 900)
+    page = visit(1280, 900)
     errors: list[str] = []
-
-    def failed(error: Error) -> None:
-        errors.append(str(error))
-
-    def said(message: ConsoleMessage) -> None:
-        if message.type == "error":
-            errors.append(message.text)
-
-    page.on("pageerror", failed)
-    page.on("console", said)
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
     yield page
-    page.remove_listener("pageerror", failed)
-    page.remove_listener("console", said)
+    page.close()
     assert not errors
 
 
 @pytest.fixture
-def growing(shared: Serve, request: pytest.FixtureRequest) -> str:
-    """The address of the growing app for this test, which begins anew."""
-    return f"{shared(APP)}/?visit={request.node.name}"
-
-
-def chart_of(page: Page) -> Locator:
-    """The chart of the growing app that the address asks for."""
-    found = page.locator(f".st-key-chart{parse_qs(urlsplit(page.url).query)['visit'][0]} .curves")
-    found.wait_for(timeout=60_000)
-    return found
+def growing(shared: Serve) -> str:
+    """The address of the growing app; each visit begins anew."""
+    return shared(APP)
 
 
 @pytest.fixture
 def chart(page: Page, growing: str) -> Locator:
     """The chart of the growing app, with data."""
-    go(page, growing)
-    found = chart_of(page)
+    page.goto(growing)
+    found = page.locator(".curves")
+    found.wait_for(timeout=60_000)
     after_updates(found, 2)
     return found
 
@@ -140,8 +124,9 @@ def test_only_new_points_travel_and_the_node_stays(chart: Locator) -> None:
 
 
 def test_a_full_rerun_sends_everything_and_polling_goes_on(page: Page, growing: str) -> None:
-    go(page, f"{growing}&interval=1.5")  # slow enough that no poll is under way when the button is pressed
-    chart = chart_of(page)
+    page.goto(growing + "?interval=1.5")  # slow enough that no poll is under way when the button is pressed
+    chart = page.locator(".curves")
+    chart.wait_for(timeout=60_000)
     after_updates(chart, 2)
     page.get_by_role("button", name="rerun the page").click()
     page.wait_for_function(
@@ -180,9 +165,7 @@ def drag_with_shift(chart: Locator) -> None:
 
 
 def test_only_the_wheel_with_ctrl_or_alt_zooms(page: Page, chart: Locator) -> None:
-    page.evaluate(
-        "document.body.append(Object.assign(document.createElement('div'), {id: 'high', style: 'height: 3000px'}))"
-    )
+    page.evaluate("document.body.append(Object.assign(document.createElement('div'), {style: 'height: 3000px'}))")
     chart.locator(".plot").hover()
     page.mouse.wheel(0, 80)
     assert chart.get_attribute("data-zoom") == ""
@@ -190,7 +173,6 @@ def test_only_the_wheel_with_ctrl_or_alt_zooms(page: Page, chart: Locator) -> No
     page.mouse.wheel(0, -80)
     page.keyboard.up("Alt")
     expect(chart).not_to_have_attribute("data-zoom", "")
-    page.evaluate("document.querySelector('#high').remove()")
 
 
 def test_settings_survive_updates_and_a_refresh(page: Page, chart: Locator) -> None:
@@ -237,8 +219,7 @@ def test_polling_stops_when_no_longer_live(page: Page, chart: Locator) -> None:
 
 
 def test_polling_stops_while_hidden(page: Page, chart: Locator) -> None:
-    hide = """hidden => { if (hidden) Object.defineProperty(document, "hidden", { value: true, configurable: true });
-                          else delete document.hidden;
+    hide = """hidden => { Object.defineProperty(document, "hidden", { value: hidden, configurable: true });
                           document.dispatchEvent(new Event("visibilitychange")); }"""
     page.evaluate(hide, True)
     quiet(chart)
@@ -282,7 +263,8 @@ def test_a_new_theme_reaches_the_legend(page: Page, chart: Locator) -> None:
 def test_a_finger_reads_values_and_does_not_zoom(visit: Visit, growing: str) -> None:
     page = visit(400, has_touch=True, is_mobile=True)
     page.goto(growing)
-    chart = chart_of(page)
+    chart = page.locator(".curves")
+    chart.wait_for(timeout=60_000)
     after_updates(chart, 2)
     chart.locator(".plot").tap()
     expect(chart.locator(".tip")).to_be_visible()
@@ -335,8 +317,9 @@ def test_the_tooltip_names_every_curve(page: Page, chart: Locator) -> None:
 
 
 def test_no_points_yet(page: Page, growing: str) -> None:
-    go(page, f"{growing}&empty=1&interval=5")
-    chart = chart_of(page)
+    page.goto(growing + "?empty=1&interval=5")
+    chart = page.locator(".curves")
+    chart.wait_for(timeout=60_000)
     after_updates(chart, 3)  # within the 5 s of the interval: polls are quick until there is a point
     expect(chart.locator(".plot")).to_have_attribute(
         "aria-label", "Chart of loss (nats per character) by step. No points yet."

@@ -1,7 +1,4 @@
-"""An app for tests: two runs that grow by five points each time the fragment runs, and switches.
-
-Another `visit` in the address is another chart, which begins anew.
-"""
+"""An app for tests: two runs that grow by five points each time the fragment runs, and switches."""
 
 import numpy as np
 import streamlit as st
@@ -26,13 +23,12 @@ def run(group: str, n: int, broken: bool) -> list[Curve]:
 @st.fragment
 def chart() -> None:
     """Everything is inside the fragment, as on the real page."""
-    live = st.checkbox("live", True, key=f"live{visit}")
-    second = st.checkbox("second", True, key=f"second{visit}")
-    broken = st.checkbox("broken", key=f"broken{visit}")
-    empty = st.checkbox("empty", st.query_params.get("empty") == "1", key=f"empty{visit}")
-    key = f"chart{visit}"
+    live = st.checkbox("live", True)
+    second = st.checkbox("second", True)
+    broken = st.checkbox("broken")
+    empty = st.checkbox("empty", st.query_params.get("empty") == "1")
     if st.button("lose a message"):  # the server believes that the browser has everything
-        st.session_state[f"{key}:have"] = {f"{group}:{kind}": 10**6 for group in GROUPS for kind in ("train", "val")}
+        st.session_state["chart:have"] = {f"{group}:{kind}": 10**6 for group in GROUPS for kind in ("train", "val")}
     st.session_state.runs = st.session_state.get("runs", -1) + 1
     st.caption(f"runs {st.session_state.runs}")
     n = 0 if empty else FIRST + EACH * st.session_state.runs
@@ -42,14 +38,10 @@ def chart() -> None:
         [Landmark("uniform: ln 65 = 4.174", 4.174, "Every character equally likely."), Landmark("bigram", 2.45, "")],
         [Mark("first", 30, "learning rate halved")],
         live=live,
-        key=key,
+        key="chart",
         interval=float(st.query_params.get("interval", "0.2")),
     )
 
 
-visit = st.query_params.get("visit", "")
-if st.session_state.get("visit") != visit:
-    st.session_state.clear()
-    st.session_state.visit = visit
 st.button("rerun the page")
 chart()
