@@ -143,7 +143,7 @@ def _context_filled(model: LanguageModel, halves: bool, ahead: bool, seed: int) 
     whole = model.context if model.context is not None and not model.slides else WHOLE
     began = worked = 0.0
     while left := whole - decoder.length:
-        written = decoder.write(fresh, left, generators, (1.0, 0, 1.0))
+        written = decoder.write(fresh, left if began else 1, generators, (1.0, 0, 1.0))
         fresh = torch.tensor([written[-1].ids])
         if not began:
             began, worked, first, passes = time.perf_counter(), time.thread_time(), decoder.length, decoder.passes

@@ -55,7 +55,8 @@ def test_both_ways_of_writing_are_timed():
     assert "beyond_roll_1" not in sample.sample("wavenet", "best", texts=(1,), rounds=1, beside=None)
 
 
-def test_a_trained_run_is_timed_with_guesses_and_without():
+def test_a_trained_run_is_timed_with_guesses_and_without(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.delenv("BARDLAB_PRETRAINED")
     found = sample.sample("", "", texts=(1,), rounds=1, beside=None, run="pretrained/mlp")
     told = found["whole_context"]
 
