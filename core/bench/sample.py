@@ -128,6 +128,8 @@ def _whole_context(
             answer[f"{name}_ratio_peer_processor"] = statistics.mean(worked["peer"]) / statistics.median(worked[name])
         if name in strides:
             answer[f"{name}_characters_a_pass"] = statistics.median(strides[name])
+    if plain is not None:
+        answer["ratio_c"] = answer["float32_ahead_ratio_c" if guessed else "float32_ratio_c"]  # as it writes by itself
     return answer
 
 

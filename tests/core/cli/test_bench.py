@@ -156,11 +156,12 @@ def test_writing_is_timed_beside_a_program_in_c(peer: Path):
         PlainC(peer / "run.c", config, 65)
     (peer / "run.c").write_text(PLAIN, encoding="utf-8")
     found = sample.sample("transformer", "seconds", texts=(1,), rounds=1, beside=peer, beside_c=peer / "run.c")
-    plain = found["plain_c"]
+    plain = found["whole_context"]
 
     assert found["inside_1"]["ratio_peer"] == found["inside_1"]["ratio"] > 0
     assert plain["c_characters_per_second"] == pytest.approx(50)
-    assert plain["ratio_c"] == pytest.approx(plain["ours_characters_per_second"] / 50)
+    assert plain["ratio_c"] == plain["float32_ratio_c"]
+    assert plain["ratio_c"] == pytest.approx(plain["float32_characters_per_second"] / 50)
     width = config.d_model
     assert plain["multiply_adds_a_character"] == (
         config.n_layer * (4 * width**2 + 3 * width * (8 * width // 3)) + 65 * width

@@ -75,12 +75,12 @@ function newView(root) {
     view.after(ms, asking);
   };
   view.quiet = () => view.never(asking);
-  // Tells the server of an act; one at a time, as what it was done to may be another one then.
+  // Tells the server of an act; one at a time, as what it was done to may be another one after an act that `changes` it.
   const free = () => Object.assign(view, { busy: false });
-  view.act = (act) => {
+  view.act = (act, changes = true) => {
     if (view.busy) return;
-    view.busy = true;
-    view.after(AGAIN, free);
+    view.busy = changes;
+    if (changes) view.after(AGAIN, free);
     view.trigger("act", act);
   };
   signal.addEventListener("abort", () => {

@@ -147,5 +147,5 @@ function choose(view, i) {
 
 function send(view, act, i) {
   const { of, branches, places } = view.data;
-  view.act({ ...act, of, branch: branches[i], place: places[i] });
+  view.act({ ...act, of, branch: branches[i], place: places[i] }, act.kind !== "why");
 }
