@@ -37,9 +37,9 @@ def nothing_compiled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterato
     But not whether it knows each of the processor's vector instructions, which takes some 8 seconds.
     """
     monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path / "compiled"))
-    monkeypatch.setattr(inductor.cpp, "vec_isa_ok", True)
     torch._dynamo.reset()
-    yield
+    with inductor.patch({"cpp.vec_isa_ok": True}):
+        yield
     torch._dynamo.reset()
 
 

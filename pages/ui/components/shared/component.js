@@ -75,7 +75,7 @@ function newView(root) {
     view.after(ms, asking);
   };
   view.quiet = () => view.never(asking);
-  // Tells the server of an act; one at a time, as what it was done to may be another one after an act that `changes` it.
+  // Tells the server of an act; one at a time, as what it was done to may be another one after one that `changes` it.
   const free = () => Object.assign(view, { busy: false });
   view.act = (act, changes = true) => {
     if (view.busy) return;
