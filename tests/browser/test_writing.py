@@ -12,6 +12,7 @@ from core.runs import checkpoints
 from core.runs.state import Run
 from core.sampling import Choice, SamplingConfig, generate
 from tests.browser.conftest import Visit
+from tests.browser.test_newcomer import settled
 from tests.conftest import copied
 
 pytestmark = pytest.mark.browser
@@ -37,6 +38,7 @@ def write(page: Page) -> None:
     """Press Write and wait for the end."""
     page.get_by_role("button", name="Write", exact=True).click()
     expect(page.locator(".writing[data-live=false]")).to_be_visible()
+    settled(page)  # nothing moves under the pointer any more
 
 
 def letter(page: Page, number: int, column: int = 0) -> Locator:
