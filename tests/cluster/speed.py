@@ -25,7 +25,7 @@ RUNS, SECONDS = 8, 15
 
 def sweep() -> float:
     """Return the seconds from the start of a sweep to the end of its last run."""
-    train = {**TINY["mlp"]["train"], "steps": 100_000, "eval_every": 100_000, "snapshots": 0, "seconds": SECONDS}
+    train = {**TINY["mlp"]["train"], "steps": 100_000, "eval_every": 10_000, "snapshots": 0, "seconds": SECONDS}
     planned = [
         plan.plan("mlp", model=TINY["mlp"]["model"], train={**train, "seed": n}, device="cpu") for n in range(RUNS)
     ]
@@ -38,7 +38,7 @@ def sweep() -> float:
 def first_point() -> float:
     """Return the seconds from Start to the first step of a run that shows."""
     began = time.monotonic()
-    run = until(control.start(make_run("bigram", steps=100_000, eval_every=100_000)), State.RUNNING, step=1)
+    run = until(control.start(make_run("bigram", steps=100_000, eval_every=10_000)), State.RUNNING, step=1)
     took = time.monotonic() - began
     until(control.stop(reading.read(run.path)), State.STOPPED)
     return took
