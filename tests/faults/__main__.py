@@ -9,7 +9,7 @@ from importlib.util import find_spec
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from tests.faults import clusters, reading, rush, serving, shared, training
+from tests.faults import clusters, reading, rush, serving, shared, training, writers
 
 ROWS: dict[str, Callable[[], dict[str, Any]]] = {
     "kills": training.random_kills,
@@ -22,6 +22,7 @@ ROWS: dict[str, Callable[[], dict[str, Any]]] = {
     "many": reading.many_runs,
     "crowd": serving.crowd,
     "rush": rush.classes,
+    "writers": writers.writing,
 }
 ON_A_CLUSTER: dict[str, Callable[[], dict[str, Any]]] = {
     "node": clusters.killed_node,
