@@ -11,10 +11,10 @@ from torch import Tensor, nn
 from core.cli.main import main
 from core.evaluation import evaluate
 from core.exchange import export
-from core.inspect.ablation import rank
 from core.inspect.activations import health
 from core.inspect.embeddings import tables
 from core.inspect.evaluation_set import evaluation_set
+from core.inspect.interventions.ablation import rank
 from core.inspect.receptive import measured_field
 from core.jobs import work
 from core.ladder import cost

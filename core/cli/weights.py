@@ -145,7 +145,7 @@ def sample(run: str, prompt: str | None, which: str | None, device: str, as_json
 @JSON
 def rank(run: str, step: int | None, method: Literal["mean", "zero"], as_json: bool) -> None:
     """Measure what each part of a model is worth: the loss without it; Ctrl-C keeps what is measured."""
-    from core.inspect import price_list
+    from core.inspect.interventions import price_list
     from core.jobs import rankings
 
     found = reading.find(run)

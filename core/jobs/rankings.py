@@ -14,8 +14,8 @@ import torch
 
 from core import files, system
 from core.errors import BardlabError
-from core.inspect import price_list, ranking
-from core.inspect.ablation import METHODS, Method
+from core.inspect.interventions import price_list, ranking
+from core.inspect.interventions.ablation import METHODS, Method
 from core.jobs import control, overdue, trial, waiting
 from core.jobs.launchers import launcher
 from core.jobs.waiting import Job

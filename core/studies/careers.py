@@ -9,10 +9,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from core.inspect import history, price_list
+from core.inspect import history
 from core.inspect.heads import KINDS
 from core.inspect.history import Portrait
-from core.inspect.price_list import PriceList
+from core.inspect.interventions import price_list
+from core.inspect.interventions.price_list import PriceList
 from core.runs import layout
 from core.runs.state import Run
 from core.studies.healing import METHOD, Healing, Takeover, heads

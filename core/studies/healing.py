@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from core.errors import BardlabError
-from core.inspect import ablation
 from core.inspect.evaluation_set import evaluation_set
+from core.inspect.interventions import ablation
 from core.models.contract import LanguageModel
 from core.runs import beginnings, checkpoints, editing, records
 from core.runs.state import Run

@@ -7,10 +7,10 @@ import numpy as np
 import streamlit as st
 
 from core.errors import BardlabError
-from core.inspect import price_list
-from core.inspect.ablation import METHODS
 from core.inspect.attention import rungs_with_attention, weights_csv, window
 from core.inspect.heads import HeadScores, Kind
+from core.inspect.interventions import price_list
+from core.inspect.interventions.ablation import METHODS
 from core.jobs import rankings
 from core.ladder.registry import RUNGS
 from core.runs import layout, reading

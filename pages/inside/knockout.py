@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from core.inspect.ablation import rungs
+from core.inspect.interventions.ablation import rungs
 from core.ladder.registry import RUNGS
 from core.runs import layout, reading
 from core.runs.state import Run

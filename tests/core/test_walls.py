@@ -204,7 +204,7 @@ def test_a_low_room_knows_nothing_above_it(name: str):
     assert rooms()[name] <= MAY_KNOW[name]
 
 
-STARTS_THREADS = {"core.inspect.ranking"}
+STARTS_THREADS = {"core.inspect.interventions.ranking"}
 """The ranking of parts still computes in a thread of the server; nothing else may."""
 
 

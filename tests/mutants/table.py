@@ -5,7 +5,7 @@ RUNS = ["runs/test_small_files.py", "runs/test_runs.py"]
 
 TESTS = {
     "evaluation.py": ["test_evaluation.py"],
-    "inspect/ablation.py": ["inspect/test_ablation.py"],
+    "inspect/interventions/ablation.py": ["inspect/test_ablation.py"],
     "inspect/activations.py": ["inspect/test_activations.py", INSPECT],
     "inspect/anatomy.py": [INSPECT],
     "inspect/attention.py": ["inspect/test_attention.py"],
@@ -17,9 +17,9 @@ TESTS = {
     "inspect/lens.py": ["inspect/test_lens.py"],
     "inspect/memory_span.py": ["inspect/test_units.py"],
     "inspect/paper.py": ["inspect/test_declared_facts.py"],
-    "inspect/patching.py": ["inspect/test_patching.py"],
-    "inspect/price_list.py": ["inspect/test_ablation.py"],
-    "inspect/ranking.py": ["inspect/test_ablation.py"],
+    "inspect/interventions/patching.py": ["inspect/test_patching.py"],
+    "inspect/interventions/price_list.py": ["inspect/test_ablation.py"],
+    "inspect/interventions/ranking.py": ["inspect/test_ablation.py"],
     "inspect/receptive.py": ["inspect/test_receptive.py", INSPECT],
     "inspect/salience.py": ["inspect/test_salience.py"],
     "inspect/surprise.py": ["inspect/test_surprise.py"],

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from core.inspect import price_list
 from core.inspect.attention import AttentionMaps, attention_maps
+from core.inspect.interventions import price_list
 from core.jobs import rankings
 from core.runs import checkpoints, layout, reading
 from core.runs.state import Run

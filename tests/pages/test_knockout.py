@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from core.inspect import price_list
-from core.inspect.ablation import Bench
+from core.inspect.interventions import price_list
+from core.inspect.interventions.ablation import Bench
 from core.jobs import rankings, turns
 from core.runs import checkpoints, layout
 from core.runs.folder import State

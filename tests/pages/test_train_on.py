@@ -4,7 +4,7 @@ from urllib.parse import parse_qs
 
 import pytest
 
-from core.inspect.ablation import METHODS
+from core.inspect.interventions.ablation import METHODS
 from core.jobs import control, rankings, work
 from core.runs import reading
 from core.studies import careers, healing

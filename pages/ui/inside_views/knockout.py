@@ -8,9 +8,9 @@ from collections.abc import Callable, Mapping, Sequence
 import pandas as pd
 import streamlit as st
 
-from core.inspect import price_list
-from core.inspect.ablation import METHODS, Bench, Effect, Method, redundancy
-from core.inspect.price_list import PriceList
+from core.inspect.interventions import price_list
+from core.inspect.interventions.ablation import METHODS, Bench, Effect, Method, redundancy
+from core.inspect.interventions.price_list import PriceList
 from core.jobs import rankings
 from core.models.answers import Part
 from core.runs import checkpoints, layout, reading

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from streamlit.delta_generator import DeltaGenerator
 
 from core.errors import BardlabError
-from core.inspect import patching
-from core.inspect.patching import Reading, Site
+from core.inspect.interventions import patching
+from core.inspect.interventions.patching import Reading, Site
 from core.runs import checkpoints, reading
 from core.runs.openings import openings
 from core.runs.state import Run

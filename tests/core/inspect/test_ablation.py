@@ -11,10 +11,10 @@ import torch
 
 from core import files
 from core.errors import BardlabError
-from core.inspect import ablation, price_list, ranking
 from core.inspect import evaluation_set as inspect_evaluation_set
-from core.inspect.ablation import Bench, chosen, effect, interventions, losses, means, rank, redundancy
 from core.inspect.evaluation_set import evaluation_set
+from core.inspect.interventions import ablation, price_list, ranking
+from core.inspect.interventions.ablation import Bench, chosen, effect, interventions, losses, means, rank, redundancy
 from core.inspect.trace import intervening, taps
 from core.ladder.registry import RUNGS
 from core.models.answers import Part

@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from core.errors import BardlabError
-from core.inspect import patching
-from core.inspect.patching import Reading, answers, patch, reading, recovered, run_patched, sites, sweep
+from core.inspect.interventions import patching
+from core.inspect.interventions.patching import Reading, answers, patch, reading, recovered, run_patched, sites, sweep
 from core.inspect.trace import trace
 from core.models.contract import LanguageModel
 from tests.core.inspect.test_ablation import LADDER, build

@@ -15,7 +15,7 @@ from click.testing import CliRunner
 from core import paths
 from core.cli.main import cli
 from core.errors import BardlabError
-from core.inspect import price_list
+from core.inspect.interventions import price_list
 from core.jobs import queue, rankings, turns
 from core.jobs.rankings import Ranking
 from core.runs import editing, folder, layout, reading
@@ -26,7 +26,7 @@ from tests.conftest import make_run
 
 SLOWLY = """
 import sys, time
-from core.inspect import ablation
+from core.inspect.interventions import ablation
 from core.jobs import waiting
 true = ablation.rank
 def slowly(*what):

@@ -206,11 +206,17 @@ def test_rounded_weights_write_one_text_by_either_way(key: str, changed: dict[st
     assert any(not torch.equal(*pair) for pair in zip(before, model.parameters(), strict=True))
 
 
+@pytest.mark.parametrize("unit", [False, True], ids=["panels", "matrix unit"])
 @pytest.mark.parametrize("halves", [False, True])
-def test_a_matrix_by_several_vectors_is_what_numpy_makes_of_it(halves: bool):
+def test_a_matrix_by_several_vectors_is_what_numpy_makes_of_it(
+    halves: bool, unit: bool, monkeypatch: pytest.MonkeyPatch
+):
     """Whole panels of sixteen and parts of one, rows left over, and a matrix in the middle of the weights."""
     from core.models import products
 
+    if unit and not products.MATRIX_UNIT:
+        pytest.skip("this processor has no matrix unit")
+    monkeypatch.setattr(products, "MATRIX_UNIT", unit)  # whatever this processor has
     random = np.random.default_rng(1)
     for count, n_in, n_out in (
         (1, 19, 33),

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from core.inspect.ablation import interventions, means
 from core.inspect.evaluation_set import EvaluationSet
+from core.inspect.interventions.ablation import interventions, means
 from core.inspect.trace import intervening, trace
 from core.ladder.registry import RUNGS
 from core.models.normalise import LayerNorm

@@ -6,8 +6,9 @@ import torch
 from safetensors.torch import load_file
 
 from core.errors import BardlabError
-from core.inspect import ablation, heads, history, price_list
+from core.inspect import heads, history
 from core.inspect.evaluation_set import evaluation_set
+from core.inspect.interventions import ablation, price_list
 from core.jobs import control, rankings, work
 from core.runs import checkpoints, layout
 from core.runs.state import Run

@@ -6,8 +6,8 @@ from functools import partial
 import numpy as np
 
 from core.errors import BardlabError
-from core.inspect.ablation import Bench
 from core.inspect.heads import KINDS, head_scores, probe
+from core.inspect.interventions.ablation import Bench
 from core.ladder.recipes import QUICK
 from core.runs import checkpoints
 from core.runs.openings import text_of

@@ -12,10 +12,10 @@ import torch
 
 from core import files
 from core.errors import BardlabError
-from core.inspect import ablation
-from core.inspect.ablation import Method
 from core.inspect.evaluation_set import Doubles, evaluation_set
-from core.inspect.price_list import as_list, write
+from core.inspect.interventions import ablation
+from core.inspect.interventions.ablation import Method
+from core.inspect.interventions.price_list import as_list, write
 from core.models.contract import LanguageModel
 from core.runs import checkpoints, layout
 from core.runs.state import Run

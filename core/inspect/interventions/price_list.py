@@ -8,13 +8,13 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from core import files
 from core.errors import BardlabError
-from core.inspect.ablation import METHODS, Effect, Method, Ranked
+from core.inspect.interventions.ablation import METHODS, Effect, Method, Ranked
 from core.runs import checkpoints, layout
 from core.runs.state import Run
 
 
 class Price(BaseModel):
-    """What one part is worth: `core.inspect.ablation.Effect`, as it is stored."""
+    """What one part is worth: `core.inspect.interventions.ablation.Effect`, as it is stored."""
 
     model_config = ConfigDict(ser_json_inf_nan="constants")
 
