@@ -37,6 +37,11 @@ def choices(run: Run, seed: int) -> tuple[list[Choice], str]:
 def write(page: Page) -> None:
     """Press Write and wait for the end."""
     page.get_by_role("button", name="Write", exact=True).click()
+    written(page)
+
+
+def written(page: Page) -> None:
+    """Wait until all is written."""
     expect(page.locator(".writing[data-live=false]")).to_be_visible()
     settled(page)  # nothing moves under the pointer any more
 
@@ -119,7 +124,7 @@ def test_a_finger_asks_a_character(visit: Visit, lab: str, run: Run) -> None:
     page = visit(400, 800, has_touch=True, is_mobile=True)
     page.goto(f"{lab}/write?run={run.slug}&{SETTINGS}")
     page.get_by_role("button", name="Write", exact=True).tap()
-    expect(page.locator(".writing[data-live=false]")).to_be_visible()
+    written(page)
     letter(page, 5).tap()
     check(page, run, 5, 21)
     page.get_by_role("button", name="›").tap()

@@ -10,7 +10,6 @@ import numpy as np
 import torch
 
 from core.inspect import (
-    ablation,
     activations,
     anatomy,
     attention,
@@ -20,11 +19,11 @@ from core.inspect import (
     heads,
     history,
     lens,
-    patching,
     receptive,
     surprise,
     trace,
 )
+from core.inspect.interventions import ablation, patching
 from core.ladder.registry import RUNGS
 from core.models.contract import LanguageModel
 from core.texts.corpus import load

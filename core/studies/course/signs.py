@@ -4,6 +4,7 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from core.evaluation import evaluate, spread_slice, windows
 from core.inspect.activations import health
@@ -17,7 +18,9 @@ LOOKED_AT = 2048
 JUDGED = 20_000
 """Characters on which saved weights are measured again."""
 TAIL = 10
-"""Reports of the training loss at its end that are averaged."""
+"""Reports of the gradient's norm of which the median is taken."""
+LATE = 0.25
+"""The share of the steps taken, at their end, over which the training loss is averaged."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +32,7 @@ class Signs:
     first: float
     """The training loss before the first step."""
     train: float
-    """The training loss at the end: the mean of its latest reports."""
+    """The training loss at the end: the mean over the last quarter of the steps."""
     val_first: float
     val_lowest: float
     val: float
@@ -46,7 +49,7 @@ class Signs:
 
 def signs(run: Run, read: MetricsReader) -> Signs | None:
     """Read the signs off a run's curves; None as long as there are too few points."""
-    _, train = read.curve(TRAIN_LOSS)
+    steps, train = read.curve(TRAIN_LOSS)
     _, val = read.curve(VAL_LOSS)
     _, norm = read.curve("train/grad_norm")
     if len(train) < 3 or not len(val) or len(norm) < 3:
@@ -55,7 +58,7 @@ def signs(run: Run, read: MetricsReader) -> Signs | None:
     return Signs(
         math.log(len(run.need().characters)),
         float(train[0]),
-        float(np.mean(train[-TAIL:])),
+        _late_mean(steps, train),
         float(val[0]),
         float(np.min(val)),
         float(val[-1]),
@@ -65,6 +68,12 @@ def signs(run: Run, read: MetricsReader) -> Signs | None:
         layer,
         _jump(read),
     )
+
+
+def _late_mean(steps: NDArray[np.float64], losses: NDArray[np.float64]) -> float:
+    """Average reports by how many of the last steps each stands for: how often one comes is up to the machine."""
+    begins = steps[-1] - LATE * (steps[-1] - steps[0])
+    return float(np.average(losses[1:], weights=np.clip(steps[1:] - np.maximum(steps[:-1], begins), 0, None)))
 
 
 def _quietest(read: MetricsReader) -> tuple[float, str]:
