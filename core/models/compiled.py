@@ -15,9 +15,12 @@ import logging
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import cycle, islice
 from pathlib import Path
+from queue import Empty, SimpleQueue
 from threading import Lock, Thread
 from types import ModuleType
 from typing import Any, NamedTuple
@@ -37,6 +40,10 @@ BLOCK = 0.03
 """Seconds that one call into the machine code takes at most, about: as long as nobody can stop it."""
 AT_ONCE = 128
 """Rows of working memory: so many characters of a prompt are read together."""
+LEAST = 32
+"""Rows from which on a piece of a prompt is worth a thread: fewer do without the matrix unit."""
+SLOW = 3
+"""How much longer a multiply-add of attention takes than one of a product."""
 AHEAD = (0, 1, 3, GUESSES)
 """How many characters may be guessed ahead."""
 HALF_LIFE = 40
@@ -47,6 +54,7 @@ AGAIN = 8
 """Every so many blocks another number of guesses than the best is tried."""
 
 _log = logging.getLogger(__name__)
+_helpers = ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="reads-along")  # threads start when there is work
 _lock = Lock()
 _kernels: ModuleType | None = None
 _loading = False
@@ -185,6 +193,14 @@ class Laid:
         attended = self.steps[self.steps[:, 0] == Step.ATTEND]
         return int(max(LANES, self.steps[:, 4].max(), (attended[:, 1] - attended[:, 5]).max(initial=0)))
 
+    @property
+    def uphill(self) -> float:
+        """By how much more work each position of a prompt is than the first, in parts of it, for each one before it."""
+        multiplied = self.reading[self.reading[:, 0] == Step.LINEAR]
+        attended = self.reading[self.reading[:, 0] == Step.ATTEND]
+        products = int((multiplied[:, 2] * multiplied[:, 4]).sum())
+        return SLOW * 2 * int(attended[:, 2].sum()) / max(1, products)
+
     @classmethod
     def of(cls, program: Program) -> "Laid":
         """Lay out a finished program."""
@@ -205,6 +221,16 @@ class Written(NamedTuple):
     chances: list[float]
 
 
+def pieces(T: int, start: int, count: int, least: int, grain: int, uphill: float) -> list[int]:
+    """Cut T positions from `start` on into `count` pieces of equal work, of at least so many and of whole grains."""
+    work = np.cumsum(1 + uphill * np.arange(start, start + T))
+    ends = [0]
+    for number in range(1, count):
+        even = round(int(np.searchsorted(work, work[-1] * number / count)) / grain) * grain
+        ends.append(min(even, (T - least * (count - number)) // grain * grain))
+    return np.diff([*ends, T]).tolist()
+
+
 Cuts = tuple[float, int, float]
 """Temperature, top-k, top-p."""
 
@@ -221,11 +247,10 @@ class Decoder:
         self.noise = torch.empty(0, texts, laid.logits[1])  # drawn for characters that are not written yet
         self.passes = 0
         self.together = 1 if laid.one_by_one else max(1, AT_ONCE // texts)
-        rows = texts * self.together
-        spare = LANES if rows > 1 else 0  # what several are multiplied at once may be written to rows behind them
-        self.work: Float = aligned((rows + spare) * laid.width).reshape(-1, laid.width)
-        self.found = np.zeros(laid.width, np.int64)
-        self.aside: tuple[NDArray[Any], ...] = kernels.room(rows, laid.longest)
+        self.room = self._room(texts * self.together)
+        self.team: list[tuple[NDArray[Any], ...]] = []
+        """Working memory of each thread that reads a piece while others read theirs, once there were several."""
+        self.progress = np.zeros(1, np.int64)
         self.probs = np.zeros(laid.logits[1], np.float32)
         self.state: Float = aligned(texts * laid.state).reshape(texts, -1)
         self.recent = np.zeros((texts, BEFORE), np.int64)
@@ -233,6 +258,12 @@ class Decoder:
         self.pace = 0.0  # seconds a character
         self.window = 0
         self.next: Decoder | None = None
+
+    def _room(self, rows: int) -> tuple[NDArray[Any], ...]:
+        """Make working memory for so many characters at once."""
+        spare = LANES if rows > 1 else 0  # what several are multiplied at once may be written to rows behind them
+        work = aligned((rows + spare) * self.laid.width).reshape(-1, self.laid.width)
+        return work, np.zeros(self.laid.width, np.int64), *self.kernels.room(rows, self.laid.longest)
 
     def restart(self) -> None:
         """Forget what was read."""
@@ -265,11 +296,6 @@ class Decoder:
         """Whether a whole window is read faster than by torch, which spreads it over all its threads."""
         return bool(self.kernels.MATRIX_UNIT) or torch.get_num_threads() == 1
 
-    @property
-    def rooms(self) -> tuple[object, ...]:
-        """What the kernels write to."""
-        return self.state, self.work, self.found, *self.aside
-
     def write(
         self,
         fresh: Tensor,
@@ -295,9 +321,10 @@ class Decoder:
         drawn = np.zeros((count, self.texts), np.int64)
         logits, chances = np.empty((count, self.texts, V), np.float32), np.empty((count, self.texts), np.float32)
         cut = np.float32(cuts[0]), cuts[1], np.float32(cuts[2])
-        rooms = (*self.rooms, ids, self.length, at, noise[:count].numpy(), *cut, self.probs, drawn, logits, chances)
+        rooms = (self.state, *self.room, self.progress, ids, self.length, at, noise[:count].numpy())
+        drawing = (*cut, self.probs, drawn, logits, chances)
         began, worked = time.perf_counter(), time.thread_time()
-        done, passes = self.kernels.write(*given, *rooms, least, ahead, self.habits.tables)
+        done, passes = self.kernels.write(*given, *rooms, *drawing, least, ahead, self.habits.tables)
         self.pace = (time.perf_counter() - began) / max(1, done)
         if self.ahead:
             self.habits.stride.learn(ahead, time.thread_time() - worked, done)
@@ -321,16 +348,71 @@ class Decoder:
         return torch.cat((self.noise, fresh))
 
     def read(self, fresh: Tensor) -> Iterator[None]:
-        """Read ids (B, T) a piece at a time, with a pause after each."""
-        laid, ids = self.laid, fresh.numpy().astype(np.int64)
-        given = (laid.reading, laid.floats, laid.shorts, laid.halves)
-        for first in range(0, ids.shape[1], self.together):
-            piece = np.concatenate((self.recent, ids[:, first : first + self.together]), axis=1)  # (B, BEFORE + T)
-            T = piece.shape[1] - BEFORE
-            self.kernels.run(*given, *self.rooms, piece, T, self.length)
-            self.length += T
-            self.recent = piece[:, -BEFORE:].copy()
+        """Read ids (B, T), with a pause after each piece, or after as many as torch may have threads, read at once."""
+        ids = np.concatenate((self.recent, fresh.numpy().astype(np.int64)), axis=1)  # (B, BEFORE + T)
+        while left := ids.shape[1] - BEFORE:
+            sizes = self._sizes(left, torch.get_num_threads())
+            self._read(ids, sizes)
+            self.length += sum(sizes)
+            ids = ids[:, sum(sizes) :]
+            self.recent = ids[:, :BEFORE].copy()
             yield
+
+    def _sizes(self, left: int, threads: int) -> list[int]:
+        """Say how many characters each thread reads next.
+
+        No piece is left that is too small for the matrix unit and none of one text ends within sixteen: so the sums of
+        one text are the same, whatever the number of threads.
+        """
+        if self.laid.one_by_one:
+            return [1]
+        least, grain = -(-LEAST // self.texts), LANES if self.texts == 1 else 1
+        T = min(left, threads * self.together)
+        if left > T:
+            T = max(1, min(T, (left - least) // grain * grain))
+        count = max(1, min(threads, T // least))
+        return pieces(T, self.length, count, least, grain, self.laid.uphill)
+
+    def _read(self, ids: NDArray[np.int64], sizes: list[int]) -> None:
+        """Read pieces of ids (B, BEFORE + T or more), by as many threads if there are several.
+
+        A thread takes the next piece and reads it to its end, waiting only for the one before (`kernels.run`), which
+        somebody took earlier. So whatever the number of threads that come, this one alone suffices.
+        """
+        rows = self.texts * max(sizes)
+        if len(sizes) > 1 and self.team and len(self.team[0][0]) < rows + LANES:
+            self.team.clear()
+        while 1 < len(sizes) > len(self.team):
+            self.team.append(self._room(rows))
+        laid, progress = self.laid, np.zeros(len(sizes), np.int64)
+        turns: SimpleQueue[int] = SimpleQueue()
+        done: SimpleQueue[BaseException | None] = SimpleQueue()
+        for piece in range(len(sizes)):
+            turns.put(piece)
+
+        def take_turns(room: tuple[NDArray[Any], ...]) -> None:
+            try:
+                while True:
+                    piece = turns.get_nowait()
+                    start, T = sum(sizes[:piece]), sizes[piece]
+                    part = np.ascontiguousarray(ids[:, start : start + BEFORE + T])
+                    given = laid.reading, laid.floats, laid.shorts, laid.halves, self.state
+                    self.kernels.run(*given, *room, progress, part, T, self.length + start, piece)
+                    done.put(None)
+            except Empty:
+                pass
+            except BaseException as error:
+                progress.fill(len(laid.reading) + 1)  # nobody waits for what will not come
+                done.put(error)
+                raise
+
+        with suppress(RuntimeError):  # the interpreter is ending, or the system gives no more threads
+            for room in self.team[1 : len(sizes)]:
+                _helpers.submit(take_turns, room)
+        take_turns(self.team[0] if len(sizes) > 1 else self.room)
+        for _ in sizes:
+            if (error := done.get()) is not None:
+                raise error
 
 
 def decoder(

@@ -1,17 +1,22 @@
 """Runs a rung's program (core/models/program.py), and the drawing of characters, as machine code.
 
 Compiled by numba at its first use and kept on disk. Importing this needs numba; compiled.py does so, aside.
-The interpreter's lock is not held while anything here runs.
+The interpreter's lock is not held while anything here runs, and several threads may read one
+text, each a piece of it (`run`).
 
 Letters: B texts, T characters read at once, R = B·T rows of working memory, N characters written in one call, V
 vocabulary.
 """
 
 import math
+from typing import Any
 
+import llvmlite.binding as llvm
 import numpy as np
-from numba import njit
+from numba import njit, types
+from numba.extending import intrinsic
 
+from core import system
 from core.models.guessing import expect, learn
 from core.models.guessing import tables as tables  # for compiled.py
 from core.models.products import MATRIX_UNIT as MATRIX_UNIT
@@ -251,17 +256,66 @@ def normalise(x, y, floats, w, bias, eps):  # type: ignore[no-untyped-def]
         y[i] = (x[i] - mean) * scale * floats[w + i] + floats[bias + i]
 
 
+llvm.add_symbol("bardlab_give_way", system.giving_way())
+give_way = types.ExternalFunction("bardlab_give_way", types.int32())
+PATIENCE = 2000
+"""How often it is looked whether somebody is done before others may have the processor: some microseconds."""
+
+
+def _told(typing_context: Any, progress: Any, piece: Any) -> Any:
+    """Read how many steps a piece has told of; what it wrote before that is there."""
+
+    def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        data = context.make_array(signature.args[0])(context, builder, arguments[0]).data
+        return builder.load_atomic(builder.gep(data, [arguments[1]]), "acquire", 8)
+
+    return types.int64(progress, types.intp), code
+
+
+def _tell(typing_context: Any, progress: Any, piece: Any, steps: Any) -> Any:
+    """Tell the others that a piece has taken so many steps, once all is there that it wrote."""
+
+    def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        data = context.make_array(signature.args[0])(context, builder, arguments[0]).data
+        builder.store_atomic(arguments[2], builder.gep(data, [arguments[1]]), "release", 8)
+        return context.get_dummy_value()
+
+    return types.void(progress, types.intp, types.int64), code
+
+
+told: Any = intrinsic(_told)
+tell: Any = intrinsic(_tell)
+
+
+@njit(**OPTIONS)
+def wait(progress, piece, steps):  # type: ignore[no-untyped-def]
+    """Wait until a piece has told of so many steps."""
+    looks = 0
+    while told(progress, piece) < steps:
+        looks += 1
+        if looks > PATIENCE:
+            give_way()
+
+
 @njit(**OPTIONS)
 def run(  # type: ignore[no-untyped-def]
-    rows, floats, shorts, halves, state, work, found, turned, sums, thirds, ids, T, start
+    rows, floats, shorts, halves, state, work, found, turned, sums, thirds, progress, ids, T, start, piece
 ):
-    """Read T of ids (B, BEFORE + T or more) at positions from `start` on; the first BEFORE of them were read before."""
+    """Read T of ids (B, BEFORE + T or more) at positions from `start` on; the first BEFORE of them were read before.
+
+    Piece 0 waits for nobody. Each later one may be read by another thread while the one before it is: it waits, at
+    every step that needs what earlier characters left, until that piece has told in `progress` that it is there.
+    """
     count = len(ids) * T
-    for row in rows:
+    for number in range(len(rows)):
+        row = rows[number]
         step, out, n, a, n_in, b, w, bias, one, two = row
         if step == LINEAR:
             linear(row, floats, shorts, halves, work, found, turned, sums, thirds, count)
             continue
+        lasting = step in (RECENT, DELAY, ATTEND)
+        if lasting and piece > 0:
+            wait(progress, piece - 1, number + 1)
         for r in range(count):
             text, t = r // T, r % T
             now = start + t
@@ -327,6 +381,8 @@ def run(  # type: ignore[no-untyped-def]
             elif step == CELL:
                 carried = 2 if two == 2 else 1
                 renew(two, x, work[r, b : b + n_in], state[text, one : one + carried * n], y)
+        if lasting:
+            tell(progress, piece, number + 1)
         if step == ATTEND:
             for text in range(len(ids)):
                 widest = 1 if T <= FEW else WIDEST  # alone, as without guesses: what is kept stays in the cache
@@ -392,6 +448,7 @@ def write(  # type: ignore[no-untyped-def]
     turned,
     sums,
     thirds,
+    progress,
     ids,
     start,
     at,
@@ -420,7 +477,7 @@ def write(  # type: ignore[no-untyped-def]
         for t in range(1, T):
             guess = expect(known, ids[0], BEFORE + t - 1)
             ids[0, BEFORE + t] = max(0, draw(guess, noise[step + t - 1, 0], temperature, top_k, top_p, probs))
-        run(rows, floats, shorts, halves, state, work, found, turned, sums, thirds, ids, T, start + step)
+        run(rows, floats, shorts, halves, state, work, found, turned, sums, thirds, progress, ids, T, start + step, 0)
         passes += 1
         right = 0
         for t in range(T):

@@ -239,6 +239,10 @@ MOST = 32
 """Vectors from which on the matrix unit multiplies, if there is one: before that it has to take the matrix apart."""
 TILE, ACROSS, THIRDS = 512, 32, 3
 """Numbers of 16 bits in one of its tiles, how many side by side, and the parts of a float32: see `tiles_times`."""
+PRODUCTS = (0, 2), (0, 1), (1, 1), (1, 0), (0, 0), (2, 0)
+"""Which third of the vectors is multiplied by which of the matrix, in an order in which one of both stays."""
+PRODUCTS_OF_HALVES = (2, 0), (1, 0), (0, 0)
+"""The same where the matrix is in bfloat16."""
 SETUP = np.zeros(64, np.uint8)
 """The shape of its eight tiles: 16 rows of 64 bytes each."""
 SETUP[0], SETUP[16:32:2], SETUP[48:56] = 1, 64, 16
@@ -333,14 +337,17 @@ def _tiles(typing_context: Any, w: Any, setup: Any, thirds: Any, chunks: Any, pa
                     at = plus(times(builder.add(builder.mul(group, arguments[3]), chunk.index), THIRDS), which)
                     return place(2, times(at, TILE), byte)
 
-                for s in range(THIRDS):
-                    for i in range(2):
-                        unit("tileloadd64", 4 + i, third(plus(times(pair.index, 2), 2 + i), s), row)
-                    for t in range(THIRDS - s if w.dtype == types.float32 else 1):
+                held: dict[int, int] = {}
+                for given in PRODUCTS if w.dtype == types.float32 else PRODUCTS_OF_HALVES:
+                    for tile, which in zip((4, 6), given, strict=True):
+                        if held.get(tile) == which:
+                            continue
+                        held[tile] = which
                         for i in range(2):
-                            unit("tileloadd64", 6 + i, third(ir.Constant(whole, i), t), row)
-                        for sum_of in range(4):
-                            unit("tdpbf16ps", sum_of, 4 + sum_of // 2, 6 + sum_of % 2)
+                            group = plus(times(pair.index, 2), 2 + i) if tile == 4 else ir.Constant(whole, i)
+                            unit("tileloadd64", tile + i, third(group, which), row)
+                    for sum_of in range(4):
+                        unit("tdpbf16ps", sum_of, 4 + sum_of // 2, 6 + sum_of % 2)
             for sum_of in range(4):
                 at = plus(times(pair.index, 4 * LANES * LANES), sum_of * LANES * LANES)
                 unit("tilestored64", sum_of, builder.bitcast(place(5, at, number), byte.as_pointer()), row)
