@@ -228,7 +228,8 @@ def pieces(T: int, start: int, count: int, least: int, grain: int, uphill: float
     for number in range(1, count):
         even = round(int(np.searchsorted(work, work[-1] * number / count)) / grain) * grain
         ends.append(min(even, (T - least * (count - number)) // grain * grain))
-    return np.diff([*ends, T]).tolist()
+    sizes: list[int] = np.diff([*ends, T]).tolist()
+    return sizes
 
 
 Cuts = tuple[float, int, float]

@@ -239,6 +239,8 @@ MOST = 32
 """Vectors from which on the matrix unit multiplies, if there is one: before that it has to take the matrix apart."""
 TILE, ACROSS, THIRDS = 512, 32, 3
 """Numbers of 16 bits in one of its tiles, how many side by side, and the parts of a float32: see `tiles_times`."""
+LINES_CALLED = 16
+"""Lines that are called from memory while two panels of float32 are multiplied by 32 numbers of 32 vectors."""
 PRODUCTS = (0, 2), (0, 1), (1, 1), (1, 0), (0, 0), (2, 0)
 """Which third of the vectors is multiplied by which of the matrix, in an order in which one of both stays."""
 PRODUCTS_OF_HALVES = (2, 0), (1, 0), (0, 0)
@@ -303,12 +305,28 @@ def _part_rows(typing_context: Any, w: Any, at: Any, after: Any, thirds: Any, to
     return types.void(w, types.intp, types.intp, thirds, types.intp), code
 
 
-def _tiles(typing_context: Any, w: Any, setup: Any, thirds: Any, chunks: Any, pairs: Any, sums: Any) -> Any:
-    """Multiply two panels by all vectors, taken apart before: four tiles of sums for each 32 vectors."""
+def _tiles(
+    typing_context: Any,
+    w: Any,
+    setup: Any,
+    thirds: Any,
+    chunks: Any,
+    pairs: Any,
+    y: Any,
+    y_at: Any,
+    stride: Any,
+    then: Any,
+) -> Any:
+    """Multiply two panels by all vectors, taken apart before: of vector c the 32 sums go to y[y_at + c * stride].
+
+    Meanwhile what stands in w from `then` on, the panels that are next, is called from memory.
+    """
 
     def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        byte, whole, number = ir.IntType(8), arguments[3].type, ir.FloatType()
-        row = ir.Constant(ir.IntType(64), 64)
+        byte, whole, number, word = ir.IntType(8), arguments[3].type, ir.FloatType(), ir.IntType(32)
+        row, of_y = ir.Constant(ir.IntType(64), 64), builder.mul(arguments[7], ir.Constant(whole, 4))
+        line = 64 * 8 // w.dtype.bitwidth  # numbers
+        called = LINES_CALLED * w.dtype.bitwidth // 32
 
         def place(array: int, at: Any, kind: Any) -> Any:
             return _place(context, builder, signature, arguments, array, at, kind)
@@ -338,6 +356,12 @@ def _tiles(typing_context: Any, w: Any, setup: Any, thirds: Any, chunks: Any, pa
                     return place(2, times(at, TILE), byte)
 
                 held: dict[int, int] = {}
+                turn = builder.add(builder.mul(pair.index, arguments[3]), chunk.index)
+                for each in range(called):
+                    next_line = plus(builder.add(arguments[8], times(turn, called * line)), each * line)
+                    kind = ir.FunctionType(ir.VoidType(), [byte.as_pointer(), word, word, word])
+                    fetch = builder.module.declare_intrinsic("llvm.prefetch", [byte.as_pointer()], kind)
+                    builder.call(fetch, [place(0, next_line, byte), *(ir.Constant(word, n) for n in (0, 2, 1))])
                 for given in PRODUCTS if w.dtype == types.float32 else PRODUCTS_OF_HALVES:
                     for tile, which in zip((4, 6), given, strict=True):
                         if held.get(tile) == which:
@@ -349,12 +373,14 @@ def _tiles(typing_context: Any, w: Any, setup: Any, thirds: Any, chunks: Any, pa
                     for sum_of in range(4):
                         unit("tdpbf16ps", sum_of, 4 + sum_of // 2, 6 + sum_of % 2)
             for sum_of in range(4):
-                at = plus(times(pair.index, 4 * LANES * LANES), sum_of * LANES * LANES)
-                unit("tilestored64", sum_of, builder.bitcast(place(5, at, number), byte.as_pointer()), row)
+                vector = plus(times(pair.index, 2 * LANES), sum_of // 2 * LANES)
+                at = plus(builder.add(arguments[6], builder.mul(vector, arguments[7])), sum_of % 2 * LANES)
+                unit("tilestored64", sum_of, builder.bitcast(place(5, at, number), byte.as_pointer()), of_y)
         unit("tilerelease")
         return context.get_dummy_value()
 
-    return types.void(w, setup, thirds, types.intp, types.intp, sums), code
+    ints = [types.intp] * 3
+    return types.void(w, setup, thirds, types.intp, types.intp, y, *ints), code
 
 
 part_vector: Any = intrinsic(_part_vector)
@@ -386,17 +412,14 @@ def tiles_times(w, at, work, a, out, sums, thirds, n_in, n_out, count):  # type:
             for j in range(0, chunks * ACROSS, 2):  # behind the last number the vectors are zero
                 first, second = panel + min(j, n_in - 1) * LANES, panel + min(j + 1, n_in - 1) * LANES
                 part_rows(w, first, second, thirds, ((p * chunks + j // ACROSS) * THIRDS) * TILE + j % ACROSS * LANES)
-        tiles(w, SETUP, thirds, chunks, pairs, sums)
+        then = at + (i + 2 * LANES) * n_in
+        if i + 2 * LANES <= n_out and pairs * 2 * LANES <= len(work):
+            tiles(w, SETUP, thirds, chunks, pairs, flat, out + i, width, then)
+            continue
+        tiles(w, SETUP, thirds, chunks, pairs, sums, 0, 2 * LANES, then)
         for r in range(count):
-            found = r // (2 * LANES) * 4 * LANES * LANES + r % (2 * LANES) // LANES * 2 * LANES * LANES
-            for p in range(2):
-                y, z = r * width + out + i + p * LANES, found + p * LANES * LANES + r % LANES * LANES
-                if n_out - i - p * LANES >= LANES:
-                    for row in range(LANES):
-                        flat[y + row] = sums[z + row]
-                    continue
-                for row in range(n_out - i - p * LANES):
-                    flat[y + row] = sums[z + row]
+            for row in range(min(2 * LANES, n_out - i)):
+                flat[r * width + out + i + row] = sums[r * 2 * LANES + row]
 
 
 def room(count: int, n_in: int) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
