@@ -16,7 +16,7 @@ import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import cycle, islice
+from itertools import cycle
 from pathlib import Path
 from threading import Lock, Thread
 from types import ModuleType
@@ -43,8 +43,12 @@ HALF_LIFE = 40
 """Characters after which what was known of a number of guesses counts half."""
 ENOUGH = 8
 """Characters from which on something is known of it."""
-AGAIN = 8
-"""Every so many blocks another number of guesses than the best is tried."""
+AGAIN, AT_LAST = 8, 128
+"""Blocks for which another number of guesses than the best rests at least, and at most."""
+COST = 0.02
+"""What such trials may cost, as a share of the time: the slower another number was, the longer it rests."""
+LEAD = 64
+"""Characters that a text that is guessed well may be ahead of what all texts have."""
 
 _log = logging.getLogger(__name__)
 _lock = Lock()
@@ -129,9 +133,11 @@ def _give_up(error: Exception) -> None:
 class Stride:
     """How many characters are guessed ahead: as many as write fastest, by what was measured of each number."""
 
-    def __init__(self) -> None:
-        self.seconds, self.characters = dict.fromkeys(AHEAD, 0.0), dict.fromkeys(AHEAD, 0.0)
+    def __init__(self, most: int = GUESSES) -> None:
+        self.open = [guesses for guesses in AHEAD if guesses <= most]
+        self.seconds, self.characters = dict.fromkeys(self.open, 0.0), dict.fromkeys(self.open, 0.0)
         self.blocks = 0
+        self.tried = dict.fromkeys(self.open, 0)
 
     def pace(self, guesses: int) -> float:
         """Seconds of processor time a character with so many; 0 where too little is known."""
@@ -141,13 +147,16 @@ class Stride:
     def choose(self) -> int:
         """Say how many to guess in the next block: what is not known yet, the best, or now and then its neighbour."""
         self.blocks += 1
-        best = min(AHEAD, key=self.pace)
-        if self.blocks % AGAIN:
-            return best
-        beside = AHEAD.index(best) + (1 if self.blocks % (2 * AGAIN) else -1)
-        return AHEAD[min(max(beside, 0), len(AHEAD) - 1)]
+        chosen = best = min(self.open, key=self.pace)
+        place, pace = self.open.index(best), self.pace(best)
+        for beside in self.open[max(0, place - 1) : place + 2] if pace else ():
+            rest = max(AGAIN, (self.pace(beside) / pace - 1) / COST)
+            if beside != best and self.blocks - self.tried[beside] >= min(rest, AT_LAST):
+                chosen = beside
+        self.tried[chosen] = self.blocks
+        return chosen
 
-    def learn(self, guesses: int, seconds: float, characters: int) -> None:
+    def learn(self, guesses: int, seconds: float, characters: float) -> None:
         """Take in what a block with so many took."""
         left = 0.5 ** (characters / HALF_LIFE)
         self.seconds[guesses] = left * self.seconds[guesses] + seconds
@@ -155,10 +164,14 @@ class Stride:
 
 
 class Habits:
-    """What is kept of a model's writing, so that its next text is guessed better: what it said, and what paid."""
+    """What is kept of a model's writing, so that its next texts are guessed better.
+
+    What it said, whichever text it was, and what paid for so many texts side by side.
+    """
 
     def __init__(self, tables: Any) -> None:
-        self.tables, self.stride = tables, Stride()
+        self.tables = tables
+        self.strides: dict[int, Stride] = {}
 
 
 @dataclass(frozen=True)
@@ -177,7 +190,7 @@ class Laid:
     logits: tuple[int, int]
     """Where the logits stand in a row of working memory, and how many they are."""
     habits: list[Habits] = field(default_factory=list)
-    """One, once a text was written alone."""
+    """One, once something was written."""
 
     @property
     def longest(self) -> int:
@@ -217,10 +230,11 @@ class Decoder:
         if not laid.habits:
             laid.habits.append(Habits(kernels.tables(laid.logits[1])))
         self.habits = laid.habits[0]
-        self.ahead = ahead and texts == 1 and not laid.one_by_one
         self.noise = torch.empty(0, texts, laid.logits[1])  # drawn for characters that are not written yet
         self.passes = 0
         self.together = 1 if laid.one_by_one else max(1, AT_ONCE // texts)
+        self.ahead = ahead and self.together > 1
+        self.stride = self.habits.strides.setdefault(texts, Stride(self.together - 1))
         rows = texts * self.together
         spare = LANES if rows > 1 else 0  # what several are multiplied at once may be written to rows behind them
         self.work: Float = aligned((rows + spare) * laid.width).reshape(-1, laid.width)
@@ -230,6 +244,10 @@ class Decoder:
         self.state: Float = aligned(texts * laid.state).reshape(texts, -1)
         self.recent = np.zeros((texts, BEFORE), np.int64)
         self.length = 0
+        self.leads = np.zeros(texts, np.int64)  # characters of each text that are written but not given away yet
+        self.drawn = np.zeros((0, texts), np.int64)  # those
+        self.chances = np.zeros((0, texts), np.float32)
+        self.logits = np.zeros((0, texts, laid.logits[1]), np.float32)
         self.pace = 0.0  # seconds a character
         self.window = 0
         self.next: Decoder | None = None
@@ -281,27 +299,33 @@ class Decoder:
         """Read the latest ids (B, 1), then write up to `most` characters, as many as fit in a block of time.
 
         The noise is what torch.multinomial would draw from the same generators: the same text follows. Fewer than one
-        character come back if there is nothing to draw from.
+        character come back if there is nothing to draw from. A text that was guessed better than the others has more
+        written already, none beyond `most`: that is given away later.
         """
         laid, start = self.laid, self.length
         given = (laid.steps, laid.floats, laid.shorts, laid.halves)
         least = most if all_at_once else max(1, min(most, int(BLOCK / self.pace) if self.pace else 1))
-        ahead = self.habits.stride.choose() if self.ahead else 0
-        count = min(most, least + ahead)
+        ahead = self.stride.choose() if self.ahead else -1
+        count = max(min(most, least + LEAD if self.ahead else least), len(self.drawn))
         at, V = laid.logits
         noise = self._noise(count, generators)
-        ids = np.zeros((self.texts, BEFORE + 1 + GUESSES), np.int64)
+        drawn, chances, logits = (_longer(each, count) for each in (self.drawn, self.chances, self.logits))
+        ids = np.zeros((self.texts, BEFORE + 2 + GUESSES), np.int64)
         ids[:, :BEFORE], ids[:, BEFORE] = self.recent, fresh[:, -1].numpy()
-        drawn = np.zeros((count, self.texts), np.int64)
-        logits, chances = np.empty((count, self.texts, V), np.float32), np.empty((count, self.texts), np.float32)
-        cut = np.float32(cuts[0]), cuts[1], np.float32(cuts[2])
-        rooms = (*self.rooms, ids, self.length, at, noise[:count].numpy(), *cut, self.probs, drawn, logits, chances)
+        for text in self.leads.nonzero()[0]:
+            ids[text, BEFORE] = drawn[self.leads[text] - 1, text]
+        steps, cut = self.leads.copy(), (np.float32(cuts[0]), cuts[1], np.float32(cuts[2]))
+        rooms = (*self.rooms, ids, self.length, at, noise[:count].numpy(), *cut, self.probs, steps)
         began, worked = time.perf_counter(), time.thread_time()
-        done, passes = self.kernels.write(*given, *rooms, least, ahead, self.habits.tables)
-        self.pace = (time.perf_counter() - began) / max(1, done)
+        passes = self.kernels.write(*given, *rooms, drawn, logits, chances, least, ahead, self.habits.tables)
+        written = float((steps - self.leads).mean())
+        if passes:
+            self.pace = (time.perf_counter() - began) / max(1.0, written)
         if self.ahead:
-            self.habits.stride.learn(ahead, time.thread_time() - worked, done)
-        self.noise = noise[done:]
+            self.stride.learn(ahead, time.thread_time() - worked, written)
+        done, most_written = min(int(steps.min()), most), int(steps.max())
+        self.drawn, self.chances, self.logits = (each[done:most_written] for each in (drawn, chances, logits))
+        self.leads, self.noise = steps - done, noise[done:]
         self.passes += passes
         self.length += done
         self.recent = ids[:, :BEFORE].copy()
@@ -309,9 +333,9 @@ class Decoder:
             read = np.concatenate((fresh.numpy(), drawn[: max(0, done - 1)].T), axis=1)  # (B, N) from `start` on
             second_half = self.window - max(1, self.window // 2) + 1
             list(self.next.read(torch.from_numpy(read[:, max(0, second_half - start) :])))
-        rows = iter(torch.from_numpy(logits).view(-1, V).unbind())
-        told = zip(drawn.tolist(), zip(*[rows] * self.texts, strict=True), chances.tolist(), strict=True)
-        return [Written(*each) for each in islice(told, done)]
+        rows = iter(torch.from_numpy(logits[:done]).view(-1, V).unbind())
+        told = zip(drawn[:done].tolist(), zip(*[rows] * self.texts, strict=True), chances[:done].tolist(), strict=True)
+        return [Written(*each) for each in told]
 
     def _noise(self, count: int, generators: Sequence[torch.Generator]) -> Tensor:
         """What torch.multinomial would draw for so many characters, at least (N, B, V)."""
@@ -327,10 +351,18 @@ class Decoder:
         for first in range(0, ids.shape[1], self.together):
             piece = np.concatenate((self.recent, ids[:, first : first + self.together]), axis=1)  # (B, BEFORE + T)
             T = piece.shape[1] - BEFORE
-            self.kernels.run(*given, *self.rooms, piece, T, self.length)
+            starts, counts = np.full(self.texts, self.length), np.full(self.texts, T)
+            self.kernels.run(*given, *self.rooms, piece, starts, counts, self.texts * T)
             self.length += T
             self.recent = piece[:, -BEFORE:].copy()
             yield
+
+
+def _longer(array: NDArray[Any], count: int) -> NDArray[Any]:
+    """Make room for so many rows behind those that there are."""
+    made = np.empty((count, *array.shape[1:]), array.dtype)
+    made[: len(array)] = array
+    return made
 
 
 def decoder(
