@@ -78,13 +78,14 @@ def _place(context: Any, builder: Any, signature: Any, arguments: Any, which: in
     return builder.bitcast(builder.gep(data, [at]), kind.as_pointer())
 
 
-def _panel(count: int, panels: int = 1) -> Any:
+def _panel(count: int, panels: int = 1, at_once: int = ABREAST) -> Any:
     """Make the product of a panel of sixteen rows with so many vectors: no loop of the compiler's own is as tight.
 
     Number j of the rows stands at w[at + j * apart], of vector c at x[x_at + j * step + c]; its sixteen sums go to y
-    from y_at + c * stride on. Several panels stand beside each other.
+    from y_at + c * stride on. Several panels stand beside each other. Meanwhile lines are called from memory that will
+    be read soon, at each j the one at w[far + j * pace]. `at_once`: of how many numbers of each row a sum
+    of its own is taken, since a sum has to wait for the one before.
     """
-    at_once = min(ABREAST, 16 // (count * panels))  # numbers of each row: a sum has to wait for the one before
 
     def typed(
         typing_context: Any,
@@ -98,6 +99,8 @@ def _panel(count: int, panels: int = 1) -> Any:
         y: Any,
         y_at: Any,
         stride: Any,
+        far: Any,
+        pace: Any,
     ) -> Any:
         def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
             w_at, apart, n_in, x_at, step = arguments[1], arguments[2], arguments[3], arguments[5], arguments[6]
@@ -144,8 +147,9 @@ def _panel(count: int, panels: int = 1) -> Any:
                     place = builder.gep(weights, [row])
                     sixteen = builder.bitcast(place, ir.VectorType(stored, LANES).as_pointer())
                     rows = _wide(builder, builder.load(sixteen, align=bytes_each))
-                    far = builder.gep(place, [ir.Constant(whole, AHEAD // bytes_each)])
-                    builder.call(fetch, [builder.bitcast(far, byte), *(ir.Constant(word, n) for n in (0, 3, 1))])
+                    line = plus(plus(arguments[10], builder.mul(j, arguments[11])), ir.Constant(whole, p * LANES))
+                    called = builder.bitcast(builder.gep(weights, [line]), byte)
+                    builder.call(fetch, [called, *(ir.Constant(word, n) for n in (0, 3, 1))])
                     for spread, each in zip(spreads, panel, strict=True):
                         product = builder.fmul(spread, rows, flags=("contract",))
                         builder.store(builder.fadd(builder.load(each[turn]), product, flags=("contract",)), each[turn])
@@ -166,14 +170,15 @@ def _panel(count: int, panels: int = 1) -> Any:
                     builder.store(parts[0], builder.bitcast(out, lanes.as_pointer()), align=4)
             return context.get_dummy_value()
 
-        ints = [types.intp] * 3
-        return types.void(w, *ints, x, types.intp, types.intp, y, types.intp, types.intp), code
+        i = types.intp
+        return types.void(w, i, i, i, x, i, i, y, i, i, i, i), code
 
     return intrinsic(typed)
 
 
-panel_by_one, panel_by_four, panel_by_eight, panel_by_sixteen = (_panel(count) for count in (1, 4, 8, 16))
-four_panels_by_one = _panel(1, 4)
+panel_by_one, panel_by_four = _panel(1), _panel(4)
+panel_by_eight, panel_by_sixteen = _panel(8, at_once=2), _panel(16, at_once=1)
+four_panels_by_one, four_panels_by_four = _panel(1, 4, at_once=1), _panel(4, 4, at_once=1)
 
 
 def _call_up(typing_context: Any, w: Any, at: Any) -> Any:
@@ -239,8 +244,6 @@ MOST = 32
 """Vectors from which on the matrix unit multiplies, if there is one: before that it has to take the matrix apart."""
 TILE, ACROSS, THIRDS = 512, 32, 3
 """Numbers of 16 bits in one of its tiles, how many side by side, and the parts of a float32: see `tiles_times`."""
-LINES_CALLED = 16
-"""Lines that are called from memory while two panels of float32 are multiplied by 32 numbers of 32 vectors."""
 PRODUCTS = (0, 2), (0, 1), (1, 1), (1, 0), (0, 0), (2, 0)
 """Which third of the vectors is multiplied by which of the matrix, in an order in which one of both stays."""
 PRODUCTS_OF_HALVES = (2, 0), (1, 0), (0, 0)
@@ -315,18 +318,12 @@ def _tiles(
     y: Any,
     y_at: Any,
     stride: Any,
-    then: Any,
 ) -> Any:
-    """Multiply two panels by all vectors, taken apart before: of vector c the 32 sums go to y[y_at + c * stride].
-
-    Meanwhile what stands in w from `then` on, the panels that are next, is called from memory.
-    """
+    """Multiply two panels by all vectors, taken apart before: of vector c the 32 sums go to y[y_at + c * stride]."""
 
     def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        byte, whole, number, word = ir.IntType(8), arguments[3].type, ir.FloatType(), ir.IntType(32)
+        byte, whole, number = ir.IntType(8), arguments[3].type, ir.FloatType()
         row, of_y = ir.Constant(ir.IntType(64), 64), builder.mul(arguments[7], ir.Constant(whole, 4))
-        line = 64 * 8 // w.dtype.bitwidth  # numbers
-        called = LINES_CALLED * w.dtype.bitwidth // 32
 
         def place(array: int, at: Any, kind: Any) -> Any:
             return _place(context, builder, signature, arguments, array, at, kind)
@@ -356,12 +353,6 @@ def _tiles(
                     return place(2, times(at, TILE), byte)
 
                 held: dict[int, int] = {}
-                turn = builder.add(builder.mul(pair.index, arguments[3]), chunk.index)
-                for each in range(called):
-                    next_line = plus(builder.add(arguments[8], times(turn, called * line)), each * line)
-                    kind = ir.FunctionType(ir.VoidType(), [byte.as_pointer(), word, word, word])
-                    fetch = builder.module.declare_intrinsic("llvm.prefetch", [byte.as_pointer()], kind)
-                    builder.call(fetch, [place(0, next_line, byte), *(ir.Constant(word, n) for n in (0, 2, 1))])
                 for given in PRODUCTS if w.dtype == types.float32 else PRODUCTS_OF_HALVES:
                     for tile, which in zip((4, 6), given, strict=True):
                         if held.get(tile) == which:
@@ -379,8 +370,7 @@ def _tiles(
         unit("tilerelease")
         return context.get_dummy_value()
 
-    ints = [types.intp] * 3
-    return types.void(w, setup, thirds, types.intp, types.intp, y, *ints), code
+    return types.void(w, setup, thirds, types.intp, types.intp, y, types.intp, types.intp), code
 
 
 part_vector: Any = intrinsic(_part_vector)
@@ -412,11 +402,10 @@ def tiles_times(w, at, work, a, out, sums, thirds, n_in, n_out, count):  # type:
             for j in range(0, chunks * ACROSS, 2):  # behind the last number the vectors are zero
                 first, second = panel + min(j, n_in - 1) * LANES, panel + min(j + 1, n_in - 1) * LANES
                 part_rows(w, first, second, thirds, ((p * chunks + j // ACROSS) * THIRDS) * TILE + j % ACROSS * LANES)
-        then = at + (i + 2 * LANES) * n_in
         if i + 2 * LANES <= n_out and pairs * 2 * LANES <= len(work):
-            tiles(w, SETUP, thirds, chunks, pairs, flat, out + i, width, then)
+            tiles(w, SETUP, thirds, chunks, pairs, flat, out + i, width)
             continue
-        tiles(w, SETUP, thirds, chunks, pairs, sums, 0, 2 * LANES, then)
+        tiles(w, SETUP, thirds, chunks, pairs, sums, 0, 2 * LANES)
         for r in range(count):
             for row in range(min(2 * LANES, n_out - i)):
                 flat[r * width + out + i + row] = sums[r * 2 * LANES + row]
@@ -433,24 +422,25 @@ def room(count: int, n_in: int) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any
 @njit(**OPTIONS)
 def times_panel(w, panel, apart, n_in, x, x_at, step, y, y_at, stride, count):  # type: ignore[no-untyped-def]
     """Multiply a panel by at least `count` vectors, at most sixteen; what is not asked for is written too."""
+    far = panel + AHEAD // w.itemsize
     if count > 8:
-        panel_by_sixteen(w, panel, apart, n_in, x, x_at, step, y, y_at, stride)
+        panel_by_sixteen(w, panel, apart, n_in, x, x_at, step, y, y_at, stride, far, apart)
     elif count > 4:
-        panel_by_eight(w, panel, apart, n_in, x, x_at, step, y, y_at, stride)
+        panel_by_eight(w, panel, apart, n_in, x, x_at, step, y, y_at, stride, far, apart)
     elif count > 1:
-        panel_by_four(w, panel, apart, n_in, x, x_at, step, y, y_at, stride)
+        panel_by_four(w, panel, apart, n_in, x, x_at, step, y, y_at, stride, far, apart)
     else:
-        panel_by_one(w, panel, apart, n_in, x, x_at, step, y, y_at, stride)
+        panel_by_one(w, panel, apart, n_in, x, x_at, step, y, y_at, stride, far, apart)
 
 
 @njit(**OPTIONS)
-def matrix_times(w, at, work, a, out, turned, sums, thirds, n_in, n_out, count):  # type: ignore[no-untyped-def]
+def matrix_times(w, at, work, a, out, turned, sums, thirds, n_in, n_out, count, like):  # type: ignore[no-untyped-def]
     """Multiply the matrix at `at` of w by the vectors at `a` of the first `count` rows of working memory, into `out`.
 
     The matrix is read once. turned, sums, thirds: from `room`; in turned, number j of sixteen vectors stands side by
-    side.
+    side. Each sum is taken in the order in which it is for `like` vectors.
     """
-    if count >= MOST and len(thirds) > 0:
+    if like >= MOST and len(thirds) > 0:
         tiles_times(w, at, work, a, out, sums, thirds, n_in, n_out, count)
         return
     width = work.shape[1]
@@ -460,16 +450,22 @@ def matrix_times(w, at, work, a, out, turned, sums, thirds, n_in, n_out, count):
         for j in range(n_in):
             turned[to + j * LANES] = flat[r * width + a + j]
     x, step = (turned, LANES) if count > 1 else (flat, 1)
-    widest = ABREAST if count <= FEW else WIDEST
+    widest = ABREAST if like <= FEW else WIDEST
+    groups = -(-count // widest)
     for i in range(0, n_out, LANES):
-        rows = min(LANES, n_out - i)
-        for first in range(0, count, widest):
+        rows, panel, following = min(LANES, n_out - i), at + i * n_in, at + (i + LANES) * n_in
+        for group in range(groups):
+            first = group * widest
             x_at = first // LANES * LANES * n_in + first % LANES if count > 1 else a
-            many = min(widest, count - first)
-            if rows == LANES and (many == 1 or first + LANES <= len(work)):
-                times_panel(w, at + i * n_in, LANES, n_in, x, x_at, step, flat, first * width + out + i, width, many)
-                continue
-            times_panel(w, at + i * n_in, LANES, n_in, x, x_at, step, sums, 0, LANES, many)
-            for c in range(many):
-                for row in range(rows):
-                    flat[(first + c) * width + out + i + row] = sums[c * LANES + row]
+            many = min(widest, count - first) if like <= FEW else widest
+            whole = rows == LANES and (many == 1 or first + LANES <= len(work))
+            y, y_at, stride = (flat, first * width + out + i, width) if whole else (sums, 0, LANES)
+            if many == LANES and groups > 1:  # each group calls its share of the next panel
+                far, pace = following + group * n_in * LANES // groups, LANES // groups
+                panel_by_sixteen(w, panel, LANES, n_in, x, x_at, step, y, y_at, stride, far, pace)
+            else:
+                times_panel(w, panel, LANES, n_in, x, x_at, step, y, y_at, stride, many)
+            if not whole:
+                for c in range(min(many, count - first)):
+                    for row in range(rows):
+                        flat[(first + c) * width + out + i + row] = sums[c * LANES + row]

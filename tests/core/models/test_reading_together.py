@@ -55,12 +55,14 @@ def prompt(length: int, texts: int = 1) -> torch.Tensor:
     return torch.randint(VOCAB, (texts, length), generator=torch.Generator().manual_seed(length))  # (B, T)
 
 
-def read(model: LanguageModel, ids: torch.Tensor, threads: int) -> tuple[compiled.Decoder, torch.Tensor]:
-    """Read all of ids (B, T), and give the logits (B, V) after them."""
+def read(
+    model: LanguageModel, ids: torch.Tensor, threads: int, last: bool = True
+) -> tuple[compiled.Decoder, torch.Tensor]:
+    """Read all of ids (B, T), the last of them with the others or alone, and give the logits (B, V) after them."""
     torch.set_num_threads(threads)
     decoder = compiled.decoder(model, len(ids), get=compiled.load, ahead=False)
     assert decoder is not None
-    list(decoder.read(ids[:, :-1]))
+    list(decoder.read(ids, last=True) if last else decoder.read(ids[:, :-1]))
     generators = [torch.Generator().manual_seed(text) for text in range(len(ids))]
     return decoder, torch.stack([*decoder.write(ids[:, -1:], 1, generators, (1.0, 0, 1.0), True)[0].logits])
 
@@ -81,6 +83,21 @@ def test_the_same_numbers_whoever_reads(key: str, changed: dict[str, Any]):
     for length in (20, 70, 129, 300):
         several = prompt(length, texts=3)
         torch.testing.assert_close(read(model, several, 4)[1], read(model, several, 1)[1], atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("key", ["bigram", "mlp", "recurrent", "wavenet", "residual", "transformer"])
+@pytest.mark.parametrize("texts", [1, 3])
+def test_the_last_character_is_read_with_the_others(key: str, texts: int):
+    """What `write` starts from is then there, and it goes on like after one that it read itself."""
+    model = a_model(key, {})
+    for length in (2, 5, 70):
+        ids = prompt(min(length, model.usual_window) if not model.slides else length, texts)
+        (decoder, logits), (other, expected) = (read(model, ids, 2, last) for last in (True, False))
+
+        torch.testing.assert_close(logits, expected, atol=1e-5, rtol=1e-5)
+        np.testing.assert_allclose(decoder.state, other.state, atol=1e-5)
+        assert decoder.length == other.length == ids.shape[1] and not decoder.known
+        np.testing.assert_array_equal(decoder.recent, other.recent)
 
 
 def test_a_rolling_text_is_that_of_torch():
