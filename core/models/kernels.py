@@ -189,10 +189,12 @@ def attend(row, work, r, many, store, now, turned, sums):  # type: ignore[no-unt
             if few and first + 4 * LANES <= padded:
                 wide, far = 4, values + first + AHEAD // store.itemsize
                 if many == 1:
-                    four_panels_by_one(store, values + first, padded, end, x, x_at, step, sums, 0, 0, far, padded)
+                    four_panels_by_one(
+                        store, values + first, padded, end, x, x_at, step, sums, 0, 0, far, padded, LANES
+                    )
                 else:
                     four_panels_by_four(
-                        store, values + first, padded, end, x, x_at, step, sums, 0, 4 * LANES, far, padded
+                        store, values + first, padded, end, x, x_at, step, sums, 0, 4 * LANES, far, padded, LANES
                     )
             else:
                 times_panel(store, values + first, padded, end, x, x_at, step, sums, 0, LANES, many)

@@ -29,6 +29,8 @@ WIDEST = 16 if FEATURES.get("avx512f") else 4
 """Vectors that are multiplied in one pass over a panel: as many sums as there are registers for."""
 ABREAST = 4
 """Vectors for each of which a sum is taken in the same order as for one alone."""
+EIGHT = 8
+"""Vectors that are multiplied by two panels in one pass where there are many: nothing is faster on 32 registers."""
 AHEAD = 2048
 """Bytes from the number that is read to the one that is called from memory, so that it is there in time."""
 
@@ -82,9 +84,9 @@ def _panel(count: int, panels: int = 1, at_once: int = ABREAST) -> Any:
     """Make the product of a panel of sixteen rows with so many vectors: no loop of the compiler's own is as tight.
 
     Number j of the rows stands at w[at + j * apart], of vector c at x[x_at + j * step + c]; its sixteen sums go to y
-    from y_at + c * stride on. Several panels stand beside each other. Meanwhile lines are called from memory that will
-    be read soon, at each j the one at w[far + j * pace]. `at_once`: of how many numbers of each row a sum
-    of its own is taken, since a sum has to wait for the one before.
+    from y_at + c * stride on. Several panels stand `beside` numbers from each other. Meanwhile lines are called from
+    memory that will be read soon, at each j the one at w[far + j * pace]. `at_once`: of how many numbers of each row a
+    sum of its own is taken, since a sum has to wait for the one before.
     """
 
     def typed(
@@ -101,6 +103,7 @@ def _panel(count: int, panels: int = 1, at_once: int = ABREAST) -> Any:
         stride: Any,
         far: Any,
         pace: Any,
+        beside: Any,
     ) -> Any:
         def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
             w_at, apart, n_in, x_at, step = arguments[1], arguments[2], arguments[3], arguments[5], arguments[6]
@@ -143,11 +146,11 @@ def _panel(count: int, panels: int = 1, at_once: int = ABREAST) -> Any:
                     same = ir.Constant(ir.VectorType(word, LANES), [0] * LANES)
                     spreads.append(builder.shuffle_vector(spread, spread, same))
                 for p, panel in enumerate(totals):
-                    row = plus(plus(w_at, builder.mul(j, apart)), ir.Constant(whole, p * LANES))
+                    row = plus(plus(w_at, builder.mul(j, apart)), times(arguments[12], p))
                     place = builder.gep(weights, [row])
                     sixteen = builder.bitcast(place, ir.VectorType(stored, LANES).as_pointer())
                     rows = _wide(builder, builder.load(sixteen, align=bytes_each))
-                    line = plus(plus(arguments[10], builder.mul(j, arguments[11])), ir.Constant(whole, p * LANES))
+                    line = plus(plus(arguments[10], builder.mul(j, arguments[11])), times(arguments[12], p))
                     called = builder.bitcast(builder.gep(weights, [line]), byte)
                     builder.call(fetch, [called, *(ir.Constant(word, n) for n in (0, 3, 1))])
                     for spread, each in zip(spreads, panel, strict=True):
@@ -171,7 +174,7 @@ def _panel(count: int, panels: int = 1, at_once: int = ABREAST) -> Any:
             return context.get_dummy_value()
 
         i = types.intp
-        return types.void(w, i, i, i, x, i, i, y, i, i, i, i), code
+        return types.void(w, i, i, i, x, i, i, y, i, i, i, i, i), code
 
     return intrinsic(typed)
 
@@ -179,6 +182,7 @@ def _panel(count: int, panels: int = 1, at_once: int = ABREAST) -> Any:
 panel_by_one, panel_by_four = _panel(1), _panel(4)
 panel_by_eight, panel_by_sixteen = _panel(8, at_once=2), _panel(16, at_once=1)
 four_panels_by_one, four_panels_by_four = _panel(1, 4, at_once=1), _panel(4, 4, at_once=1)
+panel_by_eight_in_order, two_panels_by_eight = _panel(8, at_once=1), _panel(8, 2, at_once=1)
 
 
 def _call_up(typing_context: Any, w: Any, at: Any) -> Any:
@@ -240,8 +244,8 @@ def add_rows(w, at, work, a, out, found, n_in, n_out, count):  # type: ignore[no
 
 MATRIX_UNIT = bool(FEATURES.get("amx-bf16")) and system.allow_matrix_unit()
 """Whether there is a unit that multiplies tiles of bfloat16 (AMX), and this process may use it."""
-MOST = 32
-"""Vectors from which on the matrix unit multiplies, if there is one: before that it has to take the matrix apart."""
+MOST, OF_HALVES = 32, 16
+"""Vectors from which on the matrix unit multiplies, if there is one: only float32 has to be taken apart before."""
 TILE, ACROSS, THIRDS = 512, 32, 3
 """Numbers of 16 bits in one of its tiles, how many side by side, and the parts of a float32: see `tiles_times`."""
 PRODUCTS = (0, 2), (0, 1), (1, 1), (1, 0), (0, 0), (2, 0)
@@ -414,7 +418,7 @@ def tiles_times(w, at, work, a, out, sums, thirds, n_in, n_out, count):  # type:
 def room(count: int, n_in: int) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
     """Make what `matrix_times` writes to aside, for so many vectors of at most n_in numbers."""
     pairs, chunks = -(-count // (2 * LANES)), -(-n_in // ACROSS)
-    parted = 2 * (1 + pairs) * chunks * THIRDS * TILE if MATRIX_UNIT and count >= MOST else 0
+    parted = 2 * (1 + pairs) * chunks * THIRDS * TILE if MATRIX_UNIT and count >= OF_HALVES else 0
     turned = aligned(-(-count // LANES) * LANES * n_in)
     return turned, aligned(4 * LANES * LANES * pairs), aligned(parted, np.uint16)
 
@@ -424,13 +428,13 @@ def times_panel(w, panel, apart, n_in, x, x_at, step, y, y_at, stride, count):  
     """Multiply a panel by at least `count` vectors, at most sixteen; what is not asked for is written too."""
     far = panel + AHEAD // w.itemsize
     if count > 8:
-        panel_by_sixteen(w, panel, apart, n_in, x, x_at, step, y, y_at, stride, far, apart)
+        panel_by_sixteen(w, panel, apart, n_in, x, x_at, step, y, y_at, stride, far, apart, 0)
     elif count > 4:
-        panel_by_eight(w, panel, apart, n_in, x, x_at, step, y, y_at, stride, far, apart)
+        panel_by_eight(w, panel, apart, n_in, x, x_at, step, y, y_at, stride, far, apart, 0)
     elif count > 1:
-        panel_by_four(w, panel, apart, n_in, x, x_at, step, y, y_at, stride, far, apart)
+        panel_by_four(w, panel, apart, n_in, x, x_at, step, y, y_at, stride, far, apart, 0)
     else:
-        panel_by_one(w, panel, apart, n_in, x, x_at, step, y, y_at, stride, far, apart)
+        panel_by_one(w, panel, apart, n_in, x, x_at, step, y, y_at, stride, far, apart, 0)
 
 
 @njit(**OPTIONS)
@@ -440,32 +444,55 @@ def matrix_times(w, at, work, a, out, turned, sums, thirds, n_in, n_out, count, 
     The matrix is read once. turned, sums, thirds: from `room`; in turned, number j of sixteen vectors stands side by
     side. Each sum is taken in the order in which it is for `like` vectors.
     """
-    if like >= MOST and len(thirds) > 0:
+    if len(thirds) > 0 and like >= (MOST if w.itemsize == 4 else OF_HALVES):
         tiles_times(w, at, work, a, out, sums, thirds, n_in, n_out, count)
         return
     width = work.shape[1]
     flat = work.reshape(work.size)
+    wide = EIGHT if like > FEW and count > LANES == WIDEST else LANES
     for r in range(count if count > 1 else 0):
-        to = r // LANES * LANES * n_in + r % LANES
+        to = r // wide * wide * n_in + r % wide
         for j in range(n_in):
-            turned[to + j * LANES] = flat[r * width + a + j]
+            turned[to + j * wide] = flat[r * width + a + j]
+    if wide == EIGHT:
+        panels_by_eights(w, at, turned, flat, out, sums, n_in, n_out, count, width)
+        return
     x, step = (turned, LANES) if count > 1 else (flat, 1)
     widest = ABREAST if like <= FEW else WIDEST
-    groups = -(-count // widest)
     for i in range(0, n_out, LANES):
-        rows, panel, following = min(LANES, n_out - i), at + i * n_in, at + (i + LANES) * n_in
-        for group in range(groups):
-            first = group * widest
+        rows = min(LANES, n_out - i)
+        for first in range(0, count, widest):
             x_at = first // LANES * LANES * n_in + first % LANES if count > 1 else a
             many = min(widest, count - first) if like <= FEW else widest
-            whole = rows == LANES and (many == 1 or first + LANES <= len(work))
-            y, y_at, stride = (flat, first * width + out + i, width) if whole else (sums, 0, LANES)
-            if many == LANES and groups > 1:  # each group calls its share of the next panel
-                far, pace = following + group * n_in * LANES // groups, LANES // groups
-                panel_by_sixteen(w, panel, LANES, n_in, x, x_at, step, y, y_at, stride, far, pace)
+            if rows == LANES and (many == 1 or first + LANES <= len(work)):
+                times_panel(w, at + i * n_in, LANES, n_in, x, x_at, step, flat, first * width + out + i, width, many)
+                continue
+            times_panel(w, at + i * n_in, LANES, n_in, x, x_at, step, sums, 0, LANES, many)
+            for c in range(min(many, count - first)):
+                for row in range(rows):
+                    flat[(first + c) * width + out + i + row] = sums[c * LANES + row]
+
+
+@njit(**OPTIONS)
+def panels_by_eights(w, at, x, flat, out, sums, n_in, n_out, count, width):  # type: ignore[no-untyped-def]
+    """Multiply a matrix by many vectors, of eight of which number j stands side by side: two panels by eight at a time.
+
+    All wait for the numbers of a panel, or for their sums: so each eight calls its share of the panels after these.
+    """
+    eights, beside = -(-count // EIGHT), LANES * n_in
+    for i in range(0, n_out, 2 * LANES):
+        rows, panel = min(2 * LANES, n_out - i), at + i * n_in
+        for eight in range(eights):
+            x_at = eight * EIGHT * n_in
+            far, pace = panel + 2 * beside + eight * beside // eights, LANES // eights
+            whole = rows == 2 * LANES and (eight + 1) * EIGHT * width <= len(flat)
+            y, y_at, stride = (flat, eight * EIGHT * width + out + i, width) if whole else (sums, 0, 2 * LANES)
+            if rows > LANES:
+                two_panels_by_eight(w, panel, LANES, n_in, x, x_at, EIGHT, y, y_at, stride, far, pace, beside)
             else:
-                times_panel(w, panel, LANES, n_in, x, x_at, step, y, y_at, stride, many)
+                panel_by_eight_in_order(w, panel, LANES, n_in, x, x_at, EIGHT, y, y_at, stride, far, pace, beside)
             if not whole:
-                for c in range(min(many, count - first)):
+                for c in range(min(EIGHT, count - eight * EIGHT)):
+                    to = (eight * EIGHT + c) * width + out + i
                     for row in range(rows):
-                        flat[(first + c) * width + out + i + row] = sums[c * LANES + row]
+                        flat[to + row] = sums[c * stride + row]

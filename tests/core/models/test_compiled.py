@@ -298,6 +298,25 @@ def test_a_matrix_by_several_vectors_is_what_numpy_makes_of_it(
         np.testing.assert_allclose(work[:, 2 + n_in :], expected, atol=1e-4, rtol=1e-5)
 
 
+@pytest.mark.parametrize("halves", [False, True])
+def test_a_product_is_the_same_however_many_are_computed_beside_it(halves: bool):
+    """To the last bit, if it is asked for as one of so many: of a few, of more, and of enough for a matrix unit."""
+    from core.models import products
+
+    random = np.random.default_rng(2)
+    n_in, n_out = 21, 49
+    weights = random.normal(size=(n_out, n_in)).astype(np.float32)
+    stored = packed((weights.view(np.uint32) >> 16).astype(np.uint16) if halves else weights)
+    vectors = random.normal(size=(70, n_in + n_out)).astype(np.float32)
+    for like in (1, 3, 8, 9, 16, 40):
+        alone = vectors[:like].copy()
+        products.matrix_times(stored, 0, alone, 0, n_in, *products.room(70, n_in), n_in, n_out, like, like)
+        for count in (like + 1, like + 17, 70):
+            work = vectors.copy()
+            products.matrix_times(stored, 0, work, 0, n_in, *products.room(70, n_in), n_in, n_out, count, like)
+            np.testing.assert_array_equal(work[:like], alone)
+
+
 @pytest.mark.parametrize("changed", [changed for key, changed in CASES if key == "transformer"], ids=str)
 def test_the_last_block_works_for_the_last_position_alone(changed: dict[str, Any]):
     """Unless somebody listens to it: then it is run as always."""
