@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import cache
 from itertools import cycle
 from pathlib import Path
 from queue import Empty, SimpleQueue
@@ -79,6 +80,12 @@ def mark() -> Path:
 
     In the home that has it, or where it will be.
     """
+    marks = [folder / _source() / "done" for folder in folders()]
+    return next((mark for mark in marks if mark.exists()), marks[0])
+
+
+@cache
+def _source() -> str:
     import llvmlite.binding as llvm
 
     here = Path(__file__).parent
@@ -87,9 +94,7 @@ def mark() -> Path:
     told += [
         (here / name).read_text(encoding="utf-8") for name in ("kernels.py", "guessing.py", "products.py", "program.py")
     ]
-    name = hashlib.sha256(chr(0).join(told).encode()).hexdigest()[:16]
-    marks = [folder / name / "done" for folder in folders()]
-    return next((mark for mark in marks if mark.exists()), marks[0])
+    return hashlib.sha256(chr(0).join(told).encode()).hexdigest()[:16]
 
 
 def built() -> bool:
