@@ -43,7 +43,9 @@ BLOCK = 0.03
 AT_ONCE = 128
 """Rows of working memory: so many characters of a prompt are read together."""
 LEAST = 32
-"""Rows from which on a piece of a prompt is worth a thread: fewer do without the matrix unit."""
+"""Rows of the least piece of a prompt that a thread reads beside others: fewer do without the matrix unit."""
+WORTH = 100_000_000
+"""Multiply-adds, about a millisecond, from which on a piece is worth a thread."""
 SLOW = 3
 """How much longer a multiply-add of attention takes than one of a product."""
 AHEAD = (0, 1, 3, GUESSES)
@@ -222,12 +224,16 @@ class Laid:
         return int(max(LANES, self.steps[:, 4].max(), (attended[:, 1] - attended[:, 5]).max(initial=0)))
 
     @property
+    def work(self) -> int:
+        """Multiply-adds by which the first position of a prompt is read."""
+        multiplied = self.reading[self.reading[:, 0] == Step.LINEAR]
+        return max(1, int((multiplied[:, 2] * multiplied[:, 4]).sum()))
+
+    @property
     def uphill(self) -> float:
         """By how much more work each position of a prompt is than the first, in parts of it, for each one before it."""
-        multiplied = self.reading[self.reading[:, 0] == Step.LINEAR]
         attended = self.reading[self.reading[:, 0] == Step.ATTEND]
-        products = int((multiplied[:, 2] * multiplied[:, 4]).sum())
-        return SLOW * 2 * int(attended[:, 2].sum()) / max(1, products)
+        return SLOW * 2 * int(attended[:, 2].sum()) / self.work
 
     @classmethod
     def of(cls, program: Program) -> "Laid":
@@ -417,7 +423,7 @@ class Decoder:
         T = min(left, threads * self.together)
         if left > T:
             T = max(1, min(T, (left - least) // grain * grain))
-        count = max(1, min(threads, T // least))
+        count = max(1, min(threads, T // least, T * self.texts * self.laid.work // WORTH))
         return pieces(T, self.length, count, least, grain, self.laid.uphill)
 
     def _read(self, ids: NDArray[np.int64], sizes: list[int]) -> None:
