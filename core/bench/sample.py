@@ -9,6 +9,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, cast
 
+import psutil
 import torch
 
 from core.bench.peer import Peer
@@ -47,7 +48,8 @@ def sample(
     weights rounded to that, all without guesses. The other side is
     the naive loop, which reads the last `context` characters anew for each one, or, with a nanoGPT in `beside`, its
     `generate` at the sizes of a Transformer. Inside the context, the time of a character is the mean over
-    places spread over it (of a model that slides: at its full reach); reading the prompt is not counted.
+    places spread over it (of a model that slides: at its full reach); reading the prompt is not counted. Rolling is
+    timed with one thread and with all cores too, both sides.
 
     With a run, or with the run.c of a llama2.c in `beside_c`, whole contexts are timed too, in float32 and with
     matrices rounded to bfloat16: one text (`whole_context`), the only one that llama2.c writes, and with a run several
@@ -83,6 +85,10 @@ def sample(
             tokens = EACH + 1 if way == "roll" else reach  # a whole cycle of the half: read anew once or twice
             settings = SamplingConfig.parse({"tokens": tokens, "beyond": way})
             outside = {"ours": partial(_ours, model, batch, settings, fast), "other": other}
+            if way == "roll":  # a window is a batch: other threads can help
+                cores = psutil.cpu_count(logical=False) or 1
+                for name, threads in (("one_thread", 1), ("all_cores", cores)):
+                    outside |= {f"{side}_{name}": partial(_with, threads, outside[side]) for side in ("ours", "other")}
             answer[f"beyond_{way}_{batch}"] = _compare(outside, [reach + 1], rounds, batch)
     if beside_c is not None or run is not None:
         answer["whole_context"] = _whole_context(model, 1, peer, beside_c, rounds, guessed=run is not None)
@@ -183,6 +189,16 @@ def _compare(
         also = statistics.median(times[name])
         found |= {f"{name}_characters_per_second": batch / also, f"{name}_ratio": other / also}
     return found
+
+
+def _with(threads: int, write: Callable[[int], float], at: int) -> float:
+    """Let torch have so many threads meanwhile."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        return write(at)
+    finally:
+        torch.set_num_threads(before)
 
 
 def _prompts(model: LanguageModel, batch: int, length: int) -> list[list[int]]:

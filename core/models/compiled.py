@@ -1,8 +1,9 @@
 """Writing without the interpreter: a rung's program (core/models/program.py) as machine code.
 
 The first use on a machine compiles for some seconds; the outcome is kept in the learner's home and serves every later
-process. Nobody waits for it: `ready` answers at once, and until it gives something torch writes. A worker aside does
-the compiling (`core.worker --compile`), a thread loads what is there.
+process, and if that home is the folder of the program itself, every other home too. Nobody waits for it: `ready`
+answers at once, and until it gives something torch writes. A worker aside does the compiling (`core.worker --compile`),
+a thread loads what is there.
 
 Another processor, another version or a changed kernel find nothing and compile anew; an unwritable home or a platform
 without numba leave it to torch, said once in the log.
@@ -15,10 +16,13 @@ import logging
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cache
 from itertools import cycle
 from pathlib import Path
+from queue import Empty, SimpleQueue
 from threading import Lock, Thread
 from types import ModuleType
 from typing import Any, NamedTuple
@@ -38,6 +42,10 @@ BLOCK = 0.03
 """Seconds that one call into the machine code takes at most, about: as long as nobody can stop it."""
 AT_ONCE = 128
 """Rows of working memory: so many characters of a prompt are read together."""
+LEAST = 32
+"""Rows from which on a piece of a prompt is worth a thread: fewer do without the matrix unit."""
+SLOW = 3
+"""How much longer a multiply-add of attention takes than one of a product."""
 AHEAD = (0, 1, 3, GUESSES)
 """How many characters may be guessed ahead."""
 HALF_LIFE = 40
@@ -52,6 +60,7 @@ LEAD = 64
 """Characters that a text that is guessed well may be ahead of what all texts have."""
 
 _log = logging.getLogger(__name__)
+_helpers = ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="reads-along")  # threads start when there is work
 _lock = Lock()
 _kernels: ModuleType | None = None
 _loading = False
@@ -59,14 +68,20 @@ _failed = False
 _laid: WeakKeyDictionary[LanguageModel, tuple[object, "Laid"]] = WeakKeyDictionary()
 
 
-def folder() -> Path:
-    """Where machine code is kept."""
-    return Path(os.environ.get("NUMBA_CACHE_DIR") or paths.home() / "cache" / "compiled")
+def folders() -> list[Path]:
+    """Where machine code is kept: in this home, and in the one that everybody has who names no other."""
+    if given := os.environ.get("NUMBA_CACHE_DIR"):
+        return [Path(given)]
+    return [home / "cache" / "compiled" for home in (paths.home(), paths.ROOT)]
 
 
 def mark() -> Path:
-    """The file that stands once everything is compiled for this processor, these versions and this source."""
-    return folder() / _source() / "done"
+    """The file that stands once everything is compiled for this processor, these versions and this source.
+
+    In the home that has it, or where it will be.
+    """
+    marks = [folder / _source() / "done" for folder in folders()]
+    return next((mark for mark in marks if mark.exists()), marks[0])
 
 
 @cache
@@ -187,6 +202,8 @@ class Laid:
     steps: NDArray[np.int64]
     reading: NDArray[np.int64]
     """The steps that reading takes: what leaves nothing for later characters is not done."""
+    telling: NDArray[np.int64]
+    """The steps that are left then, for the character after which the logits are wanted."""
     floats: Float
     shorts: NDArray[np.uint16]
     halves: bool
@@ -204,6 +221,14 @@ class Laid:
         attended = self.steps[self.steps[:, 0] == Step.ATTEND]
         return int(max(LANES, self.steps[:, 4].max(), (attended[:, 1] - attended[:, 5]).max(initial=0)))
 
+    @property
+    def uphill(self) -> float:
+        """By how much more work each position of a prompt is than the first, in parts of it, for each one before it."""
+        multiplied = self.reading[self.reading[:, 0] == Step.LINEAR]
+        attended = self.reading[self.reading[:, 0] == Step.ATTEND]
+        products = int((multiplied[:, 2] * multiplied[:, 4]).sum())
+        return SLOW * 2 * int(attended[:, 2].sum()) / max(1, products)
+
     @classmethod
     def of(cls, program: Program) -> "Laid":
         """Lay out a finished program."""
@@ -212,8 +237,8 @@ class Laid:
         steps = np.array(program.rows, dtype=np.int64)
         end = (program.logits.at, program.logits.size)
         room = (program.width, max(LANES, program.state), end)
-        reading = np.array(program.reading, dtype=np.int64).reshape(-1, steps.shape[1])
-        return cls(steps, reading, program.floats, program.shorts, program.halves, program.one_by_one, *room)
+        reading, telling = (np.array(rows, np.int64).reshape(-1, steps.shape[1]) for rows in program.reading)
+        return cls(steps, reading, telling, program.floats, program.shorts, program.halves, program.one_by_one, *room)
 
 
 class Written(NamedTuple):
@@ -222,6 +247,17 @@ class Written(NamedTuple):
     ids: list[int]
     logits: Sequence[Tensor]
     chances: list[float]
+
+
+def pieces(T: int, start: int, count: int, least: int, grain: int, uphill: float) -> list[int]:
+    """Cut T positions from `start` on into `count` pieces of equal work, of at least so many and of whole grains."""
+    work = np.cumsum(1 + uphill * np.arange(start, start + T))
+    ends = [0]
+    for number in range(1, count):
+        even = round(int(np.searchsorted(work, work[-1] * number / count)) / grain) * grain
+        ends.append(min(even, (T - least * (count - number)) // grain * grain))
+    sizes: list[int] = np.diff([*ends, T]).tolist()
+    return sizes
 
 
 Cuts = tuple[float, int, float]
@@ -241,11 +277,11 @@ class Decoder:
         self.together = 1 if laid.one_by_one else max(1, AT_ONCE // texts)
         self.ahead = ahead and self.together > 1
         self.stride = self.habits.strides.setdefault(texts, Stride(self.together - 1))
-        rows = texts * self.together
-        spare = LANES if rows > 1 else 0  # what several are multiplied at once may be written to rows behind them
-        self.work: Float = aligned((rows + spare) * laid.width).reshape(-1, laid.width)
-        self.found = np.zeros(laid.width, np.int64)
-        self.aside: tuple[NDArray[Any], ...] = kernels.room(rows, laid.longest)
+        self.room = self._room(texts * self.together)
+        self.team: list[tuple[NDArray[Any], ...]] = []
+        """Working memory of each thread that reads a piece while others read theirs, once there were several."""
+        self.progress = np.zeros(1, np.int64)
+        self.known = False  # whether the character from which `write` goes on has been read
         self.probs = np.zeros(laid.logits[1], np.float32)
         self.state: Float = aligned(texts * laid.state).reshape(texts, -1)
         self.recent = np.zeros((texts, BEFORE), np.int64)
@@ -258,9 +294,15 @@ class Decoder:
         self.window = 0
         self.next: Decoder | None = None
 
+    def _room(self, rows: int) -> tuple[NDArray[Any], ...]:
+        """Make working memory for so many characters at once."""
+        spare = LANES if rows > 1 else 0  # what several are multiplied at once may be written to rows behind them
+        work = aligned((rows + spare) * self.laid.width).reshape(-1, self.laid.width)
+        return work, np.zeros(self.laid.width, np.int64), *self.kernels.room(rows, self.laid.longest)
+
     def restart(self) -> None:
         """Forget what was read."""
-        self.length = 0
+        self.length, self.known = 0, False
         self.state.fill(0)
         self.recent = np.zeros((self.texts, BEFORE), np.int64)
 
@@ -289,11 +331,6 @@ class Decoder:
         """Whether a whole window is read faster than by torch, which spreads it over all its threads."""
         return bool(self.kernels.MATRIX_UNIT) or torch.get_num_threads() == 1
 
-    @property
-    def rooms(self) -> tuple[object, ...]:
-        """What the kernels write to."""
-        return self.state, self.work, self.found, *self.aside
-
     def write(
         self,
         fresh: Tensor,
@@ -302,7 +339,7 @@ class Decoder:
         cuts: Cuts,
         all_at_once: bool = False,
     ) -> list[Written]:
-        """Read the latest ids (B, 1), then write up to `most` characters, as many as fit in a block of time.
+        """Read the latest ids (B, 1), unless `read` did, then write up to `most` characters, as fit in a block of time.
 
         The noise is what torch.multinomial would draw from the same generators: the same text follows. Fewer than one
         character come back if there is nothing to draw from. A text that was guessed better than the others has more
@@ -321,9 +358,11 @@ class Decoder:
         for text in self.leads.nonzero()[0]:
             ids[text, BEFORE] = drawn[self.leads[text] - 1, text]
         steps, cut = self.leads.copy(), (np.float32(cuts[0]), cuts[1], np.float32(cuts[2]))
-        rooms = (*self.rooms, ids, self.length, at, noise[:count].numpy(), *cut, self.probs, steps)
+        rooms = (self.state, *self.room, self.progress, ids, self.length, at, noise[:count].numpy())
+        drawing = (*cut, self.probs, steps, drawn, logits, chances)
+        telling, self.known = laid.telling if self.known else laid.telling[:0], False
         began, worked = time.perf_counter(), time.thread_time()
-        passes = self.kernels.write(*given, *rooms, drawn, logits, chances, least, ahead, self.habits.tables)
+        passes = self.kernels.write(telling, *given, *rooms, *drawing, least, ahead, self.habits.tables)
         written = float((steps - self.leads).mean())
         if passes:
             self.pace = (time.perf_counter() - began) / max(1.0, written)
@@ -350,18 +389,80 @@ class Decoder:
             row.exponential_(generator=generator)
         return torch.cat((self.noise, fresh))
 
-    def read(self, fresh: Tensor) -> Iterator[None]:
-        """Read ids (B, T) a piece at a time, with a pause after each."""
-        laid, ids = self.laid, fresh.numpy().astype(np.int64)
-        given = (laid.reading, laid.floats, laid.shorts, laid.halves)
-        for first in range(0, ids.shape[1], self.together):
-            piece = np.concatenate((self.recent, ids[:, first : first + self.together]), axis=1)  # (B, BEFORE + T)
-            T = piece.shape[1] - BEFORE
-            starts, counts = np.full(self.texts, self.length), np.full(self.texts, T)
-            self.kernels.run(*given, *self.rooms, piece, starts, counts, self.texts * T)
-            self.length += T
-            self.recent = piece[:, -BEFORE:].copy()
+    def read(self, fresh: Tensor, last: bool = False) -> Iterator[None]:
+        """Read ids (B, T), with a pause after each piece, or after as many as torch may have threads, read at once.
+
+        With `last`, it is from the last of them that `write` goes on.
+        """
+        ids = whole = np.concatenate((self.recent, fresh.numpy().astype(np.int64)), axis=1)  # (B, BEFORE + T)
+        while left := ids.shape[1] - BEFORE:
+            sizes = self._sizes(left, torch.get_num_threads())
+            self._read(ids, sizes)
+            self.length += sum(sizes)
+            ids = ids[:, sum(sizes) :]
+            self.recent = ids[:, :BEFORE].copy()
+            if last and ids.shape[1] == BEFORE:
+                self.known, self.length, self.recent = True, self.length - 1, whole[:, -BEFORE - 1 : -1].copy()
             yield
+
+    def _sizes(self, left: int, threads: int) -> list[int]:
+        """Say how many characters each thread reads next.
+
+        No piece is left that is too small for the matrix unit and none of one text ends within sixteen: so the sums of
+        one text are the same, whatever the number of threads.
+        """
+        if self.laid.one_by_one:
+            return [1]
+        least, grain = -(-LEAST // self.texts), LANES if self.texts == 1 else 1
+        T = min(left, threads * self.together)
+        if left > T:
+            T = max(1, min(T, (left - least) // grain * grain))
+        count = max(1, min(threads, T // least))
+        return pieces(T, self.length, count, least, grain, self.laid.uphill)
+
+    def _read(self, ids: NDArray[np.int64], sizes: list[int]) -> None:
+        """Read pieces of ids (B, BEFORE + T or more), by as many threads if there are several.
+
+        A thread takes the next piece and reads it to its end, waiting only for the one before (`kernels.run`), which
+        somebody took earlier. So whatever the number of threads that come, this one alone suffices.
+        """
+        rows = self.texts * max(sizes)
+        if len(sizes) > 1 and self.team and len(self.team[0][0]) < rows + LANES:
+            self.team.clear()
+        while 1 < len(sizes) > len(self.team):
+            self.team.append(self._room(rows))
+        laid, progress = self.laid, np.zeros(len(sizes), np.int64)
+        turns: SimpleQueue[int] = SimpleQueue()
+        done: SimpleQueue[BaseException | None] = SimpleQueue()
+        for piece in range(len(sizes)):
+            turns.put(piece)
+
+        def take_turns(room: tuple[NDArray[Any], ...]) -> None:
+            try:
+                while True:
+                    piece = turns.get_nowait()
+                    start, T = sum(sizes[:piece]), sizes[piece]
+                    part = np.ascontiguousarray(ids[:, start : start + BEFORE + T])
+                    given = laid.reading, laid.floats, laid.shorts, laid.halves, self.state
+                    starts, counts = np.full(self.texts, self.length + start), np.full(self.texts, T)
+                    self.kernels.run(*given, *room, progress, part, starts, counts, self.texts * T, piece)
+                    if piece == len(sizes) - 1:  # from there `write` may go on
+                        self.room[0][: self.texts] = room[0][T - 1 : self.texts * T : T]
+                    done.put(None)
+            except Empty:
+                pass
+            except BaseException as error:
+                progress.fill(len(laid.reading) + 1)  # nobody waits for what will not come
+                done.put(error)
+                raise
+
+        with suppress(RuntimeError):  # the interpreter is ending, or the system gives no more threads
+            for room in self.team[1 : len(sizes)]:
+                _helpers.submit(take_turns, room)
+        take_turns(self.team[0] if len(sizes) > 1 else self.room)
+        for _ in sizes:
+            if (error := done.get()) is not None:
+                raise error
 
 
 def _longer(array: NDArray[Any], count: int) -> NDArray[Any]:

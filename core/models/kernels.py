@@ -1,17 +1,22 @@
 """Runs a rung's program (core/models/program.py), and the drawing of characters, as machine code.
 
 Compiled by numba at its first use and kept on disk. Importing this needs numba; compiled.py does so, aside.
-The interpreter's lock is not held while anything here runs.
+The interpreter's lock is not held while anything here runs, and several threads may read one text, each a piece of it
+(`run`).
 
 Letters: B texts, T characters of a text read at once, R rows of working memory, one for each character of each text, N
 characters written in one call, V vocabulary.
 """
 
 import math
+from typing import Any
 
+import llvmlite.binding as llvm
 import numpy as np
-from numba import njit
+from numba import njit, types
+from numba.extending import intrinsic
 
+from core import system
 from core.models.guessing import expect, learn
 from core.models.guessing import tables as tables  # for compiled.py
 from core.models.products import (
@@ -33,7 +38,7 @@ from core.models.products import room as room
 from core.models.program import BEFORE, FEW, GUESSES, LANES, Step
 
 EMBED, POSITION, LINEAR, NORM, BEND, COMBINE, GATE = (int(s) for s in list(Step)[:7])
-RECENT, DELAY, ATTEND, CELL, RECALL, WEIGHTED, TRIGRAM, KEEP = (int(s) for s in list(Step)[7:])
+RECENT, DELAY, ATTEND, CELL, RECALL, WEIGHTED, TRIGRAM, KEEP, LOOK = (int(s) for s in list(Step)[7:])
 ONE = np.float32(1)
 BEGINNING = 32
 """Lines of what is read next that are called before: further on the loops do so themselves."""
@@ -268,13 +273,57 @@ def normalise(x, y, floats, w, bias, eps):  # type: ignore[no-untyped-def]
         y[i] = (x[i] - mean) * scale * floats[w + i] + floats[bias + i]
 
 
+llvm.add_symbol("bardlab_give_way", system.giving_way())
+give_way = types.ExternalFunction("bardlab_give_way", types.int32())
+PATIENCE = 2000
+"""How often it is looked whether somebody is done before others may have the processor: some microseconds."""
+
+
+def _told(typing_context: Any, progress: Any, piece: Any) -> Any:
+    """Read how many steps a piece has told of; what it wrote before that is there."""
+
+    def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        data = context.make_array(signature.args[0])(context, builder, arguments[0]).data
+        return builder.load_atomic(builder.gep(data, [arguments[1]]), "acquire", 8)
+
+    return types.int64(progress, types.intp), code
+
+
+def _tell(typing_context: Any, progress: Any, piece: Any, steps: Any) -> Any:
+    """Tell the others that a piece has taken so many steps, once all is there that it wrote."""
+
+    def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        data = context.make_array(signature.args[0])(context, builder, arguments[0]).data
+        builder.store_atomic(arguments[2], builder.gep(data, [arguments[1]]), "release", 8)
+        return context.get_dummy_value()
+
+    return types.void(progress, types.intp, types.int64), code
+
+
+told: Any = intrinsic(_told)
+tell: Any = intrinsic(_tell)
+
+
+@njit(**OPTIONS)
+def wait(progress, piece, steps):  # type: ignore[no-untyped-def]
+    """Wait until a piece has told of so many steps."""
+    looks = 0
+    while told(progress, piece) < steps:
+        looks += 1
+        if looks > PATIENCE:
+            give_way()
+
+
 @njit(**OPTIONS)
 def run(  # type: ignore[no-untyped-def]
-    rows, floats, shorts, halves, state, work, found, turned, sums, thirds, ids, starts, counts, like
+    rows, floats, shorts, halves, state, work, found, turned, sums, thirds, progress, ids, starts, counts, like, piece
 ):
     """Read counts[b] of text b of ids (B, BEFORE + T or more), at positions from starts[b] on.
 
     The first BEFORE of them were read before. Sums are taken in the order in which they are for `like` rows.
+
+    Piece 0 waits for nobody. Each later one may be read by another thread while the one before it is: it waits, at
+    every step that needs what earlier characters left, until that piece has told in `progress` that it is there.
     """
     count = 0
     text_of, place_of = np.empty(len(work), np.int64), np.empty(len(work), np.int64)
@@ -282,11 +331,15 @@ def run(  # type: ignore[no-untyped-def]
         for t in range(counts[text]):
             text_of[count], place_of[count] = text, t
             count += 1
-    for row in rows:
+    for number in range(len(rows)):
+        row = rows[number]
         step, out, n, a, n_in, b, w, bias, one, two = row
         if step == LINEAR:
             linear(row, floats, shorts, halves, work, found, turned, sums, thirds, count, like)
             continue
+        lasting = step in (RECENT, DELAY, ATTEND)
+        if lasting and piece > 0:
+            wait(progress, piece - 1, number + 1)
         for r in range(count):
             text, t = text_of[r], place_of[r]
             now = starts[text] + t
@@ -352,7 +405,9 @@ def run(  # type: ignore[no-untyped-def]
             elif step == CELL:
                 carried = 2 if two == 2 else 1
                 renew(two, x, work[r, b : b + n_in], state[text, one : one + carried * n], y)
-        if step == ATTEND:
+        if lasting:
+            tell(progress, piece, number + 1)
+        if step in (ATTEND, LOOK):
             r = 0
             for text in range(len(ids)):
                 T = counts[text]
@@ -409,6 +464,7 @@ def draw(logits, noise, temperature, top_k, top_p, probs):  # type: ignore[no-un
 
 @njit(**OPTIONS)
 def write(  # type: ignore[no-untyped-def]
+    telling,
     rows,
     floats,
     shorts,
@@ -419,6 +475,7 @@ def write(  # type: ignore[no-untyped-def]
     turned,
     sums,
     thirds,
+    progress,
     ids,
     start,
     at,
@@ -437,6 +494,7 @@ def write(  # type: ignore[no-untyped-def]
 ):
     """Read the latest of ids (B, BEFORE + 2 + GUESSES) and draw the next, until every text has written `least`.
 
+    If the latest were read already, `telling` are the steps left that lead to what is drawn from; else there are none.
     `ahead` characters of each text are guessed and the places behind them computed with the first, more of the others
     once a text is at its end; the guesses stand as long as they are what is drawn. With less than none nothing is
     learned for guesses either. Returns in how many passes. start: the position of the first character that is written.
@@ -446,19 +504,21 @@ def write(  # type: ignore[no-untyped-def]
     B, V = len(ids), logits.shape[2]
     starts, counts = np.empty(B, np.int64), np.empty(B, np.int64)
     passes = 0
-    possible = True
+    possible, anew = True, len(telling) == 0
     while possible and steps.min() < least:
         going = 0
         for text in range(B):
             going += steps[text] < len(drawn)
-        each = min(1 + GUESSES, B * (1 + ahead) // going) if ahead > 0 else 1
+        each = min(1 + GUESSES, B * (1 + ahead) // going) if ahead > 0 and anew else 1
         for text in range(B):
             step = steps[text]
             starts[text], counts[text] = start + step, min(each, len(drawn) - step)
             for t in range(1, counts[text]):
                 guess = expect(known, ids[text], BEFORE + t - 1)
                 ids[text, BEFORE + t] = max(0, draw(guess, noise[step + t - 1, text], temperature, top_k, top_p, probs))
-        run(rows, floats, shorts, halves, state, work, found, turned, sums, thirds, ids, starts, counts, B)
+        given = state, work, found, turned, sums, thirds
+        run(rows if anew else telling, floats, shorts, halves, *given, progress, ids, starts, counts, B, 0)
+        anew = True
         passes += 1
         r = 0
         for text in range(B):

@@ -248,6 +248,10 @@ MOST, OF_HALVES = 32, 16
 """Vectors from which on the matrix unit multiplies, if there is one: only float32 has to be taken apart before."""
 TILE, ACROSS, THIRDS = 512, 32, 3
 """Numbers of 16 bits in one of its tiles, how many side by side, and the parts of a float32: see `tiles_times`."""
+PRODUCTS = (0, 2), (0, 1), (1, 1), (1, 0), (0, 0), (2, 0)
+"""Which third of the vectors is multiplied by which of the matrix, in an order in which one of both stays."""
+PRODUCTS_OF_HALVES = (2, 0), (1, 0), (0, 0)
+"""The same where the matrix is in bfloat16."""
 SETUP = np.zeros(64, np.uint8)
 """The shape of its eight tiles: 16 rows of 64 bytes each."""
 SETUP[0], SETUP[16:32:2], SETUP[48:56] = 1, 64, 16
@@ -308,12 +312,22 @@ def _part_rows(typing_context: Any, w: Any, at: Any, after: Any, thirds: Any, to
     return types.void(w, types.intp, types.intp, thirds, types.intp), code
 
 
-def _tiles(typing_context: Any, w: Any, setup: Any, thirds: Any, chunks: Any, pairs: Any, sums: Any) -> Any:
-    """Multiply two panels by all vectors, taken apart before: four tiles of sums for each 32 vectors."""
+def _tiles(
+    typing_context: Any,
+    w: Any,
+    setup: Any,
+    thirds: Any,
+    chunks: Any,
+    pairs: Any,
+    y: Any,
+    y_at: Any,
+    stride: Any,
+) -> Any:
+    """Multiply two panels by all vectors, taken apart before: of vector c the 32 sums go to y[y_at + c * stride]."""
 
     def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         byte, whole, number = ir.IntType(8), arguments[3].type, ir.FloatType()
-        row = ir.Constant(ir.IntType(64), 64)
+        row, of_y = ir.Constant(ir.IntType(64), 64), builder.mul(arguments[7], ir.Constant(whole, 4))
 
         def place(array: int, at: Any, kind: Any) -> Any:
             return _place(context, builder, signature, arguments, array, at, kind)
@@ -342,21 +356,25 @@ def _tiles(typing_context: Any, w: Any, setup: Any, thirds: Any, chunks: Any, pa
                     at = plus(times(builder.add(builder.mul(group, arguments[3]), chunk.index), THIRDS), which)
                     return place(2, times(at, TILE), byte)
 
-                for s in range(THIRDS):
-                    for i in range(2):
-                        unit("tileloadd64", 4 + i, third(plus(times(pair.index, 2), 2 + i), s), row)
-                    for t in range(THIRDS - s if w.dtype == types.float32 else 1):
+                held: dict[int, int] = {}
+                for given in PRODUCTS if w.dtype == types.float32 else PRODUCTS_OF_HALVES:
+                    for tile, which in zip((4, 6), given, strict=True):
+                        if held.get(tile) == which:
+                            continue
+                        held[tile] = which
                         for i in range(2):
-                            unit("tileloadd64", 6 + i, third(ir.Constant(whole, i), t), row)
-                        for sum_of in range(4):
-                            unit("tdpbf16ps", sum_of, 4 + sum_of // 2, 6 + sum_of % 2)
+                            group = plus(times(pair.index, 2), 2 + i) if tile == 4 else ir.Constant(whole, i)
+                            unit("tileloadd64", tile + i, third(group, which), row)
+                    for sum_of in range(4):
+                        unit("tdpbf16ps", sum_of, 4 + sum_of // 2, 6 + sum_of % 2)
             for sum_of in range(4):
-                at = plus(times(pair.index, 4 * LANES * LANES), sum_of * LANES * LANES)
-                unit("tilestored64", sum_of, builder.bitcast(place(5, at, number), byte.as_pointer()), row)
+                vector = plus(times(pair.index, 2 * LANES), sum_of // 2 * LANES)
+                at = plus(builder.add(arguments[6], builder.mul(vector, arguments[7])), sum_of % 2 * LANES)
+                unit("tilestored64", sum_of, builder.bitcast(place(5, at, number), byte.as_pointer()), of_y)
         unit("tilerelease")
         return context.get_dummy_value()
 
-    return types.void(w, setup, thirds, types.intp, types.intp, sums), code
+    return types.void(w, setup, thirds, types.intp, types.intp, y, types.intp, types.intp), code
 
 
 part_vector: Any = intrinsic(_part_vector)
@@ -388,17 +406,13 @@ def tiles_times(w, at, work, a, out, sums, thirds, n_in, n_out, count):  # type:
             for j in range(0, chunks * ACROSS, 2):  # behind the last number the vectors are zero
                 first, second = panel + min(j, n_in - 1) * LANES, panel + min(j + 1, n_in - 1) * LANES
                 part_rows(w, first, second, thirds, ((p * chunks + j // ACROSS) * THIRDS) * TILE + j % ACROSS * LANES)
-        tiles(w, SETUP, thirds, chunks, pairs, sums)
+        if i + 2 * LANES <= n_out and pairs * 2 * LANES <= len(work):
+            tiles(w, SETUP, thirds, chunks, pairs, flat, out + i, width)
+            continue
+        tiles(w, SETUP, thirds, chunks, pairs, sums, 0, 2 * LANES)
         for r in range(count):
-            found = r // (2 * LANES) * 4 * LANES * LANES + r % (2 * LANES) // LANES * 2 * LANES * LANES
-            for p in range(2):
-                y, z = r * width + out + i + p * LANES, found + p * LANES * LANES + r % LANES * LANES
-                if n_out - i - p * LANES >= LANES:
-                    for row in range(LANES):
-                        flat[y + row] = sums[z + row]
-                    continue
-                for row in range(n_out - i - p * LANES):
-                    flat[y + row] = sums[z + row]
+            for row in range(min(2 * LANES, n_out - i)):
+                flat[r * width + out + i + row] = sums[r * 2 * LANES + row]
 
 
 def room(count: int, n_in: int) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:

@@ -52,6 +52,8 @@ def test_both_ways_of_writing_are_timed():
 
     assert {"inside_1", "inside_2", "beyond_roll_1", "beyond_half_2"} <= found.keys()
     assert all(found[name]["ratio"] > 0 for name in ("inside_1", "beyond_half_1"))
+    rolling = {f"{side}_{threads}_ratio" for side in ("ours", "other") for threads in ("one_thread", "all_cores")}
+    assert rolling <= found["beyond_roll_2"].keys()
     assert "beyond_roll_1" not in sample.sample("wavenet", "best", texts=(1,), rounds=1, beside=None)
 
 
