@@ -190,7 +190,7 @@ def streams(
             fits = True
         if fits and decoder is not None:
             room = left if context is None or model.slides else context - decoder.length - fresh.shape[1] + 1
-            for _ in decoder.read(fresh[:, :-1]):
+            for _ in decoder.read(fresh, last=True) if fresh.shape[1] > 1 else ():
                 if pauses:
                     yield []
             written = decoder.write(fresh[:, -1:], min(left, room), generators, cuts)
