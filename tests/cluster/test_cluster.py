@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 from click.testing import CliRunner
 
@@ -18,10 +19,11 @@ from core.cli.main import cli
 from core.errors import BardlabError
 from core.jobs import control, queue, work
 from core.jobs.launchers import launcher
-from core.runs import folder, reading, records
+from core.runs import folder, plan, reading, records
 from core.runs.folder import State
+from core.runs.metrics import VAL_LOSS, MetricsReader
 from core.runs.state import Run
-from tests.cluster.nodes import LOOPBACK, Cluster, kill
+from tests.cluster.nodes import LOOPBACK, Cluster, family, kill
 from tests.conftest import make_run
 from tests.faults.training import same
 
@@ -59,22 +61,24 @@ def test_runs_on_a_cluster(sent: Cluster, monkeypatch: pytest.MonkeyPatch):
     """
     run = until(steered(sent), State.RUNNING, step=1)
     waits = taken_out_of_the_line(sent, run)
+    with pytest.raises(BardlabError, match=r"is 2, and the cluster at .* has 1 place of 1 CPU; give at most 1"):
+        control.check_place(plan.plan("bigram", train={"devices": 2}, device="cpu"))
     second = sent.add()
+    wide = on_two_nodes(sent, run)
     lost = until(control.pause(control.start(waits), 450), State.PAUSED)
     assert (run.status.node, run.status.device, lost.status.node) == ("head", "cpu", "second")
-    assert sent.listening() <= LOOPBACK
     kill(second)
     os.utime(lost.path / folder.PULSE, (0, 0))  # what its 15 s without a pulse would show
     lost = until(lost, State.LOST)
     assert "Resume goes on from step 450" in lost.status.message
 
-    stopped = until(control.stop(reading.read(run.path)), State.STOPPED)
-    assert stopped.status.checkpoint_step == stopped.status.step
     ended = until(control.start(lost), State.FINISHED)
     assert ended.status.node == "head"
     monkeypatch.delenv(paths.CLUSTER)
     here = work.work(make_run("bigram", **SHORT).path)
     assert same(ended, here) and not here.status.node
+    (steps, ours), (_, theirs) = (MetricsReader(each.path).refresh().curve(VAL_LOSS) for each in (wide, here))
+    assert steps.tolist() == [0, 300, 600] and abs(ours - theirs).max() < 1e-4
 
 
 def steered(cluster: Cluster) -> Run:
@@ -89,6 +93,37 @@ def steered(cluster: Cluster) -> Run:
     run = until(control.proceed(stepped), State.RUNNING, step=stepped.status.step + 1)
     assert "learning_rate changed" in records.alerts(run.path)[0].text
     return run
+
+
+def on_two_nodes(cluster: Cluster, busy: Run) -> Run:
+    """A run of two devices waits for both nodes, computes on both, is lost with a process, and goes on."""
+    wide = control.start(make_run("bigram", **SHORT, devices=2))
+    control.pause(wide, 450)
+    last = time.monotonic() + 180
+    while "1 of 2 places of 1 CPU are free" not in (told := control.look_after(reading.read(wide.path)).status.message):
+        assert time.monotonic() < last, told
+        time.sleep(0.1)
+    stopped = until(control.stop(busy), State.STOPPED)
+    assert stopped.status.checkpoint_step == stopped.status.step
+    wide = until(wide, State.PAUSED)
+    assert (wide.status.step, wide.status.node) == (450, "head + second") and cluster.listening() <= LOOPBACK
+    assert launcher.of(wide.path).where(wide.path) == "head + second"
+    working = processes("RayTrainWorker", cluster)
+    assert len(working) == 2
+    working[1].kill()
+    wide = until(wide, State.LOST, seconds=30)
+    assert wide.status.message.endswith("of 2 or its node died; Resume goes on from step 450"), wide.status.message
+    assert not psutil.wait_procs(working, 10)[1]
+    while folder.is_alive(wide.path):
+        time.sleep(0.1)  # its job is still ending
+    return until(control.start(wide), State.FINISHED)
+
+
+def processes(named: str, cluster: Cluster) -> list[psutil.Process]:
+    """Return those of a cluster's processes whose command line names something."""
+    assert cluster.head
+    there = [process for node in (cluster.head, *cluster.others) for process in family(node)]
+    return [process for process in there if named in " ".join(process.cmdline())]
 
 
 def taken_out_of_the_line(cluster: Cluster, busy: Run) -> Run:
