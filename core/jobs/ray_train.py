@@ -9,7 +9,6 @@ import os
 import socket
 import tempfile
 import threading
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,9 +18,9 @@ import ray
 import ray.train
 import ray.util
 import torch
-import torch.distributed as dist
 from ray.train import FailureConfig, LoggingConfig, RunConfig, ScalingConfig
 from ray.train.torch import TorchConfig, TorchTrainer, get_device
+from torch.distributed import TCPStore  # type: ignore[attr-defined]
 
 from core import system
 from core.errors import BardlabError
@@ -44,8 +43,8 @@ ENVIRONMENT = {
     "RAY_USAGE_STATS_ENABLED": "0",
 }
 """What Ray Train is told besides its arguments, where nobody told it otherwise."""
-PATIENCE = 5.0
-"""Seconds that workers who may just be beginning have to hear of a stop."""
+LOOK = 0.2
+"""Seconds between two looks at how far Ray is."""
 
 
 def launch(job: Job, config: Config) -> None:
@@ -58,16 +57,15 @@ def launch(job: Job, config: Config) -> None:
     os.environ.update({name: value for name, value in ENVIRONMENT.items() if name not in os.environ})
     training = _Training(job, config.train.devices)
     training.start()
-    stopping = 0.0
     try:
-        while training.is_alive():
-            training.join(0.2)
-            if not job.should_stop() or State(job.newest()["state"]) is not State.QUEUED:
-                stopping = 0.0
-            elif not stopping:
-                stopping = time.monotonic()
-            elif time.monotonic() > stopping + PATIENCE:
+        while training.is_alive() and not training.placed:
+            training.join(LOOK)
+            if job.should_stop():
                 return job.end(State.STOPPED, "stopped while it waited")
+        if training.is_alive():
+            job.tell({"state": State.RUNNING, "message": f"starting {training.count} processes"})
+        while training.is_alive():  # a signal is heard between two looks
+            training.join(LOOK)
     finally:
         ray.shutdown()
     if training.error is not None and State(job.newest()["state"]).active:
@@ -82,6 +80,15 @@ class _Training(threading.Thread):
         self.job, self.count = job, count
         self.error: Exception | None = None
 
+    @property
+    def placed(self) -> bool:
+        """True once the cluster has set places aside for all workers."""
+        if not ray.is_initialized():
+            return False
+        ours = ray.get_runtime_context().get_job_id()  # with which the names of its groups of places end
+        groups = ray.util.placement_group_table().values()
+        return any(each["state"] == "CREATED" and each["placement_group_id"].endswith(ours) for each in groups)
+
     def run(self) -> None:
         """Connect to the cluster, and wait until all workers have ended."""
         assert self.job.sent
@@ -94,7 +101,9 @@ class _Training(threading.Thread):
                     _take_part,
                     train_loop_config=about,
                     torch_config=_Meeting(),
-                    scaling_config=ScalingConfig(self.count, use_gpu=kind == "cuda", resources_per_worker=needs(kind)),
+                    scaling_config=ScalingConfig(
+                        num_workers=self.count, use_gpu=kind == "cuda", resources_per_worker=needs(kind)
+                    ),
                     run_config=RunConfig(
                         name=self.job.path.name,
                         storage_path=nothing,  # what is kept is kept in the run folder
@@ -141,14 +150,13 @@ def _take_part(about: dict[str, str]) -> None:
 
     def led(say: Callable[[str], None]) -> Job:
         job = Led(path, str(device), say)
-        job.status["node"] = " + ".join(team[0].names)
-        job.tell({"state": State.RUNNING, "message": f"starting {size} processes"})
+        job.status["node"] = " + ".join(sorted(team[0].names))
         return job
 
     ranks.take_part(path, device, join, led)
 
 
-_store: dist.TCPStore | None = None
+_store: Any = None
 """Where the workers meet, in the first of them."""
 
 
@@ -159,12 +167,12 @@ def _open() -> tuple[str, int]:
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     listener = socket.create_server((address, 0), family=family)
     port: int = listener.getsockname()[1]
-    _store = dist.TCPStore(address, port, is_master=True, wait_for_workers=False, master_listen_fd=listener.detach())
+    _store = TCPStore(address, port, is_master=True, wait_for_workers=False, master_listen_fd=listener.detach())
     return address, port
 
 
 def _meet(kind: str, rank: int, size: int, address: str, port: int) -> None:
-    store = _store or dist.TCPStore(address, port, is_master=False)
+    store = _store or TCPStore(address, port, is_master=False)
     meet(torch.device(kind), rank, size, system.interface(ray.util.get_node_ip_address()), store=store)
 
 

@@ -58,7 +58,8 @@ def run(job: Job) -> None:
     """Train a run whose turn on its device has come. Raises BardlabError with the reason if it fails."""
     config = reading.read(job.path).need()
     if config.train.devices > 1:
-        return _of_several(job).launch(job, config)
+        _of_several(job).launch(job, config)
+        return
     devices.limit_threads()
     status = status_of(job)
     try:
