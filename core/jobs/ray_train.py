@@ -62,13 +62,13 @@ def launch(job: Job, config: Config) -> None:
             training.join(LOOK)
             if job.should_stop():
                 return job.end(State.STOPPED, "stopped while it waited")
-        if training.is_alive():
+        if State(job.newest()["state"]) is State.QUEUED:  # their first has not begun to tell
             job.tell({"state": State.RUNNING, "message": f"starting {training.count} processes"})
         while training.is_alive():  # a signal is heard between two looks
             training.join(LOOK)
     finally:
         ray.shutdown()
-    if training.error is not None and State(job.newest()["state"]).active:
+    if State(job.newest()["state"]).active:
         _tell_failure(job, training.error)
 
 
@@ -117,7 +117,7 @@ class _Training(threading.Thread):
             self.error = error
 
 
-def _tell_failure(job: Job, error: Exception) -> None:
+def _tell_failure(job: Job, error: Exception | None) -> None:
     """Say how a run ended that did not do so itself: lost if a worker died. Raises BardlabError if it failed."""
     failures: dict[int, Exception] = getattr(error, "worker_failures", {})
     causes = {rank: getattr(failure, "_base_exc", None) for rank, failure in sorted(failures.items())}
@@ -128,8 +128,8 @@ def _tell_failure(job: Job, error: Exception) -> None:
         one = f"process {died[0] + 1} of {job.place.count}" if died else f"one of its {job.place.count} processes"
         how = f"{one} or its node died"
     else:
-        job.say(str(error))
-        how = "its processes could not be started (see the log)"
+        job.say(f"Ray Train says: {error}")
+        how = "its processes were not started, or ended without a word (see the log)"
     job.end(State.LOST, f"{how}; Resume goes on from {folder.resumes_from(job.newest())}")
 
 
