@@ -23,7 +23,7 @@ from core.runs import folder, plan, reading, records
 from core.runs.folder import State
 from core.runs.metrics import VAL_LOSS, MetricsReader
 from core.runs.state import Run
-from tests.cluster.nodes import LOOPBACK, Cluster, family, kill
+from tests.cluster.nodes import LOOPBACK, Cluster, kill
 from tests.conftest import make_run
 from tests.faults.training import same
 
@@ -78,7 +78,7 @@ def test_runs_on_a_cluster(sent: Cluster, monkeypatch: pytest.MonkeyPatch):
     here = work.work(make_run("bigram", **SHORT).path)
     assert same(ended, here) and not here.status.node
     (steps, ours), (_, theirs) = (MetricsReader(each.path).refresh().curve(VAL_LOSS) for each in (wide, here))
-    assert steps.tolist() == [300, 600] and abs(ours - theirs).max() < 1e-4
+    assert steps.tolist() == [300] and ours[0] == pytest.approx(theirs[0], abs=1e-4)
 
 
 def steered(cluster: Cluster) -> Run:
@@ -96,28 +96,22 @@ def steered(cluster: Cluster) -> Run:
 
 
 def on_two_nodes(cluster: Cluster) -> Run:
-    """A run of two devices computes on both nodes, is lost with one of its processes, and goes on."""
+    """A run of two devices computes on both nodes, and is lost with one of its processes; the other ends with it.
+
+    That it goes on when it is resumed is tried by `python -m tests.faults team`: each start takes 16 s of a processor.
+    """
     with pytest.raises(BardlabError, match=r"is 3, and the cluster at .* has 2 places of 1 CPU; give at most 2"):
         control.check_place(plan.plan("bigram", train={"devices": 3, "batch_size": 6}, device="cpu"))
     wide = until(control.pause(control.start(make_run("bigram", **SHORT, devices=2)), 450), State.PAUSED)
     assert (wide.status.step, wide.status.node) == (450, "head + second") and cluster.listening() <= LOOPBACK
     assert launcher.of(wide.path).where(wide.path) == "head + second"
-    working = processes("RayTrainWorker", cluster)
+    working = cluster.processes("RayTrainWorker")
     assert len(working) == 2
     working[1].kill()
     wide = until(wide, State.LOST, seconds=30)
     assert wide.status.message.endswith("of 2 or its node died; Resume goes on from step 450"), wide.status.message
     assert not psutil.wait_procs(working, 10)[1]
-    while folder.is_alive(wide.path):
-        time.sleep(0.1)  # its job is still ending
-    return until(control.start(wide), State.FINISHED)
-
-
-def processes(named: str, cluster: Cluster) -> list[psutil.Process]:
-    """Return those of a cluster's processes whose command line names something."""
-    assert cluster.head
-    there = [process for node in (cluster.head, *cluster.others) for process in family(node)]
-    return [process for process in there if named in " ".join(process.cmdline())]
+    return wide
 
 
 def taken_out_of_the_line(*busy: Run) -> None:
