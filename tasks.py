@@ -29,6 +29,8 @@ COVERED = 85
 
 def install(extra: str = "") -> None:
     """Make the virtual environment, and install what is not there yet."""
+    if extra:
+        os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # a thousand processes would each compile all anew
     if not PYTHON.exists():
         if not OLDEST <= sys.version_info[:2] <= NEWEST:
             sys.exit("Bardlab needs Python 3.11 to 3.14; run: python3.12 tasks.py app, or make PYTHON=python3.12 app")

@@ -16,6 +16,7 @@ import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from itertools import cycle, islice
 from pathlib import Path
 from threading import Lock, Thread
@@ -61,6 +62,11 @@ def folder() -> Path:
 
 def mark() -> Path:
     """The file that stands once everything is compiled for this processor, these versions and this source."""
+    return folder() / _source() / "done"
+
+
+@cache
+def _source() -> str:
     import llvmlite.binding as llvm
 
     here = Path(__file__).parent
@@ -69,7 +75,7 @@ def mark() -> Path:
     told += [
         (here / name).read_text(encoding="utf-8") for name in ("kernels.py", "guessing.py", "products.py", "program.py")
     ]
-    return folder() / hashlib.sha256(chr(0).join(told).encode()).hexdigest()[:16] / "done"
+    return hashlib.sha256(chr(0).join(told).encode()).hexdigest()[:16]
 
 
 def built() -> bool:

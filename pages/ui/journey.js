@@ -9,14 +9,20 @@ if (!window.bardlabJourney) {
     url != null && pathOf(url) === window.location.pathname
       ? window.history.replaceState(state, title, url)
       : push(state, title, url);
-  // Streamlit may open or close the menu itself as the next page comes: it is looked at for two seconds.
-  const close = (looks) => {
+  // Streamlit may open or close the menu itself as the next page comes, on a slow machine late: it is looked at for twenty
+  // seconds, or until something else is pressed.
+  let looks = 0;
+  const close = () => {
+    if (looks-- <= 0) return;
     document.querySelector("[data-testid=stSidebarCollapseButton] button[aria-expanded=true]")?.click();
-    if (looks > 1) setTimeout(close, 200, looks - 1);
+    setTimeout(close, 200);
   };
+  for (const press of ["pointerdown", "keydown"]) document.addEventListener(press, () => (looks = 0), true);
   document.addEventListener("click", (event) => {
     const link = event.target instanceof Element && event.target.closest("[data-testid=stSidebar] a[href]");
-    if (link && window.innerWidth < 768) setTimeout(close, 50, 10);
+    if (!link || window.innerWidth >= 768) return;
+    looks = 100;
+    setTimeout(close, 50);
   });
   const helps = '[data-testid=stTooltipIcon] button[aria-label^="Help"]:not([data-testid])';
   const mend = () => {

@@ -276,7 +276,7 @@ def start_app(app: str | Path, log: Path, env: Mapping[str, str] | None = None) 
         process = subprocess.Popen(
             command,
             cwd=ROOT,
-            env={**os.environ, "PYTHONPATH": str(ROOT), **said, **(env or {})},
+            env={**os.environ, **said, **(env or {})},
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,

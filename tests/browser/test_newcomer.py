@@ -48,6 +48,7 @@ def wait_for_points(page: Page, more_than: int) -> None:
     )
 
 
+@pytest.mark.started
 def test_a_deep_link_on_a_cold_server_opens_its_page(page: Page, serve: Serve, home: Path, tmp_path: Path):
     """The very first request of a new server goes to a page: it is drawn in its frame, without any dialog.
 

@@ -1,8 +1,9 @@
 """Processes of the tests without the seconds in which each loads torch: forks of one that has loaded it.
 
-While `forking()` lasts, `subprocess.Popen` lets a template make every `python -m core...` and `python -c ...`: a fork
-of it runs that module or code as its main one. All else of such a process is its own, and real: its number, session,
-streams, folder, environment, signals, limits, locks and exit status, and it is a child of the process that asked.
+While `forking()` lasts, `subprocess.Popen` lets a template make every `python -m core...`, `python -m streamlit` and
+`python -c ...`: a fork of it runs that module or code as its main one. All else of such a process is its own, and real:
+its number, session, streams, folder, environment, signals, limits, locks and exit status, and it is a child of the
+process that asked.
 
 Not served is what gives Python itself another environment, what runs under coverage or elsewhere than on Linux, and
 what a test starts that is marked `started`, which sees the real command at work.
@@ -31,11 +32,14 @@ from typing import Any, NoReturn
 fork, setsid = getattr(os, "fork", None), getattr(os, "setsid", None)
 """As they are when this is imported: later they may be hidden (tests/windows)."""
 ROOT = Path(__file__).parents[2]
-NESTING = ("tests.gpu", "pytest")
+NESTING = ("tests.gpu", "pytest", "streamlit")
 """Modules that run in forks and have their own processes made by forks too."""
 SERVED = ("core", "core.worker", "core.exchange.import_process", "tests.faults.nursery", *NESTING)
 """Modules that run in forks."""
-LOADED = ("core.cli.main", "core.exchange.archive", "core.jobs.rankings", "core.jobs.work", "tests.conftest")
+LOADED = (
+    *("core.cli.main", "core.exchange.archive", "core.jobs.rankings", "core.jobs.work", "tests.conftest"),
+    *("streamlit.web.cli", "streamlit.web.bootstrap", "streamlit.web.server.starlette", "plotly.graph_objects"),
+)
 """Modules that they use."""
 FOR_PYTHON = ("PYTHON", "LD_", "LC_", "LANG", "OMP_", "COVERAGE_")
 """How the names begin of what an interpreter and its libraries read as they start."""
@@ -224,6 +228,8 @@ def dress(request: dict[str, Any], streams: list[int]) -> None:
 def run(arguments: list[str]) -> None:
     """Do what `python` does with its arguments."""
     how, what, *rest = arguments
+    with contextlib.suppress(OSError):
+        Path("/proc/self/comm").write_text(" ".join(arguments[1:3]))  # what `top` shows
     sys.path[0] = "" if how == "-c" else os.getcwd()
     sys.argv = [how if how == "-c" else what, *rest]
     if how == "-m":

@@ -112,6 +112,7 @@ def out_of_memory(s: Setting) -> dict[str, Any]:
 
 def waiters(s: Setting) -> dict[str, Any]:
     """E3: one run, four that wait, one paused, one spare: who holds GPU memory?"""
+    processes._probed = True  # nobody times the machine or compiles beside it
     processes.warm()
     time.sleep(s.count(6, 1))
     made = [_run(s, s.count(16, 4), steps=s.count(100_000, 60_000), compile="off") for _ in range(s.count(5, 2))]

@@ -48,7 +48,7 @@ def test_entrants_are_rungs_with_presets_that_learn():
     [
         (["mlp"], {"steps": 5}, "a race of 1 entrant is none"),
         (["mlp", "mlp:seconds"], {"steps": 5}, "a race of 1 entrant is none"),
-        ([one.key for one in racing.entrants()][:8], {"steps": 5}, "a race of 8 entrants is none"),
+        (["*"], {"steps": 5}, "a race of 8 entrants is none"),
         (["mlp", "bigram"], {}, "its steps or its seconds"),
         (["mlp", "bigram"], {"steps": 5, "seconds": 5}, "its steps or its seconds"),
         (["mlp", "bigram"], {"steps": 5, "seeds": 11}, "11 seeds are not accepted"),
@@ -57,6 +57,8 @@ def test_entrants_are_rungs_with_presets_that_learn():
     ],
 )
 def test_what_is_no_race_is_told(names: Sequence[str], numbers: dict[str, int], why: str):
+    if names == ["*"]:
+        names = [one.key for one in racing.entrants()][:8]
     with pytest.raises(BardlabError, match=why):
         racing.draw_up(names, **numbers)
 
