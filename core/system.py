@@ -276,10 +276,10 @@ def end_with(pid: int) -> None:
     threading.Thread(target=watch, daemon=True).start()
 
 
-def loopback() -> str | None:
-    """Return the name of the network interface that leads to this machine alone, if there is one."""
+def interface(address: str) -> str | None:
+    """Return the name of the network interface that has an address, if there is one."""
     there = psutil.net_if_addrs().items()
-    return next((name for name, all_of in there if any(each.address == "127.0.0.1" for each in all_of)), None)
+    return next((name for name, all_of in there if any(each.address == address for each in all_of)), None)
 
 
 def step_back() -> None:
