@@ -420,11 +420,11 @@ class Decoder:
         if self.laid.one_by_one:
             return [1]
         least, grain = -(-LEAST // self.texts), LANES if self.texts == 1 else 1
-        T = min(left, threads * self.together)
+        count = max(1, min(threads, left // least, left * self.texts * self.laid.work // WORTH))
+        T = min(left, count * self.together)
         if left > T:
             T = max(1, min(T, (left - least) // grain * grain))
-        count = max(1, min(threads, T // least, T * self.texts * self.laid.work // WORTH))
-        return pieces(T, self.length, count, least, grain, self.laid.uphill)
+        return pieces(T, self.length, max(1, min(count, T // least)), least, grain, self.laid.uphill)
 
     def _read(self, ids: NDArray[np.int64], sizes: list[int]) -> None:
         """Read pieces of ids (B, BEFORE + T or more), by as many threads if there are several.
@@ -432,11 +432,13 @@ class Decoder:
         A thread takes the next piece and reads it to its end, waiting only for the one before (`kernels.run`), which
         somebody took earlier. So whatever the number of threads that come, this one alone suffices.
         """
-        rows = self.texts * max(sizes)
-        if len(sizes) > 1 and self.team and len(self.team[0][0]) < rows + LANES:
-            self.team.clear()
-        while 1 < len(sizes) > len(self.team):
-            self.team.append(self._room(rows))
+        rooms, rows = [self.room], self.texts * max(sizes)
+        if len(sizes) > 1:
+            if self.team and len(self.team[0][0]) < rows + LANES:
+                self.team.clear()
+            while len(self.team) < len(sizes):
+                self.team.append(self._room(len(self.team[0][0]) - LANES if self.team else rows))
+            rooms = self.team[: len(sizes)]
         laid, progress = self.laid, np.zeros(len(sizes), np.int64)
         turns: SimpleQueue[int] = SimpleQueue()
         done: SimpleQueue[BaseException | None] = SimpleQueue()
@@ -463,9 +465,9 @@ class Decoder:
                 raise
 
         with suppress(RuntimeError):  # the interpreter is ending, or the system gives no more threads
-            for room in self.team[1 : len(sizes)]:
+            for room in rooms[1:]:
                 _helpers.submit(take_turns, room)
-        take_turns(self.team[0] if len(sizes) > 1 else self.room)
+        take_turns(rooms[0])
         for _ in sizes:
             if (error := done.get()) is not None:
                 raise error
