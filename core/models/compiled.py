@@ -43,7 +43,9 @@ BLOCK = 0.03
 AT_ONCE = 128
 """Rows of working memory: so many characters of a prompt are read together."""
 LEAST = 32
-"""Rows from which on a piece of a prompt is worth a thread: fewer do without the matrix unit."""
+"""Rows of the least piece of a prompt that a thread reads beside others: fewer do without the matrix unit."""
+WORTH = 100_000_000
+"""Multiply-adds, about a millisecond, from which on a piece is worth a thread."""
 SLOW = 3
 """How much longer a multiply-add of attention takes than one of a product."""
 AHEAD = (0, 1, 3, GUESSES)
@@ -222,12 +224,16 @@ class Laid:
         return int(max(LANES, self.steps[:, 4].max(), (attended[:, 1] - attended[:, 5]).max(initial=0)))
 
     @property
+    def work(self) -> int:
+        """Multiply-adds by which the first position of a prompt is read."""
+        multiplied = self.reading[self.reading[:, 0] == Step.LINEAR]
+        return max(1, int((multiplied[:, 2] * multiplied[:, 4]).sum()))
+
+    @property
     def uphill(self) -> float:
         """By how much more work each position of a prompt is than the first, in parts of it, for each one before it."""
-        multiplied = self.reading[self.reading[:, 0] == Step.LINEAR]
         attended = self.reading[self.reading[:, 0] == Step.ATTEND]
-        products = int((multiplied[:, 2] * multiplied[:, 4]).sum())
-        return SLOW * 2 * int(attended[:, 2].sum()) / max(1, products)
+        return SLOW * 2 * int(attended[:, 2].sum()) / self.work
 
     @classmethod
     def of(cls, program: Program) -> "Laid":
@@ -414,11 +420,11 @@ class Decoder:
         if self.laid.one_by_one:
             return [1]
         least, grain = -(-LEAST // self.texts), LANES if self.texts == 1 else 1
-        T = min(left, threads * self.together)
+        count = max(1, min(threads, left // least, left * self.texts * self.laid.work // WORTH))
+        T = min(left, count * self.together)
         if left > T:
             T = max(1, min(T, (left - least) // grain * grain))
-        count = max(1, min(threads, T // least))
-        return pieces(T, self.length, count, least, grain, self.laid.uphill)
+        return pieces(T, self.length, max(1, min(count, T // least)), least, grain, self.laid.uphill)
 
     def _read(self, ids: NDArray[np.int64], sizes: list[int]) -> None:
         """Read pieces of ids (B, BEFORE + T or more), by as many threads if there are several.
@@ -426,11 +432,13 @@ class Decoder:
         A thread takes the next piece and reads it to its end, waiting only for the one before (`kernels.run`), which
         somebody took earlier. So whatever the number of threads that come, this one alone suffices.
         """
-        rows = self.texts * max(sizes)
-        if len(sizes) > 1 and self.team and len(self.team[0][0]) < rows + LANES:
-            self.team.clear()
-        while 1 < len(sizes) > len(self.team):
-            self.team.append(self._room(rows))
+        rooms, rows = [self.room], self.texts * max(sizes)
+        if len(sizes) > 1:
+            if self.team and len(self.team[0][0]) < rows + LANES:
+                self.team.clear()
+            while len(self.team) < len(sizes):
+                self.team.append(self._room(len(self.team[0][0]) - LANES if self.team else rows))
+            rooms = self.team[: len(sizes)]
         laid, progress = self.laid, np.zeros(len(sizes), np.int64)
         turns: SimpleQueue[int] = SimpleQueue()
         done: SimpleQueue[BaseException | None] = SimpleQueue()
@@ -457,9 +465,9 @@ class Decoder:
                 raise
 
         with suppress(RuntimeError):  # the interpreter is ending, or the system gives no more threads
-            for room in self.team[1 : len(sizes)]:
+            for room in rooms[1:]:
                 _helpers.submit(take_turns, room)
-        take_turns(self.team[0] if len(sizes) > 1 else self.room)
+        take_turns(rooms[0])
         for _ in sizes:
             if (error := done.get()) is not None:
                 raise error

@@ -51,9 +51,14 @@ def written(page: Page) -> None:
     settled(page)  # nothing moves under the pointer any more
 
 
+def letters(page: Page, column: int = 0) -> Locator:
+    """The characters of a text that was written."""
+    return page.locator(".writing .paper").nth(column).locator(".line > span:not(.prompt, .unread)")
+
+
 def letter(page: Page, number: int, column: int = 0) -> Locator:
-    """One character of a text that was written, counted from 0."""
-    return page.locator(".writing .paper").nth(column).locator(".line > span:not(.prompt)").nth(number)
+    """One of them, counted from 0."""
+    return letters(page, column).nth(number)
 
 
 def figure(page: Page, name: str) -> float:
@@ -169,3 +174,15 @@ def test_characters_of_another_direction_or_without_width_keep_their_numbers(
         told = page.locator(".writing .detail .drawn").inner_text()
         assert character.isascii() or f"U+{ord(character):04X}" in told
         assert figure(page, "bits") == pytest.approx(-drawn[i].log_probability / 0.6931471805599453, abs=6e-4)
+
+    boxes = [box for box in map(Locator.bounding_box, letters(page).all()) if box]
+    rows: dict[int, list[int]] = {}
+    for i, box in enumerate(boxes):
+        rows.setdefault(round(box["y"]), []).append(i)
+    row = sorted(max(rows.values(), key=len), key=lambda i: -boxes[i]["x"])
+    letter(page, row[0]).click()
+    page.mouse.move(0, 0)
+    for i in row:  # from the right end of a row to its left end, however many runs go which way
+        expect(page.locator(".writing .detail .title")).to_contain_text(f"Character {i + 1}:")
+        page.keyboard.press("ArrowLeft")
+    assert len(row) > 20 and row not in (sorted(row), sorted(row, reverse=True))

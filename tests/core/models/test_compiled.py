@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from core import sampling
+from core import paths, sampling
 from core.ladder.registry import RUNGS
 from core.models import compiled
 from core.models.contract import LanguageModel
@@ -359,6 +359,19 @@ def test_chances_that_are_no_numbers_are_refused_by_torch():
         next(model.parameters()).fill_(float("nan"))
     with pytest.raises(RuntimeError, match="probability tensor"):
         list(generate(model, [1], SamplingConfig(tokens=4), fast=True))
+
+
+def test_a_home_finds_what_the_programs_own_home_has_compiled(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    """And compiles into itself, not there."""
+    monkeypatch.delenv("NUMBA_CACHE_DIR")
+    monkeypatch.setattr(paths, "ROOT", tmp_path / "program")
+    monkeypatch.setenv("BARDLAB_HOME", str(tmp_path / "home"))
+    assert compiled.mark().is_relative_to(tmp_path / "home") and not compiled.built()
+
+    there = tmp_path / "program" / compiled.mark().relative_to(tmp_path / "home")
+    there.parent.mkdir(parents=True)
+    there.touch()
+    assert compiled.built() and compiled.mark() == there
 
 
 def test_without_a_compiler_torch_writes_and_says_so_once(

@@ -38,8 +38,9 @@ def kernels(machine_code: Path) -> Iterator[None]:
 
 
 @pytest.fixture(autouse=True)
-def threads() -> Iterator[None]:
-    """The number of threads is what it was."""
+def threads(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Even the smallest piece is worth a thread, and afterwards their number is what it was."""
+    monkeypatch.setattr(compiled, "WORTH", 1)
     before = torch.get_num_threads()
     yield
     torch.set_num_threads(before)
@@ -144,6 +145,27 @@ def test_one_thread_suffices_if_no_other_comes(monkeypatch: pytest.MonkeyPatch):
 
 
 @pytest.mark.parametrize("fails", [0, 1, 2])
+def test_what_is_not_worth_a_thread_is_read_by_one(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(compiled, "WORTH", 10**9)
+    decoder, logits = read(a_model("transformer", {"context": 512}), prompt(400), 4)
+
+    assert not decoder.team
+    assert torch.equal(logits, read(a_model("transformer", {"context": 512}), prompt(400), 1)[1])
+
+
+@pytest.mark.parametrize("texts", [1, 3, 50])
+def test_no_piece_needs_more_room_than_there_is(texts: int, monkeypatch: pytest.MonkeyPatch):
+    """Whatever is left, however many threads there are and however much work it is."""
+    decoder = read(a_model("transformer", {"context": 512}), prompt(20, texts), 1)[0]
+    for worth in (1, 100_000, 10**9):
+        monkeypatch.setattr(compiled, "WORTH", worth)
+        for threads, left in itertools.product((1, 2, 3, 8), (*range(1, 300), 511)):
+            sizes = decoder._sizes(left, threads)
+
+            assert min(sizes) > 0 and 1 <= len(sizes) <= threads and sum(sizes) <= left
+            assert len(sizes) > 1 or sizes[0] <= decoder.together
+
+
 def test_nobody_waits_for_a_piece_that_failed(fails: int):
     decoder = read(a_model("transformer", {"context": 512}), prompt(400), 3)[0]
     kernels = decoder.kernels
