@@ -1,4 +1,4 @@
-// A line of text with, if it has one, a bar of how far something is. What it says comes with the page, then from whoever
+// A line of text with, if it has one, a bar of how far something is. What it says comes with the page, then from who
 // asks the server (said.js).
 import { component } from "../shared/component.js";
 import { listened } from "../shared/said.js";
