@@ -276,10 +276,10 @@ def end_with(pid: int) -> None:
     threading.Thread(target=watch, daemon=True).start()
 
 
-def loopback() -> str | None:
-    """Return the name of the network interface that leads to this machine alone, if there is one."""
+def interface(address: str) -> str | None:
+    """Return the name of the network interface that has an address, if there is one."""
     there = psutil.net_if_addrs().items()
-    return next((name for name, all_of in there if any(each.address == "127.0.0.1" for each in all_of)), None)
+    return next((name for name, all_of in there if any(each.address == address for each in all_of)), None)
 
 
 def step_back() -> None:
@@ -331,3 +331,9 @@ def allow_matrix_unit() -> bool:
         return False
     arch_prctl, ask_permission, tile_data = 158, 0x1023, 18
     return bool(ctypes.CDLL(None).syscall(arch_prctl, ask_permission, tile_data) == 0)
+
+
+def giving_way() -> int:
+    """Return the address of the C function, of no arguments, by which a thread lets another have the processor."""
+    library: Any = ctypes.CDLL(None) if POSIX else ctypes.windll.kernel32  # type: ignore[attr-defined]
+    return ctypes.cast(library.sched_yield if POSIX else library.SwitchToThread, ctypes.c_void_p).value or 0

@@ -4,11 +4,11 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from core.jobs import parking
 from core.jobs.waiting import Place
 from core.runs import requests, state
 from core.runs.folder import State
 from core.runs.state import Status
+from core.training import parking
 from core.training.trainer import Trainer
 from core.training.watch import Alert
 

@@ -2,14 +2,18 @@
 
 The worker keeps the run's lock and its places, and hears signals. The first of the processes leads the training and
 writes the run folder, as a worker alone does; the others take their share of each step (core/training/ranks.py). What
-any of them fails of, the worker tells. None of them outlives it.
+any of them fails of, the worker tells. None of them outlives it. Places that a paused run lends to another are the
+first process's to take back.
 """
 
+import contextlib
 import os
 import signal
 import sys
 import tempfile
-from collections.abc import Callable
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +31,7 @@ from core.runs import folder, reading
 from core.runs.folder import State
 from core.runs.state import RunConfig
 from core.training import devices
-from core.training.ranks import Ranks, follow, is_left_alone
+from core.training.ranks import Ranks, follow, is_left_alone, meet
 from core.training.team import Order
 
 START = (
@@ -38,6 +42,14 @@ LEFT_ALONE = 3
 """How a process ends that found another one gone."""
 SPARE_SIGNAL = "SIGUSR2"
 """What the launcher may listen to: the other signals are the worker's own."""
+LEND = "lend"
+"""The file by which the first process asks the worker to give up the places; it is removed when that is done."""
+LOOK = 0.1
+"""Seconds between two looks for it."""
+
+
+class LeftAlone(Exception):
+    """Another of the processes is gone."""
 
 
 def launch(job: Job, config: RunConfig) -> None:
@@ -50,7 +62,7 @@ def launch(job: Job, config: RunConfig) -> None:
     if job.should_stop():
         folder.request_stop(path)
     places = job.place.devices if job.place.kind == "cuda" else (job.place.kind,) * count
-    with tempfile.TemporaryDirectory(prefix="bardlab-ranks-") as meeting:
+    with tempfile.TemporaryDirectory(prefix="bardlab-ranks-") as meeting, _lending(job.place, Path(meeting) / LEND):
         launched = LaunchConfig(
             min_nodes=1,
             max_nodes=1,
@@ -65,7 +77,7 @@ def launch(job: Job, config: RunConfig) -> None:
             signals_to_handle=SPARE_SIGNAL,
             shutdown_timeout=5,
         )
-        arguments = [str(paths.ROOT), str(path.absolute()), str(Path(meeting) / "ranks"), ",".join(places)]
+        arguments = [str(paths.ROOT), str(path.absolute()), meeting, ",".join(places)]
         number = getattr(signal, SPARE_SIGNAL, signal.SIGINT)
         before, failures = signal.getsignal(number), dict[int, ProcessFailure]()
         try:
@@ -93,28 +105,53 @@ def _tell_failure(job: Job, failures: dict[int, ProcessFailure]) -> None:
     job.end(State.LOST, f"{how}; Resume goes on from {folder.resumes_from(job.newest())}")
 
 
-class _Given(Place):
-    """The places that the worker holds for all processes, paused or not."""
+@contextlib.contextmanager
+def _lending(place: Place, asked: Path) -> Iterator[None]:
+    """Give the places up when the first process asks for it."""
+    over = threading.Event()
+
+    def listen() -> None:
+        while not over.wait(LOOK):
+            if asked.exists():
+                place.give_up()
+                asked.unlink(missing_ok=True)
+                return
+
+    threading.Thread(target=listen, daemon=True).start()
+    try:
+        yield
+    finally:
+        over.set()
+
+
+class Lent(Place):
+    """The places of all processes, which their worker took: its own until they are given up for the first time."""
+
+    def __init__(self, job: Job, places: Sequence[str], asks: Path) -> None:
+        super().__init__(places[0], job.path, job.should_stop, job.tell, len(places))
+        self.devices, self._asks = tuple(places), asks
+        self._is_the_workers = True
 
     def take(self) -> bool:
-        """There is nothing to wait for."""
-        return True
+        """Wait for them, if they were given up."""
+        return self._is_the_workers or super().take()
 
     def give_up(self) -> None:
-        """Only the worker could."""
+        """Let others have them."""
+        if self._is_the_workers:
+            self._asks.touch()
+            while self._asks.exists():  # a worker that is gone takes this process with it
+                time.sleep(LOOK)
+            self._is_the_workers = False
+        super().give_up()
 
-    def wanted(self) -> bool:
-        """Whoever waits has to wait: the memory of all processes stays where it is."""
-        return False
 
-
-class _Led(Job):
+class Led(Job):
     """A job as the first of its processes knows it: requests reach it through the folder alone."""
 
     def __init__(self, path: Path, device: str, say: Callable[[str], None]) -> None:
         super().__init__(path, device, None, say)
         self.status = folder.read_status(path)  # the worker is still the one that it names
-        self.place = _Given(device, path, self.should_stop, self.tell)
 
 
 # --- in each of the processes ----------------------------------------------------------------------------------------
@@ -127,11 +164,34 @@ def main(name: str, meeting: str, places: str, launcher: str) -> None:
         record(_take_part)(Path(name), Path(meeting), places.split(","))
     except BardlabError:
         sys.exit(1)  # the worker tells it
+    except LeftAlone:
+        sys.exit(LEFT_ALONE)
 
 
 def _take_part(path: Path, meeting: Path, places: list[str]) -> None:
-    rank = int(os.environ["RANK"])
-    device = torch.device(places[rank])
+    rank, count = int(os.environ["RANK"]), len(places)
+
+    def join() -> Ranks:
+        torch.set_num_threads(devices.share_of_threads(count))
+        device = torch.device(places[rank])
+        meet(device, rank, count, system.interface("127.0.0.1"), init_method=f"file://{meeting / 'ranks'}")
+        return Ranks(rank, count, device)
+
+    def led(say: Callable[[str], None]) -> Job:
+        job = Led(path, places[rank], say)
+        job.place = Lent(job, places, meeting / LEND)
+        return job
+
+    take_part(path, torch.device(places[rank]), join, led)
+
+
+def take_part(
+    path: Path, device: torch.device, join: Callable[[], Ranks], led: Callable[[Callable[[str], None]], Job]
+) -> None:
+    """Do the share of one process in a run: `join` the others, and lead the job that `led` makes, or follow.
+
+    Raises BardlabError with the reason if it fails, and LeftAlone if another one is gone.
+    """
     config = reading.read(path).need()
 
     def say(line: str) -> None:
@@ -142,13 +202,9 @@ def _take_part(path: Path, meeting: Path, places: list[str]) -> None:
             if reason := devices.usable(device):
                 raise BardlabError(f"{device} cannot be used ({reason}); set train.devices 1 or --device cpu")
             torch.cuda.set_device(device)
-        if lo := system.loopback():  # they talk to each other through this machine alone
-            for name in ("GLOO_SOCKET_IFNAME", "NCCL_SOCKET_IFNAME"):
-                os.environ.setdefault(name, lo)
-        torch.set_num_threads(devices.share_of_threads(len(places)))
-        team = Ranks(rank, len(places), meeting, device)
+        team = join()
         if team.leads:
-            job = _Led(path, places[rank], say)
+            job = led(say)
             work.lead(job, config, work.status_of(job), device, team=team)
         else:
             trainer = work.set_up(path, config, device, team).trainer
@@ -158,8 +214,8 @@ def _take_part(path: Path, meeting: Path, places: list[str]) -> None:
         team.leave()
     except Exception as error:
         if is_left_alone(error):
-            say(f"process {rank + 1} found another one gone: {str(error).splitlines()[0]}")
-            sys.exit(LEFT_ALONE)
+            say(f"a process found another one gone: {str(error).splitlines()[0]}")
+            raise LeftAlone(str(error)) from error
         if is_out_of_memory(error):
             let_go(error)
             raise BardlabError(trial.out_of_memory(config, device.type)) from error

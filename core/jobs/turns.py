@@ -5,7 +5,7 @@ import itertools
 import os
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -51,9 +51,9 @@ def per_device() -> int:
         return 1
 
 
-def slots(device: str) -> list[Slot]:
-    """List the places of a kind of device, or of a single one such as `cuda:1`: first one on each, then the second."""
-    kind = kind_of(device)
+def slots(*devices: str) -> list[Slot]:
+    """List the places of a kind of device, or of some such as `cuda:1`: first one on each, then the second."""
+    kind = kind_of(devices[0])
     there = [(kind, kind)]
     if kind == "cuda":
         there = [(f"cuda:{number}", f"cuda-{name}") for number, name in enumerate(gpus.names())]
@@ -61,19 +61,21 @@ def slots(device: str) -> list[Slot]:
         Slot(torch_name, name, number)
         for number in range(per_device())
         for torch_name, name in there
-        if device in (kind, torch_name)
+        if kind in devices or torch_name in devices
     ]
 
 
 def wait_for(
-    device: str,
+    devices: Sequence[str],
     me: Path,
     should_stop: Callable[[], bool],
     say: Callable[[str], None],
     look_after: Callable[[Path], object] = lambda path: None,
     count: int = 1,
 ) -> list[tuple[Lock, Slot]] | None:
-    """Wait until it is this run's turn on a device, or on `count` of its kind: on all of them at once.
+    """Wait until it is this run's turn on a device, or on `count` of several: on all of them at once.
+
+    `devices` names a kind of device, which stands for all of it, or those that will do.
 
     Returns the lock of each place, held, and the place.
 
@@ -81,8 +83,8 @@ def wait_for(
     itself, so there is no scheduler that could die; `look_after` is called with each run in front. Returns None if
     `should_stop` said yes first.
     """
-    kind = kind_of(device)
-    places = slots(device)
+    kind = kind_of(devices[0])
+    places = slots(*devices)
     told, pause, look = "", 0.05, 0.0
     paths.runs().mkdir(parents=True, exist_ok=True)
     while not should_stop():
@@ -127,12 +129,12 @@ class _Entry:
     turn: float
     slug: str
     path: Path
-    only: str
-    """The name of the device that it waits for, if not any of its kind will do."""
+    only: tuple[str, ...]
+    """The names of the devices that it waits for, if not any of their kind will do."""
 
     def takes(self, place: Slot) -> bool:
         """True if it waits for this place, among others or alone."""
-        return self.only in ("", place.name)
+        return not self.only or place.name in self.only
 
 
 def queue(kind: str | None = None) -> list[Path]:
@@ -176,9 +178,13 @@ def _entry(path: Path, kind: str | None) -> _Entry | None:
             return None
         if folder.sent(path):  # it waits in a cluster's line
             return None
-        return _Entry(turn(path, status.get("queued")), path.name, path, status.get("only") or "")
+        return _Entry(turn(path, status.get("queued")), path.name, path, _named(status.get("only")))
     except (OSError, ValueError, LookupError):
         return None
+
+
+def _named(only: object) -> tuple[str, ...]:
+    return tuple(only.split()) if isinstance(only, str) else ()
 
 
 def sent(kind: str | None = None) -> list[Path]:

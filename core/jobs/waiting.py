@@ -65,7 +65,7 @@ class Interrupt:
 
 
 class Place:
-    """A run's place on a device, or on `count` GPUs: locks that may be given up for a while."""
+    """A run's place on a device, or its places on `count` GPUs: locks that may be given up for a while."""
 
     def __init__(
         self,
@@ -95,10 +95,11 @@ class Place:
             self.tell({"device": self.kind})
             return not self.should_stop()
         if not self._locks:
-            only = turns.slots(self.device)[0].name if self.device != self.kind else ""
-            self.tell({"state": State.QUEUED, "device": self.kind, "only": only})
+            wanted = self.devices or (self.device,)  # once it has been there, no others will do
+            names = [] if self.kind in wanted else dict.fromkeys(slot.name for slot in turns.slots(*wanted))
+            self.tell({"state": State.QUEUED, "device": self.kind, "only": " ".join(names)})
             found = turns.wait_for(
-                self.device,
+                wanted,
                 self.path,
                 self.should_stop,
                 lambda line: self.tell({"message": line}),
@@ -108,7 +109,7 @@ class Place:
             if found:
                 self._locks = [lock for lock, _ in found]
                 self.devices = tuple(slot.device for _, slot in found)
-                self.device = self.devices[0]  # once it has been there, no other will do
+                self.device = self.devices[0]
         return bool(self._locks)
 
     def give_up(self) -> None:
@@ -120,7 +121,7 @@ class Place:
     def change(self, device: str) -> bool:
         """Leave the place for one on another device, and wait for that. False if the run was stopped meanwhile."""
         self.give_up()
-        self.device = device
+        self.device, self.devices = device, ()
         return self.take()
 
     def wanted(self) -> bool:
@@ -135,8 +136,10 @@ class Job:
         self.path, self.say, self.interrupt = path, say, interrupt
         self.sent = folder.sent(path)
         self.status = folder.read_status(path) | {"pid": os.getpid(), "born": system.born(os.getpid())}
-        self.status |= {"state": State.QUEUED, "message": "starting", "node": node.name() if self.sent else ""}
-        self.place = Place(device, path, self.should_stop, self.tell, int(self.status.get("devices") or 1))
+        count = int(self.status.get("devices") or 1)
+        where = node.name() if self.sent and count == 1 else ""  # where several are, they tell themselves
+        self.status |= {"state": State.QUEUED, "message": "starting", "node": where}
+        self.place = Place(device, path, self.should_stop, self.tell, count)
         self.newest: Callable[[], dict[str, Any]] = lambda: self.status
         """What the status is by now; the training knows more than was written last."""
 

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import torch
@@ -13,8 +14,9 @@ from torch import Tensor
 
 from core import system
 from core.errors import BardlabError
-from core.jobs import parking, trial, waiting
+from core.jobs import trial, waiting
 from core.jobs.interruptions import Desk
+from core.jobs.launchers import node
 from core.jobs.recorder import Recorder
 from core.jobs.timing import known, probe
 from core.jobs.timing import record as record_speed
@@ -28,7 +30,7 @@ from core.runs.folder import State
 from core.runs.state import Run, RunConfig, Status
 from core.texts.corpus import Corpus
 from core.texts.corpus import load as load_corpus
-from core.training import devices, sabotages, wounds
+from core.training import devices, parking, sabotages, wounds
 from core.training.loop import Progress, train
 from core.training.team import Team
 from core.training.trainer import Diverged, Trainer
@@ -56,9 +58,8 @@ def run(job: Job) -> None:
     """Train a run whose turn on its device has come. Raises BardlabError with the reason if it fails."""
     config = reading.read(job.path).need()
     if config.train.devices > 1:
-        from core.jobs import ranks
-
-        return ranks.launch(job, config)
+        _of_several(job).launch(job, config)
+        return
     devices.limit_threads()
     status = status_of(job)
     try:
@@ -73,6 +74,20 @@ def run(job: Job) -> None:
             raise
         let_go(error)
         raise BardlabError(trial.out_of_memory(config, status.device)) from error
+
+
+def _of_several(job: Job) -> ModuleType:
+    """Load what has a run computed by several devices: on this machine, or on a cluster's nodes."""
+    if job.sent is None:
+        from core.jobs import ranks
+
+        return ranks
+    try:
+        from core.jobs import ray_train
+    except ImportError as error:
+        lacks = f"{node.name()} lacks what Ray Train needs ({error})"
+        raise BardlabError(f"{lacks}; install '.[cluster]' there") from error
+    return ray_train
 
 
 def status_of(job: Job) -> Status:

@@ -152,7 +152,7 @@ class Status(BaseModel):
     born: float | None = None
     """When the process `pid` was made: a later process with the same number is another one."""
     only: str = ""
-    """The name of the one device that the run waits for, if not any of its kind will do."""
+    """The names of the devices that the run waits for, with blanks between, if not any of their kind will do."""
     devices: int = 1
     """On how many devices it is computed at once."""
     node: str = ""

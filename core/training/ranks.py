@@ -8,8 +8,8 @@ import datetime
 import io
 import math
 import os
+import platform
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from core.models.normalise import OverBatch
+from core.training.parking import Parked
 from core.training.team import RATES, Order, Team
 from core.training.trainer import Trainer
 
@@ -27,18 +28,29 @@ PATIENCE = datetime.timedelta(days=20)
 """How long the others wait for an order: a paused run gives none."""
 
 
-class Ranks(Team):
-    """One of several processes, which meet in a file that all of them see."""
+def meet(device: torch.device, rank: int, size: int, interface: str | None, **where: Any) -> None:
+    """Meet the other processes, wherever `where` says, to talk to them over one network interface alone.
 
-    def __init__(self, rank: int, size: int, meeting: Path, device: torch.device) -> None:
+    The environment variables that name an interface, if set, decide instead.
+    """
+    for name in ("GLOO_SOCKET_IFNAME", "NCCL_SOCKET_IFNAME"):
+        if interface:
+            os.environ.setdefault(name, interface)
+    backend = "cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo"
+    dist.init_process_group(backend, rank=rank, world_size=size, timeout=MEETING, **where)
+
+
+class Ranks(Team):
+    """One of several processes that have met; `name` says on which machine it is, where there are several."""
+
+    def __init__(self, rank: int, size: int, device: torch.device, name: str = "") -> None:
         self.rank, self.size, self.device = rank, size, device
-        backend = "cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo"
-        dist.init_process_group(backend, init_method=f"file://{meeting}", rank=rank, world_size=size, timeout=MEETING)
         self._talk = dist.new_group(backend="gloo", timeout=PATIENCE)
-        pids = torch.zeros(size, dtype=torch.long)
-        pids[rank] = os.getpid()
-        dist.all_reduce(pids, group=self._talk)
-        self.pids = tuple(pids.tolist())
+        mine = (platform.node(), os.getpid(), name)
+        all_of = [mine] * size
+        dist.all_gather_object(all_of, mine, group=self._talk)
+        self.pids = tuple(pid for host, pid, _ in all_of if host == mine[0])
+        self.names = tuple(dict.fromkeys(where for *_, where in all_of))
 
     def net(self, model: nn.Module) -> nn.Module:
         """Wrap the model. What its layers measure of a batch, they measure of the whole batch.
@@ -108,6 +120,7 @@ def follow(trainer: Trainer, team: Ranks) -> None:
     """Do what the first orders, until it ends."""
     trainer.wants_norm = False
     losses: list[Tensor] = []
+    parked: Parked | None = None
     while True:
         what, rates = team.hear()
         if what is Order.STEP:
@@ -120,6 +133,11 @@ def follow(trainer: Trainer, team: Ranks) -> None:
             trainer.compile_now()
         elif what is Order.TIME:
             _ = trainer.eager_seconds
+        elif what is Order.PARK:
+            parked = Parked(trainer)
+        elif what is Order.BRING_BACK:
+            if parked:
+                parked.bring_back()
         else:
             return
 

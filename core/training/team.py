@@ -27,6 +27,9 @@ class Order(IntEnum):
     COMPILE = 3
     TIME = 4
     """Find out how long a step takes without a compiler."""
+    PARK = 5
+    """Leave the devices' memory to others for a while."""
+    BRING_BACK = 6
 
 
 class Team:
@@ -34,7 +37,7 @@ class Team:
 
     rank, size = 0, 1
     pids: tuple[int, ...] = ()
-    """The processes of all."""
+    """The processes of all that are on this machine."""
 
     @property
     def leads(self) -> bool:

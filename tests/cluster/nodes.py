@@ -1,5 +1,6 @@
 """A real Ray cluster on 127.0.0.1: nodes of one core each, started and ended by whoever tests."""
 
+import contextlib
 import json
 import os
 import socket
@@ -91,6 +92,15 @@ class Cluster:
                     continue
         return found
 
+    def processes(self, named: str) -> list[psutil.Process]:
+        """Return those of its processes whose command line names something."""
+        there = [process for node in (*self.others, *([self.head] if self.head else [])) for process in family(node)]
+        found = []
+        for process in there:
+            with contextlib.suppress(psutil.Error):
+                found += [process] if named in " ".join(process.cmdline()) else []
+        return found
+
     def memory(self) -> int:
         """Return the bytes of memory that all its processes hold, what they share counted once."""
         total = 0
@@ -112,6 +122,7 @@ class Cluster:
             "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
             "RAY_USAGE_STATS_ENABLED": "0",
             "RAY_JOB_START_TIMEOUT_SECONDS": "604800",
+            "RAY_worker_niceness": "0",  # the machine is busy with other tests
             "BARDLAB_NODE": name,
         }
         own |= {"RAY_agent_register_timeout_ms": "240000", "RAY_DASHBOARD_STARTUP_TIMEOUT_S": "240"}  # if it is busy

@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 from click.testing import CliRunner
 
@@ -18,8 +19,9 @@ from core.cli.main import cli
 from core.errors import BardlabError
 from core.jobs import control, queue, work
 from core.jobs.launchers import launcher
-from core.runs import folder, reading, records
+from core.runs import folder, plan, reading, records
 from core.runs.folder import State
+from core.runs.metrics import VAL_LOSS, MetricsReader
 from core.runs.state import Run
 from tests.cluster.nodes import LOOPBACK, Cluster, kill
 from tests.conftest import make_run
@@ -53,16 +55,16 @@ def until(run: Run, *states: State, step: int = 0, seconds: float = 180) -> Run:
 
 
 def test_runs_on_a_cluster(sent: Cluster, monkeypatch: pytest.MonkeyPatch):
-    """One is steered, another waits, is taken out of the line and resumed, loses its node and goes on elsewhere.
+    """One computes on two nodes, one is steered, one waits and is taken out, one loses its node and goes on elsewhere.
 
     One story in one cluster: its start and each job cost seconds, whatever is asserted of them.
     """
-    run = until(steered(sent), State.RUNNING, step=1)
-    waits = taken_out_of_the_line(sent, run)
     second = sent.add()
-    lost = until(control.pause(control.start(waits), 450), State.PAUSED)
+    wide = on_two_nodes(sent)
+    run = until(steered(sent), State.RUNNING, step=1)
+    lost = until(control.pause(control.start(make_run("bigram", **SHORT)), 450), State.PAUSED)
     assert (run.status.node, run.status.device, lost.status.node) == ("head", "cpu", "second")
-    assert sent.listening() <= LOOPBACK
+    taken_out_of_the_line(run, lost)
     kill(second)
     os.utime(lost.path / folder.PULSE, (0, 0))  # what its 15 s without a pulse would show
     lost = until(lost, State.LOST)
@@ -75,6 +77,8 @@ def test_runs_on_a_cluster(sent: Cluster, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.delenv(paths.CLUSTER)
     here = work.work(make_run("bigram", **SHORT).path)
     assert same(ended, here) and not here.status.node
+    (steps, ours), (_, theirs) = (MetricsReader(each.path).refresh().curve(VAL_LOSS) for each in (wide, here))
+    assert steps.tolist() == [300] and ours[0] == pytest.approx(theirs[0], abs=1e-4)
 
 
 def steered(cluster: Cluster) -> Run:
@@ -91,7 +95,26 @@ def steered(cluster: Cluster) -> Run:
     return run
 
 
-def taken_out_of_the_line(cluster: Cluster, busy: Run) -> Run:
+def on_two_nodes(cluster: Cluster) -> Run:
+    """A run of two devices computes on both nodes, and is lost with one of its processes; the other ends with it.
+
+    That it goes on when it is resumed is tried by `python -m tests.faults team`: each start takes 16 s of a processor.
+    """
+    with pytest.raises(BardlabError, match=r"is 3, and the cluster at .* has 2 places of 1 CPU; give at most 2"):
+        control.check_place(plan.plan("bigram", train={"devices": 3, "batch_size": 6}, device="cpu"))
+    wide = until(control.pause(control.start(make_run("bigram", **SHORT, devices=2)), 450), State.PAUSED)
+    assert (wide.status.step, wide.status.node) == (450, "head + second") and cluster.listening() <= LOOPBACK
+    assert launcher.of(wide.path).where(wide.path) == "head + second"
+    working = cluster.processes("RayTrainWorker")
+    assert len(working) == 2
+    working[1].kill()
+    wide = until(wide, State.LOST, seconds=30)
+    assert wide.status.message.endswith("of 2 or its node died; Resume goes on from step 450"), wide.status.message
+    assert not psutil.wait_procs(working, 10)[1]
+    return wide
+
+
+def taken_out_of_the_line(*busy: Run) -> None:
     """What does not fit waits in the cluster's line, is told so everywhere, and can be taken out."""
     waits = control.start(make_run("bigram", **SHORT))
     assert until(waits, State.QUEUED).status.message.startswith("waiting for the cluster")
@@ -99,10 +122,10 @@ def taken_out_of_the_line(cluster: Cluster, busy: Run) -> Run:
     with pytest.raises(BardlabError, match="whose order is the cluster's"):
         queue.move(waits, 1)
     told = json.loads(CliRunner().invoke(cli, ["cluster", "--json"]).stdout)
-    assert [node["has"]["CPU"] for node in told["nodes"]] == [1.0]
-    assert {row["run"]: bool(row["node"]) for row in told["runs"]} == {busy.slug: True, waits.slug: False}
+    assert [node["has"]["CPU"] for node in told["nodes"]] == [1.0, 1.0]
+    there = {row["run"]: bool(row["node"]) for row in told["runs"]}
+    assert there == {**{run.slug: True for run in busy}, waits.slug: False}
     with pytest.raises(BardlabError, match="no cuda device in the cluster"):
         control.begin(make_run("bigram", **SHORT).need().model_copy(update={"device": "cuda"}))
     taken_out = control.stop(waits)
     assert (taken_out.state, taken_out.status.message) == (State.STOPPED, "stopped; Resume goes on from the start")
-    return taken_out

@@ -26,6 +26,7 @@ ROWS: dict[str, Callable[[], dict[str, Any]]] = {
 }
 ON_A_CLUSTER: dict[str, Callable[[], dict[str, Any]]] = {
     "node": clusters.killed_node,
+    "team": clusters.killed_team,
     "head": clusters.killed_head,
     "cluster-server": clusters.killed_server,
     "shared-folder": shared.shared_folder,

@@ -11,11 +11,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from core import paths
 from core.errors import BardlabError
 from core.jobs import control, work
 from core.jobs.launchers import launcher
-from core.runs import checkpoints, editing, reading
+from core.runs import checkpoints, editing, folder, reading
 from core.runs.folder import State
 from core.runs.state import Run
 from tests.cluster.nodes import Cluster, kill
@@ -85,6 +87,45 @@ def killed_node(kills: int = 20, seed: int = 1) -> dict[str, Any]:
         "identical": identical,
         "seen as lost s, median and most": [round(statistics.median(seen), 1), round(max(seen), 1)],
         "ok": identical == kept == done == kills and max(seen) < 30,
+    }
+
+
+def killed_team(kills: int = 6) -> dict[str, Any]:
+    """SIGKILL a process of a run of two devices, then a node of the next, resume each; compare with a run here."""
+    settings = {**SETTINGS, "devices": 2}
+    whole = control.work(make_run("transformer", **settings))
+    seen: list[float] = []
+    identical = left = 0
+    with sent(1) as cluster:
+        node = cluster.add("node-0")
+        for number in range(kills):
+            paused = number % 3 == 2
+            run = control.start(make_run("transformer", **settings))
+            if paused:
+                control.pause(run, 100)
+            run = until(run, State.PAUSED if paused else State.RUNNING, step=100)
+            working = cluster.processes("RayTrainWorker")
+            if number % 2:
+                kill(node)
+            else:
+                working[number // 2 % 2].kill()
+            died = time.monotonic()
+            lost = until(run, State.LOST)
+            seen.append(time.monotonic() - died)
+            left += len(psutil.wait_procs(working, 20)[1])
+            if number % 2:
+                node = cluster.add(f"node-{number}")
+            while folder.is_alive(run.path):
+                time.sleep(0.1)  # its job is still ending
+            ended = until(control.start(lost), State.FINISHED)
+            identical += same(ended, whole)
+            print(f"kill {number}: {lost.status.message}, {identical} identical", file=sys.stderr)
+    return {
+        "kills of a process, of a node": [(kills + 1) // 2, kills // 2],
+        "processes left over": left,
+        "identical to two processes here": identical,
+        "seen as lost s, median and most": [round(statistics.median(seen), 1), round(max(seen), 1)],
+        "ok": identical == kills and not left and max(seen) < 30,
     }
 
 

@@ -32,6 +32,9 @@ class Launcher(Protocol):
     def device(self, wanted: str, count: int = 1) -> str:
         """Return what a run's device setting comes to. Raises BardlabError in one line if there are not so many."""
 
+    def most(self, wanted: str) -> int:
+        """Return how many devices may compute one run whose device setting is `wanted`; 1 if nobody knows."""
+
     def start(self, path: Path, device: str, name: str) -> None:
         """Give a job that was put into the queue a worker. Raises BardlabError, naming it, if there can be none."""
 

@@ -25,6 +25,12 @@ class Local:
         devices.check_count(wanted, count)
         return str(devices.resolve(wanted))
 
+    def most(self, wanted: str) -> int:
+        """Return how many of a kind this machine has."""
+        from core.training import devices
+
+        return devices.most(wanted)
+
     def start(self, path: Path, device: str, name: str) -> None:
         """Hand the job to the spare worker, if one is warm and a place is free; else to a process of its own."""
         with lock:

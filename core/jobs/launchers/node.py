@@ -7,9 +7,11 @@ import sys
 import threading
 import time
 import zlib
+from collections.abc import Callable
 from pathlib import Path
 
 from core import paths, system
+from core.errors import BardlabError
 from core.runs import folder
 
 NAME = "BARDLAB_NODE"
@@ -33,14 +35,31 @@ def fingerprint() -> str:
 
 def begin(job: str, version: str, path: Path) -> None:
     """Start the pulse of a job that was sent here. Ends the process in one line if this node cannot do it."""
-    if version != fingerprint():
-        sys.exit(f"{name()} has another version of Bardlab in {paths.ROOT}; install the same one on every node")
-    if not path.is_dir():
-        sys.exit(f"{name()} does not see {path}: mount BARDLAB_HOME there under the same path, or the run was deleted")
-    if not _mine(path, job):
-        sys.exit(f"{path.name} has been started elsewhere meanwhile; nothing done")
+    try:
+        check(job, version, path)
+    except BardlabError as error:
+        sys.exit(str(error))
     _beat(path)
-    threading.Thread(target=_keep_beating, args=(path, job), daemon=True).start()
+    threading.Thread(target=_watch, args=(path, job, _beat), daemon=True).start()
+
+
+def check(job: str, version: str, path: Path) -> None:
+    """Raise BardlabError in one line if this node cannot do a job that was sent to it."""
+    if version != fingerprint():
+        raise BardlabError(
+            f"{name()} has another version of Bardlab in {paths.ROOT}; install the same one on every node"
+        )
+    if not path.is_dir():
+        raise BardlabError(
+            f"{name()} does not see {path}: mount BARDLAB_HOME there under the same path, or the run was deleted"
+        )
+    if not _mine(path, job):
+        raise BardlabError(f"{path.name} has been started elsewhere meanwhile; nothing done")
+
+
+def stand_aside(path: Path, job: str) -> None:
+    """End this process, which helps with a job that was sent, if the run is given to another worker."""
+    threading.Thread(target=_watch, args=(path, job), daemon=True).start()
 
 
 def await_folder(path: Path, job: str) -> None:
@@ -68,10 +87,10 @@ def _beat(path: Path) -> None:
         (path / folder.PULSE).touch()
 
 
-def _keep_beating(path: Path, job: str) -> None:
+def _watch(path: Path, job: str, beat: Callable[[Path], None] = lambda path: None) -> None:
     """Beat until the process ends; end it if the run was given to another worker, which then has the folder alone."""
     pause = threading.Event()
     while not pause.wait(folder.PULSE_EVERY):
         if (now := folder.sent(path)) and now["job"] != job:
             os._exit(1)
-        _beat(path)
+        beat(path)

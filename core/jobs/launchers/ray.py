@@ -47,19 +47,37 @@ class Ray:
 
     def device(self, wanted: str, count: int = 1) -> str:
         """Return `cuda` if a GPU is wanted, or anything and the cluster has one; else `cpu`."""
-        if count > 1:
-            raise BardlabError(
-                f"a run of {count} devices is not sent to a cluster yet; set train.devices 1, or unset {paths.CLUSTER}"
-            )
         self.check()
+        kind = self._kind(wanted)
+        if count > 1 and count > (there := self._places(kind)):
+            places = f"{there} place{'s' * (there != 1)} of {_words(kind)}"
+            raise BardlabError(
+                f"train.devices is {count}, and the cluster at {self.address} has {places}; "
+                + (f"give at most {there}" if there else "add a node")
+            )
+        return kind
+
+    def most(self, wanted: str) -> int:
+        """Return how many places the cluster has in all."""
+        try:
+            return max(1, self._places(self._kind(wanted)))
+        except BardlabError:
+            return 1
+
+    def _kind(self, wanted: str) -> str:
         kind = wanted.partition(":")[0]
-        if kind == "cpu":
-            return kind
         if kind in ("auto", "cuda") and any(each.has.get("GPU") for each in self.nodes()):
             return "cuda"
-        if kind == "auto":
+        if kind in ("auto", "cpu"):
             return "cpu"
         raise BardlabError(f"no {wanted} device in the cluster at {self.address}; use the device auto or cpu")
+
+    def _places(self, kind: str, *, free: bool = False) -> int:
+        """Return how many devices the nodes have for runs, or have free, each with the processors that go with it."""
+        return sum(
+            int(min((node.free(of) if free else node.has.get(of, 0.0)) // count for of, count in needs(kind).items()))
+            for node in self.nodes()
+        )
 
     def check(self) -> None:
         """Raise BardlabError in one line if no job can be sent: no Ray here, no cluster there, or another version."""
@@ -83,11 +101,12 @@ class Ray:
             folder.put_job(path, self.address, job)
             from ray.job_submission import JobSubmissionClient
 
+            own = needs(device) if _count(folder.read_status(path)) == 1 else {}  # several are Ray Train's to place
             JobSubmissionClient(self.address).submit_job(
                 entrypoint=command(path, device, job),
                 submission_id=job,
-                entrypoint_num_cpus=_cpus(),
-                entrypoint_num_gpus=1 if device == "cuda" else None,
+                entrypoint_num_cpus=own.get("CPU"),
+                entrypoint_num_gpus=own.get("GPU"),
                 runtime_env={"env_vars": _environment()},
                 metadata={"run": path.name},
             )
@@ -137,20 +156,23 @@ class Ray:
         """Say why a job that was sent has not begun, or that nobody knows."""
         try:
             job, status = folder.sent(path), folder.read_status(path)
-            if status.get("pid") is not None:
-                return ""  # its worker has come
+            count = _count(status)
+            if status.get("pid") is not None:  # its worker has come, which alone may have to wait for others
+                return self.waits_for(str(status["device"]), count) if count > 1 else ""
             about = self.jobs().get(job["job"]) if job else None
             if about is None or about["status"] != "PENDING":
                 return "starting on the cluster"
-            return self.waits_for(str(status["device"]))
+            return self.waits_for(str(status["device"]), count)
         except (OSError, ValueError, LookupError) as error:
             return f"waiting for the cluster: {error}"
         except BardlabError as error:
             return str(error)
 
     def where(self, path: Path) -> str:
-        """Return the name of the node that a job is, or was, on."""
-        with contextlib.suppress(BardlabError):
+        """Return the name of the node that a job is, or was, on; of several, as their processes told them."""
+        with contextlib.suppress(BardlabError, OSError, ValueError):
+            if _count(status := folder.read_status(path)) > 1:
+                return str(status.get("node") or "")
             if (job := folder.sent(path)) and (about := self.jobs().get(job["job"])):
                 key = about.get("driver_node_id")
                 return next((each.name for each in self.nodes() if each.key == key), str(key or "")[:6])
@@ -180,16 +202,15 @@ class Ray:
             _answers.pop((self.address, "/api/jobs/"), None)
         return {str(job["submission_id"]): job for job in self._ask("/api/jobs/") if job.get("submission_id")}
 
-    def waits_for(self, device: str) -> str:
-        """Say why a job for a kind of device has not begun."""
-        needs = {"CPU": float(_cpus()), **({"GPU": 1.0} if device == "cuda" else {})}
-        words = " and ".join(f"{count:g} {kind}" for kind, count in needs.items())
-        nodes = self.nodes()
-        if not any(all(each.has.get(kind, 0.0) >= count for kind, count in needs.items()) for each in nodes):
-            return f"waiting for the cluster: no node has {words}"
-        if any(all(each.free(kind) >= count for kind, count in needs.items()) for each in nodes):
+    def waits_for(self, device: str, count: int = 1) -> str:
+        """Say why a job for a kind of device, or for several, has not begun."""
+        there, free = self._places(device), self._places(device, free=True)
+        if free >= count:
             return "waiting for the cluster, which makes a place ready"
-        return f"waiting for the cluster: no node has {words} free"
+        if count > 1:
+            how = f"{free} of {count}" if there >= count else f"it has {there} of {count}"
+            return f"waiting for the cluster: {how} places of {_words(device)}" + (" are free" * (there >= count))
+        return f"waiting for the cluster: no node has {_words(device)}" + (" free" if there else "")
 
     def _ask(self, what: str, *, post: bool = False) -> Any:
         key = (self.address, what)
@@ -245,6 +266,20 @@ def _environment() -> dict[str, str]:
     for name in (paths.CLUSTER, node.NAME):
         own.pop(name, None)
     return {**own, "BARDLAB_HOME": str(paths.home().absolute()), "OMP_NUM_THREADS": str(_cpus())}
+
+
+def needs(device: str) -> dict[str, float]:
+    """Return what a run takes of a node for each of its devices, as Ray calls it."""
+    return {"CPU": float(_cpus()), **({"GPU": 1.0} if device == "cuda" else {})}
+
+
+def _words(device: str) -> str:
+    return " and ".join(f"{count:g} {kind}" for kind, count in needs(device).items())
+
+
+def _count(status: dict[str, Any]) -> int:
+    """Return how many devices are to compute a run."""
+    return int(status.get("devices") or 1)
 
 
 def _cpus() -> int:

@@ -7,8 +7,8 @@ from typing import Any
 
 import streamlit as st
 
-from core import paths
 from core.jobs import timing
+from core.jobs.launchers import launcher
 from core.ladder.rung import Rung
 from core.runs import plan
 from core.settings import FieldInfo, Settings
@@ -80,7 +80,8 @@ def _here(rung: Rung, group: str, field: FieldInfo) -> FieldInfo | None:
     """A setting as far as this machine can follow it; None if it leaves nothing to choose."""
     if (group, field.name) != ("train", "devices"):
         return field
-    most = 1 if paths.cluster() else devices.most(device_chosen(rung))
+    there = launcher.chosen()
+    most = there.most(device_chosen(rung) if there.here else device_wanted(rung))
     return replace(field, ticks=tuple(tick for tick in field.ticks or () if tick <= most)) if most > 1 else None
 
 
@@ -102,8 +103,13 @@ def device_choice(rung: Rung) -> str:
 
 def device_chosen(rung: Rung) -> str:
     """The device on which a run of the form would be computed, before its choice is drawn."""
-    chosen = st.session_state.get(state.setting_key(rung.key, "run", "device")) or "auto"
+    chosen = device_wanted(rung)
     return timing.best_device() if chosen == "auto" else chosen
+
+
+def device_wanted(rung: Rung) -> str:
+    """What the form says of the device, before its choice is drawn."""
+    return str(st.session_state.get(state.setting_key(rung.key, "run", "device")) or "auto")
 
 
 def set_form(rung: Rung, preset: str, changes: Mapping[str, Any] | None = None, *, by_link: bool = False) -> None:

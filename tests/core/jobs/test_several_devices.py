@@ -8,12 +8,13 @@ import psutil
 import pytest
 
 from core.errors import BardlabError
-from core.jobs import control, timing
+from core.jobs import control, timing, turns
 from core.ladder import cost, registry
-from core.runs import folder, plan, reading, records, requests
+from core.runs import folder, plan, reading, records, requests, state
 from core.runs.folder import State
 from core.runs.metrics import MetricsReader
 from core.runs.state import Run
+from core.system import Lock
 from core.training import devices
 from tests.conftest import make_run
 
@@ -21,7 +22,7 @@ TWO = {"devices": 2, "steps": 12, "eval_every": 4, "sample_chars": 5}
 
 
 def test_what_cannot_be_shared_is_refused_before_there_is_a_run(monkeypatch: pytest.MonkeyPatch):
-    """Too many for the machine, for the batch, for sequences that come first, for counting, for a cluster."""
+    """Too many for the machine, for the batch, for sequences that come first, for counting."""
     monkeypatch.setattr(devices.psutil, "cpu_count", lambda logical=True: 4)
 
     def refusal(rung: str, model: dict[str, Any] | None = None, device: str = "cpu", **train: Any) -> str:
@@ -42,9 +43,6 @@ def test_what_cannot_be_shared_is_refused_before_there_is_a_run(monkeypatch: pyt
     assert "counting is done by one device" in refusal("bigram", {"fit": "count"}, devices=2)
     assert "from 1 to 64" in refusal("mlp", devices=0)
     assert plan.plan("mlp", train={"devices": 4}, device="cpu").train.devices == 4
-    monkeypatch.setenv("BARDLAB_CLUSTER", "http://127.0.0.1:1")
-    with pytest.raises(BardlabError, match="a run of 2 devices is not sent to a cluster yet"):
-        control.check_place(plan.plan("mlp", train={"devices": 2}, device="cpu"))
 
 
 def test_what_it_takes_is_told_for_all_of_them(monkeypatch: pytest.MonkeyPatch):
@@ -65,16 +63,30 @@ def test_what_it_takes_is_told_for_all_of_them(monkeypatch: pytest.MonkeyPatch):
     assert [devices.share_of_threads(n) for n in (1, 2, 4)] == [3, 1, 1]
 
 
+def borrows() -> Lock:
+    """Take the place of the paused run, as another run would that waits for it, and keep it."""
+    run = make_run("bigram")
+    with folder.hold(run.path):
+        state.write_status(run.path, run.status.model_copy(update={"device": "cpu"}))
+        (got, _), *_ = turns.wait_for(("cpu",), run.path, lambda: False, lambda line: None) or ()
+        state.write_status(run.path, run.status.model_copy(update={"state": State.STOPPED}))
+    return got
+
+
 def asks_and_kills(made: Run, found: dict[str, Any]) -> None:
     """Do as a page does, and then as a machine does that is short of memory."""
     control.pause(control.wait_for_state(reading.read(made.path), State.RUNNING, 60), 6)
     run = control.wait_for_state(reading.read(made.path), State.PAUSED, 120)
     found["paused"] = run.status
+    found["lent"] = borrows()
     workers = [each for each in psutil.Process().children() if str(run.path) in each.cmdline()]
     control.change(run, {"learning_rate": 0.002})
     control.single_step(run)
     patience = time.monotonic() + 60
     while (run := reading.read(run.path)).status.step < 7 and time.monotonic() < patience:
+        found["waited"] |= run.state is State.QUEUED and run.status.message.startswith("waiting for the cpu")
+        if found["waited"]:
+            found["lent"].release()
         time.sleep(0.02)
     found["stepped"] = control.wait_for_state(run, State.PAUSED, 60).status
     found["workers"] = workers
@@ -83,14 +95,16 @@ def asks_and_kills(made: Run, found: dict[str, Any]) -> None:
 
 @pytest.mark.long
 def test_what_is_asked_reaches_all_and_a_dead_process_ends_the_run_lost():
-    """Paused, stepped and changed at a step; one process killed: lost at once, no other stays, and it is resumable."""
+    """Paused, its place lent, stepped, changed; one process killed: lost at once, none stays, and it is resumable."""
     made, found = make_run("transformer", **TWO), dict[str, Any]()
+    found["waited"] = False
     asker = threading.Thread(target=asks_and_kills, args=(made, found))
     asker.start()
     run = control.work(made)
     asker.join()
 
     paused, stepped = found["paused"], found["stepped"]
+    assert found["waited"]
     assert (paused.state, paused.step, paused.devices) == (State.PAUSED, 6, 2)
     assert (stepped.step, stepped.checkpoint_step) == (7, 7) and requests.current(run)["learning_rate"] == 0.002
     assert folder.read_status(run.path)["state"] == State.LOST and len(found["workers"]) == 2

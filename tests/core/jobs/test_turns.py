@@ -10,13 +10,13 @@ import torch
 from safetensors.torch import load_file
 
 from core import files, paths, system
-from core.jobs import control, parking, processes, turns, work
+from core.jobs import control, processes, turns, work
 from core.jobs.waiting import Place
 from core.runs import folder, layout, reading, records, state
 from core.runs.folder import State
 from core.runs.state import Run
 from core.system import Lock
-from core.training import gpus
+from core.training import gpus, parking
 from core.training.trainer import Trainer
 from tests.conftest import TINY, make_run
 
@@ -48,7 +48,7 @@ def ask(run: Run, device: str = "cuda") -> tuple[Lock, turns.Slot] | None:
 
 def ask_for(run: Run, device: str, count: int) -> list[tuple[Lock, turns.Slot]] | None:
     tries = iter([False, False, True])
-    return turns.wait_for(device, run.path, lambda: next(tries), lambda line: None, count=count)
+    return turns.wait_for((device,), run.path, lambda: next(tries), lambda line: None, count=count)
 
 
 def begins(run: Run) -> None:
@@ -120,6 +120,24 @@ def test_a_paused_run_asks_for_its_own_gpu_again(two: ExitStack, monkeypatch: py
     other.release()
     assert place.take() and place.device == "cuda:1" and told["only"] == "cuda-GPU-b2" and told["device"] == "cuda"
     assert not system.is_locked(turns.slots("cuda")[0].lock_path)
+    place.give_up()
+
+
+def test_a_paused_run_of_several_gpus_asks_for_its_own_again(two: ExitStack, monkeypatch: pytest.MonkeyPatch):
+    """Of four, those that it was on, and only both of them."""
+    monkeypatch.setattr(gpus, "names", lambda: (*GPUS, "GPU-c3", "GPU-d4"))
+    run, told = waiting(two), dict[str, object]()
+    tries = iter([False] * 2 + [True])
+    place = Place("cuda", run.path, lambda: next(tries), told.update, 2)
+    first, second, third, _ = (Lock(slot.lock_path) for slot in turns.slots("cuda"))
+    assert first.take() and place.take() and place.devices == ("cuda:1", "cuda:2")
+    place.give_up()
+    first.release()
+    assert second.take() and not place.take() and told["only"] == "cuda-GPU-b2 cuda-GPU-c3"
+    assert not system.is_locked(third.path)
+    second.release()
+    tries = iter([False])
+    assert place.take() and place.devices == ("cuda:1", "cuda:2") and system.is_locked(third.path)
     place.give_up()
 
 

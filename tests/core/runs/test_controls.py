@@ -340,7 +340,7 @@ def test_the_first_in_the_queue_gets_the_device_and_as_many_as_there_are_places(
 
     def asks(run: Run) -> bool:
         tries = iter([False, False, True])
-        found = turns.wait_for("cpu", run.path, lambda: next(tries), lambda message: None)
+        found = turns.wait_for(("cpu",), run.path, lambda: next(tries), lambda message: None)
         if found:
             held.append(found[0][0])
             runs_state.write_status(run.path, run.status.model_copy(update={"state": State.RUNNING}))

@@ -12,10 +12,12 @@ import pytest
 import torch
 from torch import Tensor
 
+from core import system
 from core.ladder.registry import RUNGS
 from core.texts.corpus import load
 from core.training.config import TrainConfig
-from core.training.ranks import Ranks, follow
+from core.training.parking import Parked
+from core.training.ranks import Ranks, follow, meet
 from core.training.team import Order, Team
 from core.training.trainer import Trainer
 from tests.conftest import TINY
@@ -46,9 +48,12 @@ def made(case: str, team: Team | None = None) -> Trainer:
 
 
 def lead(trainer: Trainer, steps: int) -> list[float]:
-    """Take so many steps, changing the learning rate on the way, and return the loss of each."""
+    """Take so many steps, parked and changed in their learning rate on the way, and return the loss of each."""
     trainer.rates = {HALF + 2: {"learning_rate": 1e-3}}
-    losses: list[float] = trainer.team.mean(torch.stack([trainer.step() for _ in range(steps)])).tolist()
+    taken = [trainer.step() for _ in range(steps // 2)]
+    Parked(trainer).bring_back()
+    taken += [trainer.step() for _ in range(steps - len(taken))]
+    losses: list[float] = trainer.team.mean(torch.stack(taken)).tolist()
     return losses
 
 
@@ -61,7 +66,8 @@ def alone_through(case: str) -> tuple[Trainer, list[float]]:
 
 def together(rank: int, meeting: Path) -> dict[str, tuple[list[float], dict[str, Any]]]:
     """Be one of two processes that train each case. Returns losses and states, of which only the first knows."""
-    team, found = Ranks(rank, 2, meeting, torch.device("cpu")), {}
+    meet(torch.device("cpu"), rank, 2, system.interface("127.0.0.1"), init_method=f"file://{meeting}")
+    team, found = Ranks(rank, 2, torch.device("cpu")), {}
     parts: list[tuple[str, str, int | None]] = [(case, case, None) for case in CASES]
     parts += [("dropout", "halfway", HALF), ("dropout", "resumed", None)]
     for case, name, steps in parts:
