@@ -19,6 +19,7 @@ from streamlit import runtime
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from core.errors import BardlabError
+from pages.ui.address import whole_number
 
 PATH = "/_bardlab/feed/"
 MOST = 10_000
@@ -71,7 +72,8 @@ class Feeds:
             await self.app(scope, receive, send)
             return
         query = QueryParams(scope["query_string"])
-        have = {name: int(count) for name, count in query.items() if count.isdecimal() and len(count) < 16}
+        asked = {name: whole_number(count, 0, 10**15) for name, count in query.items()}
+        have = {name: count for name, count in asked.items() if count is not None}
         body = await run_in_threadpool(answered, token, have) if scope["method"] == "GET" else None
         answer = Response(body, 404 if body is None else 200, {"Cache-Control": "no-store"}, "application/octet-stream")
         await answer(scope, receive, send)

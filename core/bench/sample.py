@@ -120,7 +120,7 @@ def _whole_context(
             if plain is not None and number >= 0:
                 clock.setdefault("c", []).append(plain.seconds_a_character())
             for place in range(SPANS if peer is not None and number >= 0 else 0):
-                began, at = time.thread_time(), 1 + place * model.usual_window // SPANS
+                began, at = time.thread_time(), round((place + 0.5) * model.usual_window / SPANS)
                 clock.setdefault("peer", []).append(_other(model, peer, batch, at))
                 worked.setdefault("peer", []).append((time.thread_time() - began) / _steps(batch))
             for weights, ahead in sorted(sides):

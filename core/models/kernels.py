@@ -144,7 +144,7 @@ def soft(scores, until, shrink):  # type: ignore[no-untyped-def]
 
 
 @njit(**OPTIONS)
-def attend(row, work, r, many, store, now, turned, sums):  # type: ignore[no-untyped-def]
+def attend(row, work, r, many, store, now, sums):  # type: ignore[no-untyped-def]
     """Mix the values kept up to each of `many` positions from `now` on, which stand in the rows from r on.
 
     What is kept is read once. Of a few positions each sum is taken in one order, however many they are.
@@ -155,49 +155,38 @@ def attend(row, work, r, many, store, now, turned, sums):  # type: ignore[no-unt
     padded = -(-each // LANES) * LANES
     shrink = np.float32(1 / math.sqrt(each))
     few = many <= ABREAST
-    x, step = (flat, 1) if many == 1 else (turned, ABREAST if few else LANES)
     end = -(-(now + many) // ABREAST) * ABREAST  # whole rounds of the loops, for one position as for more
     for h in range(heads):
         keys, values = h * context * each, (heads * each + h * padded) * context
-        x_at = r * width + a + h * each
-        if many > 1:
-            for c in range(many):
-                for i in range(each):
-                    turned[i * step + c] = flat[x_at + c * width + i]
-            x_at = 0
+        x_at, y_at = r * width + a + h * each, r * width + b
         if few:
             for line in range(min(BEGINNING, now * padded // LANES)):
                 call_up(store, values + line * LANES)
         for s in range(0, now + many, LANES):
-            times_panel(store, keys + s * each, LANES, each, x, x_at, step, flat, r * width + b + s, width, many)
+            times_panel(store, keys + s * each, LANES, each, flat, x_at, width, flat, y_at + s, width, many)
         for c in range(many):
             scores = work[r + c, b:out]
             until = now + c + 1
             soft(scores, until, shrink)
             for s in range(until, end):
                 scores[s] = NOUGHT
-            if many > 1:
-                for s in range(end):
-                    turned[s * step + c] = scores[s]
-        x_at = 0 if many > 1 else r * width + b
         if few and h + 1 < heads:
             for line in range(min(BEGINNING, (now // LANES + 1) * each)):
                 call_up(store, keys + (context * each) + line * LANES)
-        first = 0
+        first, x_at = 0, y_at
         while first < each:
-            wide = 1
+            wide, value = 1, values + first
             if few and first + 4 * LANES <= padded:
-                wide, far = 4, values + first + AHEAD // store.itemsize
+                wide, far = 4, value + AHEAD // store.itemsize
                 if many == 1:
-                    four_panels_by_one(
-                        store, values + first, padded, end, x, x_at, step, sums, 0, 0, far, padded, LANES
-                    )
+                    four_panels_by_one(store, value, padded, end, flat, x_at, 0, sums, 0, 0, far, padded, LANES)
                 else:
+                    spread = 4 * LANES
                     four_panels_by_four(
-                        store, values + first, padded, end, x, x_at, step, sums, 0, 4 * LANES, far, padded, LANES
+                        store, value, padded, end, flat, x_at, width, sums, 0, spread, far, padded, LANES
                     )
             else:
-                times_panel(store, values + first, padded, end, x, x_at, step, sums, 0, LANES, many)
+                times_panel(store, value, padded, end, flat, x_at, width, sums, 0, LANES, many)
             for c in range(many):
                 for i in range(min(wide * LANES, each - first)):
                     work[r + c, out + h * each + first + i] = sums[c * wide * LANES + i]
@@ -226,25 +215,25 @@ def renew(kind, seen, recalled, memory, out):  # type: ignore[no-untyped-def]
 
 
 @njit(**OPTIONS)
-def product(row, weights, work, found, turned, sums, thirds, count, like):  # type: ignore[no-untyped-def]
+def product(row, weights, work, found, sums, thirds, count, like):  # type: ignore[no-untyped-def]
     """Multiply a matrix by a vector in each of the first `count` rows of working memory, each as one of `like`."""
     out, n, a, n_in, w, sparse = row[1], row[2], row[3], row[4], row[6], row[8]
     if sparse < 0 or like > FEW:
-        matrix_times(weights, w, work, a, out, turned, sums, thirds, n_in, n, count, like)
+        matrix_times(weights, w, work, a, out, sums, thirds, n_in, n, count, like)
     elif count <= FEW or WIDEST < LANES:
         add_rows(weights, sparse, work, a, out, found, n_in, n, count)
     else:  # the same sums: one product after the other
-        matrix_times(weights, w, work, a, out, turned, sums, thirds, n_in, n, count, FEW + 1)
+        matrix_times(weights, w, work, a, out, sums, thirds, n_in, n, count, FEW + 1)
 
 
 @njit(**OPTIONS)
-def linear(row, floats, shorts, halves, work, found, turned, sums, thirds, count, like):  # type: ignore[no-untyped-def]
+def linear(row, floats, shorts, halves, work, found, sums, thirds, count, like):  # type: ignore[no-untyped-def]
     """One product, its scale, its bias and what bends it."""
     out, n, scale, bias, kind = row[1], row[2], row[5], row[7], row[9]
     if halves:
-        product(row, shorts, work, found, turned, sums, thirds, count, like)
+        product(row, shorts, work, found, sums, thirds, count, like)
     else:
-        product(row, floats, work, found, turned, sums, thirds, count, like)
+        product(row, floats, work, found, sums, thirds, count, like)
     for r in range(count):
         y = work[r, out : out + n]
         if scale >= 0:
@@ -316,7 +305,7 @@ def wait(progress, piece, steps):  # type: ignore[no-untyped-def]
 
 @njit(**OPTIONS)
 def run(  # type: ignore[no-untyped-def]
-    rows, floats, shorts, halves, state, work, found, turned, sums, thirds, progress, ids, starts, counts, like, piece
+    rows, floats, shorts, halves, state, work, found, sums, thirds, progress, ids, starts, counts, like, piece
 ):
     """Read counts[b] of text b of ids (B, BEFORE + T or more), at positions from starts[b] on.
 
@@ -335,7 +324,7 @@ def run(  # type: ignore[no-untyped-def]
         row = rows[number]
         step, out, n, a, n_in, b, w, bias, one, two = row
         if step == LINEAR:
-            linear(row, floats, shorts, halves, work, found, turned, sums, thirds, count, like)
+            linear(row, floats, shorts, halves, work, found, sums, thirds, count, like)
             continue
         lasting = step in (RECENT, DELAY, ATTEND)
         if lasting and piece > 0:
@@ -413,7 +402,7 @@ def run(  # type: ignore[no-untyped-def]
                 T = counts[text]
                 widest = ABREAST if T <= FEW else WIDEST
                 for t in range(0, T, widest):
-                    attend(row, work, r + t, min(widest, T - t), state[text, one:], starts[text] + t, turned, sums)
+                    attend(row, work, r + t, min(widest, T - t), state[text, one:], starts[text] + t, sums)
                 r += T
 
 
@@ -472,7 +461,6 @@ def write(  # type: ignore[no-untyped-def]
     state,
     work,
     found,
-    turned,
     sums,
     thirds,
     progress,
@@ -516,7 +504,7 @@ def write(  # type: ignore[no-untyped-def]
             for t in range(1, counts[text]):
                 guess = expect(known, ids[text], BEFORE + t - 1)
                 ids[text, BEFORE + t] = max(0, draw(guess, noise[step + t - 1, text], temperature, top_k, top_p, probs))
-        given = state, work, found, turned, sums, thirds
+        given = state, work, found, sums, thirds
         run(rows if anew else telling, floats, shorts, halves, *given, progress, ids, starts, counts, B, 0)
         anew = True
         passes += 1

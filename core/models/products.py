@@ -83,7 +83,7 @@ def _place(context: Any, builder: Any, signature: Any, arguments: Any, which: in
 def _panel(count: int, panels: int = 1, at_once: int = ABREAST) -> Any:
     """Make the product of a panel of sixteen rows with so many vectors: no loop of the compiler's own is as tight.
 
-    Number j of the rows stands at w[at + j * apart], of vector c at x[x_at + j * step + c]; its sixteen sums go to y
+    Number j of the rows stands at w[at + j * apart], of vector c at x[x_at + c * step + j]; its sixteen sums go to y
     from y_at + c * stride on. Several panels stand `beside` numbers from each other. Meanwhile lines are called from
     memory that will be read soon, at each j the one at w[far + j * pace]. `at_once`: of how many numbers of each row a
     sum of its own is taken, since a sum has to wait for the one before.
@@ -138,10 +138,10 @@ def _panel(count: int, panels: int = 1, at_once: int = ABREAST) -> Any:
 
             def add(j: Any, turn: int) -> None:
                 """Add what number j of the rows makes of number j of each vector."""
-                first = plus(x_at, builder.mul(j, step))
+                first = plus(x_at, j)
                 spreads = []
                 for c in range(count):
-                    x_j = builder.load(builder.gep(vectors, [plus(first, ir.Constant(whole, c))]))
+                    x_j = builder.load(builder.gep(vectors, [plus(first, times(step, c))]))
                     spread = builder.insert_element(ir.Constant(lanes, ir.Undefined), x_j, ir.Constant(word, 0))
                     same = ir.Constant(ir.VectorType(word, LANES), [0] * LANES)
                     spreads.append(builder.shuffle_vector(spread, spread, same))
@@ -415,17 +415,16 @@ def tiles_times(w, at, work, a, out, sums, thirds, n_in, n_out, count):  # type:
                 flat[r * width + out + i + row] = sums[r * 2 * LANES + row]
 
 
-def room(count: int, n_in: int) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
+def room(count: int, n_in: int) -> tuple[NDArray[Any], NDArray[Any]]:
     """Make what `matrix_times` writes to aside, for so many vectors of at most n_in numbers."""
     pairs, chunks = -(-count // (2 * LANES)), -(-n_in // ACROSS)
     parted = 2 * (1 + pairs) * chunks * THIRDS * TILE if MATRIX_UNIT and count >= OF_HALVES else 0
-    turned = aligned(-(-count // LANES) * LANES * n_in)
-    return turned, aligned(4 * LANES * LANES * pairs), aligned(parted, np.uint16)
+    return aligned(4 * LANES * LANES * pairs), aligned(parted, np.uint16)
 
 
 @njit(**OPTIONS)
 def times_panel(w, panel, apart, n_in, x, x_at, step, y, y_at, stride, count):  # type: ignore[no-untyped-def]
-    """Multiply a panel by at least `count` vectors, at most sixteen; what is not asked for is written too."""
+    """Multiply a panel by at least `count` vectors, at most sixteen; what is not asked for is read and written too."""
     far = panel + AHEAD // w.itemsize
     if count > 8:
         panel_by_sixteen(w, panel, apart, n_in, x, x_at, step, y, y_at, stride, far, apart, 0)
@@ -438,61 +437,56 @@ def times_panel(w, panel, apart, n_in, x, x_at, step, y, y_at, stride, count):  
 
 
 @njit(**OPTIONS)
-def matrix_times(w, at, work, a, out, turned, sums, thirds, n_in, n_out, count, like):  # type: ignore[no-untyped-def]
+def matrix_times(w, at, work, a, out, sums, thirds, n_in, n_out, count, like):  # type: ignore[no-untyped-def]
     """Multiply the matrix at `at` of w by the vectors at `a` of the first `count` rows of working memory, into `out`.
 
-    The matrix is read once. turned, sums, thirds: from `room`; in turned, number j of sixteen vectors stands side by
-    side. Each sum is taken in the order in which it is for `like` vectors.
+    The matrix is read once. Each sum is taken in the order in which it is for `like` vectors. Behind several vectors
+    there are sixteen rows more. sums, thirds: from `room`.
     """
     if len(thirds) > 0 and like >= (MOST if w.itemsize == 4 else OF_HALVES):
         tiles_times(w, at, work, a, out, sums, thirds, n_in, n_out, count)
         return
+    if like > FEW and count > LANES == WIDEST:
+        panels_by_eights(w, at, work, a, out, sums, n_in, n_out, count)
+        return
     width = work.shape[1]
     flat = work.reshape(work.size)
-    wide = EIGHT if like > FEW and count > LANES == WIDEST else LANES
-    for r in range(count if count > 1 else 0):
-        to = r // wide * wide * n_in + r % wide
-        for j in range(n_in):
-            turned[to + j * wide] = flat[r * width + a + j]
-    if wide == EIGHT:
-        panels_by_eights(w, at, turned, flat, out, sums, n_in, n_out, count, width)
-        return
-    x, step = (turned, LANES) if count > 1 else (flat, 1)
     widest = ABREAST if like <= FEW else WIDEST
     for i in range(0, n_out, LANES):
-        rows = min(LANES, n_out - i)
+        rows, panel = min(LANES, n_out - i), at + i * n_in
         for first in range(0, count, widest):
-            x_at = first // LANES * LANES * n_in + first % LANES if count > 1 else a
+            x_at, y_at = first * width + a, first * width + out + i
             many = min(widest, count - first) if like <= FEW else widest
-            if rows == LANES and (many == 1 or first + LANES <= len(work)):
-                times_panel(w, at + i * n_in, LANES, n_in, x, x_at, step, flat, first * width + out + i, width, many)
+            if rows == LANES:
+                times_panel(w, panel, LANES, n_in, flat, x_at, width, flat, y_at, width, many)
                 continue
-            times_panel(w, at + i * n_in, LANES, n_in, x, x_at, step, sums, 0, LANES, many)
+            times_panel(w, panel, LANES, n_in, flat, x_at, width, sums, 0, LANES, many)
             for c in range(min(many, count - first)):
                 for row in range(rows):
-                    flat[(first + c) * width + out + i + row] = sums[c * LANES + row]
+                    flat[y_at + c * width + row] = sums[c * LANES + row]
 
 
 @njit(**OPTIONS)
-def panels_by_eights(w, at, x, flat, out, sums, n_in, n_out, count, width):  # type: ignore[no-untyped-def]
-    """Multiply a matrix by many vectors, of eight of which number j stands side by side: two panels by eight at a time.
+def panels_by_eights(w, at, work, a, out, sums, n_in, n_out, count):  # type: ignore[no-untyped-def]
+    """Do what `matrix_times` does for many vectors: two panels by eight vectors at a time.
 
-    All wait for the numbers of a panel, or for their sums: so each eight calls its share of the panels after these.
+    All wait for the numbers of two panels, or for their sums: so each eight calls its share of the panels after these.
     """
+    width = work.shape[1]
+    flat = work.reshape(work.size)
     eights, beside = -(-count // EIGHT), LANES * n_in
     for i in range(0, n_out, 2 * LANES):
         rows, panel = min(2 * LANES, n_out - i), at + i * n_in
         for eight in range(eights):
-            x_at = eight * EIGHT * n_in
+            x_at, y_at = eight * EIGHT * width + a, eight * EIGHT * width + out + i
             far, pace = panel + 2 * beside + eight * beside // eights, LANES // eights
-            whole = rows == 2 * LANES and (eight + 1) * EIGHT * width <= len(flat)
-            y, y_at, stride = (flat, eight * EIGHT * width + out + i, width) if whole else (sums, 0, 2 * LANES)
+            if rows == 2 * LANES:
+                two_panels_by_eight(w, panel, LANES, n_in, flat, x_at, width, flat, y_at, width, far, pace, beside)
+                continue
             if rows > LANES:
-                two_panels_by_eight(w, panel, LANES, n_in, x, x_at, EIGHT, y, y_at, stride, far, pace, beside)
+                two_panels_by_eight(w, panel, LANES, n_in, flat, x_at, width, sums, 0, 2 * LANES, far, pace, beside)
             else:
-                panel_by_eight_in_order(w, panel, LANES, n_in, x, x_at, EIGHT, y, y_at, stride, far, pace, beside)
-            if not whole:
-                for c in range(min(EIGHT, count - eight * EIGHT)):
-                    to = (eight * EIGHT + c) * width + out + i
-                    for row in range(rows):
-                        flat[to + row] = sums[c * stride + row]
+                panel_by_eight_in_order(w, panel, LANES, n_in, flat, x_at, width, sums, 0, 2 * LANES, far, pace, 0)
+            for c in range(min(EIGHT, count - eight * EIGHT)):
+                for row in range(rows):
+                    flat[y_at + c * width + row] = sums[c * 2 * LANES + row]

@@ -2,14 +2,18 @@
 is drawn again while nothing changes, there and on other pages."""
 
 import re
+import time
 from collections import Counter
 from pathlib import Path
+from urllib.error import HTTPError
+from urllib.request import urlopen
 
 import pytest
 from playwright.sync_api import Page, expect
 
 from core.runs import reading
 from core.runs.folder import State
+from pages.feeds import PATH as FEED
 from tests.browser.conftest import Visit, go
 from tests.browser.test_newcomer import points, settled, wait_for_points
 from tests.conftest import copied
@@ -140,6 +144,8 @@ def test_of_a_run_under_way_only_what_moves_is_drawn_again(page: Page, lab: str)
     page.get_by_role("button", name="Pause").click()
     expect(page.get_by_role("button", name="Continue")).to_be_enabled()
     settled(page)
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url) if FEED in request.url else None)
     chart, headline = page.locator(".curves").first, page.locator(".st-key-headline .live-line")
     sent = messages(page)
     updates = "([node, n]) => +node.dataset.updates >= n"
@@ -169,6 +175,23 @@ def test_of_a_run_under_way_only_what_moves_is_drawn_again(page: Page, lab: str)
     assert headline.inner_text() != said
     assert not sent
     page.get_by_test_id("stMain").get_by_role("button", name="Stop", exact=True).click()
+
+    place = asked[-1].partition("?")[0]
+    assert (answer_of(place), answer_of(place[:-1]), answer_of(f"{lab}{FEED}")) == (200, 404, 404)
+    page.close()  # with the session ends what it was told
+    until = time.monotonic() + 60
+    while answer_of(place) != 404:
+        assert time.monotonic() < until
+        time.sleep(0.1)
+
+
+def answer_of(address: str) -> int:
+    """The status with which the server answers."""
+    try:
+        with urlopen(address, timeout=60) as answer:
+            return int(answer.status)
+    except HTTPError as error:
+        return error.code
 
 
 def test_a_page_that_nobody_touches_rests(page: Page, lab: str, trained: Path):

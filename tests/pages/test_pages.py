@@ -67,7 +67,11 @@ def words(app: AppTest) -> str:
         *app.code,
         *app.text,
     ]
-    return "\n".join(str(getattr(element, "value", "")) for element in shown)
+    moving = [
+        unpack(each.proto.bytes)["line"]["pieces"] for each in app.get("bidi_component") if "-line." in each.proto.id
+    ]
+    lines = ["".join(piece["text"] for piece in pieces) for pieces in moving]
+    return "\n".join([*(str(getattr(element, "value", "")) for element in shown), *lines])
 
 
 def to_the_end(app: AppTest) -> AppTest:

@@ -1,5 +1,5 @@
-// A line of text with, if it has one, a bar of how far something is. What it says comes with the page, then from whoever
-// asks the server (said.js).
+// A line of text with, if it has one, a bar of how far something is. What it says comes with the page, then from
+// whoever asks the server (said.js).
 import { component } from "../shared/component.js";
 import { listened } from "../shared/said.js";
 import { html, render } from "../shared/vendor/lit-html.js";
