@@ -175,14 +175,16 @@ def test_characters_of_another_direction_or_without_width_keep_their_numbers(
         assert character.isascii() or f"U+{ord(character):04X}" in told
         assert figure(page, "bits") == pytest.approx(-drawn[i].log_probability / 0.6931471805599453, abs=6e-4)
 
-    boxes = [box for box in map(Locator.bounding_box, letters(page).all()) if box]
+    places = letters(page).evaluate_all(
+        "all => all.map((one) => one.getBoundingClientRect()).map((b) => [b.top, b.left])"
+    )
     rows: dict[int, list[int]] = {}
-    for i, box in enumerate(boxes):
-        rows.setdefault(round(box["y"]), []).append(i)
-    row = sorted(max(rows.values(), key=len), key=lambda i: -boxes[i]["x"])
+    for i, (top, _) in enumerate(places):
+        rows.setdefault(round(top), []).append(i)
+    row = sorted(max(rows.values(), key=len), key=lambda i: -places[i][1])
     letter(page, row[0]).click()
     page.mouse.move(0, 0)
-    for i in row:  # from the right end of a row to its left end, however many runs go which way
+    for i in row:  # from the right end of a row leftwards, however many runs go which way
         expect(page.locator(".writing .detail .title")).to_contain_text(f"Character {i + 1}:")
         page.keyboard.press("ArrowLeft")
     assert len(row) > 20 and row not in (sorted(row), sorted(row, reverse=True))
