@@ -144,7 +144,6 @@ def test_one_thread_suffices_if_no_other_comes(monkeypatch: pytest.MonkeyPatch):
             go_on.set()
 
 
-@pytest.mark.parametrize("fails", [0, 1, 2])
 def test_what_is_not_worth_a_thread_is_read_by_one(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(compiled, "WORTH", 10**9)
     decoder, logits = read(a_model("transformer", {"context": 512}), prompt(400), 4)
@@ -166,6 +165,7 @@ def test_no_piece_needs_more_room_than_there_is(texts: int, monkeypatch: pytest.
             assert len(sizes) > 1 or sizes[0] <= decoder.together
 
 
+@pytest.mark.parametrize("fails", [0, 1, 2])
 def test_nobody_waits_for_a_piece_that_failed(fails: int):
     decoder = read(a_model("transformer", {"context": 512}), prompt(400), 3)[0]
     kernels = decoder.kernels
