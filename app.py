@@ -22,7 +22,7 @@ from streamlit.web.server.server_util import get_url
 from streamlit.web.server.starlette import App
 
 from core.errors import BardlabError
-from pages import guard, login
+from pages import feeds, guard, login
 from pages.shell import Shell
 
 
@@ -86,5 +86,5 @@ guard.never_ask_outside()
 app = st.App(
     Path(__file__).parent / "pages" / "frame.py",
     lifespan=ready,
-    middleware=[Middleware(guard.Guard), Middleware(Lost), Middleware(Shell)],
+    middleware=[Middleware(guard.Guard), Middleware(feeds.Feeds), Middleware(Lost), Middleware(Shell)],
 )

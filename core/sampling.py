@@ -151,7 +151,7 @@ def streams(
     on all of the past gives None for its context.
 
     With `fast`, machine code writes as soon as it is there (core/models/compiled.py): the same text from the same
-    numbers drawn, in blocks of some 30 ms; one text with guesses `ahead`, where that is faster.
+    numbers drawn, in blocks of some 30 ms; with guesses `ahead`, where that is faster.
 
     A long prompt is read in pieces of some 30 ms; with `pauses`, an empty step comes after each, so that whoever is
     served can leave.
@@ -190,7 +190,7 @@ def streams(
             fits = True
         if fits and decoder is not None:
             room = left if context is None or model.slides else context - decoder.length - fresh.shape[1] + 1
-            for _ in decoder.read(fresh[:, :-1]):
+            for _ in decoder.read(fresh, last=True) if fresh.shape[1] > 1 else ():
                 if pauses:
                     yield []
             written = decoder.write(fresh[:, -1:], min(left, room), generators, cuts)

@@ -331,3 +331,9 @@ def allow_matrix_unit() -> bool:
         return False
     arch_prctl, ask_permission, tile_data = 158, 0x1023, 18
     return bool(ctypes.CDLL(None).syscall(arch_prctl, ask_permission, tile_data) == 0)
+
+
+def giving_way() -> int:
+    """Return the address of the C function, of no arguments, by which a thread lets another have the processor."""
+    library: Any = ctypes.CDLL(None) if POSIX else ctypes.windll.kernel32  # type: ignore[attr-defined]
+    return ctypes.cast(library.sched_yield if POSIX else library.SwitchToThread, ctypes.c_void_p).value or 0

@@ -9,6 +9,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, cast
 
+import psutil
 import torch
 
 from core.bench.peer import Peer
@@ -24,9 +25,11 @@ from core.training import devices
 
 SPANS = 4  # places in the context at which a few characters each are timed
 EACH = 6
-FEW = 4
-"""Characters of the other side at a place, of one text."""
+FEW, OF_SEVERAL = 4, 2
+"""Characters of the other side at a place, of one text and of each of several."""
 WHOLE = 256
+OTHERS = 5
+"""Texts that are written before, so that guesses are made as in the middle of a page."""
 
 
 def sample(
@@ -45,11 +48,12 @@ def sample(
     weights rounded to that, all without guesses. The other side is
     the naive loop, which reads the last `context` characters anew for each one, or, with a nanoGPT in `beside`, its
     `generate` at the sizes of a Transformer. Inside the context, the time of a character is the mean over
-    places spread over it (of a model that slides: at its full reach); reading the prompt is not counted.
+    places spread over it (of a model that slides: at its full reach); reading the prompt is not counted. Rolling is
+    timed with one thread and with all cores too, both sides.
 
-    With a run, or with the run.c of a llama2.c in `beside_c`, one text is also timed over a whole context
-    (`whole_context`), in float32 and with matrices rounded to bfloat16; with a run, whose text can be guessed, with
-    guesses too.
+    With a run, or with the run.c of a llama2.c in `beside_c`, whole contexts are timed too, in float32 and with
+    matrices rounded to bfloat16: one text (`whole_context`), the only one that llama2.c writes, and with a run several
+    (`whole_context_16`). With a run, whose text can be guessed, with guesses as well.
     """
     devices.limit_threads()
     if run is not None:
@@ -81,18 +85,26 @@ def sample(
             tokens = EACH + 1 if way == "roll" else reach  # a whole cycle of the half: read anew once or twice
             settings = SamplingConfig.parse({"tokens": tokens, "beyond": way})
             outside = {"ours": partial(_ours, model, batch, settings, fast), "other": other}
+            if way == "roll":  # a window is a batch: other threads can help
+                cores = psutil.cpu_count(logical=False) or 1
+                for name, threads in (("one_thread", 1), ("all_cores", cores)):
+                    outside |= {f"{side}_{name}": partial(_with, threads, outside[side]) for side in ("ours", "other")}
             answer[f"beyond_{way}_{batch}"] = _compare(outside, [reach + 1], rounds, batch)
     if beside_c is not None or run is not None:
-        answer["whole_context"] = _whole_context(model, peer, beside_c, rounds, guessed=run is not None)
+        answer["whole_context"] = _whole_context(model, 1, peer, beside_c, rounds, guessed=run is not None)
+    for batch in texts:
+        if run is not None and batch > 1:
+            answer[f"whole_context_{batch}"] = _whole_context(model, batch, peer, None, rounds, guessed=True)
     return answer
 
 
 def _whole_context(
-    model: LanguageModel, peer: Peer | None, source: Path | None, rounds: int, *, guessed: bool
+    model: LanguageModel, batch: int, peer: Peer | None, source: Path | None, rounds: int, *, guessed: bool
 ) -> dict[str, Any]:
-    """Write one text from the first character of a context to its last, or 256 where nothing bounds it, in turn.
+    """Write texts from the first character of a context to its last, or 256 where nothing bounds it, in turn.
 
-    Characters a second by the clock and by the processor time of our one thread; each round with another seed.
+    Characters of all texts a second by the clock and by the processor time of our one thread; no seed comes twice, for
+    what was written before would be guessed to the end.
     """
     sides = {(weights, ahead) for weights in ("float32", "bfloat16") for ahead in {False, guessed}}
     clock: dict[str, list[float]] = {}
@@ -104,23 +116,25 @@ def _whole_context(
         plain = None if source is None else stack.enter_context(PlainC(source, config, model.vocab_size))
         if plain is not None:
             answer["multiply_adds_a_character"] = plain.multiply_adds
-        for number in range(rounds):
-            if plain is not None:
+        for number in range(-max(1, OTHERS // batch) if guessed else 0, rounds):
+            if plain is not None and number >= 0:
                 clock.setdefault("c", []).append(plain.seconds_a_character())
-            if peer is not None:
-                for place in range(SPANS):
-                    began = time.thread_time()
-                    clock.setdefault("peer", []).append(_other(model, peer, 1, 1 + place * model.usual_window // SPANS))
-                    worked.setdefault("peer", []).append((time.thread_time() - began) / FEW)
+            for place in range(SPANS if peer is not None and number >= 0 else 0):
+                began, at = time.thread_time(), round((place + 0.5) * model.usual_window / SPANS)
+                clock.setdefault("peer", []).append(_other(model, peer, batch, at))
+                worked.setdefault("peer", []).append((time.thread_time() - began) / _steps(batch))
             for weights, ahead in sorted(sides):
+                if number < 0 and not ahead:
+                    continue
                 name = weights + ("_ahead" if ahead else "")
-                seed = 2 * number + ahead  # a text that was written before would be guessed to the end
-                took = _context_filled(model, weights == "bfloat16", ahead, seed)
+                seed = (2 * (number + OTHERS) + ahead) * batch
+                took = _context_filled(model, batch, weights == "bfloat16", ahead, seed)
                 for times, value in zip((clock, worked, strides), took, strict=True):
-                    times.setdefault(name, []).append(value)
+                    if number >= 0:
+                        times.setdefault(name, []).append(value)
     for name, seconds in clock.items():
         middle = statistics.mean if name == "peer" else statistics.median
-        answer[f"{name}_characters_per_second"] = 1 / middle(seconds)
+        answer[f"{name}_characters_per_second"] = batch / middle(seconds)
         for other in {"c", "peer"} & clock.keys() - {name}:
             base = (statistics.mean if other == "peer" else statistics.median)(clock[other])
             answer[f"{name}_ratio_{other}"] = base / middle(seconds)
@@ -133,20 +147,23 @@ def _whole_context(
     return answer
 
 
-def _context_filled(model: LanguageModel, halves: bool, ahead: bool, seed: int) -> tuple[float, float, float]:
-    """Seconds a character by the clock and of processor time, and characters a pass, from the second of a context on.
+def _context_filled(
+    model: LanguageModel, batch: int, halves: bool, ahead: bool, seed: int
+) -> tuple[float, float, float]:
+    """Seconds a character of each text by the clock and of processor time, and how many of them come with a pass.
 
-    What the first prepares is not counted.
+    From the second of a context on: what the first prepares is not counted.
     """
-    decoder = compiled.decoder(model, 1, halves, compiled.load, ahead)
+    decoder = compiled.decoder(model, batch, halves, compiled.load, ahead)
     if decoder is None:
         raise BardlabError("nothing can be compiled on this machine; leave out --beside-c and --run")
-    fresh, generators = torch.zeros(1, 1, dtype=torch.long), [torch.Generator().manual_seed(seed)]
+    fresh = torch.zeros(batch, 1, dtype=torch.long)
+    generators = [torch.Generator().manual_seed(seed + text) for text in range(batch)]
     whole = model.context if model.context is not None and not model.slides else WHOLE
     began = worked = 0.0
     while left := whole - decoder.length:
         written = decoder.write(fresh, left if began else 1, generators, (1.0, 0, 1.0))
-        fresh = torch.tensor([written[-1].ids])
+        fresh = torch.tensor(written[-1].ids)[:, None]
         if not began:
             began, worked, first, passes = time.perf_counter(), time.thread_time(), decoder.length, decoder.passes
     count = decoder.length - first
@@ -174,8 +191,22 @@ def _compare(
     return found
 
 
+def _with(threads: int, write: Callable[[int], float], at: int) -> float:
+    """Let torch have so many threads meanwhile."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        return write(at)
+    finally:
+        torch.set_num_threads(before)
+
+
 def _prompts(model: LanguageModel, batch: int, length: int) -> list[list[int]]:
     return torch.randint(model.vocab_size, (batch, length), generator=torch.Generator().manual_seed(length)).tolist()
+
+
+def _steps(batch: int) -> int:
+    return OF_SEVERAL if batch > 1 else FEW
 
 
 def _ours(model: LanguageModel, batch: int, config: SamplingConfig, fast: bool, length: int) -> float:
@@ -189,7 +220,7 @@ def _ours(model: LanguageModel, batch: int, config: SamplingConfig, fast: bool, 
 @torch.inference_mode()
 def _other(model: LanguageModel, peer: Peer | None, batch: int, length: int) -> float:
     ids = torch.tensor(_prompts(model, batch, length))  # (B, T)
-    steps = 2 if batch > 1 else FEW
+    steps = _steps(batch)
     began = time.perf_counter()
     if peer is not None:
         peer.generate(ids, steps)

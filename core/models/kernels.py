@@ -1,36 +1,44 @@
 """Runs a rung's program (core/models/program.py), and the drawing of characters, as machine code.
 
 Compiled by numba at its first use and kept on disk. Importing this needs numba; compiled.py does so, aside.
-The interpreter's lock is not held while anything here runs.
+The interpreter's lock is not held while anything here runs, and several threads may read one text, each a piece of it
+(`run`).
 
-Letters: B texts, T characters read at once, R = B·T rows of working memory, N characters written in one call, V
-vocabulary.
+Letters: B texts, T characters of a text read at once, R rows of working memory, one for each character of each text, N
+characters written in one call, V vocabulary.
 """
 
 import math
+from typing import Any
 
+import llvmlite.binding as llvm
 import numpy as np
-from numba import njit
+from numba import njit, types
+from numba.extending import intrinsic
 
+from core import system
 from core.models.guessing import expect, learn
 from core.models.guessing import tables as tables  # for compiled.py
-from core.models.products import MATRIX_UNIT as MATRIX_UNIT
 from core.models.products import (
+    ABREAST,
+    AHEAD,
     NOUGHT,
     OPTIONS,
     WIDEST,
     add_rows,
     call_up,
+    four_panels_by_four,
     four_panels_by_one,
     matrix_times,
     times_panel,
     two_to,
 )
+from core.models.products import MATRIX_UNIT as MATRIX_UNIT
 from core.models.products import room as room
 from core.models.program import BEFORE, FEW, GUESSES, LANES, Step
 
 EMBED, POSITION, LINEAR, NORM, BEND, COMBINE, GATE = (int(s) for s in list(Step)[:7])
-RECENT, DELAY, ATTEND, CELL, RECALL, WEIGHTED, TRIGRAM, KEEP = (int(s) for s in list(Step)[7:])
+RECENT, DELAY, ATTEND, CELL, RECALL, WEIGHTED, TRIGRAM, KEEP, LOOK = (int(s) for s in list(Step)[7:])
 ONE = np.float32(1)
 BEGINNING = 32
 """Lines of what is read next that are called before: further on the loops do so themselves."""
@@ -136,51 +144,52 @@ def soft(scores, until, shrink):  # type: ignore[no-untyped-def]
 
 
 @njit(**OPTIONS)
-def attend(row, work, r, many, store, now, turned, sums):  # type: ignore[no-untyped-def]
-    """Mix the values kept up to each of `many` positions from `now` on, which stand in the rows from r on."""
+def attend(row, work, r, many, store, now, sums):  # type: ignore[no-untyped-def]
+    """Mix the values kept up to each of `many` positions from `now` on, which stand in the rows from r on.
+
+    What is kept is read once. Of a few positions each sum is taken in one order, however many they are.
+    """
     out, size, a, b, heads = row[1], row[2], row[3], row[5], row[9]
     width, context, each = work.shape[1], out - b, size // heads
     flat = work.reshape(work.size)
     padded = -(-each // LANES) * LANES
     shrink = np.float32(1 / math.sqrt(each))
-    x, step = (turned, LANES) if many > 1 else (flat, 1)
+    few = many <= ABREAST
+    end = -(-(now + many) // ABREAST) * ABREAST  # whole rounds of the loops, for one position as for more
     for h in range(heads):
         keys, values = h * context * each, (heads * each + h * padded) * context
-        x_at = r * width + a + h * each
-        if many > 1:
-            for c in range(many):
-                for i in range(each):
-                    turned[i * LANES + c] = flat[x_at + c * width + i]
-            x_at = 0
-        else:
+        x_at, y_at = r * width + a + h * each, r * width + b
+        if few:
             for line in range(min(BEGINNING, now * padded // LANES)):
                 call_up(store, values + line * LANES)
         for s in range(0, now + many, LANES):
-            times_panel(store, keys + s * each, LANES, each, x, x_at, step, flat, r * width + b + s, width, many)
+            times_panel(store, keys + s * each, LANES, each, flat, x_at, width, flat, y_at + s, width, many)
         for c in range(many):
             scores = work[r + c, b:out]
             until = now + c + 1
             soft(scores, until, shrink)
-            if many > 1:
-                for s in range(until):
-                    turned[s * LANES + c] = scores[s]
-                for s in range(until, now + many):
-                    turned[s * LANES + c] = NOUGHT
-        x_at = 0 if many > 1 else r * width + b
-        if many == 1 and h + 1 < heads:
+            for s in range(until, end):
+                scores[s] = NOUGHT
+        if few and h + 1 < heads:
             for line in range(min(BEGINNING, (now // LANES + 1) * each)):
                 call_up(store, keys + (context * each) + line * LANES)
-        first = 0
+        first, x_at = 0, y_at
         while first < each:
-            wide = 1
-            if many == 1 and first + 4 * LANES <= padded:
-                wide = 4
-                four_panels_by_one(store, values + first, padded, now + 1, x, x_at, step, sums, 0, 0)
+            wide, value = 1, values + first
+            if few and first + 4 * LANES <= padded:
+                wide, far = 4, value + AHEAD // store.itemsize
+                if many == 1:
+                    four_panels_by_one(store, value, padded, end, flat, x_at, 0, sums, 0, 0, far, padded, LANES)
+                else:
+                    spread = 4 * LANES
+                    four_panels_by_four(
+                        store, value, padded, end, flat, x_at, width, sums, 0, spread, far, padded, LANES
+                    )
             else:
-                times_panel(store, values + first, padded, now + many, x, x_at, step, sums, 0, LANES, many)
+                times_panel(store, value, padded, end, flat, x_at, width, sums, 0, LANES, many)
             for c in range(many):
                 for i in range(min(wide * LANES, each - first)):
-                    work[r + c, out + h * each + first + i] = sums[c * LANES + i]
+                    work[r + c, out + h * each + first + i] = sums[c * wide * LANES + i]
             first += wide * LANES
 
 
@@ -206,23 +215,25 @@ def renew(kind, seen, recalled, memory, out):  # type: ignore[no-untyped-def]
 
 
 @njit(**OPTIONS)
-def product(row, weights, work, found, turned, sums, thirds, count):  # type: ignore[no-untyped-def]
-    """Multiply a matrix by a vector in each of the first `count` rows of working memory."""
+def product(row, weights, work, found, sums, thirds, count, like):  # type: ignore[no-untyped-def]
+    """Multiply a matrix by a vector in each of the first `count` rows of working memory, each as one of `like`."""
     out, n, a, n_in, w, sparse = row[1], row[2], row[3], row[4], row[6], row[8]
-    if sparse >= 0 and count <= FEW:
+    if sparse < 0 or like > FEW:
+        matrix_times(weights, w, work, a, out, sums, thirds, n_in, n, count, like)
+    elif count <= FEW or WIDEST < LANES:
         add_rows(weights, sparse, work, a, out, found, n_in, n, count)
-    else:
-        matrix_times(weights, w, work, a, out, turned, sums, thirds, n_in, n, count)
+    else:  # the same sums: one product after the other
+        matrix_times(weights, w, work, a, out, sums, thirds, n_in, n, count, FEW + 1)
 
 
 @njit(**OPTIONS)
-def linear(row, floats, shorts, halves, work, found, turned, sums, thirds, count):  # type: ignore[no-untyped-def]
+def linear(row, floats, shorts, halves, work, found, sums, thirds, count, like):  # type: ignore[no-untyped-def]
     """One product, its scale, its bias and what bends it."""
     out, n, scale, bias, kind = row[1], row[2], row[5], row[7], row[9]
     if halves:
-        product(row, shorts, work, found, turned, sums, thirds, count)
+        product(row, shorts, work, found, sums, thirds, count, like)
     else:
-        product(row, floats, work, found, turned, sums, thirds, count)
+        product(row, floats, work, found, sums, thirds, count, like)
     for r in range(count):
         y = work[r, out : out + n]
         if scale >= 0:
@@ -251,20 +262,76 @@ def normalise(x, y, floats, w, bias, eps):  # type: ignore[no-untyped-def]
         y[i] = (x[i] - mean) * scale * floats[w + i] + floats[bias + i]
 
 
+llvm.add_symbol("bardlab_give_way", system.giving_way())
+give_way = types.ExternalFunction("bardlab_give_way", types.int32())
+PATIENCE = 2000
+"""How often it is looked whether somebody is done before others may have the processor: some microseconds."""
+
+
+def _told(typing_context: Any, progress: Any, piece: Any) -> Any:
+    """Read how many steps a piece has told of; what it wrote before that is there."""
+
+    def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        data = context.make_array(signature.args[0])(context, builder, arguments[0]).data
+        return builder.load_atomic(builder.gep(data, [arguments[1]]), "acquire", 8)
+
+    return types.int64(progress, types.intp), code
+
+
+def _tell(typing_context: Any, progress: Any, piece: Any, steps: Any) -> Any:
+    """Tell the others that a piece has taken so many steps, once all is there that it wrote."""
+
+    def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        data = context.make_array(signature.args[0])(context, builder, arguments[0]).data
+        builder.store_atomic(arguments[2], builder.gep(data, [arguments[1]]), "release", 8)
+        return context.get_dummy_value()
+
+    return types.void(progress, types.intp, types.int64), code
+
+
+told: Any = intrinsic(_told)
+tell: Any = intrinsic(_tell)
+
+
+@njit(**OPTIONS)
+def wait(progress, piece, steps):  # type: ignore[no-untyped-def]
+    """Wait until a piece has told of so many steps."""
+    looks = 0
+    while told(progress, piece) < steps:
+        looks += 1
+        if looks > PATIENCE:
+            give_way()
+
+
 @njit(**OPTIONS)
 def run(  # type: ignore[no-untyped-def]
-    rows, floats, shorts, halves, state, work, found, turned, sums, thirds, ids, T, start
+    rows, floats, shorts, halves, state, work, found, sums, thirds, progress, ids, starts, counts, like, piece
 ):
-    """Read T of ids (B, BEFORE + T or more) at positions from `start` on; the first BEFORE of them were read before."""
-    count = len(ids) * T
-    for row in rows:
+    """Read counts[b] of text b of ids (B, BEFORE + T or more), at positions from starts[b] on.
+
+    The first BEFORE of them were read before. Sums are taken in the order in which they are for `like` rows.
+
+    Piece 0 waits for nobody. Each later one may be read by another thread while the one before it is: it waits, at
+    every step that needs what earlier characters left, until that piece has told in `progress` that it is there.
+    """
+    count = 0
+    text_of, place_of = np.empty(len(work), np.int64), np.empty(len(work), np.int64)
+    for text in range(len(ids)):
+        for t in range(counts[text]):
+            text_of[count], place_of[count] = text, t
+            count += 1
+    for number in range(len(rows)):
+        row = rows[number]
         step, out, n, a, n_in, b, w, bias, one, two = row
         if step == LINEAR:
-            linear(row, floats, shorts, halves, work, found, turned, sums, thirds, count)
+            linear(row, floats, shorts, halves, work, found, sums, thirds, count, like)
             continue
+        lasting = step in (RECENT, DELAY, ATTEND)
+        if lasting and piece > 0:
+            wait(progress, piece - 1, number + 1)
         for r in range(count):
-            text, t = r // T, r % T
-            now = start + t
+            text, t = text_of[r], place_of[r]
+            now = starts[text] + t
             y = work[r, out : out + n]
             if step == EMBED:
                 at = w + ids[text, BEFORE + t] * n
@@ -327,12 +394,16 @@ def run(  # type: ignore[no-untyped-def]
             elif step == CELL:
                 carried = 2 if two == 2 else 1
                 renew(two, x, work[r, b : b + n_in], state[text, one : one + carried * n], y)
-        if step == ATTEND:
+        if lasting:
+            tell(progress, piece, number + 1)
+        if step in (ATTEND, LOOK):
+            r = 0
             for text in range(len(ids)):
-                widest = 1 if T <= FEW else WIDEST  # alone, as without guesses: what is kept stays in the cache
+                T = counts[text]
+                widest = ABREAST if T <= FEW else WIDEST
                 for t in range(0, T, widest):
-                    many = min(widest, T - t)
-                    attend(row, work, text * T + t, many, state[text, one:], start + t, turned, sums)
+                    attend(row, work, r + t, min(widest, T - t), state[text, one:], starts[text] + t, sums)
+                r += T
 
 
 @njit(**OPTIONS)
@@ -382,6 +453,7 @@ def draw(logits, noise, temperature, top_k, top_p, probs):  # type: ignore[no-un
 
 @njit(**OPTIONS)
 def write(  # type: ignore[no-untyped-def]
+    telling,
     rows,
     floats,
     shorts,
@@ -389,9 +461,9 @@ def write(  # type: ignore[no-untyped-def]
     state,
     work,
     found,
-    turned,
     sums,
     thirds,
+    progress,
     ids,
     start,
     at,
@@ -400,6 +472,7 @@ def write(  # type: ignore[no-untyped-def]
     top_k,
     top_p,
     probs,
+    steps,
     drawn,
     logits,
     chances,
@@ -407,37 +480,52 @@ def write(  # type: ignore[no-untyped-def]
     ahead,
     known,
 ):
-    """Read the last of ids (B, BEFORE + 1 + GUESSES) and draw the next, `least` times or a few more.
+    """Read the latest of ids (B, BEFORE + 2 + GUESSES) and draw the next, until every text has written `least`.
 
-    Of one text, `ahead` characters are guessed and the places behind them computed with the first; the guesses stand as
-    long as they are what is drawn. Returns how many were written, fewer if none could be, and in how many passes.
-    noise, logits: (N, B, V); drawn, chances: (N, B); ids move on.
+    If the latest were read already, `telling` are the steps left that lead to what is drawn from; else there are none.
+    `ahead` characters of each text are guessed and the places behind them computed with the first, more of the others
+    once a text is at its end; the guesses stand as long as they are what is drawn. With less than none nothing is
+    learned for guesses either. Returns in how many passes. start: the position of the first character that is written.
+    noise, logits: (N, B, V); drawn, chances: (N, B); steps: (B,) how many of N each text has written. ids and steps
+    move on; those of a text stay where they are if nothing can be drawn, and then all ends.
     """
-    V = logits.shape[2]
-    step = passes = 0
-    while step < least:
-        T = 1 + min(ahead, len(drawn) - step - 1)
-        for t in range(1, T):
-            guess = expect(known, ids[0], BEFORE + t - 1)
-            ids[0, BEFORE + t] = max(0, draw(guess, noise[step + t - 1, 0], temperature, top_k, top_p, probs))
-        run(rows, floats, shorts, halves, state, work, found, turned, sums, thirds, ids, T, start + step)
+    B, V = len(ids), logits.shape[2]
+    starts, counts = np.empty(B, np.int64), np.empty(B, np.int64)
+    passes = 0
+    possible, anew = True, len(telling) == 0
+    while possible and steps.min() < least:
+        going = 0
+        for text in range(B):
+            going += steps[text] < len(drawn)
+        each = min(1 + GUESSES, B * (1 + ahead) // going) if ahead > 0 and anew else 1
+        for text in range(B):
+            step = steps[text]
+            starts[text], counts[text] = start + step, min(each, len(drawn) - step)
+            for t in range(1, counts[text]):
+                guess = expect(known, ids[text], BEFORE + t - 1)
+                ids[text, BEFORE + t] = max(0, draw(guess, noise[step + t - 1, text], temperature, top_k, top_p, probs))
+        given = state, work, found, sums, thirds
+        run(rows if anew else telling, floats, shorts, halves, *given, progress, ids, starts, counts, B, 0)
+        anew = True
         passes += 1
-        right = 0
-        for t in range(T):
-            for text in range(len(ids)):
-                logits[step, text] = work[text * T + t, at : at + V]
+        r = 0
+        for text in range(B):
+            new, right = 0, True
+            while right and new < counts[text]:
+                step = steps[text] + new
+                logits[step, text] = work[r + new, at : at + V]
                 chosen = draw(logits[step, text], noise[step, text], temperature, top_k, top_p, probs)
                 if chosen < 0:
-                    return step, passes
+                    possible = False
+                    break
                 drawn[step, text], chances[step, text] = chosen, probs[chosen]
-            if len(ids) == 1:
-                learn(known, ids[0], BEFORE + t, logits[step, 0])
-            step += 1
-            if t + 1 == T or drawn[step - 1, 0] != ids[0, BEFORE + t + 1]:
-                break
-            right += 1
-        for text in range(len(ids)):
-            ids[text, BEFORE + right + 1] = drawn[step - 1, text]
+                if ahead >= 0:
+                    learn(known, ids[text], BEFORE + new, logits[step, text])
+                new += 1
+                right = ids[text, BEFORE + new] == chosen
+                ids[text, BEFORE + new] = chosen
             for place in range(BEFORE + 1):
-                ids[text, place] = ids[text, place + right + 1]
-    return step, passes
+                ids[text, place] = ids[text, place + new]
+            steps[text] += new
+            r += counts[text]
+    return passes

@@ -29,6 +29,8 @@ WIDEST = 16 if FEATURES.get("avx512f") else 4
 """Vectors that are multiplied in one pass over a panel: as many sums as there are registers for."""
 ABREAST = 4
 """Vectors for each of which a sum is taken in the same order as for one alone."""
+EIGHT = 8
+"""Vectors that are multiplied by two panels in one pass where there are many: nothing is faster on 32 registers."""
 AHEAD = 2048
 """Bytes from the number that is read to the one that is called from memory, so that it is there in time."""
 
@@ -78,13 +80,14 @@ def _place(context: Any, builder: Any, signature: Any, arguments: Any, which: in
     return builder.bitcast(builder.gep(data, [at]), kind.as_pointer())
 
 
-def _panel(count: int, panels: int = 1) -> Any:
+def _panel(count: int, panels: int = 1, at_once: int = ABREAST) -> Any:
     """Make the product of a panel of sixteen rows with so many vectors: no loop of the compiler's own is as tight.
 
-    Number j of the rows stands at w[at + j * apart], of vector c at x[x_at + j * step + c]; its sixteen sums go to y
-    from y_at + c * stride on. Several panels stand beside each other.
+    Number j of the rows stands at w[at + j * apart], of vector c at x[x_at + c * step + j]; its sixteen sums go to y
+    from y_at + c * stride on. Several panels stand `beside` numbers from each other. Meanwhile lines are called from
+    memory that will be read soon, at each j the one at w[far + j * pace]. `at_once`: of how many numbers of each row a
+    sum of its own is taken, since a sum has to wait for the one before.
     """
-    at_once = min(ABREAST, 16 // (count * panels))  # numbers of each row: a sum has to wait for the one before
 
     def typed(
         typing_context: Any,
@@ -98,6 +101,9 @@ def _panel(count: int, panels: int = 1) -> Any:
         y: Any,
         y_at: Any,
         stride: Any,
+        far: Any,
+        pace: Any,
+        beside: Any,
     ) -> Any:
         def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
             w_at, apart, n_in, x_at, step = arguments[1], arguments[2], arguments[3], arguments[5], arguments[6]
@@ -132,20 +138,21 @@ def _panel(count: int, panels: int = 1) -> Any:
 
             def add(j: Any, turn: int) -> None:
                 """Add what number j of the rows makes of number j of each vector."""
-                first = plus(x_at, builder.mul(j, step))
+                first = plus(x_at, j)
                 spreads = []
                 for c in range(count):
-                    x_j = builder.load(builder.gep(vectors, [plus(first, ir.Constant(whole, c))]))
+                    x_j = builder.load(builder.gep(vectors, [plus(first, times(step, c))]))
                     spread = builder.insert_element(ir.Constant(lanes, ir.Undefined), x_j, ir.Constant(word, 0))
                     same = ir.Constant(ir.VectorType(word, LANES), [0] * LANES)
                     spreads.append(builder.shuffle_vector(spread, spread, same))
                 for p, panel in enumerate(totals):
-                    row = plus(plus(w_at, builder.mul(j, apart)), ir.Constant(whole, p * LANES))
+                    row = plus(plus(w_at, builder.mul(j, apart)), times(arguments[12], p))
                     place = builder.gep(weights, [row])
                     sixteen = builder.bitcast(place, ir.VectorType(stored, LANES).as_pointer())
                     rows = _wide(builder, builder.load(sixteen, align=bytes_each))
-                    far = builder.gep(place, [ir.Constant(whole, AHEAD // bytes_each)])
-                    builder.call(fetch, [builder.bitcast(far, byte), *(ir.Constant(word, n) for n in (0, 3, 1))])
+                    line = plus(plus(arguments[10], builder.mul(j, arguments[11])), times(arguments[12], p))
+                    called = builder.bitcast(builder.gep(weights, [line]), byte)
+                    builder.call(fetch, [called, *(ir.Constant(word, n) for n in (0, 3, 1))])
                     for spread, each in zip(spreads, panel, strict=True):
                         product = builder.fmul(spread, rows, flags=("contract",))
                         builder.store(builder.fadd(builder.load(each[turn]), product, flags=("contract",)), each[turn])
@@ -166,14 +173,16 @@ def _panel(count: int, panels: int = 1) -> Any:
                     builder.store(parts[0], builder.bitcast(out, lanes.as_pointer()), align=4)
             return context.get_dummy_value()
 
-        ints = [types.intp] * 3
-        return types.void(w, *ints, x, types.intp, types.intp, y, types.intp, types.intp), code
+        i = types.intp
+        return types.void(w, i, i, i, x, i, i, y, i, i, i, i, i), code
 
     return intrinsic(typed)
 
 
-panel_by_one, panel_by_four, panel_by_eight, panel_by_sixteen = (_panel(count) for count in (1, 4, 8, 16))
-four_panels_by_one = _panel(1, 4)
+panel_by_one, panel_by_four = _panel(1), _panel(4)
+panel_by_eight, panel_by_sixteen = _panel(8, at_once=2), _panel(16, at_once=1)
+four_panels_by_one, four_panels_by_four = _panel(1, 4, at_once=1), _panel(4, 4, at_once=1)
+panel_by_eight_in_order, two_panels_by_eight = _panel(8, at_once=1), _panel(8, 2, at_once=1)
 
 
 def _call_up(typing_context: Any, w: Any, at: Any) -> Any:
@@ -235,10 +244,14 @@ def add_rows(w, at, work, a, out, found, n_in, n_out, count):  # type: ignore[no
 
 MATRIX_UNIT = bool(FEATURES.get("amx-bf16")) and system.allow_matrix_unit()
 """Whether there is a unit that multiplies tiles of bfloat16 (AMX), and this process may use it."""
-MOST = 32
-"""Vectors from which on the matrix unit multiplies, if there is one: before that it has to take the matrix apart."""
+MOST, OF_HALVES = 32, 16
+"""Vectors from which on the matrix unit multiplies, if there is one: only float32 has to be taken apart before."""
 TILE, ACROSS, THIRDS = 512, 32, 3
 """Numbers of 16 bits in one of its tiles, how many side by side, and the parts of a float32: see `tiles_times`."""
+PRODUCTS = (0, 2), (0, 1), (1, 1), (1, 0), (0, 0), (2, 0)
+"""Which third of the vectors is multiplied by which of the matrix, in an order in which one of both stays."""
+PRODUCTS_OF_HALVES = (2, 0), (1, 0), (0, 0)
+"""The same where the matrix is in bfloat16."""
 SETUP = np.zeros(64, np.uint8)
 """The shape of its eight tiles: 16 rows of 64 bytes each."""
 SETUP[0], SETUP[16:32:2], SETUP[48:56] = 1, 64, 16
@@ -299,12 +312,22 @@ def _part_rows(typing_context: Any, w: Any, at: Any, after: Any, thirds: Any, to
     return types.void(w, types.intp, types.intp, thirds, types.intp), code
 
 
-def _tiles(typing_context: Any, w: Any, setup: Any, thirds: Any, chunks: Any, pairs: Any, sums: Any) -> Any:
-    """Multiply two panels by all vectors, taken apart before: four tiles of sums for each 32 vectors."""
+def _tiles(
+    typing_context: Any,
+    w: Any,
+    setup: Any,
+    thirds: Any,
+    chunks: Any,
+    pairs: Any,
+    y: Any,
+    y_at: Any,
+    stride: Any,
+) -> Any:
+    """Multiply two panels by all vectors, taken apart before: of vector c the 32 sums go to y[y_at + c * stride]."""
 
     def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         byte, whole, number = ir.IntType(8), arguments[3].type, ir.FloatType()
-        row = ir.Constant(ir.IntType(64), 64)
+        row, of_y = ir.Constant(ir.IntType(64), 64), builder.mul(arguments[7], ir.Constant(whole, 4))
 
         def place(array: int, at: Any, kind: Any) -> Any:
             return _place(context, builder, signature, arguments, array, at, kind)
@@ -333,21 +356,25 @@ def _tiles(typing_context: Any, w: Any, setup: Any, thirds: Any, chunks: Any, pa
                     at = plus(times(builder.add(builder.mul(group, arguments[3]), chunk.index), THIRDS), which)
                     return place(2, times(at, TILE), byte)
 
-                for s in range(THIRDS):
-                    for i in range(2):
-                        unit("tileloadd64", 4 + i, third(plus(times(pair.index, 2), 2 + i), s), row)
-                    for t in range(THIRDS - s if w.dtype == types.float32 else 1):
+                held: dict[int, int] = {}
+                for given in PRODUCTS if w.dtype == types.float32 else PRODUCTS_OF_HALVES:
+                    for tile, which in zip((4, 6), given, strict=True):
+                        if held.get(tile) == which:
+                            continue
+                        held[tile] = which
                         for i in range(2):
-                            unit("tileloadd64", 6 + i, third(ir.Constant(whole, i), t), row)
-                        for sum_of in range(4):
-                            unit("tdpbf16ps", sum_of, 4 + sum_of // 2, 6 + sum_of % 2)
+                            group = plus(times(pair.index, 2), 2 + i) if tile == 4 else ir.Constant(whole, i)
+                            unit("tileloadd64", tile + i, third(group, which), row)
+                    for sum_of in range(4):
+                        unit("tdpbf16ps", sum_of, 4 + sum_of // 2, 6 + sum_of % 2)
             for sum_of in range(4):
-                at = plus(times(pair.index, 4 * LANES * LANES), sum_of * LANES * LANES)
-                unit("tilestored64", sum_of, builder.bitcast(place(5, at, number), byte.as_pointer()), row)
+                vector = plus(times(pair.index, 2 * LANES), sum_of // 2 * LANES)
+                at = plus(builder.add(arguments[6], builder.mul(vector, arguments[7])), sum_of % 2 * LANES)
+                unit("tilestored64", sum_of, builder.bitcast(place(5, at, number), byte.as_pointer()), of_y)
         unit("tilerelease")
         return context.get_dummy_value()
 
-    return types.void(w, setup, thirds, types.intp, types.intp, sums), code
+    return types.void(w, setup, thirds, types.intp, types.intp, y, types.intp, types.intp), code
 
 
 part_vector: Any = intrinsic(_part_vector)
@@ -379,67 +406,87 @@ def tiles_times(w, at, work, a, out, sums, thirds, n_in, n_out, count):  # type:
             for j in range(0, chunks * ACROSS, 2):  # behind the last number the vectors are zero
                 first, second = panel + min(j, n_in - 1) * LANES, panel + min(j + 1, n_in - 1) * LANES
                 part_rows(w, first, second, thirds, ((p * chunks + j // ACROSS) * THIRDS) * TILE + j % ACROSS * LANES)
-        tiles(w, SETUP, thirds, chunks, pairs, sums)
+        if i + 2 * LANES <= n_out and pairs * 2 * LANES <= len(work):
+            tiles(w, SETUP, thirds, chunks, pairs, flat, out + i, width)
+            continue
+        tiles(w, SETUP, thirds, chunks, pairs, sums, 0, 2 * LANES)
         for r in range(count):
-            found = r // (2 * LANES) * 4 * LANES * LANES + r % (2 * LANES) // LANES * 2 * LANES * LANES
-            for p in range(2):
-                y, z = r * width + out + i + p * LANES, found + p * LANES * LANES + r % LANES * LANES
-                if n_out - i - p * LANES >= LANES:
-                    for row in range(LANES):
-                        flat[y + row] = sums[z + row]
-                    continue
-                for row in range(n_out - i - p * LANES):
-                    flat[y + row] = sums[z + row]
+            for row in range(min(2 * LANES, n_out - i)):
+                flat[r * width + out + i + row] = sums[r * 2 * LANES + row]
 
 
-def room(count: int, n_in: int) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
+def room(count: int, n_in: int) -> tuple[NDArray[Any], NDArray[Any]]:
     """Make what `matrix_times` writes to aside, for so many vectors of at most n_in numbers."""
     pairs, chunks = -(-count // (2 * LANES)), -(-n_in // ACROSS)
-    parted = 2 * (1 + pairs) * chunks * THIRDS * TILE if MATRIX_UNIT and count >= MOST else 0
-    turned = aligned(-(-count // LANES) * LANES * n_in)
-    return turned, aligned(4 * LANES * LANES * pairs), aligned(parted, np.uint16)
+    parted = 2 * (1 + pairs) * chunks * THIRDS * TILE if MATRIX_UNIT and count >= OF_HALVES else 0
+    return aligned(4 * LANES * LANES * pairs), aligned(parted, np.uint16)
 
 
 @njit(**OPTIONS)
 def times_panel(w, panel, apart, n_in, x, x_at, step, y, y_at, stride, count):  # type: ignore[no-untyped-def]
-    """Multiply a panel by at least `count` vectors, at most sixteen; what is not asked for is written too."""
+    """Multiply a panel by at least `count` vectors, at most sixteen; what is not asked for is read and written too."""
+    far = panel + AHEAD // w.itemsize
     if count > 8:
-        panel_by_sixteen(w, panel, apart, n_in, x, x_at, step, y, y_at, stride)
+        panel_by_sixteen(w, panel, apart, n_in, x, x_at, step, y, y_at, stride, far, apart, 0)
     elif count > 4:
-        panel_by_eight(w, panel, apart, n_in, x, x_at, step, y, y_at, stride)
+        panel_by_eight(w, panel, apart, n_in, x, x_at, step, y, y_at, stride, far, apart, 0)
     elif count > 1:
-        panel_by_four(w, panel, apart, n_in, x, x_at, step, y, y_at, stride)
+        panel_by_four(w, panel, apart, n_in, x, x_at, step, y, y_at, stride, far, apart, 0)
     else:
-        panel_by_one(w, panel, apart, n_in, x, x_at, step, y, y_at, stride)
+        panel_by_one(w, panel, apart, n_in, x, x_at, step, y, y_at, stride, far, apart, 0)
 
 
 @njit(**OPTIONS)
-def matrix_times(w, at, work, a, out, turned, sums, thirds, n_in, n_out, count):  # type: ignore[no-untyped-def]
+def matrix_times(w, at, work, a, out, sums, thirds, n_in, n_out, count, like):  # type: ignore[no-untyped-def]
     """Multiply the matrix at `at` of w by the vectors at `a` of the first `count` rows of working memory, into `out`.
 
-    The matrix is read once. turned, sums, thirds: from `room`; in turned, number j of sixteen vectors stands side by
-    side.
+    The matrix is read once. Each sum is taken in the order in which it is for `like` vectors. Behind several vectors
+    there are sixteen rows more. sums, thirds: from `room`.
     """
-    if count >= MOST and len(thirds) > 0:
+    if len(thirds) > 0 and like >= (MOST if w.itemsize == 4 else OF_HALVES):
         tiles_times(w, at, work, a, out, sums, thirds, n_in, n_out, count)
+        return
+    if like > FEW and count > LANES == WIDEST:
+        panels_by_eights(w, at, work, a, out, sums, n_in, n_out, count)
         return
     width = work.shape[1]
     flat = work.reshape(work.size)
-    for r in range(count if count > 1 else 0):
-        to = r // LANES * LANES * n_in + r % LANES
-        for j in range(n_in):
-            turned[to + j * LANES] = flat[r * width + a + j]
-    x, step = (turned, LANES) if count > 1 else (flat, 1)
-    widest = ABREAST if count <= FEW else WIDEST
+    widest = ABREAST if like <= FEW else WIDEST
     for i in range(0, n_out, LANES):
-        rows = min(LANES, n_out - i)
+        rows, panel = min(LANES, n_out - i), at + i * n_in
         for first in range(0, count, widest):
-            x_at = first // LANES * LANES * n_in + first % LANES if count > 1 else a
-            many = min(widest, count - first)
-            if rows == LANES and (many == 1 or first + LANES <= len(work)):
-                times_panel(w, at + i * n_in, LANES, n_in, x, x_at, step, flat, first * width + out + i, width, many)
+            x_at, y_at = first * width + a, first * width + out + i
+            many = min(widest, count - first) if like <= FEW else widest
+            if rows == LANES:
+                times_panel(w, panel, LANES, n_in, flat, x_at, width, flat, y_at, width, many)
                 continue
-            times_panel(w, at + i * n_in, LANES, n_in, x, x_at, step, sums, 0, LANES, many)
-            for c in range(many):
+            times_panel(w, panel, LANES, n_in, flat, x_at, width, sums, 0, LANES, many)
+            for c in range(min(many, count - first)):
                 for row in range(rows):
-                    flat[(first + c) * width + out + i + row] = sums[c * LANES + row]
+                    flat[y_at + c * width + row] = sums[c * LANES + row]
+
+
+@njit(**OPTIONS)
+def panels_by_eights(w, at, work, a, out, sums, n_in, n_out, count):  # type: ignore[no-untyped-def]
+    """Do what `matrix_times` does for many vectors: two panels by eight vectors at a time.
+
+    All wait for the numbers of two panels, or for their sums: so each eight calls its share of the panels after these.
+    """
+    width = work.shape[1]
+    flat = work.reshape(work.size)
+    eights, beside = -(-count // EIGHT), LANES * n_in
+    for i in range(0, n_out, 2 * LANES):
+        rows, panel = min(2 * LANES, n_out - i), at + i * n_in
+        for eight in range(eights):
+            x_at, y_at = eight * EIGHT * width + a, eight * EIGHT * width + out + i
+            far, pace = panel + 2 * beside + eight * beside // eights, LANES // eights
+            if rows == 2 * LANES:
+                two_panels_by_eight(w, panel, LANES, n_in, flat, x_at, width, flat, y_at, width, far, pace, beside)
+                continue
+            if rows > LANES:
+                two_panels_by_eight(w, panel, LANES, n_in, flat, x_at, width, sums, 0, 2 * LANES, far, pace, beside)
+            else:
+                panel_by_eight_in_order(w, panel, LANES, n_in, flat, x_at, width, sums, 0, 2 * LANES, far, pace, 0)
+            for c in range(min(EIGHT, count - eight * EIGHT)):
+                for row in range(rows):
+                    flat[y_at + c * width + row] = sums[c * 2 * LANES + row]

@@ -74,6 +74,7 @@ class Step(IntEnum):
     WEIGHTED = 12
     TRIGRAM = 13
     KEEP = 14
+    LOOK = 15
 
 
 BEFORE = 4
@@ -188,13 +189,17 @@ class Program:
         return out
 
     @property
-    def reading(self) -> list[tuple[int, ...]]:
-        """The steps that leave a trace for later characters, or lead to one: no other is needed to read a prompt."""
+    def reading(self) -> tuple[list[tuple[int, ...]], list[tuple[int, ...]]]:
+        """The steps that leave a trace for later characters, or lead to one: no other is needed to read a prompt.
+
+        And those that lead on to the logits, for the character after which they are wanted.
+        """
         last = max((i for i, row in enumerate(self.rows) if row[0] in KEEPING), default=-1)
-        return [
-            (Step.KEEP, *row[1:]) if i == last and row[0] == Step.ATTEND else row
-            for i, row in enumerate(self.rows[: last + 1])
-        ]
+        first, then = self.rows[: last + 1], self.rows[last + 1 :]
+        if first and first[-1][0] == Step.ATTEND:
+            attend = first.pop()[1:]
+            first, then = [*first, (Step.KEEP, *attend)], [(Step.LOOK, *attend), *then]
+        return first, then
 
     def compact(self) -> None:
         """Give vectors that are not needed at the same time the same place, so that the processor's cache holds all."""

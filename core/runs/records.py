@@ -56,6 +56,14 @@ def samples(path: Path) -> list[Sample]:
     return found
 
 
+def written(path: Path) -> int:
+    """How many bytes of text samples there are: another number after each evaluation."""
+    try:
+        return (path / SAMPLES).stat().st_size
+    except OSError:
+        return 0
+
+
 _EVALUATION = re.compile(rb'^\{"step": (\d{1,12}), "val_loss": ([0-9.e+-]{1,30}),', re.MULTILINE)
 
 

@@ -63,17 +63,32 @@ def _listing(written: int) -> list[Run]:
 def listing(within: float = 0.0) -> list[Run]:
     """All runs as of the latest file put into a run's folder, read once for all sessions.
 
-    What the clocks of many sessions ask for may be `within` so many seconds old, if another session looked. A worker's
-    death puts no file there: to know a run's state, read that run.
+    What the clocks of many sessions ask for may be `within` so many seconds old, if another session looked, or none
+    asks (pages/feeds.py). A worker's death puts no file there: to know a run's state, read that run.
     """
+    return _listing(_seen(within))
+
+
+def _seen(within: float) -> int:
+    """A number for the times of all runs' folders."""
     context = get_script_run_ctx(suppress_warning=True)
     place = (paths.runs(), paths.pretrained(), context.session_id if context else "")
     with _looking:
         then, where, written = _looked[0]
-        if time.monotonic() - then > within or where[:2] != place[:2] or where[2] == place[2]:
+        if time.monotonic() - then > within or where[:2] != place[:2] or (place[2] and where[2] == place[2]):
             written = hash(reading.written())  # a number: to look into thousands of pairs takes the cache long
             _looked[0] = (time.monotonic(), place, written)
-    return _listing(written)
+    return written
+
+
+@st.cache_resource(max_entries=2, show_spinner=False)
+def _about(written: int) -> int:
+    return hash(tuple((run.slug, run.name, run.state, run.usable) for run in _listing(written)))
+
+
+def standing(more: object, within: float = 1.0) -> str:
+    """Stands for every run's name and state, and for `more`: another one if anything of that is another."""
+    return f"{hash((_about(_seen(within)), repr(more))):x}"
 
 
 def present(slug: str) -> Run:

@@ -1,6 +1,6 @@
 """The top of the sidebar: which run is looked at, and what trains now, on whichever page one is."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import streamlit as st
 
@@ -11,6 +11,8 @@ from core.runs.state import Run
 from pages.ui import loaders, state, wording
 from pages.ui.choosers import chosen, mine
 from pages.ui.choosers.run import choose_of, narrowed
+from pages.ui.components.controls.live_line import line, live_line
+from pages.ui.components.controls.pulse import pulse
 from pages.ui.navigation import RUNG_FOLLOWS, rung_page
 from pages.ui.wording import plain
 
@@ -34,8 +36,7 @@ def sidebar(page: str) -> None:
             with st.container(horizontal=True, vertical_alignment="center", gap="small", key="looking"):
                 st.markdown(f"Looking at: {chosen.described(run)}", width="content")
                 _change(run, listed)
-        active = [each for each in listed if each.state.active]
-        st.fragment(_strip, run_every=SOON if active else SELDOM)(page)
+        st.fragment(_strip)(page)
 
 
 def _change(run: Run, listed: Sequence[Run]) -> None:
@@ -55,8 +56,8 @@ def _change(run: Run, listed: Sequence[Run]) -> None:
 
 def _strip(page: str) -> None:
     """What trains and what waits; a toast when a run ends; the page anew if another tab has changed what it shows."""
-    active = [reading.read(run.path) for run in mine.shown(loaders.listing(within=1.0)) if run.state.active]
-    active = [run for run in active if run.state.active]
+    standing = _standing()
+    active = mine.shown(_active())
     before: Sequence[str] = st.session_state.get(BUSY, ())
     now = [run.slug for run in active]
     st.session_state[BUSY] = now
@@ -70,11 +71,36 @@ def _strip(page: str) -> None:
         st.caption(f"{waiting:d} {'run waits' if waiting == 1 else 'runs wait'} for a device")
     if bool(now) != bool(before) or _changed(page):
         st.rerun()
+    pulse(lambda: (_standing(), _lines()), standing, SOON if now else SELDOM, key="looking.pulse")
+
+
+def _active() -> list[Run]:
+    """The runs that train or wait, as they are now."""
+    found = [reading.read(run.path) for run in loaders.listing(within=1.0) if run.state.active]
+    return [run for run in found if run.state.active]
+
+
+def _standing() -> str:
+    """Stands for all runs, as far as a page or the strip says something of them that does not move by itself."""
+    return loaders.standing([(run.slug, str(run.state)) for run in _active()])
+
+
+def _lines() -> dict[str, Mapping[str, object]]:
+    """How far each run is that trains, for the line that moves below its name."""
+    return {_name(run): _steps_line(run) for run in _active()}
+
+
+def _name(run: Run) -> str:
+    return f"strip.{run.slug}"
+
+
+def _steps_line(run: Run) -> Mapping[str, object]:
+    s = run.status
+    left = f" · {wording.duration(s.eta_seconds)} left" if s.eta_seconds is not None else ""
+    return line(f"{s.step:,}/{s.of:,}{left}", faint=True)
 
 
 def _line(run: Run) -> None:
-    s = run.status
-    left = f" · {wording.duration(s.eta_seconds)} left" if s.eta_seconds is not None else ""
     with st.container(gap=None, key=f"strip.{run.slug}"):
         with st.container(horizontal=True, vertical_alignment="center", gap="small", key=f"strip.row.{run.slug}"):
             st.page_link(
@@ -92,7 +118,7 @@ def _line(run: Run) -> None:
                     args=(run.slug,),
                     help="Finish the step, save the weights and end. Resume goes on from there.",
                 )
-        st.caption(f"{s.step:,}/{s.of:,}{left}")
+        live_line(_name(run), _steps_line(run))
 
 
 def _stop(slug: str) -> None:

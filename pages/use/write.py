@@ -109,6 +109,20 @@ def desk(run: Run, model: Any) -> None:
         st.rerun()  # Stop has nothing to stop any more
 
 
+@st.fragment
+def stop(texts: Writing | None) -> None:
+    """Draw the button that ends the texts: before the page is drawn anew, which may take as long as a slice."""
+    if st.button(
+        "Stop",
+        icon=":material/stop:",
+        on_click=end,
+        disabled=not texts or texts.done,
+        key="write.stop",
+        help="Keeps what has been written so far.",
+    ):
+        st.rerun()
+
+
 def unread(prompt: str, context: int | None) -> None:
     """Say which part of a prompt the model reads, if it is not all of it."""
     if context is not None and len(prompt) > context:
@@ -195,11 +209,4 @@ with go:
         help="Draws one character after another from the model. Pressed again, it takes the next seed.",
     )
 with halt:
-    st.button(
-        "Stop",
-        icon=":material/stop:",
-        on_click=end,
-        disabled=not texts or texts.done,
-        key="write.stop",
-        help="Keeps what has been written so far.",
-    )
+    stop(texts)

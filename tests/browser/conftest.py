@@ -49,6 +49,7 @@ CHROMIUM_ARGS = [
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
+    "--js-flags=--no-opt",  # nothing runs long enough for code to be worth optimising
     "--process-per-site",  # what one page has compiled the next need not
 ]
 

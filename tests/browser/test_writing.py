@@ -2,24 +2,29 @@
 
 import json
 import re
+from collections.abc import Iterator
 from pathlib import Path
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, urlencode, urlsplit
 
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from core.runs import checkpoints
+from core.jobs import work
+from core.runs import checkpoints, editing, plan
 from core.runs.state import Run
 from core.sampling import Choice, SamplingConfig, generate
+from core.texts import own as texts_own
 from tests.browser.conftest import Visit
 from tests.browser.test_newcomer import settled
-from tests.conftest import copied
+from tests.conftest import TINY, copied
 
 pytestmark = pytest.mark.browser
 
 SETTINGS = "temperature=0.7&top_k=5&seed=21&tokens=100&stop=string&stop_at=zzz"
 AT = 57
 """The character that is asked."""
+MIXED = "שלום עולם, מה\u200b\nمرحبا\u200c\u200d\u200f\u202e a1e\u0301\n"
+"""Two alphabets that run leftwards, marks that stand on letters, and characters without ink or width."""
 
 
 @pytest.fixture
@@ -46,9 +51,14 @@ def written(page: Page) -> None:
     settled(page)  # nothing moves under the pointer any more
 
 
+def letters(page: Page, column: int = 0) -> Locator:
+    """The characters of a text that was written."""
+    return page.locator(".writing .paper").nth(column).locator(".line > span:not(.prompt, .unread)")
+
+
 def letter(page: Page, number: int, column: int = 0) -> Locator:
-    """One character of a text that was written, counted from 0."""
-    return page.locator(".writing .paper").nth(column).locator(".line > span:not(.prompt)").nth(number)
+    """One of them, counted from 0."""
+    return letters(page, column).nth(number)
 
 
 def figure(page: Page, name: str) -> float:
@@ -132,3 +142,47 @@ def test_a_finger_asks_a_character(visit: Visit, lab: str, run: Run) -> None:
 
     expect(page.locator(".writing .detail .title")).to_be_in_viewport()
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth + 1")
+
+
+@pytest.fixture
+def mixed() -> Iterator[Run]:
+    """A bigram that writes all of the characters of `MIXED`, in no order."""
+    text = texts_own.add((MIXED * 80).encode(), "Mixed")
+    tiny = TINY["bigram"]
+    asked = plan.plan("bigram", model=tiny["model"], train=tiny["train"], corpus_name=text.name, device="cpu")
+    yield work.work(editing.create(asked).path)
+    texts_own.delete(text.name)
+
+
+def test_characters_of_another_direction_or_without_width_keep_their_numbers(
+    visit: Visit, lab: str, mixed: Run
+) -> None:
+    """Whatever the order in which a line is seen: under the pointer lies one character, and that one is told."""
+    model, tokenizer = checkpoints.load_model(mixed)
+    prompt = "שלום"
+    drawn = list(generate(model, tokenizer.encode(prompt), SamplingConfig(tokens=200, temperature=3.0, seed=3)))
+    asked = {tokenizer.chars[choice.id]: i for i, choice in enumerate(drawn)}  # where each was written last
+    assert set(asked) == set(MIXED)
+    page = visit()
+    query = urlencode({"run": mixed.slug, "prompt": prompt, "temperature": 3, "seed": 3, "tokens": 200})
+    page.goto(f"{lab}/write?{query}&stop=string&stop_at=zzz")
+    write(page)
+
+    for character, i in asked.items():
+        letter(page, i).hover()
+        expect(page.locator(".writing .detail .title")).to_contain_text(f"Character {i + 1}:")
+        told = page.locator(".writing .detail .drawn").inner_text()
+        assert character.isascii() or f"U+{ord(character):04X}" in told
+        assert figure(page, "bits") == pytest.approx(-drawn[i].log_probability / 0.6931471805599453, abs=6e-4)
+
+    boxes = [box for box in map(Locator.bounding_box, letters(page).all()) if box]
+    rows: dict[int, list[int]] = {}
+    for i, box in enumerate(boxes):
+        rows.setdefault(round(box["y"]), []).append(i)
+    row = sorted(max(rows.values(), key=len), key=lambda i: -boxes[i]["x"])
+    letter(page, row[0]).click()
+    page.mouse.move(0, 0)
+    for i in row:  # from the right end of a row to its left end, however many runs go which way
+        expect(page.locator(".writing .detail .title")).to_contain_text(f"Character {i + 1}:")
+        page.keyboard.press("ArrowLeft")
+    assert len(row) > 20 and row not in (sorted(row), sorted(row, reverse=True))

@@ -11,17 +11,22 @@ import sys
 import threading
 from collections import Counter
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.error import HTTPError
+from urllib.parse import urlencode, urlsplit
+from urllib.request import urlopen
 
 from streamlit.proto.BackMsg_pb2 import BackMsg
 from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 from websockets.asyncio.client import ClientConnection, connect
 
-POLLED = "bardlab_curves"
+from tests.message import unpack
+
+CHART = "bardlab_curves"
+ASKING = (CHART, "bardlab_pulse")
 
 
 class Session:
-    """One session: it runs the page, then each fragment as often as the page asks for, and polls each live chart."""
+    """One session: it runs the page, then each fragment as often as the page asks for, and asks for what moves."""
 
     def __init__(self, url: str, phase: float, found: Counter[str], watching: asyncio.Event) -> None:
         where = urlsplit(url)
@@ -85,20 +90,27 @@ class Session:
             element = message.delta.new_element
             if element.WhichOneof("type") == "exception":
                 self.found[f"exception: {element.exception.message[:80]}"] += 1
-            if element.WhichOneof("type") == "bidi_component" and element.bidi_component.component_name == POLLED:
-                self.chart(socket, element.bidi_component, message.delta.fragment_id)
+            if element.WhichOneof("type") == "bidi_component":
+                self.component(socket, element.bidi_component, message.delta.fragment_id)
 
-    def chart(self, socket: ClientConnection, component: Any, fragment: str) -> None:
-        """Note which points a chart has brought; keep asking for more if it is live."""
-        size = int.from_bytes(component.bytes[:4], "little")
-        header = json.loads(component.bytes[4 : 4 + size])
+    def component(self, socket: ClientConnection, component: Any, fragment: str) -> None:
+        """Note which points a chart has brought; keep asking for more if it is live, as what has a pulse does too."""
+        name, there = component.component_name, component.id
+        if name not in ASKING:
+            return
+        header = unpack(component.bytes)
+        if name == CHART:
+            self.take(there, header)
+        if name != CHART or header["live"]:
+            asking = self.feed if header["feed"] else self.poll
+            self.keep(there, asking(socket, there, fragment, header), replace=True)
+
+    def take(self, chart: str, header: dict[str, Any]) -> None:
+        """Take in the curves of a message."""
         have = {curve["id"]: curve["from"] + curve["n"] for curve in header["curves"]}
-        grown = {name for name, n in have.items() if n > self.have.get(component.id, have).get(name, 0)}
-        self.updates += bool(grown)
-        self.have[component.id] = have
+        self.updates += any(n > self.have.get(chart, have).get(name, 0) for name, n in have.items())
+        self.have[chart] = have
         self.found["chart messages"] += 1
-        if header["live"]:
-            self.keep(component.id, self.poll(socket, component.id, fragment, header["interval"]), replace=True)
 
     def keep(self, name: str, work: Any, replace: bool = False) -> None:
         """Run a timer under a name."""
@@ -123,17 +135,39 @@ class Session:
             self.found["fragments"] += 1
             await self.ask(socket, fragment)
 
-    async def poll(self, socket: ClientConnection, chart: str, fragment: str, interval: float) -> None:
-        """Ask a chart for new points; again after three seconds without an answer (as in curves.js)."""
-        now = asyncio.get_running_loop().time
-        await asyncio.sleep(max(self.asked.get(chart, now()) + interval - now(), interval / 4))
+    async def feed(self, socket: ClientConnection, there: str, fragment: str, header: dict[str, Any]) -> None:
+        """Ask at a feed's address; once what was drawn no longer stands, have it drawn again (as in component.js)."""
+        standing = header["standing"]
+        while header["standing"] == standing:
+            await asyncio.sleep(header.get("interval") or header["every"])
+            await self.turn()
+            self.found["polls"] += 1
+            address = f"http://{self.server}{header['feed']}?{urlencode(self.have.get(there, {}))}"
+            try:
+                header = {**header, **unpack(await asyncio.to_thread(fetch, address))}
+            except HTTPError:
+                break
+            if "curves" in header:
+                self.take(there, header)
+        await self.poll(socket, there, fragment, {"interval": 0.0})
+
+    async def poll(self, socket: ClientConnection, there: str, fragment: str, header: dict[str, Any]) -> None:
+        """Have a fragment drawn again; again after three seconds without an answer (as in component.js)."""
+        now, interval = asyncio.get_running_loop().time, header["interval"]
+        await asyncio.sleep(max(self.asked.get(there, now()) + interval - now(), interval / 4))
         while True:
             await self.turn()
             self.found["polls"] += 1
-            self.asked[chart] = now()
-            event = [{"event": "poll", "value": {"have": self.have[chart]}}]
-            await self.ask(socket, fragment, (f"$$STREAMLIT_INTERNAL_KEY_{chart}__events", event))
+            self.asked[there] = now()
+            event = [{"event": "poll", "value": {"have": self.have.get(there, {})}}]
+            await self.ask(socket, fragment, (f"$$STREAMLIT_INTERNAL_KEY_{there}__events", event))
             await asyncio.sleep(3.0)
+
+
+def fetch(address: str) -> bytes:
+    """What a server answers at an address."""
+    with urlopen(address, timeout=30) as answer:
+        return bytes(answer.read())
 
 
 async def crowd(url: str, count: int) -> None:

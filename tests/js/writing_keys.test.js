@@ -23,6 +23,23 @@ test("arrows go where they point, whichever way the text runs", () => {
   assert.equal(reached(letters, 10, "ArrowLeft"), 10);
 });
 
+test("a row in two directions is walked as it is seen, from end to end", () => {
+  // "ab אבג c": the middle runs leftwards; below it a row of one, then one that begins on the right.
+  const lefts = [0, 10, 40, 30, 20, 50];
+  const box = (left, top) => ({ getBoundingClientRect: () => ({ left, top, height: 20 }) });
+  const letters = [...lefts.map((left) => box(left, 0)), ...[20, 10, 15].map((left) => box(left, 20)), box(0, 40)];
+  const walked = (from, key, steps) => {
+    const seen = [from];
+    for (let i = 0; i < steps; i++) seen.push(reached(letters, seen.at(-1), key));
+    return seen;
+  };
+
+  assert.deepEqual(walked(0, "ArrowRight", 6), [0, 1, 4, 3, 2, 5, 6]);
+  assert.deepEqual(walked(5, "ArrowLeft", 6), [5, 2, 3, 4, 1, 0, 0]);
+  assert.deepEqual(walked(6, "ArrowLeft", 4), [6, 8, 7, 9, 9]);
+  assert.deepEqual(walked(9, "ArrowRight", 4), [9, 7, 8, 6, 5]);
+});
+
 test("up and down keep to the column, as far as there is one", () => {
   const letters = laidOut({ count: 9 }, { count: 1 }, { count: 3 });
 

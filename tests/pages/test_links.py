@@ -101,7 +101,7 @@ def test_with_the_settings_hidden_train_trains_what_the_link_says(finished: Run,
 def test_only_the_picture(finished: Run):
     app = draw_only(finished)
     assert not app.title and not app.button
-    (chart,) = app.get("bidi_component")
+    (chart,) = app.main.get("bidi_component")
     assert unpack(chart.proto.bytes)["main"]
 
 

@@ -19,6 +19,7 @@ from core.runs.folder import State
 from core.runs.state import Run
 from pages.ui.navigation import addresses, page_table
 from tests.conftest import copied, make_run
+from tests.message import unpack
 
 RUNG_PAGES = [f"ladder/{key}.py" for key in RUNGS]
 
@@ -66,7 +67,11 @@ def words(app: AppTest) -> str:
         *app.code,
         *app.text,
     ]
-    return "\n".join(str(getattr(element, "value", "")) for element in shown)
+    moving = [
+        unpack(each.proto.bytes)["line"]["pieces"] for each in app.get("bidi_component") if "-line." in each.proto.id
+    ]
+    lines = ["".join(piece["text"] for piece in pieces) for pieces in moving]
+    return "\n".join([*(str(getattr(element, "value", "")) for element in shown), *lines])
 
 
 def to_the_end(app: AppTest) -> AppTest:
@@ -147,8 +152,10 @@ def test_the_headline_says_what_a_running_run_waits_for(message: str, shown: boo
         state.write_status(running.path, running.status.model_copy(update={"message": message}))
         app = draw("ladder/transformer.py", run=running.slug)
 
-        headline = next(m.value for m in app.markdown if m.value.startswith(f"**{running.name}**"))
-        assert headline.endswith(f": {message}") == shown
+        sent = [unpack(each.proto.bytes) for each in app.get("bidi_component") if "line.headline" in each.proto.id]
+        pieces = sent[0]["line"]["pieces"]
+        assert pieces[0] == {"text": running.name, "kind": "strong"} and pieces[2]["text"] == "running"
+        assert pieces[-1]["text"].endswith(f": {message}") == shown
 
 
 def test_a_live_page_offers_stop_and_a_stopped_one_resume():

@@ -20,8 +20,8 @@ MARKUP = "<img src=x onerror=alert(1)>"
 
 
 def passed(app: AppTest, kind: str = "bidi_component") -> list:
-    """The messages to components on the page, but to those of every page: what copies its link, what keeps progress."""
-    everywhere = ("-copy-link", "-progress.keeper")
+    """The messages to components on the page, but to those of every page: for its link, its progress, what trains."""
+    everywhere = ("-copy-link", "-progress.keeper", "-looking.pulse")
     return [element.proto for element in app.get(kind) if not element.proto.id.endswith(everywhere)]
 
 

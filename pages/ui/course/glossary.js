@@ -34,16 +34,15 @@ if (!window.bardlabTerms && window.Highlight && window.CSS?.highlights) {
     return nodes;
   };
 
+  // Only what differs is marked anew: each change of the marks has the browser paint what they lie on.
   const read = () => {
-    const seen = new Set();
-    underlined.clear();
+    const found = new Map(); // the range of each term
     for (const root of document.querySelectorAll(INTO))
       for (const node of texts(root))
-        for (const { range, term } of termsIn(node))
-          if (!seen.has(term)) {
-            seen.add(term);
-            underlined.add(range);
-          }
+        for (const { range, term } of termsIn(node)) if (!found.has(term)) found.set(term, range);
+    const wanted = new Set(found.values());
+    for (const range of underlined) if (!wanted.has(range)) underlined.delete(range);
+    for (const range of wanted) underlined.add(range);
   };
   let timer;
   const soon = () => {

@@ -1,7 +1,7 @@
 """A run's headline and its buttons: pause, step, rate, stop, resume. They keep their places."""
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import streamlit as st
 
@@ -11,6 +11,7 @@ from core.runs import state as runs_state
 from core.runs.folder import State
 from core.runs.state import BROKEN, Run
 from pages.ui import loaders, state, wording
+from pages.ui.components.controls.live_line import line, live_line
 from pages.ui.run.train_on import train_on_button
 
 HOLD_WIDTH = 68
@@ -37,14 +38,30 @@ def state_badge(run: Run) -> str:
 
 def headline(run: Run) -> None:
     """Draw what the run is called, its state, and how far it is: in the same two lines whatever the state."""
+    with st.container(key="headline"):
+        if run.state.active:
+            live_line("headline", headline_line(run))
+            return
+        st.markdown(_run_in_words(run))
+        st.progress(_done(run))
+
+
+def headline_line(run: Run) -> Mapping[str, object]:
+    """The same of a run under way, for a line that moves."""
+    return line(_run_in_words(run), progress=_done(run))
+
+
+def _run_in_words(run: Run) -> str:
     s = run.status
     notable = s.message not in ("", runs_state.TRAINING) and not weights_only(run)
     note = f": {wording.plain(wording.waiting(s.message))}" if notable else ""
     computing = s.device and run.state is not State.QUEUED and not weights_only(run)
     device = f" on the {wording.plain(wording.place(s.device, s.node, s.devices))}" if computing else ""
-    with st.container(key="headline"):
-        st.markdown(f"**{wording.plain(run.name)}** {state_badge(run)}{device}{_how_far(run)}{note}")
-        st.progress(1.0 if weights_only(run) else min(1.0, s.step / max(1, s.of)))
+    return f"**{wording.plain(run.name)}** {state_badge(run)}{device}{_how_far(run)}{note}"
+
+
+def _done(run: Run) -> float:
+    return 1.0 if weights_only(run) else min(1.0, run.status.step / max(1, run.status.of))
 
 
 def _how_far(run: Run) -> str:

@@ -1,24 +1,29 @@
-"""The right half of a rung's page: one run, followed while it is under way. It reads the run folder alone."""
+"""The right half of a rung's page: one run, followed while it is under way. It reads the run folder alone.
 
-from collections.abc import Sequence
+While it is, the chart asks each second for what moves: curves, losses, how far it is (pages/feeds.py). All else is
+drawn again when there is something else to it: another state, one more text, another run in the list.
+"""
+
+import zlib
+from collections.abc import Collection, Sequence
 
 import streamlit as st
 
 from core.errors import BardlabError
-from core.jobs import control
-from core.runs import owners, reading, records
+from core.jobs import control, queue
+from core.runs import owners, reading, records, requests
 from core.runs.state import Run
-from pages.ui import state, teaching, wording
+from pages.ui import loaders, state, teaching, wording
 from pages.ui.choosers import chosen, mine
 from pages.ui.choosers.run import missing, run_picker
-from pages.ui.components.charts.curves import Landmark, curves
+from pages.ui.components.charts.curves import Curve, Growth, Landmark, curves
 from pages.ui.components.texts.sample_strip import sample_strip
 from pages.ui.course import guess_strip
-from pages.ui.run.buttons import headline, run_buttons, weights_only
-from pages.ui.run.overlay import overlay
+from pages.ui.run.buttons import headline, headline_line, run_buttons, weights_only
+from pages.ui.run.overlay import compared, overlay
 from pages.ui.run.run_curves import flags_of, flat_curve, loss_curves, marks_of
-from pages.ui.run.run_numbers import numbers, told
-from pages.ui.run.starting import WAITING, begun, ghost_of
+from pages.ui.run.run_numbers import meters_line, numbers, numbers_line, told
+from pages.ui.run.starting import begun, ghost_of, waits
 from pages.ui.run.two_texts import two_texts
 
 CHART = 270
@@ -36,7 +41,8 @@ def live_run(rung_key: str) -> None:
         st.rerun()
     if teaching.only_picture():
         if run := _asked(rung_key):
-            _curves(run, overlay(run))
+            shown = (run, *compared(run))
+            _curves(shown, _standing(shown, waits()))
         return
     with st.container(key="bar"):
         left, right = st.columns([37, 63], gap="small", vertical_alignment="center")
@@ -55,10 +61,12 @@ def live_run(rung_key: str) -> None:
             icon=":material/broken_image:",
         )
         return
+    shown = (run, *compared(run))
+    standing = _standing(shown, waits())  # before it is drawn: what changes meanwhile has it drawn again
     if teaching.shown("buttons"):
         with right:
             run_buttons(run)
-    _follow(run)
+    _follow(shown, standing)
 
 
 def shown() -> Run | None:
@@ -88,13 +96,14 @@ def _pick(rung_key: str) -> Run | None:
     return run if run.damage else control.look_after(run)
 
 
-def _follow(run: Run) -> None:
-    """Draw the run: its state, its curves, what it writes; again each second while something moves."""
+def _follow(shown: Sequence[Run], standing: str) -> None:
+    """Draw the first run: its state, its curves beside those of the others, what it writes."""
+    run = shown[0]
     headline(run)
     with st.container(horizontal=True, vertical_alignment="center", gap="xsmall"):
         numbers(run)
-        others = overlay(run)
-    marks = _curves(run, others)
+        overlay(run)
+    marks = _curves(shown, standing)
     if teaching.shown("samples"):
         two_texts(records.samples(run.path), run.slug)
     told(run, marks)
@@ -106,21 +115,18 @@ def _follow(run: Run) -> None:
         st.rerun()  # the run has just ended: let the rest of the page see it
 
 
-def _curves(run: Run, others: Sequence[Run]) -> list[Landmark]:
+def _curves(shown: Sequence[Run], standing: str) -> list[Landmark]:
     """Draw the losses of a run and of others; return what they are compared with."""
-    ghost = ghost_of(run)
-    if ghost and ghost.slug in [run.slug, *(each.slug for each in others)]:
+    run, ghost = shown[0], ghost_of(shown[0])
+    if ghost and ghost.slug in [each.slug for each in shown]:
         ghost = None
-    marks = marks_of(run)
-    drawn = [curve for each in (run, *others) for curve in loss_curves(each)]
-    drawn += [flat_curve(run)] if weights_only(run) else []
-    drawn += loss_curves(ghost, ghost=True) if ghost else []
-    live = any(each.state.active for each in (run, *others)) or bool(st.session_state.get(WAITING))
+    marks, waiting = marks_of(run), waits()
+    live = any(each.state.active for each in shown) or bool(waiting)
     guess = guess_strip.handle(run.rung_key) if not live and not teaching.only_picture() else None
     curves(
-        drawn,
+        _drawn(shown, ghost),
         [*marks, *guess_strip.marks(run)],
-        flags_of((run, *others)),
+        flags_of(shown),
         live=live,
         key="loss-curves",
         interval=min(4.0, max(1.0, run.status.seconds / 60)),  # a look at a long curve brings as large a part of it
@@ -129,10 +135,43 @@ def _curves(run: Run, others: Sequence[Run]) -> list[Landmark]:
         main=True,
         handle=guess,
         dragged=lambda value: guess_strip.dragged(run.rung_key, value),
+        grown=lambda: _grown(shown, ghost, waiting),
+        standing=standing,
     )
     if st.session_state.pop(guess_strip.MOVED, False):
         st.rerun()  # the form says it too
     return marks
+
+
+def _drawn(shown: Sequence[Run], ghost: Run | None) -> list[Curve]:
+    drawn = [curve for each in shown for curve in loss_curves(each)]
+    drawn += [flat_curve(shown[0])] if weights_only(shown[0]) else []
+    return drawn + (loss_curves(ghost, ghost=True) if ghost else [])
+
+
+def _grown(before: Sequence[Run], ghost: Run | None, waiting: Collection[str]) -> Growth:
+    """What has become of runs since they were drawn; the first is the one that is followed. Raises BardlabError."""
+    shown = [control.look_after(reading.read(run.path)) for run in before]
+    for run in shown:
+        run.need()
+    run = shown[0]
+    said = {"headline": headline_line(run), "numbers": numbers_line(run), "meters": meters_line(run)}
+    return Growth(_drawn(shown, ghost), flags_of(shown), said, _standing(shown, waiting))
+
+
+def _standing(shown: Sequence[Run], waiting: Collection[str]) -> str:
+    """Stands for all that is drawn of runs and does not move by itself: the same as long as that is."""
+    run = shown[0]
+    here = [(each.slug, each.label, str(each.state), each.usable) for each in shown]
+    related = [
+        (each.slug, each.label, str(each.state))
+        for each in loaders.listing(within=1.0)
+        if each.slug != run.slug and (each.rung_key == run.rung_key or each.slug in waiting)
+    ]
+    asked = requests.hold_from(run.path) == 0, requests.current(run)
+    noted = records.written(run.path), records.alerts(run.path)
+    queued = [(each.slug, each.status.message) for each in queue.queue()]
+    return f"{zlib.crc32(repr((here, related, asked, noted, queued)).encode()):08x}"
 
 
 def _asked(rung_key: str) -> Run | None:

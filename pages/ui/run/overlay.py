@@ -47,17 +47,26 @@ def matching(texts: Sequence[str], pattern: str) -> list[bool]:
     return list(map(bool, found.to_pylist()))
 
 
-def overlay(run: Run) -> list[Run]:
-    """Draw the chooser, behind a button; return the runs chosen, all on the text of `run`."""
-    text = run.need().corpus_sha256  # losses on different texts are not to be compared
-    others = (r for r in mine.shown(loaders.listing()) if r.slug != run.slug and not r.damage)
-    by_slug = {r.slug: r for r in others if r.need().corpus_sha256 == text}
-    if teaching.shown("compare") and not teaching.only_picture():
+def overlay(run: Run) -> None:
+    """Draw the chooser, behind a button."""
+    by_slug = _comparable(run)
+    if teaching.shown("compare"):
         with st.container(key="compare-with"), st.popover("Compare", icon=":material/add:", disabled=not by_slug):
             _choose(by_slug)
+
+
+def compared(run: Run) -> list[Run]:
+    """The runs chosen, all on the text of `run`."""
+    by_slug = _comparable(run)
     chosen = [slug for slug in st.session_state.get(KEY, []) if slug in by_slug]
     _to_address(chosen)
     return [r for slug in chosen if not (r := reading.read(by_slug[slug].path)).damage]
+
+
+def _comparable(run: Run) -> dict[str, Run]:
+    text = run.need().corpus_sha256  # losses on different texts are not to be compared
+    others = (r for r in mine.shown(loaders.listing(within=1.0)) if r.slug != run.slug and not r.damage)
+    return {r.slug: r for r in others if r.need().corpus_sha256 == text}
 
 
 def _choose(by_slug: Mapping[str, Run]) -> None:

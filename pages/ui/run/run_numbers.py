@@ -1,7 +1,7 @@
 """What a run is at, in one line each: its losses and speed, what its worker is busy with, what came of it."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import streamlit as st
 
@@ -11,6 +11,7 @@ from core.runs.state import Meters, Run
 from core.studies.landmarks import verdict
 from pages.ui import tell, wording
 from pages.ui.components.charts.curves import Landmark
+from pages.ui.components.controls.live_line import line, live_line
 from pages.ui.course import guess_strip
 from pages.ui.inside_views.healing import healing_link
 from pages.ui.inside_views.links import inside_links
@@ -23,20 +24,35 @@ MOST = 20.0
 
 def numbers(run: Run) -> None:
     """Draw the losses and the speed in one line."""
+    with st.container(key="numbers"):
+        if run.state.active:
+            live_line("numbers", numbers_line(run))
+        else:
+            st.markdown(_losses_in_words(run), help=_losses_explained(run))
+
+
+def numbers_line(run: Run) -> Mapping[str, object]:
+    """The same of a run under way, for a line that moves."""
+    return line(_losses_in_words(run), help=_losses_explained(run))
+
+
+def _losses_in_words(run: Run) -> str:
     s = run.status
-    size = len(run.need().characters)
     val = "∞" if s.impossible else wording.loss(s.val_loss)
     sane = s.val_loss is not None and not s.impossible and s.val_loss < MOST
-    choices = f" = {math.exp(s.val_loss or 0.0):.1f} choices of {size:,}" if sane else ""
-    bits = f" In bits: {s.val_loss / math.log(2):.3f} a character." if s.val_loss is not None else ""
+    choices = f" = {math.exp(s.val_loss or 0.0):.1f} choices of {len(run.need().characters):,}" if sane else ""
     speed = f" · {wording.rate(s.steps_per_second, 'steps/s')}" if s.steps_per_second else ""
+    return f"train **{wording.loss(s.train_loss)}** · val **{val}**{choices}{speed}"
+
+
+def _losses_explained(run: Run) -> str:
+    s = run.status
+    bits = f" In bits: {s.val_loss / math.log(2):.3f} a character." if s.val_loss is not None else ""
     characters = f" {s.tokens_per_second:,.0f} characters a second." if s.tokens_per_second else ""
-    with st.container(key="numbers"):
-        st.markdown(
-            f"train **{wording.loss(s.train_loss)}** · val **{val}**{choices}{speed}",
-            help="Loss in nats a character: of the latest training batches, and of the whole validation split at the "
-            f"latest evaluation.{bits} Then the training steps a second, evaluations left out.{characters}",
-        )
+    return (
+        "Loss in nats a character: of the latest training batches, and of the whole validation split at the latest "
+        f"evaluation.{bits} Then the training steps a second, evaluations left out.{characters}"
+    )
 
 
 def told(run: Run, marks: Sequence[Landmark]) -> None:
@@ -48,10 +64,7 @@ def told(run: Run, marks: Sequence[Landmark]) -> None:
             more = f" (and {len(notes) - 1:,} earlier, as flags on the chart)" if len(notes) > 1 else ""
             st.caption(f":material/flag: Step {notes[-1].step:,}: {wording.plain(notes[-1].text)}{more}")
         if run.state.active:
-            if run.status.meters:
-                st.caption(
-                    _meters(run.status.meters), help="Of the worker, measured by itself once a second; of the machine."
-                )
+            live_line("meters", meters_line(run))
             queue_panel("live.queue")
             return
         if begun := " ".join(filter(None, (beginnings.told(run), beginnings.told_off(run)))):
@@ -78,6 +91,12 @@ def _shipped_loss(run: Run) -> float | None:
     if shipped.damage or not shipped.shipped or shipped.need().corpus_sha256 != run.need().corpus_sha256:
         return None
     return shipped.status.val_loss
+
+
+def meters_line(run: Run) -> Mapping[str, object]:
+    """What the worker of a run under way is busy with; nothing as long as it has not said so."""
+    help = "Of the worker, measured by itself once a second; of the machine."
+    return line(_meters(run.status.meters) if run.status.meters else "", help=help, faint=True)
 
 
 def _meters(m: Meters) -> str:

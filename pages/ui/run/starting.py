@@ -84,6 +84,11 @@ def start(wanted: SetUp, needed: float) -> None:
     state.show_run(shown.slug)
 
 
+def waits() -> tuple[str, ...]:
+    """The slugs of the runs that were started here and wait while another one is shown."""
+    return tuple(st.session_state.get(WAITING, ()))
+
+
 def begun() -> Run | None:
     """The first of the runs that waited here and have begun by now; it is forgotten with that."""
     waiting: list[str] = st.session_state.get(WAITING, [])

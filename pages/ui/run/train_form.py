@@ -12,7 +12,7 @@ from core.runs.state import Run
 from core.settings import Settings
 from core.texts.corpus import Corpus
 from core.training.config import TrainConfig
-from pages.ui import loaders, teaching, tell, wording
+from pages.ui import loaders, state, teaching, tell, wording
 from pages.ui.choosers.text import text_picker
 from pages.ui.cluster import cluster_line
 from pages.ui.course.guess_strip import guess_strip
@@ -50,7 +50,8 @@ def train_form(rung: Rung) -> tuple[SetUp | None, Corpus | None]:
     short = timing.too_little(needed, device)
     ready = memory_tick(f"{rung.key}.short", short)
     if same := _same(wanted):
-        st.fragment(_busy, run_every=1.0)(rung.key, same.slug)
+        followed = st.query_params.get(state.RUN) == same.slug  # then the page is drawn again at its end
+        st.fragment(_busy, run_every=None if followed else 5.0)(rung.key, same.slug)
     else:
         _train_button(
             rung,
@@ -145,17 +146,16 @@ def _train_button(
 
 
 def _busy(rung_key: str, slug: str) -> None:
-    """Draw Train while a run of the same settings is under way: how far it is. Drawn again each second."""
+    """Draw Train while a run of the same settings is under way."""
     try:
-        run = reading.find(slug)
+        active = reading.find(slug).state.active
     except BardlabError:
+        active = False
+    if not active:
         st.rerun()
-    if not run.state.active:
-        st.rerun()
-    done = run.status.step / max(1, run.status.of)
     _train_button(
         registry.get(rung_key),
-        f"Training … {done:.0%}" if run.status.step else "Training … waits",
+        "Training …",
         disabled=True,
         help="These settings are being trained. Change one, such as the seed, to train another run.",
     )

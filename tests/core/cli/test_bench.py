@@ -52,17 +52,20 @@ def test_both_ways_of_writing_are_timed():
 
     assert {"inside_1", "inside_2", "beyond_roll_1", "beyond_half_2"} <= found.keys()
     assert all(found[name]["ratio"] > 0 for name in ("inside_1", "beyond_half_1"))
+    rolling = {f"{side}_{threads}_ratio" for side in ("ours", "other") for threads in ("one_thread", "all_cores")}
+    assert rolling <= found["beyond_roll_2"].keys()
     assert "beyond_roll_1" not in sample.sample("wavenet", "best", texts=(1,), rounds=1, beside=None)
 
 
 def test_a_trained_run_is_timed_with_guesses_and_without(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.delenv("BARDLAB_PRETRAINED")
-    found = sample.sample("", "", texts=(1,), rounds=1, beside=None, run="pretrained/mlp")
-    told = found["whole_context"]
+    found = sample.sample("", "", texts=(1, 3), rounds=1, beside=None, run="pretrained/mlp")
 
-    assert found["stage"] == "mlp" and told["float32_characters_a_pass"] == 1
-    assert all(told[f"{weights}_ahead_characters_per_second"] > 0 for weights in ("float32", "bfloat16"))
-    assert told["float32_ahead_characters_a_pass"] >= 1
+    assert found["stage"] == "mlp"
+    for told in (found["whole_context"], found["whole_context_3"]):
+        assert told["float32_characters_a_pass"] == 1
+        assert all(told[f"{weights}_ahead_characters_per_second"] > 0 for weights in ("float32", "bfloat16"))
+        assert told["float32_ahead_characters_a_pass"] >= 1
 
 
 @pytest.mark.parametrize(("config", "rung"), [("cpu", "transformer"), ("recurrent", "recurrent")])

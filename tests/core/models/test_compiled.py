@@ -9,13 +9,15 @@ import numpy as np
 import pytest
 import torch
 
-from core import sampling
+from core import paths, sampling
 from core.ladder.registry import RUNGS
 from core.models import compiled
 from core.models.contract import LanguageModel
 from core.models.mlp import BatchNorm
 from core.models.program import packed
 from core.sampling import SamplingConfig, generate, streams
+from core.studies.writing import Writing, WritingConfig
+from core.texts.tokenizer import CharTokenizer
 
 VOCAB = 11
 OTHERS: dict[str, list[dict[str, Any]]] = {
@@ -112,17 +114,7 @@ def test_guesses_change_nothing_but_the_number_of_passes(
     key: str, changed: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ):
     """For prompts of one, two, three and more characters than the context, past the window, by both ways beyond it."""
-    passes = written = 0
-
-    class Counted(compiled.Decoder):
-        def write(self, *arguments: Any) -> list[compiled.Written]:
-            nonlocal passes, written
-            before = self.passes
-            step = super().write(*arguments)
-            passes, written = passes + self.passes - before, written + len(step)
-            return step
-
-    monkeypatch.setattr(compiled, "Decoder", Counted)
+    counted = count_passes(monkeypatch)
     model = a_model(key, changed)
     context = model.usual_window
     ways = itertools.product((1, 2, 3, context + 1), ("roll", "half"))
@@ -142,7 +134,75 @@ def test_guesses_change_nothing_but_the_number_of_passes(
             for ours, its in zip(guessed, expected, strict=True):
                 torch.testing.assert_close(ours.logits, its.logits, atol=1e-4, rtol=1e-4)
                 assert ours.probability == pytest.approx(its.probability, abs=1e-4)
-    assert passes == written if key == "recurrent" else passes < 0.9 * written
+    if key == "recurrent":
+        assert counted["passes"] == counted["written"]
+    else:
+        assert counted["passes"] < 0.9 * counted["written"]
+
+
+def count_passes(monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
+    """Count from now on the passes over a model, the characters of each text, and how often one was ahead of others."""
+    counted = {"passes": 0, "written": 0, "leads": 0}
+
+    class Counted(compiled.Decoder):
+        def write(self, *arguments: Any) -> list[compiled.Written]:
+            before = self.passes
+            step = super().write(*arguments)
+            counted["passes"] += self.passes - before
+            counted["written"] += len(step)
+            counted["leads"] += int((self.leads > 0).sum())
+            return step
+
+    monkeypatch.setattr(compiled, "Decoder", Counted)
+    return counted
+
+
+@pytest.mark.parametrize(("key", "changed"), CASES, ids=lambda value: str(value))
+def test_each_of_several_texts_is_guessed_and_stays_what_it_is(
+    key: str, changed: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+):
+    """However many are guessed from block to block, so that some texts are ahead of others; past the window too."""
+    counted = count_passes(monkeypatch)
+    monkeypatch.setattr(compiled, "BLOCK", 0.0)  # a character or more each: whatever the clock says
+    model = a_model(key, changed)
+    context = model.usual_window
+    ways: list[tuple[int, int, dict[str, Any]]] = [
+        (2, 1, {"temperature": 0, "beyond": "half"}),
+        (5, context + 1, {"top_p": 0.7, "beyond": "roll"}),
+        (5, 3, {"beyond": "half"}),
+        (16, 2, {"temperature": 0.6, "top_k": 4, "beyond": "roll"}),
+    ]
+    for texts, length, settings in ways:
+        random = torch.Generator().manual_seed(length)
+        prompts = torch.randint(VOCAB, (texts, length), generator=random).tolist()
+        config = SamplingConfig.parse({"tokens": context + 7, "seed": 5, **settings})
+        expected = list(streams(model, prompts, config))
+        alone = list(streams(model, prompts, config, fast=True, ahead=False))
+        turns = itertools.cycle((7, 3, 0, 1))
+        monkeypatch.setattr(compiled.Stride, "choose", lambda _, turns=turns: next(turns))
+        for step, its, without in zip(streams(model, prompts, config, fast=True), expected, alone, strict=True):
+            assert [c.id for c in step] == [c.id for c in its]
+            for guessed, ours, theirs in zip(step, without, its, strict=True):
+                if model.slides or config.beyond == "roll":  # a new half is read in pieces that follow the clock
+                    assert torch.equal(guessed.logits, ours.logits)
+                torch.testing.assert_close(guessed.logits, theirs.logits, atol=1e-4, rtol=1e-4)
+                assert guessed.probability == pytest.approx(theirs.probability, abs=1e-4)
+    assert (counted["leads"] == 0) == (key == "recurrent")
+
+
+def test_texts_that_stop_by_themselves_are_those_without_guesses(monkeypatch: pytest.MonkeyPatch):
+    """Whatever the others write meanwhile, and after some have ended."""
+    model, characters = a_model("transformer", {}), "\nabcdefghij"
+    settings = {"tokens": 40, "samples": 7, "stop": "string", "stop_at": "a", "beyond": "half"}
+    told = []
+    for guesses in (0, 3, 7):
+        monkeypatch.setattr(compiled.Stride, "choose", lambda _, guesses=guesses: guesses)
+        texts = Writing(model, CharTokenizer(characters), "bc", WritingConfig.parse(settings))
+        while not texts.done:
+            texts.advance(0.0)
+        told.append([(text.text, text.ended) for text in texts.texts])
+    assert told[0] == told[1] == told[2]
+    assert len({len(text) for text, _ in told[0]}) > 1 and any(ended == "string" for _, ended in told[0])
 
 
 @pytest.mark.parametrize("beyond", ["roll", "half"])
@@ -232,11 +292,30 @@ def test_a_matrix_by_several_vectors_is_what_numpy_makes_of_it(
         stored = (weights.view(np.uint32) >> 16).astype(np.uint16) if halves else weights
         if halves:
             weights = (stored.astype(np.uint32) << 16).view(np.float32)
-        work = random.normal(size=(count, 2 + n_in + n_out)).astype(np.float32)
-        expected = work[:, 1 : 1 + n_in] @ weights[3:].reshape(n_out, n_in).T
+        work = random.normal(size=(count + 16, 2 + n_in + n_out)).astype(np.float32)
+        expected = work[:count, 1 : 1 + n_in] @ weights[3:].reshape(n_out, n_in).T
         stored = np.concatenate((stored[:3], packed(stored[3:].reshape(n_out, n_in))))
-        products.matrix_times(stored, 3, work, 1, 2 + n_in, *products.room(count, n_in), n_in, n_out, count)
-        np.testing.assert_allclose(work[:, 2 + n_in :], expected, atol=1e-4, rtol=1e-5)
+        products.matrix_times(stored, 3, work, 1, 2 + n_in, *products.room(count, n_in), n_in, n_out, count, count)
+        np.testing.assert_allclose(work[:count, 2 + n_in :], expected, atol=1e-4, rtol=1e-5)
+
+
+@pytest.mark.parametrize("halves", [False, True])
+def test_a_product_is_the_same_however_many_are_computed_beside_it(halves: bool):
+    """To the last bit, if it is asked for as one of so many: of a few, of more, and of enough for a matrix unit."""
+    from core.models import products
+
+    random = np.random.default_rng(2)
+    n_in, n_out = 21, 49
+    weights = random.normal(size=(n_out, n_in)).astype(np.float32)
+    stored = packed((weights.view(np.uint32) >> 16).astype(np.uint16) if halves else weights)
+    vectors = random.normal(size=(86, n_in + n_out)).astype(np.float32)
+    for like in (1, 3, 8, 9, 16, 40):
+        alone = vectors.copy()
+        products.matrix_times(stored, 0, alone, 0, n_in, *products.room(70, n_in), n_in, n_out, like, like)
+        for count in (like + 1, like + 17, 70):
+            work = vectors.copy()
+            products.matrix_times(stored, 0, work, 0, n_in, *products.room(70, n_in), n_in, n_out, count, like)
+            np.testing.assert_array_equal(work[:like], alone[:like])
 
 
 @pytest.mark.parametrize("changed", [changed for key, changed in CASES if key == "transformer"], ids=str)
@@ -280,6 +359,19 @@ def test_chances_that_are_no_numbers_are_refused_by_torch():
         next(model.parameters()).fill_(float("nan"))
     with pytest.raises(RuntimeError, match="probability tensor"):
         list(generate(model, [1], SamplingConfig(tokens=4), fast=True))
+
+
+def test_a_home_finds_what_the_programs_own_home_has_compiled(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    """And compiles into itself, not there."""
+    monkeypatch.delenv("NUMBA_CACHE_DIR")
+    monkeypatch.setattr(paths, "ROOT", tmp_path / "program")
+    monkeypatch.setenv("BARDLAB_HOME", str(tmp_path / "home"))
+    assert compiled.mark().is_relative_to(tmp_path / "home") and not compiled.built()
+
+    there = tmp_path / "program" / compiled.mark().relative_to(tmp_path / "home")
+    there.parent.mkdir(parents=True)
+    there.touch()
+    assert compiled.built() and compiled.mark() == there
 
 
 def test_without_a_compiler_torch_writes_and_says_so_once(

@@ -70,6 +70,16 @@ def test_what_has_changed_is_noticed():
     assert chosen[-AGAIN:].count(AHEAD[-1]) >= AGAIN - 1
 
 
+def test_of_many_texts_fewer_are_guessed():
+    """As many as there are rows for."""
+    stride = Stride(5)
+    for _ in range(10 * AGAIN):
+        guesses = stride.choose()
+        stride.learn(guesses, 20 * (8 - guesses), 20)
+        assert guesses <= 5
+    assert stride.choose() == max(guesses for guesses in AHEAD if guesses <= 5)
+
+
 def test_a_block_too_short_says_nothing():
     stride = Stride()
     first = stride.choose()

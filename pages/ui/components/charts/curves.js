@@ -4,6 +4,7 @@ import { mirror } from "../shared/address.js";
 import { component } from "../shared/component.js";
 import { button, disclosed, element, menu, slider } from "../shared/dom.js";
 import { canvasContext } from "../shared/pens.js";
+import { say } from "../shared/said.js";
 import { savers } from "../shared/saving.js";
 import { html, render } from "../shared/vendor/lit-html.js";
 import { frameOf } from "./curves_axes.js";
@@ -115,7 +116,23 @@ function ask(view, gap) {
   if (gap) view.gapAt = now;
   if (!header.live && !gap) return view.quiet();
   const pause = Math.min(header.eager && !hasPoints(view) ? EAGER : Infinity, header.interval * 1000);
-  view.poll(gap && now - gapAt > 1000 ? 0 : Math.max(askedAt + pause - now, pause / 4), question);
+  const wait = gap && now - gapAt > 1000 ? 0 : Math.max(askedAt + pause - now, pause / 4);
+  if (header.feed && !gap) view.feed(wait, address, fed);
+  else view.poll(wait, question);
+}
+
+const address = (view) => `${view.header.feed}?${new URLSearchParams(question(view).have)}`;
+
+// What has grown meanwhile. The page is drawn again only if something else than what grows is to be seen there.
+function fed(view, news) {
+  if (!news) return view.poll(0, question);
+  const { standing, marks } = view.header;
+  const ids = [...view.curves.keys()].join();
+  receive(view, { ...news, standing });
+  const grown = news.curves.some(({ n }) => n) || [...view.curves.keys()].join() !== ids;
+  if (grown || JSON.stringify(news.marks) !== JSON.stringify(marks)) show(view);
+  say(news.said);
+  if (news.standing !== standing) view.poll(0, question);
 }
 
 function question(view) {

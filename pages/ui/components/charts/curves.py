@@ -15,6 +15,7 @@ import numpy as np
 import streamlit as st
 from numpy.typing import ArrayLike, NDArray
 
+from pages.feeds import open_feed
 from pages.ui.components.shared.toolkit import declare, floats, message
 
 LONGEST = 20_000
@@ -111,6 +112,18 @@ class Handle:
     """Half the height of the band."""
 
 
+@dataclass(frozen=True)
+class Growth:
+    """What has become of a chart since its fragment was drawn."""
+
+    curves: Sequence[Curve]
+    marks: Sequence[Mark]
+    said: Mapping[str, Mapping[str, object]]
+    """What the lines of text that move with it say now, by their names (live_line.py)."""
+    standing: str
+    """Stands for all that only drawing the fragment again would show: it is, once this differs from what was drawn."""
+
+
 def curves(
     curves: Sequence[Curve],
     landmarks: Sequence[Landmark] = (),
@@ -128,13 +141,16 @@ def curves(
     main: bool = False,
     handle: Handle | None = None,
     dragged: Callable[[float], None] | None = None,
+    grown: Callable[[], Growth] | None = None,
+    standing: str = "",
 ) -> None:
     """Draw curves on shared axes. Call it in an `st.fragment`: while `live`, the chart reruns it every `interval` s.
 
     As long as there is no point at all it asks more often, if `eager`: the first one is expected any moment. With
     `x_label` the x axis is of that alone, not of training; `log` names the axes ("x", "y", "xy") that are logarithmic
     at first. On all charts of one `palette` a group has the same colour. How the `main` chart of a page is drawn stands
-    in the page's address. Where the `handle` is let go, `dragged` is called with its value.
+    in the page's address. Where the `handle` is let go, `dragged` is called with its value. With `grown`, the chart
+    asks for that instead, and reruns the fragment only if what is `standing` there is no longer so.
     """
     pending = f"{key}:have"
 
@@ -148,7 +164,7 @@ def curves(
         if dragged and isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
             dragged(float(value))
 
-    header = {
+    header: dict[str, object] = {
         "serial": uuid.uuid4().hex,
         "key": key,
         "live": live,
@@ -163,7 +179,17 @@ def curves(
         "landmarks": [asdict(mark) for mark in landmarks if math.isfinite(mark.value)],
         "marks": [asdict(mark) for mark in marks],
         "handle": asdict(handle) if handle else None,
+        "standing": standing,
+        "feed": "",
     }
+    if live and grown:
+
+        def answer(have: Mapping[str, int]) -> bytes:
+            now = grown()
+            news = {"marks": [asdict(mark) for mark in now.marks], "said": now.said, "standing": now.standing}
+            return pack({**header, **news}, now.curves, have)
+
+        header["feed"] = open_feed(f"{key}:{curves[0].group if curves else ''}", answer)
     have = st.session_state.pop(pending, {})  # nothing pending: a new page or a full rerun, so everything is sent
     _curves(key=key, data=pack(header, curves, have), on_poll_change=remember, on_dragged_change=let_go)
 

@@ -74,6 +74,26 @@ function newView(root) {
     };
     view.after(ms, asking);
   };
+  // Asks at an address after some ms, once, and hands on what it answers: null if nobody is there any more. A message
+  // from the server that comes first takes its place.
+  view.feed = (ms, address, got) => {
+    view.never(asking);
+    asking = async () => {
+      if (document.hidden) return view.after(500, asking);
+      const { updates } = view;
+      const again = () => !signal.aborted && view.updates === updates && view.after(RETRY, asking);
+      try {
+        const answer = await fetch(address(view), { signal });
+        const bytes = answer.ok ? new Uint8Array(await answer.arrayBuffer()) : null;
+        if (view.updates !== updates) return;
+        view.root.dataset.updates = ++view.updates;
+        got(view, bytes && decode(bytes));
+      } catch {
+        again(); // the server may be back in a while
+      }
+    };
+    view.after(ms, asking);
+  };
   view.quiet = () => view.never(asking);
   // Tells the server of an act; one at a time, as what it was done to may be another one after one that `changes` it.
   const free = () => Object.assign(view, { busy: false });
