@@ -18,7 +18,7 @@ from typing import Any
 from core import files, system
 from core.errors import BardlabError
 from core.jobs import overdue, turns
-from core.jobs.launchers import node
+from core.jobs.launchers import launcher, node
 from core.runs import folder
 from core.runs.folder import State
 
@@ -227,10 +227,20 @@ def _task(job: Job) -> ModuleType:
     return jobs_work
 
 
+def _await_room(job: Job) -> None:
+    """Wait until a cluster has places for all devices of a run, as long as nothing is loaded for it."""
+    job.tell({"message": "waiting for the cluster", "device": job.place.kind})
+    there = launcher.of(job.path)
+    while not (job.should_stop() or there.has_room(job.place.kind, job.place.count)):
+        time.sleep(turns.LOOK)
+
+
 def _wait_and_work(job: Job) -> None:
     if not job.place.device:
         job.place.device = _task(job).device_of(job.path)
     try:
+        if job.sent and job.place.count > 1:
+            _await_room(job)
         if job.place.take():
             _task(job).run(job)
         else:

@@ -315,19 +315,23 @@ def stop_app(process: subprocess.Popen[bytes]) -> None:
 
 GO = """async (url) => {
     const app = document.querySelector("[data-testid=stApp]");
-    const begun = new Promise((done, fail) => {
-        new MutationObserver((_, observer) => {
-            if (app.dataset.testScriptState === "notRunning") return;
-            observer.disconnect();
-            done();
-        }).observe(app, { attributes: true });
-        setTimeout(() => fail(new Error(`the app does not go to ${url}`)), 60_000);
-    });
+    const go = () => dispatchEvent(new PopStateEvent("popstate"));
     history.pushState({}, "", url);
-    dispatchEvent(new PopStateEvent("popstate"));
-    await begun;
+    for (let tries = 0; tries < 20; tries++) {
+        const begun = new Promise((done) => {
+            const observer = new MutationObserver(() => app.dataset.testScriptState !== "notRunning" && done(true));
+            observer.observe(app, { attributes: true });
+            setTimeout(() => done(observer.disconnect()), 3000);
+        });
+        go();
+        if (await begun) return;
+    }
+    throw new Error(`the app does not go to ${url}`);
 }"""
-"""Goes to an address as Back does, and waits until the page of before is no longer what is shown."""
+"""Goes to an address as Back does, and waits until the page of before is no longer what is shown.
+
+A short run of a page's script may go unseen, where the browser is busy: then the address is gone to once more.
+"""
 
 
 def go(page: Page, url: str) -> None:

@@ -35,6 +35,9 @@ class Launcher(Protocol):
     def most(self, wanted: str) -> int:
         """Return how many devices may compute one run whose device setting is `wanted`; 1 if nobody knows."""
 
+    def has_room(self, device: str, count: int) -> bool:
+        """True if so many places for runs are free, as far as anybody can say."""
+
     def start(self, path: Path, device: str, name: str) -> None:
         """Give a job that was put into the queue a worker. Raises BardlabError, naming it, if there can be none."""
 

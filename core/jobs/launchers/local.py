@@ -31,6 +31,10 @@ class Local:
 
         return devices.most(wanted)
 
+    def has_room(self, device: str, count: int) -> bool:
+        """Its workers wait for each other by themselves."""
+        return True
+
     def start(self, path: Path, device: str, name: str) -> None:
         """Hand the job to the spare worker, if one is warm and a place is free; else to a process of its own."""
         with lock:

@@ -64,6 +64,13 @@ class Ray:
         except BardlabError:
             return 1
 
+    def has_room(self, device: str, count: int) -> bool:
+        """True if so many places are free, or the cluster cannot be asked from here."""
+        try:
+            return self._places(device, free=True) >= count
+        except BardlabError:
+            return True
+
     def _kind(self, wanted: str) -> str:
         kind = wanted.partition(":")[0]
         if kind in ("auto", "cuda") and any(each.has.get("GPU") for each in self.nodes()):
