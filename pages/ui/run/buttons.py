@@ -14,7 +14,7 @@ from pages.ui import loaders, state, wording
 from pages.ui.components.controls.live_line import line, live_line
 from pages.ui.run.train_on import train_on_button
 
-HOLD_WIDTH = 68
+HOLD_WIDTH = 82
 """Of the button that pauses and continues, px: the longer of its two words."""
 COLOURS = {
     State.QUEUED: "orange",

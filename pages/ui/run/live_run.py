@@ -45,7 +45,7 @@ def live_run(rung_key: str) -> None:
             _curves(shown, _standing(shown, waits()))
         return
     with st.container(key="bar"):
-        left, right = st.columns([37, 63], gap="small", vertical_alignment="center")
+        left, right = st.columns([34, 66], gap="small", vertical_alignment="center")
     with left:
         run = _pick(rung_key)
     if run is None:

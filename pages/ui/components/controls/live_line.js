@@ -22,7 +22,8 @@ function piece({ text, kind, icon }) {
   return html`<span class="badge" style="color:${ink};background:${ground}">${sign}${text}</span>`;
 }
 
-const note = (help) => html` <span class="help" tabindex="0" role="note" title=${help} aria-label=${help}>?</span>`;
+const note = (help) =>
+  html`&nbsp;<span class="help" tabindex="0" role="note" title=${help} aria-label=${help}>?</span>`;
 
 const gone = (progress) => html`<div class="track" role="progressbar" aria-label="How far it is" aria-valuemin="0"
   aria-valuemax="100" aria-valuenow=${Math.round(100 * progress)}><i style="width:${100 * progress}%"></i></div>`;
