@@ -129,8 +129,8 @@ def joined(lines: list[int]) -> str:
 
 
 def pytest(*more: str) -> list[str]:
-    """Return the arguments that run tests, on all cores: two more than there are, since many tests wait."""
-    return ["-m", "pytest", "-n", str((os.cpu_count() or 1) + 2), "--dist", "worksteal", *more]
+    """Return the arguments that run tests, on all cores: one more than there are, since some tests wait."""
+    return ["-m", "pytest", "-n", str((os.cpu_count() or 1) + 1), "--dist", "worksteal", *more]
 
 
 def check(*more: str) -> None:
