@@ -155,12 +155,12 @@ def curves(
     pending = f"{key}:have"
 
     def remember() -> None:
-        poll = st.session_state[key].get("poll")
+        poll = st.session_state.get(key, {}).get("poll")
         if poll:
             st.session_state[pending] = poll["have"]
 
     def let_go() -> None:
-        value = (st.session_state[key].get("dragged") or {}).get("value")
+        value = (st.session_state.get(key, {}).get("dragged") or {}).get("value")
         if dragged and isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
             dragged(float(value))
 

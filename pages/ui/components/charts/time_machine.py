@@ -77,7 +77,7 @@ def time_machine(film: Film, *, live: bool, key: str, interval: float = 2.0, sta
     pending = f"{key}:have"
 
     def remember() -> None:
-        if poll := st.session_state[key].get("poll"):
+        if poll := st.session_state.get(key, {}).get("poll"):
             st.session_state[pending] = poll
 
     have = st.session_state.pop(pending, {})

@@ -14,7 +14,7 @@ def keeper(now: Mapping[str, object], more: Callable[[Any], None], *, key: str) 
     """Keep what is known `now`; `more` gets what the browser and the server know together, if that is more."""
 
     def found() -> None:
-        kept = st.session_state[key].get("kept")
+        kept = st.session_state.get(key, {}).get("kept")
         if kept:
             more(kept)
 

@@ -13,7 +13,7 @@ def pointer(selector: str, name: str, missing: Callable[[], None], *, key: str) 
     """Bring it into sight once for each `name`; call `missing` if the page has been drawn without it."""
 
     def told() -> None:
-        if st.session_state[key].get("missing") == name:
+        if st.session_state.get(key, {}).get("missing") == name:
             missing()
 
     _pointer(data=message({"selector": selector, "name": name}), key=key, on_missing_change=told)

@@ -117,7 +117,7 @@ def attention_board(
     told = st.session_state.pop(pending, None)  # what the browser has just said; none on a full rerun
 
     def remember() -> None:
-        if act := st.session_state[key].get("act"):
+        if act := st.session_state.get(key, {}).get("act"):
             st.session_state[pending] = act
             st.session_state[f"{key}:view"] = act["view"]
 

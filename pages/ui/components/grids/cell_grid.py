@@ -43,7 +43,7 @@ def cell_grid(
     """
 
     def picked() -> None:
-        chosen = st.session_state[key].get("pick")
+        chosen = st.session_state.get(key, {}).get("pick")
         if chosen and on_pick:
             on_pick(str(chosen))
 

@@ -30,7 +30,7 @@ def lens_grid(
     """
 
     def acted() -> None:
-        if found := st.session_state[key].get("cell"):
+        if found := st.session_state.get(key, {}).get("cell"):
             chosen(int(found["row"]), int(found["position"]))
 
     ids = np.argsort(-lens.log_probs, axis=-1, kind="stable")[..., :TOP]  # (R, T, K)

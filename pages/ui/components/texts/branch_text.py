@@ -51,7 +51,7 @@ def branch_text(
     """
 
     def acted() -> None:
-        if done := st.session_state[key].get("act"):
+        if done := st.session_state.get(key, {}).get("act"):
             act(done)
 
     rivals = [rival for letter in letters for rival in letter.rivals]

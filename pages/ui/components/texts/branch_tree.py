@@ -30,7 +30,7 @@ def branch_tree(
     """
 
     def acted() -> None:
-        if done := st.session_state[key].get("act"):
+        if done := st.session_state.get(key, {}).get("act"):
             act(done)
 
     branches = [

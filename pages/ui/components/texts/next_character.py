@@ -43,7 +43,7 @@ def next_character(
     """
 
     def acted() -> None:
-        done = st.session_state[key].get("act")
+        done = st.session_state.get(key, {}).get("act")
         if done:
             act(done)
 

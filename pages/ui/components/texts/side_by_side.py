@@ -37,7 +37,7 @@ def side_by_side(prompt: str, columns: Sequence[Column], *, about: str, key: str
     pending = f"{key}:have"
 
     def remember() -> None:
-        if poll := st.session_state[key].get("poll"):
+        if poll := st.session_state.get(key, {}).get("poll"):
             st.session_state[pending] = poll
 
     have = st.session_state.pop(pending, {})

@@ -57,7 +57,7 @@ def writing(
     held = f"{key}:have"
 
     def remember() -> None:
-        if poll := st.session_state[key].get("poll"):
+        if poll := st.session_state.get(key, {}).get("poll"):
             st.session_state[held] = poll
 
     have = known(st.session_state.get(held), written)
