@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from streamlit.testing.v1 import AppTest
 
 from core.texts import labels
 from pages.ui.components.shared import toolkit
@@ -120,3 +121,15 @@ def test_a_message_names_its_content():
     assert unpack(toolkit.message(one))["serial"] == unpack(toolkit.message(one))["serial"]
     assert unpack(toolkit.message(one))["serial"] != unpack(toolkit.message(other))["serial"]
     assert unpack(toolkit.message({**one, "serial": "mine"}))["serial"] == "mine"
+
+
+def test_what_a_component_tells_as_its_page_is_left_is_passed_over():
+    """Then the server no longer knows it: whoever reads what was told does so where nothing is expected."""
+    app = AppTest.from_string(
+        "import streamlit as st\nfrom pages.ui.components.shared.toolkit import heard\n"
+        "st.session_state['here'] = {'poll': 7}\nst.write(repr([heard(key, 'poll') for key in ('here', 'gone')]))"
+    ).run()
+    assert not app.exception and app.markdown[0].value == "[7, None]"
+
+    for path in toolkit.HERE.glob("*/*.py"):
+        assert "session_state[key]." not in path.read_text("utf-8"), path

@@ -2,7 +2,7 @@
 
 import { mirror } from "../shared/address.js";
 import { component } from "../shared/component.js";
-import { button, disclosed, element, menu, slider } from "../shared/dom.js";
+import { button, disclosed, element, menu, note, slider } from "../shared/dom.js";
 import { canvasContext } from "../shared/pens.js";
 import { say } from "../shared/said.js";
 import { savers } from "../shared/saving.js";
@@ -166,8 +166,8 @@ function controls(view) {
   const switches = Object.entries(SWITCHES).map(([name, label]) =>
     button(label, HELP[name], () => set({ zoom: null, [name]: !ui[name] }), { pressed: ui[name] }),
   );
-  const fit = html`${button("Fit", HELP.fit, () => set({ zoom: null }), { kind: "fit", disabled: !ui.zoom })}<span
-    class="help" tabindex="0" role="note" title=${HELP.chart} aria-label=${HELP.chart}>?</span>`;
+  const whole = button("Fit", HELP.fit, () => set({ zoom: null }), { kind: "fit", disabled: !ui.zoom });
+  const fit = html`${whole}${note(HELP.chart)}`;
   view.root.dataset.zoom = ui.zoom ? zoomed(ui.zoom) : "";
   const content = html`<div class="legend" role="group" aria-label="Curves shown">${groups(view).map((group) =>
     entry(view, group),

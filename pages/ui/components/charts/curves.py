@@ -16,7 +16,7 @@ import streamlit as st
 from numpy.typing import ArrayLike, NDArray
 
 from pages.feeds import open_feed
-from pages.ui.components.shared.toolkit import declare, floats, message
+from pages.ui.components.shared.toolkit import declare, floats, heard, message
 
 LONGEST = 20_000
 """A curve with more points than this is thinned before it is sent."""
@@ -155,12 +155,12 @@ def curves(
     pending = f"{key}:have"
 
     def remember() -> None:
-        poll = st.session_state.get(key, {}).get("poll")
+        poll = heard(key, "poll")
         if poll:
             st.session_state[pending] = poll["have"]
 
     def let_go() -> None:
-        value = (st.session_state.get(key, {}).get("dragged") or {}).get("value")
+        value = (heard(key, "dragged") or {}).get("value")
         if dragged and isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
             dragged(float(value))
 

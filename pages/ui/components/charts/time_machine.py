@@ -22,7 +22,7 @@ from core.inspect.embeddings import Map, classes_of
 from core.inspect.history import ACTIVATION_EDGES, Answer, Career, Milestone
 from core.runs.state import Sample
 from core.texts.character_classes import CLASSES
-from pages.ui.components.shared.toolkit import declare, floats, message
+from pages.ui.components.shared.toolkit import declare, floats, heard, message
 from pages.ui.plots.colours import SEQUENTIAL, colour_table
 
 BARS = 14
@@ -77,7 +77,7 @@ def time_machine(film: Film, *, live: bool, key: str, interval: float = 2.0, sta
     pending = f"{key}:have"
 
     def remember() -> None:
-        if poll := st.session_state.get(key, {}).get("poll"):
+        if poll := heard(key, "poll"):
             st.session_state[pending] = poll
 
     have = st.session_state.pop(pending, {})

@@ -3,9 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import streamlit as st
-
-from pages.ui.components.shared.toolkit import declare, message
+from pages.ui.components.shared.toolkit import declare, heard, message
 
 _keeper = declare("keeper", "What the browser keeps")
 
@@ -14,7 +12,7 @@ def keeper(now: Mapping[str, object], more: Callable[[Any], None], *, key: str) 
     """Keep what is known `now`; `more` gets what the browser and the server know together, if that is more."""
 
     def found() -> None:
-        kept = st.session_state.get(key, {}).get("kept")
+        kept = heard(key, "kept")
         if kept:
             more(kept)
 

@@ -2,9 +2,7 @@
 
 from collections.abc import Callable
 
-import streamlit as st
-
-from pages.ui.components.shared.toolkit import declare, message
+from pages.ui.components.shared.toolkit import declare, heard, message
 
 _pointer = declare("pointer", "What the tour points at")
 
@@ -13,7 +11,7 @@ def pointer(selector: str, name: str, missing: Callable[[], None], *, key: str) 
     """Bring it into sight once for each `name`; call `missing` if the page has been drawn without it."""
 
     def told() -> None:
-        if st.session_state.get(key, {}).get("missing") == name:
+        if heard(key, "missing") == name:
             missing()
 
     _pointer(data=message({"selector": selector, "name": name}), key=key, on_missing_change=told)

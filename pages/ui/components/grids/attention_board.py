@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from core.inspect.attention import AttentionMaps
 from core.inspect.heads import HeadScores
 from pages.ui.address import whole_number
-from pages.ui.components.shared.toolkit import declare, markup, message, script, style
+from pages.ui.components.shared.toolkit import declare, heard, markup, message, script, style
 from pages.ui.plots.attention_maps import Packed
 from pages.ui.plots.colours import DIVERGING, SEQUENTIAL, colour_table
 
@@ -117,7 +117,7 @@ def attention_board(
     told = st.session_state.pop(pending, None)  # what the browser has just said; none on a full rerun
 
     def remember() -> None:
-        if act := st.session_state.get(key, {}).get("act"):
+        if act := heard(key, "act"):
             st.session_state[pending] = act
             st.session_state[f"{key}:view"] = act["view"]
 

@@ -3,9 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 
-import streamlit as st
-
-from pages.ui.components.shared.toolkit import declare, message
+from pages.ui.components.shared.toolkit import declare, heard, message
 
 _grid = declare("cell_grid", "Cells")
 
@@ -43,7 +41,7 @@ def cell_grid(
     """
 
     def picked() -> None:
-        chosen = st.session_state.get(key, {}).get("pick")
+        chosen = heard(key, "pick")
         if chosen and on_pick:
             on_pick(str(chosen))
 

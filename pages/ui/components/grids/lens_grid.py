@@ -4,10 +4,9 @@ import zlib
 from collections.abc import Callable, Sequence
 
 import numpy as np
-import streamlit as st
 
 from core.inspect.lens import Lens
-from pages.ui.components.shared.toolkit import declare, floats, message, whole
+from pages.ui.components.shared.toolkit import declare, floats, heard, message, whole
 from pages.ui.plots.colours import sequential_stops
 
 _component = declare("lens_grid", "Logit lens")
@@ -30,7 +29,7 @@ def lens_grid(
     """
 
     def acted() -> None:
-        if found := st.session_state.get(key, {}).get("cell"):
+        if found := heard(key, "cell"):
             chosen(int(found["row"]), int(found["position"]))
 
     ids = np.argsort(-lens.log_probs, axis=-1, kind="stable")[..., :TOP]  # (R, T, K)

@@ -19,6 +19,10 @@ export const button = (words, title, act, { kind, pressed, label, disabled = fal
   html`<button type="button" class=${kind ?? nothing} title=${title || nothing} aria-label=${label ?? nothing}
     aria-pressed=${pressed ?? nothing} ?disabled=${disabled} @click=${act}>${words}</button>`;
 
+// A "?" that explains what stands before it.
+export const note = (help) =>
+  html`<span class="help" tabindex="0" role="note" title=${help} aria-label=${help}>?</span>`;
+
 // A labelled menu of `options`, the words of each value; `chosen` gets the value.
 export const menu = (label, title, options, value, chosen, hidden = false) =>
   html`<label title=${title} ?hidden=${hidden}>${label}

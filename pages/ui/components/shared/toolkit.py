@@ -35,6 +35,11 @@ def declare(name: str, label: str, classes: str = "") -> Any:
     )
 
 
+def heard(key: str, what: str) -> Any:
+    """Return what a component has just told of; None if it has not, as when its page was left in the same moment."""
+    return st.session_state.get(key, {}).get(what)
+
+
 def markup(classes: str, label: str) -> str:
     """Return the element into which a component draws."""
     return f'<div class="inside {classes}" role="group" aria-label="{html.escape(label)}"></div>'

@@ -5,10 +5,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import streamlit as st
 
 from core.sampling import Rival
-from pages.ui.components.shared.toolkit import declare, floats, message, whole
+from pages.ui.components.shared.toolkit import declare, floats, heard, message, whole
 
 _component = declare("branch_text", "The text")
 
@@ -51,7 +50,7 @@ def branch_text(
     """
 
     def acted() -> None:
-        if done := st.session_state.get(key, {}).get("act"):
+        if done := heard(key, "act"):
             act(done)
 
     rivals = [rival for letter in letters for rival in letter.rivals]

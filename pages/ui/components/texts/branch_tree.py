@@ -3,10 +3,8 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import streamlit as st
-
 from core.texts.branches import Tree
-from pages.ui.components.shared.toolkit import declare, message
+from pages.ui.components.shared.toolkit import declare, heard, message
 
 _component = declare("branch_tree", "The tree")
 SNIPPET = 28
@@ -30,7 +28,7 @@ def branch_tree(
     """
 
     def acted() -> None:
-        if done := st.session_state.get(key, {}).get("act"):
+        if done := heard(key, "act"):
             act(done)
 
     branches = [

@@ -4,11 +4,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-import streamlit as st
 from numpy.typing import ArrayLike
 
 from core.sampling import SamplingConfig
-from pages.ui.components.shared.toolkit import declare, floats, message
+from pages.ui.components.shared.toolkit import declare, floats, heard, message
 
 _component = declare("next_character", "From logits to a character")
 SLIDERS = ("temperature", "top_k", "top_p")
@@ -43,7 +42,7 @@ def next_character(
     """
 
     def acted() -> None:
-        done = st.session_state.get(key, {}).get("act")
+        done = heard(key, "act")
         if done:
             act(done)
 

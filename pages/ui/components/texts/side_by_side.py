@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import streamlit as st
 from numpy.typing import ArrayLike
 
-from pages.ui.components.shared.toolkit import declare, floats, message
+from pages.ui.components.shared.toolkit import declare, floats, heard, message
 
 _component = declare("side_by_side", "Several models write side by side", "stage")
 
@@ -37,7 +37,7 @@ def side_by_side(prompt: str, columns: Sequence[Column], *, about: str, key: str
     pending = f"{key}:have"
 
     def remember() -> None:
-        if poll := st.session_state.get(key, {}).get("poll"):
+        if poll := heard(key, "poll"):
             st.session_state[pending] = poll
 
     have = st.session_state.pop(pending, {})

@@ -12,7 +12,7 @@ import numpy as np
 import streamlit as st
 
 from core.studies.writing import Text, Writing
-from pages.ui.components.shared.toolkit import declare, floats, message, whole
+from pages.ui.components.shared.toolkit import declare, floats, heard, message, whole
 
 _component = declare("writing", "What the model writes")
 
@@ -57,7 +57,7 @@ def writing(
     held = f"{key}:have"
 
     def remember() -> None:
-        if poll := st.session_state.get(key, {}).get("poll"):
+        if poll := heard(key, "poll"):
             st.session_state[held] = poll
 
     have = known(st.session_state.get(held), written)
