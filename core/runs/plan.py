@@ -68,7 +68,7 @@ def plan(
         corpus_sha256=corpus.sha256,
         characters=corpus.tokenizer.chars,
         device=device,
-        created=datetime.now(UTC).isoformat(timespec="milliseconds"),
+        created=datetime.now(UTC).isoformat(timespec="microseconds"),  # several are planned in a millisecond
         versions=dict(_versions()),
         parent=parent,
         group=group,
