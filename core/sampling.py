@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from core.models import compiled
-from core.models.compiled import Written
+from core.inference import compiled
+from core.inference.compiled import Written
 from core.models.contract import LanguageModel, parameter_count
 from core.models.rounding import rounded
 from core.settings import Settings, setting
@@ -150,7 +150,7 @@ def streams(
     Of a long prompt only what a prediction can depend on is read and kept, whatever its length. A model that depends
     on all of the past gives None for its context.
 
-    With `fast`, machine code writes as soon as it is there (core/models/compiled.py): the same text from the same
+    With `fast`, machine code writes as soon as it is there (core/inference/compiled.py): the same text from the same
     numbers drawn, in blocks of some 30 ms; with guesses `ahead`, where that is faster.
 
     A long prompt is read in pieces of some 30 ms; with `pauses`, an empty step comes after each, so that whoever is

@@ -14,9 +14,9 @@ from filelock import FileLock
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch: the tests themselves fill the cores
 
 from core import paths
+from core.inference import compiled
 from core.jobs import control, processes
 from core.ladder.registry import RUNGS
-from core.models import compiled
 from core.runs import editing, plan, reading
 from core.runs.state import Run
 from core.texts import shakespeare

@@ -15,8 +15,8 @@ import torch
 from core.bench.peer import Peer
 from core.bench.plain_c import PlainC
 from core.errors import BardlabError
+from core.inference import compiled
 from core.ladder.registry import get
-from core.models import compiled
 from core.models.contract import LanguageModel
 from core.models.transformer import TransformerConfig
 from core.runs import checkpoints, reading

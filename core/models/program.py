@@ -1,8 +1,8 @@
 """One more character as a list of small steps on vectors: what a rung offers to be run without the interpreter.
 
 A rung's `program` describes what its `forward` computes with a cache, step by step: which vectors are multiplied by
-which weights and what is kept for later characters. Nothing is compiled for one rung: core/models/kernels.py runs any
-such list. torch stays the definition; tests/core/models/test_compiled.py holds both to the same logits.
+which weights and what is kept for later characters. Nothing is compiled for one rung: core/inference runs any such list
+as machine code. torch stays the definition; tests/core/inference/test_compiled.py holds both to the same logits.
 
 Every vector has its place in one row of working memory, everything kept from character to character in one row of
 state for each text, all weights in one flat array. Nothing here needs the compiler.
@@ -40,7 +40,7 @@ def aligned(size: int, kind: Any = np.float32) -> NDArray[Any]:
 
 
 def packed(matrix: NDArray[Any]) -> NDArray[Any]:
-    """Lay out a matrix as core/models/products.py reads it: sixteen rows beside each other; zeros fill the last."""
+    """Lay out a matrix as core/inference/products.py reads it: sixteen rows beside each other; zeros fill the last."""
     n_out, n_in = matrix.shape
     padded = np.pad(matrix, ((0, rounded_up(n_out) - n_out), (0, 0)))
     return padded.reshape(-1, LANES, n_in).transpose(0, 2, 1).ravel()

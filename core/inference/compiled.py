@@ -2,8 +2,8 @@
 
 The first use on a machine compiles for some seconds; the outcome is kept in the learner's home and serves every later
 process, and if that home is the folder of the program itself, every other home too. Nobody waits for it: `ready`
-answers at once, and until it gives something torch writes. A worker aside does the compiling (`core.worker --compile`),
-a thread loads what is there.
+answers at once, and until it gives something torch writes. A worker aside does the compiling (`core.jobs.worker
+--compile`), a thread loads what is there.
 
 Another processor, another version or a changed kernel find nothing and compile anew; an unwritable home or a platform
 without numba leave it to torch, said once in the log.
@@ -15,7 +15,7 @@ import importlib.metadata
 import logging
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -86,17 +86,25 @@ def mark() -> Path:
     return next((mark for mark in marks if mark.exists()), marks[0])
 
 
-@cache
-def _source() -> str:
+def sources() -> list[Path]:
+    """Every file on which the machine code depends: this room and the description of programs."""
+    here = Path(__file__).parent
+    return [here.parent / "models" / "program.py", *sorted(here.rglob("*.py"))]
+
+
+def fingerprint(files: Iterable[Path]) -> str:
+    """A name for what is compiled of these files, for this processor and by these versions."""
     import llvmlite.binding as llvm
 
-    here = Path(__file__).parent
-    told = [llvm.get_host_cpu_name(), llvm.get_host_cpu_features().flatten()]
-    told += [importlib.metadata.version(name) for name in ("numba", "llvmlite", "numpy")]
-    told += [
-        (here / name).read_text(encoding="utf-8") for name in ("kernels.py", "guessing.py", "products.py", "program.py")
-    ]
-    return hashlib.sha256(chr(0).join(told).encode()).hexdigest()[:16]
+    depends = [llvm.get_host_cpu_name(), llvm.get_host_cpu_features().flatten()]
+    depends += [importlib.metadata.version(name) for name in ("numba", "llvmlite", "numpy")]
+    depends += [path.read_text(encoding="utf-8") for path in files]
+    return hashlib.sha256(chr(0).join(depends).encode()).hexdigest()[:16]
+
+
+@cache
+def _source() -> str:
+    return fingerprint(sources())
 
 
 def built() -> bool:
@@ -134,7 +142,7 @@ def _load() -> ModuleType:
 
     mark().parent.mkdir(parents=True, exist_ok=True)  # its own for each source: numba looks at one file of it alone
     setattr(numba.config, "CACHE_DIR", str(mark().parent))  # noqa: B010 the module makes its names as it is loaded
-    from core.models import kernels
+    from core.inference import kernels
 
     program = Program(2)  # the smallest there is: all types of all kernels follow from it
     program.logits = program.embed(torch.zeros(2, 2))

@@ -5,7 +5,7 @@ import os
 import numpy as np
 import pytest
 
-from core.models.compiled import AGAIN, AHEAD, ENOUGH, Stride
+from core.inference.compiled import AGAIN, AHEAD, ENOUGH, Stride
 from core.models.program import BEFORE
 
 
@@ -16,7 +16,7 @@ def compiled_once(pytestconfig: pytest.Config) -> None:
 
 
 def test_a_guess_is_what_was_said_after_the_most_characters():
-    from core.models.guessing import SMOOTHED, expect, learn, tables
+    from core.inference.guessing import SMOOTHED, expect, learn, tables
 
     known = tables(3)
     here, elsewhere = np.array([0, 1, 2, 0, 1]), np.array([2, 2, 2, 2, 1])
@@ -31,7 +31,7 @@ def test_a_guess_is_what_was_said_after_the_most_characters():
 
 
 def test_a_table_holds_the_newest_and_its_size_is_bound():
-    from core.models.guessing import NUMBERS, expect, learn, tables
+    from core.inference.guessing import NUMBERS, expect, learn, tables
 
     for vocab_size in (2, 65, 5000, 1_000_000):
         made = tables(vocab_size)

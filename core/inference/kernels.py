@@ -17,9 +17,9 @@ from numba import njit, types
 from numba.extending import intrinsic
 
 from core import system
-from core.models.guessing import expect, learn
-from core.models.guessing import tables as tables  # for compiled.py
-from core.models.products import (
+from core.inference.guessing import expect, learn
+from core.inference.guessing import tables as tables  # for compiled.py
+from core.inference.products import (
     ABREAST,
     AHEAD,
     NOUGHT,
@@ -33,8 +33,8 @@ from core.models.products import (
     times_panel,
     two_to,
 )
-from core.models.products import MATRIX_UNIT as MATRIX_UNIT
-from core.models.products import room as room
+from core.inference.products import MATRIX_UNIT as MATRIX_UNIT
+from core.inference.products import room as room
 from core.models.program import BEFORE, FEW, GUESSES, LANES, Step
 
 EMBED, POSITION, LINEAR, NORM, BEND, COMBINE, GATE = (int(s) for s in list(Step)[:7])

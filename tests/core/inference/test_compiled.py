@@ -10,14 +10,15 @@ import pytest
 import torch
 
 from core import paths, sampling
+from core.inference import compiled
 from core.ladder.registry import RUNGS
-from core.models import compiled
 from core.models.contract import LanguageModel
 from core.models.mlp import BatchNorm
 from core.models.program import packed
 from core.sampling import SamplingConfig, generate, streams
 from core.studies.writing import Writing, WritingConfig
 from core.texts.tokenizer import CharTokenizer
+from tests.core.test_walls import MODULES, known
 
 VOCAB = 11
 OTHERS: dict[str, list[dict[str, Any]]] = {
@@ -272,7 +273,7 @@ def test_a_matrix_by_several_vectors_is_what_numpy_makes_of_it(
     halves: bool, unit: bool, monkeypatch: pytest.MonkeyPatch
 ):
     """Whole panels of sixteen and parts of one, rows left over, and a matrix in the middle of the weights."""
-    from core.models import products
+    from core.inference import products
 
     if unit and not products.MATRIX_UNIT:
         pytest.skip("this processor has no matrix unit")
@@ -302,7 +303,7 @@ def test_a_matrix_by_several_vectors_is_what_numpy_makes_of_it(
 @pytest.mark.parametrize("halves", [False, True])
 def test_a_product_is_the_same_however_many_are_computed_beside_it(halves: bool):
     """To the last bit, if it is asked for as one of so many: of a few, of more, and of enough for a matrix unit."""
-    from core.models import products
+    from core.inference import products
 
     random = np.random.default_rng(2)
     n_in, n_out = 21, 49
@@ -372,6 +373,26 @@ def test_a_home_finds_what_the_programs_own_home_has_compiled(monkeypatch: pytes
     there.parent.mkdir(parents=True)
     there.touch()
     assert compiled.built() and compiled.mark() == there
+
+
+def test_machine_code_is_compiled_anew_when_a_file_that_it_depends_on_changes(tmp_path: Path):
+    """The compiler looks at one file of it alone. What is asked of the system is asked whenever it is loaded."""
+    reached = {module for module in MODULES if module.startswith("core.inference")}
+    used = {other for module in reached if "kernels" in module for other in known(module)} - {"core.system"}
+    while used - reached:
+        reached |= used
+        used |= {other for module in used for other in known(module)} - {"core.system"}
+    files = compiled.sources()
+    assert {MODULES[module] for module in reached} == set(files) and len(reached) > 5
+
+    copies = [tmp_path / str(number) for number in range(len(files))]
+    for copy, path in zip(copies, files, strict=True):
+        copy.write_bytes(path.read_bytes())
+    names = {compiled.fingerprint(copies)}
+    for copy in copies:
+        copy.write_text(copy.read_text(encoding="utf-8") + "#", encoding="utf-8")
+        names.add(compiled.fingerprint(copies))
+    assert len(names) == len(copies) + 1
 
 
 def test_without_a_compiler_torch_writes_and_says_so_once(

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 import torch
 
+from core.inference import compiled
 from core.ladder.registry import RUNGS
-from core.models import compiled
 from core.models.contract import LanguageModel
 from core.models.program import KEEPING
 from core.sampling import SamplingConfig, generate

@@ -1,4 +1,4 @@
-"""Guesses at the next characters, so that several places of a text can be computed at once (core/models/kernels.py).
+"""Guesses at the next characters, so that several places of a text can be computed at once (core/inference/kernels.py).
 
 What a model said after the same last characters before is a good guess at what it will say now. The logits it gave are
 summed up by the last characters, none to ORDER of them, in tables of a fixed size in which the newest wins. A guess
@@ -16,7 +16,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from core.models.products import NOUGHT, OPTIONS
+from core.inference.products import NOUGHT, OPTIONS
 from core.models.program import BEFORE
 
 ORDER = BEFORE + 1
