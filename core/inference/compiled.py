@@ -35,7 +35,8 @@ from torch import Tensor
 
 from core import paths
 from core.models.contract import LanguageModel
-from core.models.program import BEFORE, GUESSES, LANES, Float, Program, Step, aligned
+from core.models.packing import LANES, aligned
+from core.models.program import BEFORE, GUESSES, Float, Program, Step
 from core.models.rounding import is_rounded, rounded, stamp
 
 BLOCK = 0.03
@@ -89,7 +90,8 @@ def mark() -> Path:
 def sources() -> list[Path]:
     """Every file on which the machine code depends: this room and the description of programs."""
     here = Path(__file__).parent
-    return [here.parent / "models" / "program.py", *sorted(here.rglob("*.py"))]
+    models = here.parent / "models"
+    return [models / "program.py", models / "packing.py", *sorted(here.rglob("*.py"))]
 
 
 def fingerprint(files: Iterable[Path]) -> str:

@@ -35,9 +35,10 @@ from core.inference.products import (
 )
 from core.inference.products import MATRIX_UNIT as MATRIX_UNIT
 from core.inference.products import room as room
-from core.models.program import BEFORE, FEW, GUESSES, LANES, Step
+from core.models.packing import LANES
+from core.models.program import BEFORE, FEW, GUESSES, Step
 
-EMBED, POSITION, LINEAR, NORM, BEND, COMBINE, GATE = (int(s) for s in list(Step)[:7])
+EMBED, POSITION, LINEAR, NORM, ACTIVATE, COMBINE, GATE = (int(s) for s in list(Step)[:7])
 RECENT, DELAY, ATTEND, CELL, RECALL, WEIGHTED, TRIGRAM, KEEP, LOOK = (int(s) for s in list(Step)[7:])
 ONE = np.float32(1)
 BEGINNING = 32
@@ -356,7 +357,7 @@ def run(  # type: ignore[no-untyped-def]
             x = work[r, a : a + n_in]
             if step == NORM:
                 normalise(x, y, floats, w, bias, floats[one])
-            elif step == BEND:
+            elif step == ACTIVATE:
                 y[:] = x
                 bent(y, two)
             elif step == COMBINE:

@@ -1,7 +1,7 @@
 """Products of a matrix with one vector and with several at once, for machine code: the inner loops of kernels.py.
 
-A matrix is packed (`Program.matrix`): its rows stand in panels of sixteen, and in a panel number j of all sixteen rows
-side by side, so that the loops read it from its first number to its last. It is float32, or bfloat16 as the upper
+A matrix is packed (core/models/packing.py): its rows stand in panels of sixteen, and in a panel number j of all sixteen
+rows side by side, so that the loops read it from its first number to its last. It is float32, or bfloat16 as the upper
 halves of float32. Each loop is written once; the compiler makes it for both.
 """
 
@@ -16,7 +16,8 @@ from numba.extending import intrinsic
 from numpy.typing import NDArray
 
 from core import system
-from core.models.program import FEW, LANES, aligned
+from core.models.packing import LANES, aligned
+from core.models.program import FEW
 
 FAST = {"reassoc", "contract", "nsz", "arcp"}
 """Sums may be taken in any order; infinities and NaN keep their meaning."""

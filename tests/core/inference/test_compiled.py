@@ -14,7 +14,7 @@ from core.inference import compiled
 from core.ladder.registry import RUNGS
 from core.models.contract import LanguageModel
 from core.models.mlp import BatchNorm
-from core.models.program import packed
+from core.models.packing import packed
 from core.sampling import SamplingConfig, generate, streams
 from core.studies.writing import Writing, WritingConfig
 from core.texts.tokenizer import CharTokenizer
