@@ -1,6 +1,6 @@
 """Runs a rung's program (core/models/program.py), and the drawing of characters, as machine code.
 
-Compiled by numba at its first use and kept on disk. Importing this needs numba; compiled.py does so, aside.
+Compiled by numba at its first use and kept on disk. Importing this needs numba; loader.py does so, aside.
 The interpreter's lock is not held while anything here runs, and several threads may read one text, each a piece of it
 (`run`).
 
@@ -18,7 +18,6 @@ from numba.extending import intrinsic
 
 from core import system
 from core.inference.guessing import expect, learn
-from core.inference.guessing import tables as tables  # for compiled.py
 from core.inference.products import (
     ABREAST,
     AHEAD,
@@ -33,8 +32,6 @@ from core.inference.products import (
     times_panel,
     two_to,
 )
-from core.inference.products import MATRIX_UNIT as MATRIX_UNIT
-from core.inference.products import room as room
 from core.models.packing import LANES
 from core.models.program import BEFORE, FEW, GUESSES, Step
 

@@ -27,7 +27,7 @@ def warm() -> None:
     If this machine's speed on a rung is not known yet, another process times a few training steps, for the estimates;
     and one compiles what writes texts, if that is not done yet.
     """
-    from core.inference import compiled
+    from core.inference import loader
     from core.jobs import timing
 
     global _spare, _probed
@@ -39,7 +39,7 @@ def warm() -> None:
             _probed = True
             if not timing.all_known():
                 children.append(spawn(["--probe", "aside"], None))
-            if not compiled.built():
+            if not loader.built():
                 children.append(spawn(["--compile"], None))
 
 

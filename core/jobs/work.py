@@ -14,7 +14,7 @@ from torch import Tensor
 
 from core import system
 from core.errors import BardlabError
-from core.inference import compiled
+from core.inference import loader
 from core.jobs import trial, waiting
 from core.jobs.interruptions import Desk
 from core.jobs.launchers import node
@@ -46,7 +46,7 @@ def work(path: Path, *, log: Callable[[str], None] | None = None) -> Run:
 def compile_aside() -> None:
     """Compile what writes texts, for all later processes, while others compute first."""
     system.step_back()
-    compiled.load()
+    loader.load()
 
 
 def device_of(path: Path) -> str:

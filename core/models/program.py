@@ -2,7 +2,7 @@
 
 A rung's `program` describes what its `forward` computes with a cache, step by step: which vectors are multiplied by
 which weights and what is kept for later characters. Nothing is compiled for one rung: core/inference runs any such list
-as machine code. torch stays the definition; tests/core/inference/test_compiled.py holds both to the same logits.
+as machine code. torch stays the definition; tests/core/inference/test_decoder.py holds both to the same logits.
 
 Every vector has its place in one row of working memory, everything kept from character to character in one row of
 state for each text, all weights in one flat array. Nothing here needs the compiler.

@@ -1,18 +1,8 @@
-"""What guesses are made of, and how many of them are made."""
-
-import os
+"""What guesses are made of."""
 
 import numpy as np
-import pytest
 
-from core.inference.compiled import AGAIN, AHEAD, ENOUGH, Stride
 from core.models.program import BEFORE
-
-
-@pytest.fixture(scope="module", autouse=True)
-def compiled_once(pytestconfig: pytest.Config) -> None:
-    """Keep what is compiled where test_compiled.py has it."""
-    os.environ.setdefault("NUMBA_CACHE_DIR", str(pytestconfig.rootpath / ".pytest_cache" / "compiled"))
 
 
 def test_a_guess_is_what_was_said_after_the_most_characters():
@@ -41,48 +31,3 @@ def test_a_table_holds_the_newest_and_its_size_is_bound():
         logits = random.normal(size=5000).astype(np.float32)
         learn(known, ids, BEFORE, logits)
         assert np.corrcoef(expect(known, ids, BEFORE), logits)[0, 1] > 0.9
-
-
-def simulated(seconds: list[float], blocks: int) -> list[int]:
-    """Let a stride choose, in a world in which a character takes so long with each number of guesses."""
-    stride, chosen = Stride(), []
-    for _ in range(blocks):
-        chosen.append(stride.choose())
-        stride.learn(chosen[-1], seconds[AHEAD.index(chosen[-1])] * 20, 20)
-    return chosen
-
-
-def test_as_many_are_guessed_as_pay():
-    for best in range(len(AHEAD)):
-        chosen = simulated([1.0 + abs(best - i) for i in range(len(AHEAD))], 10 * AGAIN)
-        assert set(AHEAD) == set(chosen[: len(AHEAD)])
-        assert chosen.count(AHEAD[best]) > 0.8 * len(chosen)
-
-
-def test_what_has_changed_is_noticed():
-    stride, chosen = Stride(), []
-    for block in range(80 * AGAIN):
-        chosen.append(stride.choose())
-        pace = 1 + chosen[-1] if block < 10 * AGAIN else 1 - 0.1 * chosen[-1]
-        stride.learn(chosen[-1], 20 * pace, 20)
-
-    assert chosen[9 * AGAIN : 10 * AGAIN].count(0) >= AGAIN - 1
-    assert chosen[-AGAIN:].count(AHEAD[-1]) >= AGAIN - 1
-
-
-def test_of_many_texts_fewer_are_guessed():
-    """As many as there are rows for."""
-    stride = Stride(5)
-    for _ in range(10 * AGAIN):
-        guesses = stride.choose()
-        stride.learn(guesses, 20 * (8 - guesses), 20)
-        assert guesses <= 5
-    assert stride.choose() == max(guesses for guesses in AHEAD if guesses <= 5)
-
-
-def test_a_block_too_short_says_nothing():
-    stride = Stride()
-    first = stride.choose()
-    stride.learn(first, 100.0, ENOUGH - 1)
-
-    assert stride.choose() == first
