@@ -59,11 +59,13 @@ def _load() -> Kernels:
     mark = code_cache.mark()
     mark.parent.mkdir(parents=True, exist_ok=True)  # its own for each source: numba looks at one file of it alone
     setattr(numba.config, "CACHE_DIR", str(mark.parent))  # noqa: B010 the modules make their names as they are loaded
-    from core.inference.guessing import tables
-    from core.inference.kernels import run, write
-    from core.inference.products import MATRIX_UNIT, room
+    from core.inference.kernels.guessing import make_tables
+    from core.inference.kernels.interpreter import run
+    from core.inference.kernels.products import make_scratch
+    from core.inference.kernels.tile_intrinsics import MATRIX_UNIT
+    from core.inference.kernels.writing import write
 
-    kernels = Kernels(run, write, room, tables, MATRIX_UNIT)
+    kernels = Kernels(run, write, make_scratch, make_tables, MATRIX_UNIT)
     _warm_up(kernels)
     mark.touch()
     return kernels
