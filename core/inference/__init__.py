@@ -1,1 +1,1 @@
-"""Writing without the interpreter: a model's program (core/models/program.py) as machine code, and who calls it."""
+"""An inference engine: reads and writes texts by a model's program (core/models/program.py) as machine code."""

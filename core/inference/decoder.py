@@ -53,7 +53,7 @@ class Decoder:
         self.noise = torch.empty(0, texts, V)  # drawn for characters that are not written yet
         self.passes = 0
         self.progress = np.zeros(1, np.int64)
-        self.known = False  # whether the character from which `write` goes on has been read
+        self.primed = False  # whether the character from which `write` goes on has been read
         self.probs = np.zeros(V, np.float32)
         self.state: Float = aligned(texts * arrays.state).reshape(texts, -1)
         self.recent = np.zeros((texts, BEFORE), np.int64)
@@ -68,7 +68,7 @@ class Decoder:
 
     def restart(self) -> None:
         """Forget what was read."""
-        self.length, self.known = 0, False
+        self.length, self.primed = 0, False
         self.state.fill(0)
         self.recent = np.zeros((self.texts, BEFORE), np.int64)
 
@@ -110,7 +110,7 @@ class Decoder:
             ids = ids[:, sum(sizes) :]
             self.recent = ids[:, :BEFORE].copy()
             if last and ids.shape[1] == BEFORE:
-                self.known, self.length, self.recent = True, self.length - 1, whole[:, -BEFORE - 1 : -1].copy()
+                self.primed, self.length, self.recent = True, self.length - 1, whole[:, -BEFORE - 1 : -1].copy()
             yield
 
     def write(
@@ -141,7 +141,7 @@ class Decoder:
         memory = (self.state, *self.prefill.workspace, self.progress)
         place = (ids, self.length, arrays.logits[0], noise[:count].numpy())
         drawing = (*cut, self.probs, written, drawn, logits, probabilities)
-        logit_steps, self.known = arrays.logit_steps if self.known else arrays.logit_steps[:0], False
+        logit_steps, self.primed = arrays.logit_steps if self.primed else arrays.logit_steps[:0], False
         speculation = (least, guesses, self.experience.tables)
         began, worked = time.perf_counter(), time.thread_time()
         passes = self.kernels.write(logit_steps, *program, *memory, *place, *drawing, *speculation)

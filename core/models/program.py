@@ -1,4 +1,4 @@
-"""One more character as a list of small steps on vectors: what a rung offers to be run without the interpreter.
+"""One more character as a list of small steps on vectors: what a rung offers to be run without Python.
 
 A rung's `program` describes what its `forward` computes with a cache, step by step: which vectors are multiplied by
 which weights and what is kept for later characters. Nothing is compiled for one rung: core/inference runs any such list

@@ -187,6 +187,19 @@ def test_the_rooms_stand_on_floors(capsys: pytest.CaptureFixture[str]):
     assert max(heights.values()) <= 13
 
 
+COMPILER = re.compile(r"^(import|from) (numba|llvmlite)\b", re.MULTILINE)
+
+
+def test_the_kernels_alone_need_the_compiler():
+    """Nobody else asks for it, or for them, as it is loaded: without numba all is there, and torch writes."""
+    kernels = {module for module in MODULES if module.startswith("core.inference.kernels")}
+    others = MODULES.keys() - kernels
+
+    assert len({module for module in kernels if COMPILER.search(MODULES[module].read_text(encoding="utf-8"))}) > 10
+    assert not {module for module in others if COMPILER.search(MODULES[module].read_text(encoding="utf-8"))}
+    assert not {module for module in others if known(module, anywhere=False) & kernels}
+
+
 MAY_KNOW = {
     "core.models": {"core.errors", "core.paths", "core.settings", "core.system"},
     "core.inference": {"core.models", "core.paths", "core.system"},

@@ -86,7 +86,7 @@ def test_the_last_character_is_read_with_the_others(key: str, texts: int):
 
         torch.testing.assert_close(logits, expected, atol=1e-5, rtol=1e-5)
         np.testing.assert_allclose(decoder.state, other.state, atol=1e-5)
-        assert decoder.length == other.length == ids.shape[1] and not decoder.known
+        assert decoder.length == other.length == ids.shape[1] and not decoder.primed
         np.testing.assert_array_equal(decoder.recent, other.recent)
 
 
