@@ -85,6 +85,14 @@ def arrays_of(model: LanguageModel, halves: bool = False) -> ProgramArrays | Non
         return known[1]
 
 
+def experience_of(arrays: ProgramArrays, kernels: Kernels) -> Experience:
+    """Give what is kept of the model's writing, the same to all who write by it."""
+    with _lock:
+        if not arrays.experience:
+            arrays.experience.append(Experience(kernels.make_tables(arrays.logits[1])))
+        return arrays.experience[0]
+
+
 def workspace(kernels: Kernels, arrays: ProgramArrays, rows: int) -> tuple[NDArray[Any], ...]:
     """Make working memory for so many characters at once."""
     spare = LANES if rows > 1 else 0  # what several are multiplied at once may be written to rows behind them

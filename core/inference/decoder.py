@@ -11,9 +11,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from core.inference.arrays import ProgramArrays, arrays_of
+from core.inference.arrays import ProgramArrays, arrays_of, experience_of
 from core.inference.entry_points import Kernels
-from core.inference.lookahead import Experience, Lookahead
+from core.inference.lookahead import Lookahead
 from core.inference.prefill import Prefill
 from core.models.contract import LanguageModel
 from core.models.packing import aligned
@@ -43,11 +43,9 @@ class Decoder:
 
     def __init__(self, kernels: Kernels, arrays: ProgramArrays, texts: int, ahead: bool = True) -> None:
         V = arrays.logits[1]
-        if not arrays.experience:
-            arrays.experience.append(Experience(kernels.make_tables(V)))
         self.kernels, self.arrays, self.texts = kernels, arrays, texts
         self.prefill = Prefill(kernels, arrays, texts)
-        self.experience = arrays.experience[0]
+        self.experience = experience_of(arrays, kernels)
         self.ahead = ahead and self.prefill.together > 1
         self.lookahead = self.experience.lookaheads.setdefault(texts, Lookahead(self.prefill.together - 1))
         self.noise = torch.empty(0, texts, V)  # drawn for characters that are not written yet
@@ -158,7 +156,10 @@ class Decoder:
         self.passes += passes
         self.length += done
         self.recent = ids[:, :BEFORE].copy()
-        self._read_ahead(np.concatenate((fresh.numpy(), drawn[: max(0, done - 1)].T), axis=1), start)
+        if self.next is not None:
+            read = np.concatenate((fresh.numpy(), drawn[: max(0, done - 1)].T), axis=1)  # (B, N) from `start` on
+            second_half = self.window - max(1, self.window // 2) + 1
+            list(self.next.read(torch.from_numpy(read[:, max(0, second_half - start) :])))
         rows = iter(torch.from_numpy(logits[:done]).view(-1, arrays.logits[1]).unbind())
         by_text = zip(*[rows] * self.texts, strict=True)
         characters_of = zip(drawn[:done].tolist(), by_text, probabilities[:done].tolist(), strict=True)
@@ -171,12 +172,6 @@ class Decoder:
         for text in self.leads.nonzero()[0]:
             ids[text, BEFORE] = drawn[self.leads[text] - 1, text]
         return ids
-
-    def _read_ahead(self, read: NDArray[np.int64], start: int) -> None:
-        """Let the window after this one read what of it was read (B, N) from position `start` on."""
-        if self.next is not None:
-            second_half = self.window - max(1, self.window // 2) + 1
-            list(self.next.read(torch.from_numpy(read[:, max(0, second_half - start) :])))
 
     def _noise(self, count: int, generators: Sequence[torch.Generator]) -> Tensor:
         """What torch.multinomial would draw for so many characters, at least (N, B, V)."""
