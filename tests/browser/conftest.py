@@ -34,9 +34,9 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 from streamlit.proto.BackMsg_pb2 import BackMsg
 
 from core import paths
+from core.inference import loader
 from core.jobs import control, timing
 from core.ladder.registry import RUNGS
-from core.models import compiled
 from core.runs import layout, plan, reading
 
 ROOT = Path(__file__).parents[2]
@@ -197,8 +197,8 @@ def machine_code() -> None:
     folder.mkdir(parents=True, exist_ok=True)
     os.environ["NUMBA_CACHE_DIR"] = str(folder)
     with FileLock(folder.with_suffix(".lock")):
-        if not compiled.built():
-            subprocess.run([sys.executable, "-m", "core.worker", "--compile"], cwd=ROOT, check=True)
+        if not loader.built():
+            subprocess.run([sys.executable, "-m", "core.jobs.worker", "--compile"], cwd=ROOT, check=True)
 
 
 @pytest.fixture(scope="session")
