@@ -17,17 +17,17 @@ CLUSTER = "BARDLAB_CLUSTER"
 
 def home() -> Path:
     """The folder that holds ``checkpoints/`` and ``data/``."""
-    return Path(os.environ.get("BARDLAB_HOME") or ROOT)
+    return _path(os.environ.get("BARDLAB_HOME") or str(ROOT))
 
 
 def data() -> Path:
     """Where the rebuilt corpus is cached."""
-    return home() / "data"
+    return _path(f"{home()}{os.sep}data")
 
 
 def runs() -> Path:
     """The learner's own runs."""
-    return home() / "checkpoints" / "runs"
+    return _path(f"{home()}{os.sep}checkpoints{os.sep}runs")
 
 
 def pretrained() -> Path:
@@ -40,6 +40,7 @@ def cluster() -> str:
     return os.environ.get(CLUSTER, "").strip().rstrip("/")
 
 
-@lru_cache(maxsize=8)
+@lru_cache(maxsize=16)
 def _path(text: str) -> Path:
+    """A path once for all: a page asks some fifty times."""
     return Path(text)

@@ -23,7 +23,7 @@ def cli() -> None:
 @JSON
 def list_stages(as_json: bool) -> None:
     """List the rungs with their parameters and presets."""
-    from core.ladder import cost
+    from core.ladder import sizing
     from core.texts.corpus import load
 
     vocab = load().tokenizer.size
@@ -32,7 +32,7 @@ def list_stages(as_json: bool) -> None:
         presets = {}
         for name, preset in rung.presets.items():
             model, train = rung.settings(name, {}, {})
-            count = cost.cost(rung, model, train, vocab).parameters
+            count = sizing.parameters_of(rung, model, vocab)
             presets[name] = {"parameters": count, "steps": train.steps, "help": preset.help}
         rows.append({"stage": rung.key, "title": rung.title, "paper": rung.paper, "presets": presets})
     lines = []

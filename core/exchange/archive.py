@@ -22,6 +22,7 @@ from core.exchange import weights as exchange_weights
 from core.exchange.export import EXPORT
 from core.exchange.weight_files import safe_label
 from core.models.contract import LanguageModel
+from core.models.footprint import weightless
 from core.models.ngram import NGram
 from core.runs import checkpoints, editing, layout, owners, reading, records, requests
 from core.runs import folder as runs_folder
@@ -196,7 +197,7 @@ def _settle(folder: Path, label: str, name: str | None) -> RunConfig:
         raise BardlabError(f"{label} holds a damaged run: {run.damage}")
     config = _sound(run.config, label)
     status = _ended(folder, label)
-    with torch.device("meta"):
+    with weightless():
         model = config.rung.build(config.model_config_, len(config.characters))
     if (folder / layout.WEIGHTS).exists():
         _check_weights(run, model, label)

@@ -14,6 +14,7 @@ from torch import Tensor
 from core.errors import BardlabError
 from core.exchange.reference_gpt import fitting, numbered_through
 from core.exchange.weight_files import Family, Reading, WeightFile, shape, short, some
+from core.models.footprint import weightless
 from core.models.transformer import Transformer, TransformerConfig
 
 TABLES = "wte.weight", "wpe.weight"
@@ -63,7 +64,7 @@ def from_nano(file: WeightFile) -> list[Reading]:
 
 def _state(file: WeightFile, config: TransformerConfig, vocab: int) -> tuple[dict[str, Tensor], list[str]]:
     """Return our Transformer's state dict, and what was taken for granted."""
-    with torch.device("meta"):
+    with weightless():
         shapes = {name: tuple(tensor.shape) for name, tensor in Transformer(config, vocab).state_dict().items()}
     turned = _turned(file, config.d_model)
     taken: set[str] = set()

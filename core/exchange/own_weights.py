@@ -11,12 +11,12 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from core.errors import BardlabError
 from core.exchange.weight_files import Family, Reading, WeightFile
 from core.ladder import registry
+from core.models.footprint import weightless
 from core.models.recurrent import CELLS
 from core.models.transformer import TransformerConfig
 from core.runs.checkpoints import SETTINGS
@@ -42,7 +42,7 @@ def from_own(file: WeightFile) -> list[Reading]:
     for rung, settings in [declared] if declared else _guesses(shapes):
         try:
             config = registry.get(rung).config.parse(settings, "model.")
-            with torch.device("meta"):
+            with weightless():
                 model = registry.get(rung).build(config, vocab)
         except BardlabError:
             continue

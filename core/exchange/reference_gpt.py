@@ -16,6 +16,7 @@ from core.errors import BardlabError
 from core.exchange.weight_files import HELP, Family, Reading, WeightFile, shape, some
 from core.models.bigram import BigramConfig
 from core.models.contract import LanguageModel
+from core.models.footprint import weightless
 from core.models.transformer import Transformer, TransformerConfig
 from core.settings import Settings
 
@@ -128,7 +129,7 @@ def from_reference(file: WeightFile) -> list[Reading]:
     for name in there:
         _check_mask(tensors[name], name, config.context)
 
-    with torch.device("meta"):
+    with weightless():
         shapes = {name: tuple(tensor.shape) for name, tensor in Transformer(config, vocab).state_dict().items()}
     state: dict[str, Tensor] = {}
     full = WeightFile(file.label, tensors)

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from core.inspect.trace import Hook, hooked
 from core.ladder import registry
 from core.models.contract import LanguageModel, parameter_count
+from core.models.footprint import weightless
 
 Shape = tuple[int, ...]
 
@@ -37,7 +38,7 @@ def anatomy(rung_key: str, model_json: str, vocab_size: int, batch: int, window:
     `window` 0 takes the model's own context. Nothing is allocated, however large the model.
     """
     rung = registry.get(rung_key)
-    with torch.device("meta"):
+    with weightless():
         model = rung.build(rung.config.model_validate_json(model_json), vocab_size)
         return anatomy_of(model, batch, window or model.usual_window)
 

@@ -5,9 +5,8 @@ The paper's side is what its sections say; the model's side is read off a live m
 
 from dataclasses import dataclass
 
-import torch
-
 from core.inspect.anatomy import Anatomy, anatomy_of
+from core.models.footprint import weightless
 from core.models.transformer import Transformer, TransformerConfig
 from core.training.config import TrainConfig
 from core.training.optimizers import Optimizers, schedule
@@ -30,7 +29,7 @@ class Departure:
 
 def departures(config: TransformerConfig, train: TrainConfig, vocab_size: int) -> tuple[list[Departure], Anatomy]:
     """Compare a model with these settings with the paper. Nothing is allocated."""
-    with torch.device("meta"):
+    with weightless():
         model = Transformer(config, vocab_size)
         optimizers = Optimizers(model, train)
         shapes = anatomy_of(model, train.batch_size, train.window or config.context)

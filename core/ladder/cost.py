@@ -1,5 +1,6 @@
 """What a run will cost before it is started: parameters, arithmetic and memory, read off the model on `meta`."""
 
+import threading
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -9,7 +10,7 @@ from core.evaluation import evaluation_window
 from core.ladder import registry
 from core.ladder.rung import Rung
 from core.models.contract import LanguageModel, parameter_count, parameter_table
-from core.models.footprint import Footprint, footprint
+from core.models.footprint import Footprint, footprint, weightless
 from core.settings import Settings
 from core.training import devices
 from core.training.config import TrainConfig
@@ -96,9 +97,8 @@ class _Shape:
 
 @lru_cache(maxsize=256)
 def _shape_of(rung_key: str, model_json: str, vocab_size: int, window: int) -> _Shape:
-    """Build the model on the `meta` device and read off what does not depend on batch or device."""
-    with torch.device("meta"):
-        model = _model(rung_key, model_json, vocab_size)
+    """Read off the model what does not depend on batch or device."""
+    model = _model(rung_key, model_json, vocab_size)
     matrices = []
     for weight in model.hidden_matrices():
         pieces = model.stacked(weight)
@@ -117,18 +117,32 @@ def _shape_of(rung_key: str, model_json: str, vocab_size: int, window: int) -> _
     )
 
 
+class _Latest(threading.local):
+    """The model that a thread asked about last: what it asks next is mostly about the same one."""
+
+    asked: tuple[str, str, int] | None = None
+    model: LanguageModel
+
+
+_latest = _Latest()
+
+
 def _model(rung_key: str, model_json: str, vocab_size: int) -> LanguageModel:
-    rung = registry.get(rung_key)
-    return rung.build(rung.config.model_validate_json(model_json), vocab_size)
+    asked = rung_key, model_json, vocab_size
+    if _latest.asked != asked:
+        rung = registry.get(rung_key)
+        with weightless():
+            _latest.model = rung.build(rung.config.model_validate_json(model_json), vocab_size)
+        _latest.asked = asked
+    return _latest.model
 
 
 @lru_cache(maxsize=512)
 def _pass(
     rung_key: str, model_json: str, vocab_size: int, rows: int, window: int, kind: str, lowered: bool, training: bool
 ) -> Footprint:
-    return footprint(
-        lambda: _model(rung_key, model_json, vocab_size), rows, window, kind=kind, lowered=lowered, training=training
-    )
+    model = _model(rung_key, model_json, vocab_size)
+    return footprint(model, rows, window, kind=kind, lowered=lowered, training=training)
 
 
 def cost(

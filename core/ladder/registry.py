@@ -2,12 +2,11 @@
 
 from collections.abc import Callable
 
-import torch
-
 from core.errors import BardlabError
 from core.ladder.declarations import load
 from core.ladder.rung import Rung
 from core.models.contract import LanguageModel
+from core.models.footprint import weightless
 
 DECLARED = ("bigram", "mlp", "recurrent", "wavenet", "residual", "transformer")
 """The files of core/ladder that declare a rung each, in the order in which they are climbed."""
@@ -15,7 +14,7 @@ DECLARED = ("bigram", "mlp", "recurrent", "wavenet", "residual", "transformer")
 
 def rungs_whose(holds: Callable[[LanguageModel], object]) -> tuple[str, ...]:
     """Return the keys of the rungs for whose models, built with default settings on `meta`, `holds` is true."""
-    with torch.device("meta"):
+    with weightless():
         return tuple(key for key, rung in RUNGS.items() if holds(rung.build(rung.config(), 2)))
 
 

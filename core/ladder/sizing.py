@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
 
-import torch
 from pydantic import ValidationError
 
 from core.errors import BardlabError
 from core.ladder import registry
 from core.ladder.rung import Rung
 from core.models.contract import parameter_count
+from core.models.footprint import weightless
 from core.settings import Settings
 
 NEAR = 0.05
@@ -52,7 +52,7 @@ class Sized:
 
 def parameters_of(rung: Rung, model: Settings, vocab_size: int) -> int:
     """Count the parameters of a model that is made without being allocated."""
-    with torch.device("meta"):
+    with weightless():
         return parameter_count(rung.build(model, vocab_size))
 
 

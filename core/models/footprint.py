@@ -6,18 +6,18 @@ are put in place of what `meta` would do: attention that never writes its patter
 """
 
 import weakref
-from collections.abc import Callable, Mapping
-from contextlib import ExitStack
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_iter, tree_map
-from torch.utils.flop_counter import FlopCounterMode
+from torch.utils.flop_counter import flop_registry
 
 from core.models.contract import LanguageModel
 from core.models.heap import Heap, taken
@@ -33,10 +33,23 @@ LOWERED = {
     F.scaled_dot_product_attention,
 }
 """What autocast multiplies in bfloat16."""
+FILLS = {
+    nn.init.constant_,
+    nn.init.kaiming_uniform_,
+    nn.init.normal_,
+    nn.init.uniform_,
+    Tensor.fill_,
+    Tensor.normal_,
+    Tensor.uniform_,
+    Tensor.zero_,
+}
+"""What draws weights."""
 SUMS = {torch.lstm: 4, torch.gru: 3, torch.rnn_tanh: 1}
 """Recurrent layers that run in one kernel, and how many sums each of their units makes at a step."""
 AT_A_STEP = 4
 """Operations of such a kernel at one character: two products and what joins them."""
+OUTCOMES = 4096
+"""How many outcomes of operations are kept, of some hundred bytes each."""
 
 
 @dataclass(frozen=True)
@@ -53,12 +66,103 @@ class Footprint:
     """The most that was held at once, weights left out, gradients not."""
 
 
-class _Live(TorchDispatchMode):  # type: ignore[no-untyped-call]
+class _Undrawn(TorchFunctionMode):
+    """Leaves weights as they are: without numbers there is nothing to draw."""
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        kwargs = kwargs or {}
+        if func in FILLS:
+            return args[0] if args else kwargs["tensor"]
+        return func(*args, **kwargs)
+
+
+@dataclass(frozen=True)
+class _Outcome:
+    """What an operation makes of tensors with given shapes: tensors in memory of their own, and arithmetic."""
+
+    tensors: tuple[tuple[tuple[int, ...], tuple[int, ...], torch.dtype] | None, ...]
+    """Shape, strides and type of each."""
+    alone: bool
+    """True if it is one tensor rather than several."""
+    flops: int
+
+    def again(self) -> Any:
+        """Make the same."""
+        out = [each and torch.empty_strided(each[0], each[1], dtype=each[2], device="meta") for each in self.tensors]
+        return out[0] if self.alone else tuple(out)
+
+
+_outcomes: dict[Any, _Outcome] = {}
+"""By operation and what it is given: a layer does what the layer before it did, and a model mostly what another did."""
+
+
+class _Remembering(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Works out once what an operation makes of tensors with given shapes, which takes `meta` half a millisecond."""
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
+    ) -> Any:
+        return self.outcome(func, args, kwargs or {})[0]
+
+    def outcome(self, func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> tuple[Any, int]:
+        """Return what an operation makes, and its floating-point operations."""
+        asked = func, _outline(args), _outline(tuple(kwargs.items()))
+        if known := _outcomes.get(asked):
+            return known.again(), known.flops
+        out = func(*args, **kwargs)
+        count = flop_registry.get(func.overloadpacket)
+        flops = count(*args, **kwargs, out_val=out) if count else 0
+        if not func._schema.is_mutable and (found := _described(out, flops, (args, kwargs))):
+            if len(_outcomes) >= OUTCOMES:
+                _outcomes.clear()
+            _outcomes[asked] = found
+        return out, flops
+
+
+def _outline(value: Any) -> Any:
+    """What of an argument decides about the shape of the outcome."""
+    if isinstance(value, Tensor):
+        return value.shape, value.stride(), value.dtype, value.device
+    if isinstance(value, (tuple, list)):
+        return tuple(map(_outline, value))
+    return type(value), value
+
+
+def _described(out: Any, flops: int, given: Any) -> _Outcome | None:
+    """How to make something again, or None if it does not consist of `meta` tensors that fill memory of their own."""
+    several = isinstance(out, (tuple, list))
+    tensors = out if several else (out,)
+    if not all(tensor is None or (isinstance(tensor, Tensor) and tensor.is_meta) for tensor in tensors):
+        return None
+    found = _Outcome(tuple(t if t is None else (t.shape, t.stride(), t.dtype) for t in tensors), not several, flops)
+    new = not _storages(out).keys() & _storages(given).keys()
+    return found if new and [*_storages(found.again()).values()] == [*_storages(out).values()] else None
+
+
+def _storages(value: Any) -> dict[int, int]:
+    """The bytes of each piece of memory in which tensors lie."""
+    pieces = [tensor.untyped_storage() for tensor in tree_iter(value) if isinstance(tensor, Tensor)]
+    return {piece._cdata: piece.nbytes() for piece in pieces}
+
+
+@contextmanager
+def weightless() -> Iterator[None]:
+    """What is built meanwhile has shapes but no numbers."""
+    with torch.device("meta"), _Undrawn(), _Remembering():
+        yield
+
+
+class _Live(_Remembering):  # type: ignore[no-untyped-call]
     """Counts the bytes of every storage that is alive."""
 
     def __init__(self, known: list[Tensor], heap: Heap | None) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
-        self.operations = self.made = self.now = self._most = 0
+        super().__init__()
+        self.operations = self.flops = self.made = self.now = self._most = 0
         self._sizes = {t.untyped_storage()._cdata: 0 for t in known}
         self._known, self._heap = known, heap
 
@@ -75,9 +179,10 @@ class _Live(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
     ) -> Any:
-        out = func(*args, **(kwargs or {}))
+        out, flops = self.outcome(func, args, kwargs or {})
         self.operations += 1
-        for tensor in tree_iter(out):
+        self.flops += flops
+        for tensor in out if isinstance(out, (tuple, list)) else (out,):
             if isinstance(tensor, Tensor):
                 storage = tensor.untyped_storage()
                 if (key := storage._cdata) not in self._sizes:
@@ -169,28 +274,24 @@ def _lower(value: Any) -> Any:
     return value.to(torch.bfloat16) if isinstance(value, Tensor) and value.dtype is torch.float32 else value
 
 
-def footprint(
-    build: Callable[[], LanguageModel], rows: int, window: int, *, kind: str, lowered: bool, training: bool
-) -> Footprint:
-    """Run `rows` sequences of `window` characters through a model on the `meta` device.
+def footprint(model: LanguageModel, rows: int, window: int, *, kind: str, lowered: bool, training: bool) -> Footprint:
+    """Run `rows` sequences of `window` characters through a model that was built `weightless`.
 
     `kind` is that of the device whose memory is meant, `lowered` says whether products are in bfloat16 there. With
     `training`, the gradient is computed too; without, the losses of all characters, as an evaluation does.
     """
-    with torch.device("meta"), ExitStack() as stack:
-        model = build()
+    ids = torch.zeros((rows, window), dtype=torch.long, device="meta")  # (B, T)
+    model.train(training)
+    with ExitStack() as stack:
+        stack.callback(model.zero_grad)
         stack.enter_context(torch.set_grad_enabled(training))
-        model.train(training)
-        ids = torch.zeros((rows, window), dtype=torch.long)  # (B, T)
         live = stack.enter_context(
             _Live([ids, *model.parameters(), *model.buffers()], Heap() if kind == "cpu" else None)
         )
         as_there = stack.enter_context(_As(kind, lowered))
         stack.enter_context(torch.autocast("cpu", torch.bfloat16, enabled=lowered and kind == "cpu"))
-        counter = FlopCounterMode(display=False)
-        with counter if training else ExitStack():  # it looks for gradients
-            logits = model(ids)
-        flops = counter.get_total_flops() + as_there.flops
+        logits = model(ids)
+        flops = live.flops * training + as_there.flops
         operations, made = live.operations + as_there.operations, live.made
         loss = F.cross_entropy(logits.flatten(0, 1).float(), ids.flatten(), reduction="mean" if training else "none")
         del logits

@@ -18,6 +18,7 @@ from core import files, system
 from core.errors import BardlabError
 from core.ladder.rung import Rung
 from core.models.contract import LanguageModel
+from core.models.footprint import weightless
 from core.runs import checkpoints, editing, folder, layout, owners, reading, titles
 from core.runs import plan as runs_plan
 from core.runs.folder import State
@@ -54,9 +55,7 @@ def check(run: Run) -> None:
         raise BardlabError(f"run {run.slug} is {run.state}; stop it first, or wait until it has ended")
     if not run.usable:
         raise BardlabError(f"run {run.slug} has no weights yet; train it first")
-    with torch.device("meta"):
-        counted = config.rung.build(config.model_config_, len(config.characters)).closed_form
-    if counted:
+    if runs_plan.built(config.rung.key, config.model_config_, len(config.characters)).closed_form:
         raise BardlabError(f"run {run.slug} was counted in one step; there is nothing to train on")
 
 
@@ -181,7 +180,7 @@ def carried(model: LanguageModel, config: RunConfig, corpus: Corpus) -> dict[str
 
 def _of_characters(rung: Rung, model: Settings, size: int) -> dict[str, Sequence[int]]:
     """Tell for each weight along which of its dimensions there is a row a character."""
-    with torch.device("meta"):
+    with weightless():
         one, more = (rung.build(model, count).state_dict() for count in (size, size + 1))
     return {
         name: [axis for axis, (a, b) in enumerate(zip(weight.shape, more[name].shape, strict=True)) if a != b]

@@ -5,17 +5,16 @@ import re
 import shlex
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from functools import lru_cache
+from functools import cache, lru_cache
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
-
-import torch
 
 from core import paths
 from core.errors import BardlabError
 from core.ladder import cost, registry
 from core.ladder.rung import Rung
 from core.models.contract import LanguageModel
+from core.models.footprint import weightless
 from core.runs import titles
 from core.runs.state import Run, RunConfig
 from core.settings import DEVICE, Settings
@@ -70,25 +69,27 @@ def plan(
         characters=corpus.tokenizer.chars,
         device=device,
         created=datetime.now(UTC).isoformat(timespec="milliseconds"),
-        versions={"python": platform.python_version(), "torch": version("torch"), "bardlab": _version()},
+        versions=dict(_versions()),
         parent=parent,
         group=group,
         title=titles.title(rung, preset, model_config, train_config),
     )
 
 
-def _version() -> str:
-    """This product's version; of a checkout that was not installed it is not known."""
+@cache
+def _versions() -> Mapping[str, str]:
+    """What a run is computed with; the version of a checkout that was not installed is not known."""
     try:
-        return version("bardlab")
+        own = version("bardlab")
     except PackageNotFoundError:
-        return "not installed"
+        own = "not installed"
+    return {"python": platform.python_version(), "torch": version("torch"), "bardlab": own}
 
 
 def check(rung: Rung, model: Settings, train: TrainConfig, corpus: Corpus) -> None:
     """Check the rules that a model, its training and a text must keep together. Raises BardlabError."""
-    built = _built(rung.key, model, corpus.tokenizer.size)
-    window, there = train.window or built.usual_window, len(corpus.train_ids)
+    made = built(rung.key, model, corpus.tokenizer.size)
+    window, there = train.window or made.usual_window, len(corpus.train_ids)
     if window >= there:
         lower = "lower train.window" if train.window else "lower model.context"
         if not train.window and "context" not in type(model).model_fields:
@@ -97,12 +98,12 @@ def check(rung: Rung, model: Settings, train: TrainConfig, corpus: Corpus) -> No
             f"sequences of {window} characters do not fit the training split of {corpus.title!r}, which has {there}; "
             f"{lower}"
         )
-    if (reach := built.readable(train.window)) < train.window:
+    if (reach := made.readable(train.window)) < train.window:
         raise BardlabError(
             f"train.window {train.window} is longer than model.context {reach}; give at most {reach}, or 0"
         )
     if train.devices > 1:
-        _check_shares(train, built, window)
+        _check_shares(train, made, window)
     if not train.prompt:
         raise BardlabError("train.prompt is empty; give at least one character, such as a line break")
     if train.prompt != LINE_BREAK:
@@ -127,8 +128,8 @@ def _check_shares(train: TrainConfig, model: LanguageModel, window: int) -> None
 def remarks(rung: Rung, model: Settings, train: TrainConfig, corpus: Corpus) -> list[str]:
     """Say in a sentence each what a text means for a training of this kind; nothing for an ordinary one."""
     sentences = []
-    built = _built(rung.key, model, corpus.tokenizer.size)
-    window, judged = train.window or built.usual_window, len(corpus.val_ids)
+    made = built(rung.key, model, corpus.tokenizer.size)
+    window, judged = train.window or made.usual_window, len(corpus.val_ids)
     if window >= judged:
         sentences.append(
             f"The validation split has {judged:,} characters, fewer than the {window:,} of a training sequence: it is "
@@ -149,9 +150,9 @@ def remarks(rung: Rung, model: Settings, train: TrainConfig, corpus: Corpus) -> 
 
 
 @lru_cache(maxsize=256)
-def _built(rung_key: str, model: Settings, vocab_size: int) -> LanguageModel:
-    """Make the model without allocating it. Raises what only the model itself knows."""
-    with torch.device("meta"):
+def built(rung_key: str, model: Settings, vocab_size: int) -> LanguageModel:
+    """The model without weights. Raises what only the model itself knows. It is shared: not to be changed."""
+    with weightless():
         return registry.get(rung_key).build(model, vocab_size)
 
 

@@ -5,13 +5,13 @@ import secrets
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
 from core.errors import BardlabError
 from core.inspect.evaluation_set import evaluation_set
 from core.inspect.interventions import ablation
 from core.models.contract import LanguageModel
+from core.models.footprint import weightless
 from core.runs import beginnings, checkpoints, editing, records
 from core.runs.state import Run
 from core.texts.corpus import load as load_corpus
@@ -123,7 +123,7 @@ def gap(healing: Healing, step: int | None) -> tuple[float, float]:
 def heads(run: Run) -> list[str]:
     """Return the addresses of the parts of a run's model that can be kept off."""
     config = run.need()
-    with torch.device("meta"):
+    with weightless():
         model = config.rung.build(config.model_config_, len(config.characters))
     return [part.key for part in model.parts() if part.speaks]
 

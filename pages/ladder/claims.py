@@ -9,7 +9,7 @@ from core.errors import BardlabError
 from core.runs.state import Run
 from core.studies import sweeps
 from core.studies.claims import evidence, registry, reproduction
-from core.studies.claims.claim import Claim, Figures, Finding, Verdict
+from core.studies.claims.claim import Claim, Figures, Finding, Judgement, Verdict
 from core.studies.claims.evidence import Evidence
 from core.studies.claims.reproduction import Standing
 from pages.ui import loaders, state, teaching, tell
@@ -37,6 +37,12 @@ def expected(key: str, text: str, seeds: int) -> float | None:
         return reproduction.expected_seconds(registry.get(key), text, seeds)
     except BardlabError:
         return None
+
+
+@st.cache_resource(max_entries=64, show_spinner=False)
+def judged_by(key: str, figures: Figures) -> Judgement:
+    """What a claim's rule says of figures."""
+    return registry.get(key).judge(figures)
 
 
 def shipped() -> dict[str, Evidence]:
@@ -188,7 +194,7 @@ def card(claim: Claim, found: Evidence | None, standing: Standing | None, text: 
             time_line(claim, found, text)
         with right:
             if figures:
-                judged = claim.judge(figures)
+                judged = judged_by(claim.key, figures)
                 picture = claim.picture(figures)
                 plot(claim_chart(picture), f"claims.{claim.key}.chart", claim.key)
                 st.caption(plain(picture.about))
@@ -221,7 +227,7 @@ def in_one_line(claim: Claim, figures: Figures, *, here: bool) -> str:
     title = f"**{plain(claim.title)}**"
     if not figures:
         return f"{title} :gray-badge[not measured yet]"
-    judged = claim.judge(figures)
+    judged = judged_by(claim.key, figures)
     mark = " :blue-badge[measured here]" if here else ""
     return f"{title} {BADGES[judged.verdict]}{mark} {plain(judged.deciding.number)}"
 
@@ -241,7 +247,7 @@ for each in registry.CLAIMS.values():
     except BardlabError as error:
         tell.warning(error)
 verdicts = Counter(
-    each.judge(figures).verdict for each, one in cards if (figures := shown(each, known.get(each.key), one))
+    judged_by(each.key, figures).verdict for each, one in cards if (figures := shown(each, known.get(each.key), one))
 )
 if verdicts:
     tell.caption(", ".join(f"{verdicts[verdict]} {verdict}" for verdict in Verdict if verdicts[verdict]))

@@ -21,7 +21,7 @@ from core.texts.corpus import Corpus
 from pages.ui import ladder_problems, loaders, state, teaching, wording
 from pages.ui.choosers import mine
 from pages.ui.components.charts.replay import Learning, Level, replay
-from pages.ui.navigation import INSIDE, gradient_descent_page, page_table, rung_page
+from pages.ui.navigation import gradient_descent_page, page_at, rung_page
 from pages.ui.plots.colours import place_of, rung_colour
 from pages.ui.rung_views.counting import complete, count_more
 
@@ -224,7 +224,6 @@ def _ending(own: Run, star: Standing | None, corpus: Corpus) -> None:
         st.warning(f"It ended without a result: {wording.plain(own.status.message)}", icon=":material/info:")
         return
     st.markdown(f"**Yours now hesitates between {math.exp(loss):,.0f} letters instead of {corpus.tokenizer.size:,}.**")
-    pages = {page.url_path: page for page in [*page_table()[INSIDE], *page_table()["Use"]]}
     with st.container(horizontal=True, vertical_alignment="center"):
         with st.popover("What does the curve mean?", icon=":material/show_chart:"):
             st.markdown(_meaning(corpus))
@@ -233,13 +232,13 @@ def _ending(own: Run, star: Standing | None, corpus: Corpus) -> None:
         if looking is not None and looking.rung_key in rungs_with_attention():
             label = "See where it looks" if looking is own else "See where ours looks"
             st.page_link(
-                pages["attention"],
+                page_at("attention"),
                 label=label,
                 icon=":material/visibility:",
                 query_params={state.RUN: looking.slug},
             )
         st.page_link(
-            pages["write"], label="Let it write", icon=":material/edit_note:", query_params={state.RUN: own.slug}
+            page_at("write"), label="Let it write", icon=":material/edit_note:", query_params={state.RUN: own.slug}
         )
 
 

@@ -4,7 +4,7 @@ import streamlit as st
 
 from core.studies.course import glossary
 from pages.ui import state
-from pages.ui.course.tour import pages
+from pages.ui.navigation import pages
 from pages.ui.wording import plain
 
 state.notices()
@@ -23,7 +23,7 @@ asked = st.text_input(
 found = glossary.find(asked)
 if not found:
     st.info("No term has this word. Clear the box to see all.", icon=":material/search_off:")
-by_address = pages()
+by_address = {address: page() for address, page in pages().items()}
 with st.container(key="terms", gap="xsmall"):
     for term in found:
         left, middle, right = st.columns([4, 11, 5], vertical_alignment="top")

@@ -13,6 +13,7 @@ from pages.ui import state
 from pages.ui.course import counted, progress, tour
 from pages.ui.course.beside_title import next_link
 from pages.ui.course.collected import COLLECTED
+from pages.ui.navigation import page_at
 from pages.ui.wording import plain
 
 LONGEST_NAME = 120
@@ -27,7 +28,7 @@ def counts() -> None:
             middle.progress(min(1.0, done / of), f"{done:,} of {of:,}")
         else:
             middle.markdown(f"{done:,}")
-        page = tour.pages()[each.page]
+        page = page_at(each.page)
         right.page_link(page, label=page.title)
 
 
@@ -45,10 +46,11 @@ def exercises() -> None:
     marks = progress.now().marks
     with st.expander("The exercises"):
         for rung in RUNGS.values():
+            page = page_at(rung.key)
             for place, exercise in enumerate(rung.exercises):
                 sign = "✓ " if judging.mark(rung, place) in marks else ""
                 st.page_link(
-                    tour.pages()[rung.key],
+                    page,
                     label=f"{sign}{rung.title}: {exercise.title}",
                     icon=rung.icon,
                     query_params={"tab": path.EXERCISES},

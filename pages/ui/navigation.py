@@ -38,7 +38,7 @@ def hidden() -> frozenset[str]:
 
 
 def _declared() -> list[dict[str, Any]]:
-    return [page.keywords for section in _table().values() for page in section]
+    return [page.keywords for page in pages().values()]
 
 
 def draw_rung(key: str) -> None:
@@ -65,8 +65,23 @@ def gradient_descent_page() -> StreamlitPage:
 
 
 def page_table() -> dict[str, list[StreamlitPage]]:
-    """The pages by section, in the order of the sidebar."""
-    return {title: [page() for page in section] for title, section in _table().items()}
+    """The pages by section, in the order of the sidebar. Each is made anew: whoever wants one asks for that."""
+    return {title: section(title) for title in _table()}
+
+
+def section(title: str) -> list[StreamlitPage]:
+    """The pages of one section."""
+    return [page() for page in _table()[title]]
+
+
+def pages() -> "dict[str, partial[StreamlitPage]]":
+    """How to make each page, by what follows the server's name in the URL; the first one by `HOME`."""
+    return {page.keywords["url_path"]: page for section in _table().values() for page in section}
+
+
+def page_at(address: str) -> StreamlitPage:
+    """The page of an address that is here."""
+    return pages()[address]()
 
 
 def _rung(key: str) -> "partial[StreamlitPage]":

@@ -35,7 +35,7 @@ from pages.ui.choosers.tree import (
 from pages.ui.components.texts.branch_text import branch_text
 from pages.ui.components.texts.branch_tree import branch_tree
 from pages.ui.inside_views import branching, links
-from pages.ui.navigation import INSIDE, link_to_first_rung, page_table
+from pages.ui.navigation import INSIDE, link_to_first_rung, section
 from pages.ui.run.config_form import labelled_widget
 
 SETTINGS = tuple(field.name for field in BranchSettings.fields())
@@ -82,7 +82,7 @@ def toolbar(run: Run, tree: Tree, place: Place, how: BranchSettings, before: str
         )
         with st.popover("File", icon=":material/folder:", help="Save the tree, or open one."):
             files()
-        for page in page_table()[INSIDE]:
+        for page in section(INSIDE):
             fits = links.FITS.get(page.url_path)
             if page.url_path in ("prediction", "attention") and (fits is None or fits(run)):
                 st.page_link(page, query_params={state.RUN: run.slug, state.PROMPT: before[-TAIL:]})

@@ -16,7 +16,7 @@ from core.runs.state import Run
 from core.texts import own as texts_own
 from core.texts.corpus import load
 from tests.conftest import TINY
-from tests.pages.test_pages import PAGES, VIEWS, draw, words
+from tests.pages.test_pages import BESIDE_VIEWS, PAGES, VIEWS, draw, words
 
 WORDS = {
     "arabic": ["السلام", "عليكم", "كتاب", "قمر", "شمس", "بيت", "نور", "ماء"],
@@ -99,7 +99,7 @@ def opened(script: str, own: dict[str, Run], tab: str = "") -> AppTest:
     query = {"run": run.slug, "runs": run.slug}
     if script.startswith("ladder") or script in ("use/text.py", "use/sweeps.py"):
         query["text"] = run.need().corpus
-    return draw(script, **query, **({"tab": tab} if tab else {}))
+    return draw(script, **query, **({"tab": tab, **BESIDE_VIEWS} if tab else {}))
 
 
 @pytest.mark.parametrize(("script", "tab"), [*((page, "") for page in PAGES), *VIEWS])

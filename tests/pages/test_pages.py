@@ -31,6 +31,10 @@ VIEWS = [(f"ladder/{key}.py", tab) for key, rung in RUNGS.items() for tab in (*r
 """Every view of every rung's page but the first, which is open unless the address names another."""
 
 
+BESIDE_VIEWS = {"hide": "settings,train,guess,experiments,terminal,buttons,compare"}
+"""Leaves what is above a view and the same for all away, as a teacher's link does: the page without a view draws it."""
+
+
 manifest_scanner.scan_component_manifests = cache(manifest_scanner.scan_component_manifests)
 """At each drawing AppTest reads the metadata of every installed package, a tenth of a second: once is enough."""
 

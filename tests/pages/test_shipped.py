@@ -7,7 +7,7 @@ from core.evaluation import evaluate
 from core.ladder.registry import RUNGS
 from core.runs import checkpoints, reading, records
 from core.texts.corpus import Corpus
-from tests.pages.test_pages import PAGES, VIEWS, draw
+from tests.pages.test_pages import BESIDE_VIEWS, PAGES, VIEWS, draw
 
 INSIDE = [script for script in PAGES if script.startswith("inside/")]
 
@@ -45,7 +45,7 @@ def test_every_page_opens(script: str):
 @pytest.mark.parametrize(("script", "tab"), VIEWS)
 def test_a_rung_shows_its_shipped_run(script: str, tab: str):
     run = reading.find(f"pretrained/{script.removeprefix('ladder/').removesuffix('.py')}")
-    app = draw(script, run=run.slug, tab=tab)
+    app = draw(script, run=run.slug, tab=tab, **BESIDE_VIEWS)
 
     assert not app.exception and not app.error
     assert app.selectbox(key="run").value == run.slug

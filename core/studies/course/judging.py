@@ -6,12 +6,11 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-import torch
-
 from core.inspect.heads import HeadScores
 from core.ladder.exercises import Choice, Exercise, Form, Number, Trained
 from core.ladder.rung import Rung
 from core.models.contract import LanguageModel
+from core.models.footprint import weightless
 from core.runs.folder import State
 from core.runs.state import Run
 from core.settings import Settings
@@ -53,7 +52,7 @@ class RungFacts:
 
 def built(rung: Rung, settings: Settings, size: int) -> LanguageModel:
     """Make a model without numbers in it."""
-    with torch.device("meta"):
+    with weightless():
         return rung.build(settings, size)
 
 

@@ -10,14 +10,13 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
-import torch
-
 from core.errors import BardlabError
 from core.jobs import timing
 from core.ladder import cost, registry, sizing
 from core.ladder.cost import Cost
 from core.ladder.rung import Rung
 from core.ladder.sizing import Sized
+from core.models.footprint import weightless
 from core.runs import plan as runs_plan
 from core.runs import reading
 from core.runs.folder import State
@@ -68,7 +67,7 @@ def entrants() -> list[Entrant]:
 def _fitted(rung_key: str, preset: str) -> bool:
     """True if the model is found in one step: it has nowhere to run."""
     rung = registry.get(rung_key)
-    with torch.device("meta"):
+    with weightless():
         return rung.build(rung.settings(preset, {}, {})[0], 2).closed_form
 
 

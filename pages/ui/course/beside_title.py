@@ -5,6 +5,7 @@ import streamlit as st
 from core.studies.course.path import next_up
 from core.studies.course.tour import STATIONS
 from pages.ui.course import progress, tour
+from pages.ui.navigation import page_at
 from pages.ui.wording import plain
 
 
@@ -13,7 +14,7 @@ def next_link() -> None:
     up = next_up(progress.now().marks)
     query = tour.query_of(STATIONS[up.station]) if up.station else dict(up.query)
     st.page_link(
-        tour.pages()[up.page],
+        page_at(up.page),
         label=f"**{plain(up.label)}**",
         icon=":material/route:",
         query_params=query,

@@ -6,7 +6,7 @@ import streamlit as st
 
 from core.ladder.registry import RUNGS
 from pages.ui import teaching, wording
-from pages.ui.navigation import HOME, page_table
+from pages.ui.navigation import HOME, page_at, pages
 
 LONGEST = 4000
 """Characters of a link."""
@@ -15,7 +15,7 @@ _OF_LESSON = (teaching.HIDE, teaching.LOCK, teaching.ONLY)
 
 def link_builder() -> None:
     """Draw the form, and the link that it comes to."""
-    pages = {page.url_path or HOME: page for section in page_table().values() for page in section}
+    titles = {address: str(page.keywords["title"]) for address, page in pages().items()}
     pasted = st.text_input(
         "In the state of this link",
         key="class.link.state",
@@ -25,16 +25,16 @@ def link_builder() -> None:
         "below opens as it is at first.",
     )
     query, name = _read(pasted)
-    if name is not None and name not in pages:
+    if name is not None and name not in titles:
         st.warning(f"No page here has the address “{wording.plain(name[:60])}”.", icon=":material/link_off:")
         return
     left, right = st.columns(2, gap="medium")
     with left:
         chosen = st.selectbox(
             "Page",
-            list(pages),
-            index=list(pages).index(name) if name else None,
-            format_func=lambda each: wording.plain(pages[each].title) if each in pages else each,
+            list(titles),
+            index=list(titles).index(name) if name else None,
+            format_func=lambda each: wording.plain(titles.get(each) or each),
             key=f"class.link.page.{name or ''}",
             disabled=name is not None,
             placeholder="Choose a page",
@@ -75,7 +75,7 @@ def link_builder() -> None:
         language=None,
         wrap_lines=True,
     )
-    st.page_link(pages[chosen], label="Try it", icon=":material/open_in_new:", query_params=query)
+    st.page_link(page_at(chosen), label="Try it", icon=":material/open_in_new:", query_params=query)
 
 
 def _read(link: str) -> tuple[dict[str, str], str | None]:

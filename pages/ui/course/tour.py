@@ -5,7 +5,6 @@ from datetime import UTC, datetime
 from typing import cast
 
 import streamlit as st
-from streamlit.navigation.page import StreamlitPage
 
 from core.studies.course import tour
 from core.studies.course.station import Opening, Seen, Station
@@ -14,7 +13,7 @@ from pages.ui import loaders, state
 from pages.ui.choosers import mine
 from pages.ui.components.controls.pointer import pointer
 from pages.ui.course import progress
-from pages.ui.navigation import HOME, page_table
+from pages.ui.navigation import HOME, page_at
 from pages.ui.wording import plain
 
 TOUR = "tour"
@@ -98,7 +97,7 @@ def _strip(page: str) -> None:
         if (later := tour.after(station.key)) is not None:
             _way(later, "next", "Next" if done else "Skip", ":material/arrow_forward:", "The next station.")
         elif done:
-            st.page_link(pages()[AFTERWARDS], label="See how far you are", icon=":material/flag:")
+            st.page_link(page_at(AFTERWARDS), label="See how far you are", icon=":material/flag:")
         st.button(
             "Leave the tour",
             type="tertiary",
@@ -112,12 +111,12 @@ def _strip(page: str) -> None:
 def _way(to: Station, name: str, label: str, icon: str, help: str) -> None:
     """Draw a button that leads to a station: unlike a link it waits for what the page still has to say."""
     if st.button(plain(label), type="tertiary", icon=icon, key=f"tour.{name}", help=help):
-        st.switch_page(pages()[to.page], query_params=query_of(to))
+        st.switch_page(page_at(to.page), query_params=query_of(to))
 
 
 def link(station: Station, label: str, icon: str) -> None:
     """Draw a link to a station."""
-    st.page_link(pages()[station.page], label=plain(label), icon=icon, query_params=query_of(station))
+    st.page_link(page_at(station.page), label=plain(label), icon=icon, query_params=query_of(station))
 
 
 def query_of(station: Station) -> dict[str, str]:
@@ -130,11 +129,6 @@ def _run_of(rung: str) -> str | None:
     """The run of a rung that is shown: the one that ships, else the learner's newest."""
     usable = [run for run in loaders.listing() if run.rung_key == rung and run.usable]
     return next((run.slug for run in sorted(usable, key=lambda run: not run.shipped)), None)
-
-
-def pages() -> dict[str, StreamlitPage]:
-    """Every page by its url_path."""
-    return {page.url_path or HOME: page for section in page_table().values() for page in section}
 
 
 def leave() -> None:

@@ -1,6 +1,6 @@
 """Sliders drawn from a configuration class: range, step, help and default all come from its fields."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from itertools import cycle
 from typing import Any
@@ -21,7 +21,7 @@ from pages.ui.run.kept_settings import kept_settings
 from pages.ui.run.setting_names import name_of
 
 
-def config_form(rung: Rung, times: Mapping[str, str]) -> tuple[str, Settings, TrainConfig]:
+def config_form(rung: Rung, times: Callable[[], Mapping[str, str]]) -> tuple[str, Settings, TrainConfig]:
     """Draw the presets, each with its time, and the settings: a few at once, the rest behind a button.
 
     Returns (preset, model settings, training settings). Raises BardlabError, one line, when the settings contradict
@@ -34,7 +34,7 @@ def config_form(rung: Rung, times: Mapping[str, str]) -> tuple[str, Settings, Tr
             for name, value in base.model_dump().items():
                 chosen[group][name] = st.session_state.get(state.setting_key(rung.key, group, name), value)
         return preset, *rung.settings(None, chosen["model"], chosen["train"])
-    preset = _preset(rung, times)
+    preset = _preset(rung, times())
     bases = dict(zip(("model", "train"), rung.settings(preset, {}, {}), strict=True))
     rest = []
     for group, base in bases.items():

@@ -1,5 +1,7 @@
 """The left half of a rung's page: what to train, what it takes, and Train."""
 
+from functools import partial
+
 import streamlit as st
 
 from core.errors import BardlabError
@@ -35,7 +37,7 @@ def train_form(rung: Rung) -> tuple[SetUp | None, Corpus | None]:
     try:
         corpus = loaders.corpus(text_picker("Text", "What it learns from. Add one of your own on the page The text."))
         device = device_chosen(rung)
-        preset, model, train = config_form(rung, _times(rung, device, corpus))
+        preset, model, train = config_form(rung, partial(_times, rung, device, corpus))
         to_address(rung, preset, model, train)
         plan.check(rung, model, train, corpus)
     except BardlabError as error:
