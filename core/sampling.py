@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from core.models import compiled
-from core.models.compiled import Written
+from core.inference import loader
+from core.inference.decoder import Decoder, Written, decoder_for
 from core.models.contract import LanguageModel, parameter_count
 from core.models.rounding import rounded
 from core.settings import Settings, setting
@@ -150,7 +150,7 @@ def streams(
     Of a long prompt only what a prediction can depend on is read and kept, whatever its length. A model that depends
     on all of the past gives None for its context.
 
-    With `fast`, machine code writes as soon as it is there (core/models/compiled.py): the same text from the same
+    With `fast`, machine code writes as soon as it is there (core/inference): the same text from the same
     numbers drawn, in blocks of some 30 ms; with guesses `ahead`, where that is faster.
 
     A long prompt is read in pieces of some 30 ms; with `pauses`, an empty step comes after each, so that whoever is
@@ -167,11 +167,11 @@ def streams(
     ids = torch.tensor([prompt[reach] for prompt in prompts], device=device)  # (B, T) the latest, T <= context
     model.eval()
     cuts = (config.temperature, config.top_k, config.top_p)
-    decoder: compiled.Decoder | None = None
+    decoder: Decoder | None = None
     cache, fresh = model.new_cache(len(prompts)), ids  # fresh: what the cache has not seen
     while left:
-        if fast and compiled.ready() is not None:  # from here on, if it was not before
-            fast, decoder = False, compiled.decoder(model, len(prompts), halves, ahead=ahead)
+        if fast and (kernels := loader.ready()) is not None:  # from here on, if it was not before
+            fast, decoder = False, decoder_for(model, kernels, len(prompts), halves, ahead)
             if decoder is not None:
                 whole = context is None or model.slides or cache is None
                 fresh = ids if whole else ids[:, -cache.length - fresh.shape[1] :]  # (B, T) all that the cache held

@@ -14,9 +14,9 @@ from filelock import FileLock
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch: the tests themselves fill the cores
 
 from core import paths
+from core.inference import loader
 from core.jobs import control, processes
 from core.ladder.registry import RUNGS
-from core.models import compiled
 from core.runs import editing, plan, reading
 from core.runs.state import Run
 from core.texts import shakespeare
@@ -124,7 +124,7 @@ def machine_code(pytestconfig: pytest.Config) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     with pytest.MonkeyPatch.context() as patch, FileLock(folder.with_suffix(".lock")):
         patch.setenv("NUMBA_CACHE_DIR", str(folder))
-        assert compiled.load() is not None
+        assert loader.load() is not None
     return folder
 
 

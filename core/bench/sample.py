@@ -15,8 +15,9 @@ import torch
 from core.bench.peer import Peer
 from core.bench.plain_c import PlainC
 from core.errors import BardlabError
+from core.inference import loader
+from core.inference.decoder import decoder_for
 from core.ladder.registry import get
-from core.models import compiled
 from core.models.contract import LanguageModel
 from core.models.transformer import TransformerConfig
 from core.runs import checkpoints, reading
@@ -64,7 +65,7 @@ def sample(
         checkpoints.seed_everything(1337)
         model = get(rung_key).build(get(rung_key).settings(preset, {}, {})[0], 65).eval()
     config, vocab_size = model.config, model.vocab_size
-    fast = compiled.load() is not None
+    fast = loader.load() is not None
     peer = Peer(beside, cast(TransformerConfig, config), vocab_size) if beside is not None else None
     answer: dict[str, Any] = {"stage": rung_key, "preset": preset, "threads": torch.get_num_threads()}
     answer |= {"device": devices.processor(), "computed_in": "float32"}
@@ -154,7 +155,7 @@ def _context_filled(
 
     From the second of a context on: what the first prepares is not counted.
     """
-    decoder = compiled.decoder(model, batch, halves, compiled.load, ahead)
+    decoder = decoder_for(model, loader.load(), batch, halves, ahead)
     if decoder is None:
         raise BardlabError("nothing can be compiled on this machine; leave out --beside-c and --run")
     fresh = torch.zeros(batch, 1, dtype=torch.long)

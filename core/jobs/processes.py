@@ -27,8 +27,8 @@ def warm() -> None:
     If this machine's speed on a rung is not known yet, another process times a few training steps, for the estimates;
     and one compiles what writes texts, if that is not done yet.
     """
+    from core.inference import loader
     from core.jobs import timing
-    from core.models import compiled
 
     global _spare, _probed
     with lock:
@@ -39,7 +39,7 @@ def warm() -> None:
             _probed = True
             if not timing.all_known():
                 children.append(spawn(["--probe", "aside"], None))
-            if not compiled.built():
+            if not loader.built():
                 children.append(spawn(["--compile"], None))
 
 
@@ -67,7 +67,7 @@ def hand_to_spare(path: Path) -> bool:
 
 def spawn(arguments: list[str], job: Path | None) -> subprocess.Popen[bytes]:
     """Start a worker process, its output going to the log in the job's folder."""
-    command = [sys.executable, "-m", "core.worker", *arguments]
+    command = [sys.executable, "-m", "core.jobs.worker", *arguments]
     with contextlib.ExitStack() as stack:
         log = stack.enter_context((job / folder.LOG).open("ab")) if job else None
         return system.spawn(command, paths.ROOT, log, inlet=arguments == ["--spare"])

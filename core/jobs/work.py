@@ -14,6 +14,7 @@ from torch import Tensor
 
 from core import system
 from core.errors import BardlabError
+from core.inference import loader
 from core.jobs import trial, waiting
 from core.jobs.interruptions import Desk
 from core.jobs.launchers import node
@@ -22,7 +23,6 @@ from core.jobs.timing import known, probe
 from core.jobs.timing import record as record_speed
 from core.jobs.waiting import Job
 from core.ladder.registry import RUNGS
-from core.models import compiled
 from core.models.contract import parameter_count
 from core.models.memory import is_out_of_memory, let_go
 from core.runs import beginnings, checkpoints, layout, reading, requests, state
@@ -46,7 +46,7 @@ def work(path: Path, *, log: Callable[[str], None] | None = None) -> Run:
 def compile_aside() -> None:
     """Compile what writes texts, for all later processes, while others compute first."""
     system.step_back()
-    compiled.load()
+    loader.load()
 
 
 def device_of(path: Path) -> str:

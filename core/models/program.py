@@ -1,16 +1,14 @@
-"""One more character as a list of small steps on vectors: what a rung offers to be run without the interpreter.
+"""One more character as a list of small steps on vectors: what a rung offers to be run without Python.
 
 A rung's `program` describes what its `forward` computes with a cache, step by step: which vectors are multiplied by
-which weights and what is kept for later characters. Nothing is compiled for one rung: core/models/kernels.py runs any
-such list. torch stays the definition; tests/core/models/test_compiled.py holds both to the same logits.
+which weights and what is kept for later characters. Nothing is compiled for one rung: core/inference runs any such list
+as machine code. torch stays the definition; tests/core/inference/test_decoder.py holds both to the same logits.
 
 Every vector has its place in one row of working memory, everything kept from character to character in one row of
 state for each text, all weights in one flat array. Nothing here needs the compiler.
 """
 
-import mmap
 from bisect import bisect_right
-from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Any
@@ -20,40 +18,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from core.models.packing import concatenated, packed, rounded_up
+
 Float = NDArray[np.float32]
-LANES = 16
-"""Numbers that are multiplied side by side: one wide register, or two or four narrower ones."""
-
-
-def rounded_up(size: int) -> int:
-    """Round up to whole sixteens."""
-    return -(-size // LANES) * LANES
-
-
-def aligned(size: int, kind: Any = np.float32) -> NDArray[Any]:
-    """Make zeros that begin at the start of a page, on large pages where the system has them."""
-    room = mmap.mmap(-1, max(1, size) * np.dtype(kind).itemsize)
-    if hasattr(mmap, "MADV_HUGEPAGE"):
-        with suppress(OSError):  # a kernel without them
-            room.madvise(mmap.MADV_HUGEPAGE)
-    return np.frombuffer(room, kind, size)
-
-
-def packed(matrix: NDArray[Any]) -> NDArray[Any]:
-    """Lay out a matrix as core/models/products.py reads it: sixteen rows beside each other; zeros fill the last."""
-    n_out, n_in = matrix.shape
-    padded = np.pad(matrix, ((0, rounded_up(n_out) - n_out), (0, 0)))
-    return padded.reshape(-1, LANES, n_in).transpose(0, 2, 1).ravel()
-
-
-def together(pieces: list[NDArray[Any]], kind: Any) -> NDArray[Any]:
-    """Put arrays one behind another, each at the start of a line."""
-    whole = aligned(max(LANES, sum(rounded_up(piece.size) for piece in pieces)), kind)
-    at = 0
-    for piece in pieces:
-        whole[at : at + piece.size] = piece
-        at += rounded_up(piece.size)
-    return whole
 
 
 class Step(IntEnum):
@@ -63,7 +30,7 @@ class Step(IntEnum):
     POSITION = 1
     LINEAR = 2
     NORM = 3
-    BEND = 4
+    ACTIVATE = 4
     COMBINE = 5
     GATE = 6
     RECENT = 7
@@ -87,7 +54,7 @@ FEW = 1 + GUESSES
 all of them multiply by zero are left out: more have few such rows."""
 KEEPING = (Step.RECENT, Step.DELAY, Step.ATTEND, Step.CELL)
 """The steps that keep something for later characters."""
-BENDS = ("", "relu", "gelu", "relu2", "tanh")
+ACTIVATIONS = ("", "relu", "gelu", "relu2", "tanh")
 """Element by element; the number of each is its place here."""
 CELLS = ("plain", "gru", "lstm")
 
@@ -166,12 +133,12 @@ class Program:
     @property
     def floats(self) -> Float:
         """All weights but the rounded matrices."""
-        return together(self._floats, np.float32)
+        return concatenated(self._floats, np.float32)
 
     @property
     def shorts(self) -> NDArray[np.uint16]:
         """The upper halves of the rounded matrices."""
-        return together(self._shorts, np.uint16)
+        return concatenated(self._shorts, np.uint16)
 
     def _add(
         self,
@@ -249,12 +216,12 @@ class Program:
         x: Vector,
         weight: Tensor,
         bias: Tensor | None = None,
-        bend: str = "",
+        activation: str = "",
         into: Vector | None = None,
         sparse: bool = False,
         scale: Tensor | None = None,
     ) -> Vector:
-        """Multiply by a matrix, then by a scale for each number, add the bias, bend.
+        """Multiply by a matrix, then by a scale for each number, add the bias, apply the activation.
 
         `sparse`: of many zeros in x none is multiplied by.
         """
@@ -263,7 +230,8 @@ class Program:
         turned = self.matrix(weight.t(), pack=False) if sparse else -1
         offset = -1 if bias is None else self.weights(bias)
         stretched = None if scale is None else Vector(self.weights(scale), out.size)
-        return self._add(Step.LINEAR, out, x, stretched, w=at, bias=offset, one=turned, two=BENDS.index(bend))
+        kind = ACTIVATIONS.index(activation)
+        return self._add(Step.LINEAR, out, x, stretched, w=at, bias=offset, one=turned, two=kind)
 
     def norm(self, x: Vector, layer: nn.Module) -> Vector:
         """Layer normalisation; what is no such layer changes nothing."""
@@ -273,9 +241,9 @@ class Program:
         out = self.vector(x.size)
         return self._add(Step.NORM, out, x, w=self.weights(layer.weight), bias=self.weights(layer.bias), one=at)
 
-    def bend(self, x: Vector, kind: str) -> Vector:
-        """Bend element by element."""
-        return self._add(Step.BEND, self.vector(x.size), x, two=BENDS.index(kind))
+    def activate(self, x: Vector, activation: str) -> Vector:
+        """Apply an activation element by element."""
+        return self._add(Step.ACTIVATE, self.vector(x.size), x, two=ACTIVATIONS.index(activation))
 
     def combine(self, a: Vector, b: Vector, of_a: float = 1.0, of_b: float = 1.0, into: Vector | None = None) -> Vector:
         """Add two vectors, each times a number."""
@@ -303,14 +271,14 @@ class Program:
         """Add the row that belongs to the last three characters, if there are so many."""
         self._add(Step.TRIGRAM, out, w=self.weights(table), one=len(table), two=self.vocab_size)
 
-    def attend(self, qkv: Vector, heads: int, context: int, turns: tuple[Tensor, Tensor] | None) -> Vector:
-        """Mix what was read so far by attention; `turns`: cosines and sines of rotary positions."""
+    def attend(self, qkv: Vector, heads: int, context: int, rotary: tuple[Tensor, Tensor] | None) -> Vector:
+        """Mix what was read so far by attention; `rotary`: cosines and sines of positions."""
         size = qkv.size // 3
-        cos, sin = (-1, -1) if turns is None else (self.weights(turns[0]), self.weights(turns[1]))
-        each, places = size // heads, rounded_up(context)
+        cos, sin = (-1, -1) if rotary is None else (self.weights(rotary[0]), self.weights(rotary[1]))
+        head, places = size // heads, rounded_up(context)
         both = self.vector(places + size)
         scores, out = both.part(0, places), both.part(places, size)
-        kept = self.kept(heads * places * (each + rounded_up(each)))
+        kept = self.kept(heads * places * (head + rounded_up(head)))
         return self._add(Step.ATTEND, out, qkv, scores, w=cos, bias=sin, one=kept, two=heads)
 
     def memory(self, units: int, carried: int) -> tuple[int, Vector]:

@@ -152,10 +152,10 @@ class ResidualNet(LanguageModel):
         x = program.linear(seen, self.widen.weight, self.widen.bias)
         for layer in self.layers:
             assert isinstance(layer, Layer)
-            post = program.bend(program.norm(x, layer.norm), "relu")
+            post = program.activate(program.norm(x, layer.norm), "relu")
             added = program.linear(post, layer.linear.weight, layer.linear.bias, sparse=True)
             x = program.combine(x, added, layer.skip, layer.scale)
-        post = program.bend(program.norm(x, self.norm_final), "relu")
+        post = program.activate(program.norm(x, self.norm_final), "relu")
         program.logits = program.linear(post, self.head.weight, self.head.bias)
         return program
 

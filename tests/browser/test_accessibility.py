@@ -45,14 +45,19 @@ State = tuple[str, int]
 STATES: tuple[State, ...] = (("light", 1280), ("light", 400), ("dark", 400), ("dark", 1280))
 """In this order or from its end, so that the window need not go back to the first of them for the next page."""
 
-LOOK = """async ([theirs, rules, menu]) => {
-    const stale = () => document.querySelector("[data-testid=stMain] [data-stale=true]"); // drawn anew: faint
+LOOK = """async ([theirs, rules, where]) => {
+    const plain = ({ className, firstElementChild }) => !className.endsWith("-plaintext") && !firstElementChild;
+    const stale = () =>
+        document.querySelector("[data-testid=stMain] [data-stale=true]") || // drawn anew: faint
+        [...document.querySelectorAll("[data-testid=stCode] code")].some(plain); // not coloured yet
     for (let i = 0; i < 20 && stale(); i++) await new Promise(window.realFrame);
     for (const each of document.getAnimations())
         if (Number.isFinite(each.effect.getComputedTiming().endTime)) each.finish(); // colours on their way to others
     const options = { resultTypes: ["violations"], preload: false, elementRef: true };
-    const where = menu ? document : { exclude: [["[data-testid=stSidebar]"]] };
-    const { violations } = await axe.run(where, rules ? { ...options, runOnly: rules } : options);
+    const unrolled = document.head.appendChild(document.createElement("style")); // what is scrolled away is not seen
+    unrolled.textContent = ".stApp, .stApp :has([data-testid=stMainBlockContainer]) { overflow: visible !important }";
+    const { violations } = await axe.run(where ?? document, rules ? { ...options, runOnly: rules } : options);
+    unrolled.remove();
     const [ours, needed] = [[], []];
     for (const { id, impact, nodes } of violations.filter((each) => each.impact !== "minor"))
         for (const { element, target, failureSummary } of nodes) {
@@ -136,11 +141,18 @@ def in_state(page: Page, theme: str, width: int) -> None:
     page.evaluate("new Promise(done => realFrame(() => realFrame(done)))")
 
 
-def look(page: Page, axe: str, states: Sequence[State], menus: set[State]) -> tuple[list[str], set[int]]:
+NO_MENU = {"exclude": [["[data-testid=stSidebar]"]]}
+VIEW = {"include": [[".st-key-views"]]}
+"""What axe looks at where it does not look at all of a page."""
+
+
+def look(
+    page: Page, axe: str, states: Sequence[State], menus: set[State], view: bool = False
+) -> tuple[list[str], set[int]]:
     """Return what axe finds on the page in these states that is ours, and which entries of THEIRS it took.
 
     All rules once for each width; in the other theme those of colour. The menu is left out in states in which it was
-    looked at already, which are kept in `menus`.
+    looked at already, which are kept in `menus`; what stands around a `view` is left out as soon as the menu is.
     """
     if not page.evaluate("'axe' in window"):
         page.evaluate(axe)
@@ -148,8 +160,8 @@ def look(page: Page, axe: str, states: Sequence[State], menus: set[State]) -> tu
     for theme, width in states:
         in_state(page, theme, width)
         rules = COLOUR if width in widths else None
-        menu = (theme, width) not in menus
-        ours, excused = page.evaluate(LOOK, [[list(entry) for entry in THEIRS], rules, menu])
+        where = None if (theme, width) not in menus else VIEW if view else NO_MENU
+        ours, excused = page.evaluate(LOOK, [[list(entry) for entry in THEIRS], rules, where])
         found += [f"{urlsplit(page.url).path} {theme} {width}: {each}" for each in ours]
         needed |= set(excused)
         widths.add(width)
@@ -162,7 +174,9 @@ def look(page: Page, axe: str, states: Sequence[State], menus: set[State]) -> tu
 def views() -> list[tuple[str, str]]:
     """Every view of a run once, with a rung that shows it, and every page that the menu does not list."""
     rungs = {name: rung.key for rung in RUNGS.values() for name in (*rung.views, "samples", "code", "log")}
-    return [(rung, name) for name, rung in rungs.items()] + [(path, "") for path in sorted(hidden())]
+    order = list(RUNGS)
+    shown = sorted(((rung, name) for name, rung in rungs.items()), key=lambda view: order.index(view[0]))
+    return [*shown, *((path, "") for path in sorted(hidden()))]
 
 
 Stop = tuple[bool, int] | tuple[str, str]
@@ -187,7 +201,7 @@ def test_every_page_is_for_everybody(visit: Visit, lab: str, axe: str, runs: lis
     """Without runs and with them, every page and every view: nothing above minor, nothing that moves or goes wrong."""
     found, needed, menus = [], set[int](), set[State]()
     there: list[Path] | None = None
-    at = STATES[0]
+    at, before = STATES[0], None
     with window(visit, lab) as (page, problems):
         links = page.locator("[data-testid=stSidebarNav] a")
         for what, where in part:
@@ -197,9 +211,13 @@ def test_every_page_is_for_everybody(visit: Visit, lab: str, axe: str, runs: lis
                 page.goto(lab)
                 expect(links).to_have_count(COUNT)
             if isinstance(where, str):
-                go(page, f"{lab}/{what}?tab={where}")
+                if what != before:
+                    go(page, f"{lab}/{what}?tab={where}")
                 if where:
-                    expect(page.get_by_role("radio", name=title_of(where), exact=True)).to_be_checked()
+                    tab = page.get_by_role("radio", name=title_of(where), exact=True)
+                    if what == before:
+                        tab.click()
+                    expect(tab).to_be_checked()
                 states = (STATES[0], STATES[-1])
             else:
                 links.nth(where).click()
@@ -207,8 +225,8 @@ def test_every_page_is_for_everybody(visit: Visit, lab: str, axe: str, runs: lis
                 states = STATES if what else STATES[:1]
             settled(page)
             order = states if states[0] == at else states[::-1]
-            more, excused = look(page, axe, order, menus)
-            at = order[-1]
+            more, excused = look(page, axe, order, menus, view=isinstance(where, str) and where != "")
+            at, before = order[-1], what
             found, needed = found + more, needed | excused
             if not any(page.evaluate(STILL) for _ in range(5)):  # what has just been drawn may settle first
                 found.append(f"{page.url}: something moves")

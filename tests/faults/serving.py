@@ -109,7 +109,7 @@ def crowd(
     """
     devices.limit_threads()
     if not (paths.runs() / layout.SPEED).exists():  # a server would measure it beside the crowd
-        subprocess.run([sys.executable, "-m", "core.worker", "--probe"], check=True, timeout=240)
+        subprocess.run([sys.executable, "-m", "core.jobs.worker", "--probe"], check=True, timeout=240)
     config = plan.plan("transformer", preset="minutes", train={"steps": 100_000, "eval_every": 10_000}, device="cpu")
     corpus = load_corpus(config.corpus)
     run = editing.create(config)

@@ -112,7 +112,7 @@ def writing(sessions: int = 20) -> dict[str, Any]:
     On a server that has drawn each several times, until what the first page counts once is known, and where the machine
     code that writes has been compiled.
     """
-    subprocess.run([sys.executable, "-m", "core.worker", "--compile"], cwd=paths.ROOT, check=True)
+    subprocess.run([sys.executable, "-m", "core.jobs.worker", "--compile"], cwd=paths.ROOT, check=True)
     (paths.runs() / layout.SPEED).parent.mkdir(parents=True, exist_ok=True)
     (paths.runs() / layout.SPEED).write_text("{}")
     with serving() as (_, url):

@@ -34,7 +34,7 @@ fork, setsid = getattr(os, "fork", None), getattr(os, "setsid", None)
 ROOT = Path(__file__).parents[2]
 NESTING = ("tests.gpu", "pytest", "streamlit")
 """Modules that run in forks and have their own processes made by forks too."""
-SERVED = ("core", "core.worker", "core.exchange.import_process", "tests.faults.nursery", *NESTING)
+SERVED = ("core", "core.jobs.worker", "core.exchange.import_process", "tests.faults.nursery", *NESTING)
 """Modules that run in forks."""
 LOADED = (
     *("core.cli.main", "core.exchange.archive", "core.jobs.rankings", "core.jobs.work", "tests.conftest"),

@@ -33,7 +33,9 @@ def photograph(wanted: list[str], home: Path) -> None:
     """Start the app in a home of its own and take the pictures that are wanted."""
     os.environ["BARDLAB_HOME"] = str(home)
     env = {"BARDLAB_HOME": str(home), "PYTHONPATH": str(ROOT)}
-    subprocess.run([sys.executable, "-m", "core.worker", "--probe"], env={**os.environ, **env}, cwd=ROOT, check=True)
+    subprocess.run(
+        [sys.executable, "-m", "core.jobs.worker", "--probe"], env={**os.environ, **env}, cwd=ROOT, check=True
+    )
     log = home / "app.log"
     process, url = start_app("app.py", log, env)
     try:

@@ -258,11 +258,12 @@ def command(path: Path, device: str, job: str) -> str:
     """
     root = os.environ.get(PLACE) or str(paths.ROOT)
     place = "cuda:0" if device == "cuda" else device
-    arguments = shlex.join(["-m", "core.worker", "--sent", job, node.fingerprint(), str(path.absolute()), place])
+    arguments = shlex.join(["-m", "core.jobs.worker", "--sent", job, node.fingerprint(), str(path.absolute()), place])
     python = "python=.venv/bin/python; [ -x $python ] || python=python3"
     lacks = shlex.quote(f"has no Bardlab in {root}: install it there, or say where in {PLACE}")
     return (
-        f'cd {shlex.quote(root)} 2>/dev/null && [ -f core/worker.py ] || {{ echo "$(hostname)" {lacks}; exit 3; }}; '
+        f"cd {shlex.quote(root)} 2>/dev/null && [ -f core/jobs/worker.py ] "
+        f'|| {{ echo "$(hostname)" {lacks}; exit 3; }}; '
         f"{python}; exec $python {arguments}"
     )
 

@@ -1,20 +1,17 @@
 """Machine code writes what torch writes: the same logits and the same text, for every rung."""
 
 import itertools
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 
-from core import paths, sampling
+from core import sampling
+from core.inference import decoder, loader, lookahead
+from core.inference.decoder import decoder_for
 from core.ladder.registry import RUNGS
-from core.models import compiled
 from core.models.contract import LanguageModel
 from core.models.mlp import BatchNorm
-from core.models.program import packed
 from core.sampling import SamplingConfig, generate, streams
 from core.studies.writing import Writing, WritingConfig
 from core.texts.tokenizer import CharTokenizer
@@ -32,14 +29,6 @@ OTHERS: dict[str, list[dict[str, Any]]] = {
     ],
 }
 CASES = [(key, changed) for key in RUNGS for changed in ({}, *OTHERS.get(key, []))]
-
-
-@pytest.fixture(scope="module", autouse=True)
-def kernels(machine_code: Path) -> Iterator[None]:
-    """All is compiled."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("NUMBA_CACHE_DIR", str(machine_code))
-        yield
 
 
 def a_model(key: str, changed: dict[str, Any]) -> LanguageModel:
@@ -98,12 +87,12 @@ def test_the_same_text_is_drawn_from_the_same_seed(cuts: dict[str, Any]):
 @pytest.mark.parametrize("key", ["mlp", "recurrent", "wavenet", "transformer"])
 def test_machine_code_takes_over_in_the_middle_of_a_text(key: str, monkeypatch: pytest.MonkeyPatch):
     model = a_model(key, {})
-    kernels = compiled.load()
+    kernels = loader.load()
     for torch_writes, beyond in itertools.product((1, 3, 2 * model.usual_window), ("roll", "half")):
         config = SamplingConfig.parse({"tokens": 3 * model.usual_window, "beyond": beyond})
         answers = itertools.chain([None] * torch_writes, itertools.repeat(kernels))
         with monkeypatch.context() as patch:
-            patch.setattr(compiled, "ready", answers.__next__)
+            patch.setattr(loader, "ready", answers.__next__)
             written = [choice.id for choice in generate(model, [1, 2], config, fast=True)]
 
         assert written == [choice.id for choice in generate(model, [1, 2], config)]
@@ -125,7 +114,7 @@ def test_guesses_change_nothing_but_the_number_of_passes(
         expected = list(generate(model, prompt, config))
         alone = [choice.logits for choice in generate(model, prompt, config, fast=True, ahead=False)]
         for guesses in (1, 7):
-            monkeypatch.setattr(compiled.Stride, "choose", lambda _, guesses=guesses: guesses)
+            monkeypatch.setattr(lookahead.Lookahead, "choose", lambda _, guesses=guesses: guesses)
             guessed = list(generate(model, prompt, config, fast=True))
 
             assert [c.id for c in guessed] == [c.id for c in expected]
@@ -144,8 +133,8 @@ def count_passes(monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
     """Count from now on the passes over a model, the characters of each text, and how often one was ahead of others."""
     counted = {"passes": 0, "written": 0, "leads": 0}
 
-    class Counted(compiled.Decoder):
-        def write(self, *arguments: Any) -> list[compiled.Written]:
+    class Counted(decoder.Decoder):
+        def write(self, *arguments: Any) -> list[decoder.Written]:
             before = self.passes
             step = super().write(*arguments)
             counted["passes"] += self.passes - before
@@ -153,7 +142,7 @@ def count_passes(monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
             counted["leads"] += int((self.leads > 0).sum())
             return step
 
-    monkeypatch.setattr(compiled, "Decoder", Counted)
+    monkeypatch.setattr(decoder, "Decoder", Counted)
     return counted
 
 
@@ -163,7 +152,7 @@ def test_each_of_several_texts_is_guessed_and_stays_what_it_is(
 ):
     """However many are guessed from block to block, so that some texts are ahead of others; past the window too."""
     counted = count_passes(monkeypatch)
-    monkeypatch.setattr(compiled, "BLOCK", 0.0)  # a character or more each: whatever the clock says
+    monkeypatch.setattr(decoder, "BLOCK", 0.0)  # a character or more each: whatever the clock says
     model = a_model(key, changed)
     context = model.usual_window
     ways: list[tuple[int, int, dict[str, Any]]] = [
@@ -179,7 +168,7 @@ def test_each_of_several_texts_is_guessed_and_stays_what_it_is(
         expected = list(streams(model, prompts, config))
         alone = list(streams(model, prompts, config, fast=True, ahead=False))
         turns = itertools.cycle((7, 3, 0, 1))
-        monkeypatch.setattr(compiled.Stride, "choose", lambda _, turns=turns: next(turns))
+        monkeypatch.setattr(lookahead.Lookahead, "choose", lambda _, turns=turns: next(turns))
         for step, its, without in zip(streams(model, prompts, config, fast=True), expected, alone, strict=True):
             assert [c.id for c in step] == [c.id for c in its]
             for guessed, ours, theirs in zip(step, without, its, strict=True):
@@ -196,7 +185,7 @@ def test_texts_that_stop_by_themselves_are_those_without_guesses(monkeypatch: py
     settings = {"tokens": 40, "samples": 7, "stop": "string", "stop_at": "a", "beyond": "half"}
     told = []
     for guesses in (0, 3, 7):
-        monkeypatch.setattr(compiled.Stride, "choose", lambda _, guesses=guesses: guesses)
+        monkeypatch.setattr(lookahead.Lookahead, "choose", lambda _, guesses=guesses: guesses)
         texts = Writing(model, CharTokenizer(characters), "bc", WritingConfig.parse(settings))
         while not texts.done:
             texts.advance(0.0)
@@ -240,8 +229,8 @@ def test_new_weights_are_taken_up_and_a_listener_is_heard():
     assert [c.id for c in generate(model, [1], config, fast=True)] == [c.id for c in generate(model, [1], config)]
 
     with model.get_submodule("blocks.0.mlp_out").register_forward_hook(lambda *_: torch.zeros(())):
-        assert compiled.decoder(model, 1) is None
-    assert compiled.decoder(model, 1) is not None
+        assert decoder_for(model, loader.load(), 1) is None
+    assert decoder_for(model, loader.load(), 1) is not None
 
 
 @pytest.mark.parametrize(("key", "changed"), [case for case in CASES if case[0] != "bigram"], ids=str)
@@ -261,61 +250,9 @@ def test_rounded_weights_write_one_text_by_either_way(key: str, changed: dict[st
             if parameter.ndim > 1:
                 parameter.copy_(parameter.bfloat16())
         torch.testing.assert_close(written[0].logits, model(torch.tensor([[1, 2]]))[0, -1], atol=1e-4, rtol=1e-4)
-    by_itself = compiled.decoder(model, 1)
-    assert by_itself is not None and by_itself.laid.halves, "of weights that are rounded already the halves are all"
+    by_itself = decoder_for(model, loader.load(), 1)
+    assert by_itself is not None and by_itself.arrays.halves, "of weights that are rounded already the halves are all"
     assert any(not torch.equal(*pair) for pair in zip(before, model.parameters(), strict=True))
-
-
-@pytest.mark.parametrize("unit", [False, True], ids=["panels", "matrix unit"])
-@pytest.mark.parametrize("halves", [False, True])
-def test_a_matrix_by_several_vectors_is_what_numpy_makes_of_it(
-    halves: bool, unit: bool, monkeypatch: pytest.MonkeyPatch
-):
-    """Whole panels of sixteen and parts of one, rows left over, and a matrix in the middle of the weights."""
-    from core.models import products
-
-    if unit and not products.MATRIX_UNIT:
-        pytest.skip("this processor has no matrix unit")
-    monkeypatch.setattr(products, "MATRIX_UNIT", unit)  # whatever this processor has
-    random = np.random.default_rng(1)
-    for count, n_in, n_out in (
-        (1, 19, 33),
-        (2, 8, 16),
-        (4, 7, 9),
-        (7, 9, 40),
-        (16, 32, 64),
-        (17, 5, 65),
-        (32, 48, 3),
-        (70, 71, 33),
-    ):
-        weights = random.normal(size=3 + n_out * n_in).astype(np.float32)
-        stored = (weights.view(np.uint32) >> 16).astype(np.uint16) if halves else weights
-        if halves:
-            weights = (stored.astype(np.uint32) << 16).view(np.float32)
-        work = random.normal(size=(count + 16, 2 + n_in + n_out)).astype(np.float32)
-        expected = work[:count, 1 : 1 + n_in] @ weights[3:].reshape(n_out, n_in).T
-        stored = np.concatenate((stored[:3], packed(stored[3:].reshape(n_out, n_in))))
-        products.matrix_times(stored, 3, work, 1, 2 + n_in, *products.room(count, n_in), n_in, n_out, count, count)
-        np.testing.assert_allclose(work[:count, 2 + n_in :], expected, atol=1e-4, rtol=1e-5)
-
-
-@pytest.mark.parametrize("halves", [False, True])
-def test_a_product_is_the_same_however_many_are_computed_beside_it(halves: bool):
-    """To the last bit, if it is asked for as one of so many: of a few, of more, and of enough for a matrix unit."""
-    from core.models import products
-
-    random = np.random.default_rng(2)
-    n_in, n_out = 21, 49
-    weights = random.normal(size=(n_out, n_in)).astype(np.float32)
-    stored = packed((weights.view(np.uint32) >> 16).astype(np.uint16) if halves else weights)
-    vectors = random.normal(size=(86, n_in + n_out)).astype(np.float32)
-    for like in (1, 3, 8, 9, 16, 40):
-        alone = vectors.copy()
-        products.matrix_times(stored, 0, alone, 0, n_in, *products.room(70, n_in), n_in, n_out, like, like)
-        for count in (like + 1, like + 17, 70):
-            work = vectors.copy()
-            products.matrix_times(stored, 0, work, 0, n_in, *products.room(70, n_in), n_in, n_out, count, like)
-            np.testing.assert_array_equal(work[:like], alone[:like])
 
 
 @pytest.mark.parametrize("changed", [changed for key, changed in CASES if key == "transformer"], ids=str)
@@ -359,30 +296,3 @@ def test_chances_that_are_no_numbers_are_refused_by_torch():
         next(model.parameters()).fill_(float("nan"))
     with pytest.raises(RuntimeError, match="probability tensor"):
         list(generate(model, [1], SamplingConfig(tokens=4), fast=True))
-
-
-def test_a_home_finds_what_the_programs_own_home_has_compiled(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
-    """And compiles into itself, not there."""
-    monkeypatch.delenv("NUMBA_CACHE_DIR")
-    monkeypatch.setattr(paths, "ROOT", tmp_path / "program")
-    monkeypatch.setenv("BARDLAB_HOME", str(tmp_path / "home"))
-    assert compiled.mark().is_relative_to(tmp_path / "home") and not compiled.built()
-
-    there = tmp_path / "program" / compiled.mark().relative_to(tmp_path / "home")
-    there.parent.mkdir(parents=True)
-    there.touch()
-    assert compiled.built() and compiled.mark() == there
-
-
-def test_without_a_compiler_torch_writes_and_says_so_once(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, caplog: pytest.LogCaptureFixture
-):
-    """Here: a home that is a file, so that nothing can be kept."""
-    (tmp_path / "file").touch()
-    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path / "file" / "compiled"))
-    monkeypatch.setattr(compiled, "_kernels", None)
-    monkeypatch.setattr(compiled, "_failed", False)
-    assert compiled.load() is None and compiled.load() is None and compiled.ready() is None
-
-    assert len(list(generate(a_model("mlp", {}), [1], SamplingConfig(tokens=4), fast=True))) == 4
-    assert len([r for r in caplog.records if "torch writes" in r.message]) == 1

@@ -1,4 +1,4 @@
-"""Guesses at the next characters, so that several places of a text can be computed at once (core/models/kernels.py).
+"""Guesses at the next characters, so that several places of a text can be computed at once.
 
 What a model said after the same last characters before is a good guess at what it will say now. The logits it gave are
 summed up by the last characters, none to ORDER of them, in tables of a fixed size in which the newest wins. A guess
@@ -16,15 +16,15 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from core.models.products import NOUGHT, OPTIONS
+from core.inference.kernels.intrinsics import OPTIONS, ZERO
 from core.models.program import BEFORE
 
 ORDER = BEFORE + 1
 """The most characters that a guess looks back on."""
 NUMBERS = 2**21
 """Numbers in all tables together."""
-SMOOTHED = np.float32(0.5)
-"""How many sights what fewer characters say counts for."""
+SMOOTHING = np.float32(0.5)
+"""How many observations what fewer characters say counts for."""
 MULTIPLIER = 6_364_136_223_846_793_005
 """Spreads contexts over a table (Knuth, MMIX)."""
 
@@ -42,7 +42,7 @@ class Tables(NamedTuple):
     """(V,) room for a guess."""
 
 
-def tables(vocab_size: int) -> Tables:
+def make_tables(vocab_size: int) -> Tables:
     """Make empty tables."""
     slots = 1 << max(4, min(12, (NUMBERS // (ORDER + 1) // vocab_size).bit_length() - 1))
     shape = (ORDER + 1, slots)
@@ -51,35 +51,35 @@ def tables(vocab_size: int) -> Tables:
 
 
 @njit(**OPTIONS)
-def learn(known, ids, place, logits):  # type: ignore[no-untyped-def]
+def learn(tables, ids, place, logits):  # type: ignore[no-untyped-def]
     """Keep the logits that followed ids up to a place."""
     key = 0
     for order in range(ORDER + 1):
         if order:
             key = (key + ids[place + 1 - order] + 1) * MULTIPLIER
-        slot = (key >> 33) & (known.tags.shape[1] - 1)
-        sums = known.sums[order, slot]
-        if known.tags[order, slot] == key:
-            known.counts[order, slot] += np.float32(1)
+        slot = (key >> 33) & (tables.tags.shape[1] - 1)
+        sums = tables.sums[order, slot]
+        if tables.tags[order, slot] == key:
+            tables.counts[order, slot] += np.float32(1)
             for i in range(len(logits)):
                 sums[i] += logits[i]
         else:
-            known.tags[order, slot], known.counts[order, slot] = key, np.float32(1)
+            tables.tags[order, slot], tables.counts[order, slot] = key, np.float32(1)
             sums[:] = logits
 
 
 @njit(**OPTIONS)
-def expect(known, ids, place):  # type: ignore[no-untyped-def]
+def predict(tables, ids, place):  # type: ignore[no-untyped-def]
     """Guess at the logits that follow ids up to a place."""
-    guess = known.guess
-    guess[:] = NOUGHT
+    guess = tables.guess
+    guess[:] = ZERO
     key = 0
     for order in range(ORDER + 1):
         if order:
             key = (key + ids[place + 1 - order] + 1) * MULTIPLIER
-        slot = (key >> 33) & (known.tags.shape[1] - 1)
-        if known.tags[order, slot] == key:
-            sums, share = known.sums[order, slot], np.float32(1) / (known.counts[order, slot] + SMOOTHED)
+        slot = (key >> 33) & (tables.tags.shape[1] - 1)
+        if tables.tags[order, slot] == key:
+            sums, share = tables.sums[order, slot], np.float32(1) / (tables.counts[order, slot] + SMOOTHING)
             for i in range(len(guess)):
-                guess[i] = (sums[i] + SMOOTHED * guess[i]) * share
+                guess[i] = (sums[i] + SMOOTHING * guess[i]) * share
     return guess

@@ -3,17 +3,16 @@
 import itertools
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from threading import Event
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
+from core.inference import loader, prefill
+from core.inference.decoder import Decoder, decoder_for
 from core.ladder.registry import RUNGS
-from core.models import compiled
 from core.models.contract import LanguageModel
 from core.models.program import KEEPING
 from core.sampling import SamplingConfig, generate
@@ -29,18 +28,10 @@ READ_AT_ONCE = [
 ]
 
 
-@pytest.fixture(scope="module", autouse=True)
-def kernels(machine_code: Path) -> Iterator[None]:
-    """All is compiled."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("NUMBA_CACHE_DIR", str(machine_code))
-        yield
-
-
 @pytest.fixture(autouse=True)
 def threads(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Even the smallest piece is worth a thread, and afterwards their number is what it was."""
-    monkeypatch.setattr(compiled, "WORTH", 1)
+    monkeypatch.setattr(prefill, "WORTH", 1)
     before = torch.get_num_threads()
     yield
     torch.set_num_threads(before)
@@ -56,12 +47,10 @@ def prompt(length: int, texts: int = 1) -> torch.Tensor:
     return torch.randint(VOCAB, (texts, length), generator=torch.Generator().manual_seed(length))  # (B, T)
 
 
-def read(
-    model: LanguageModel, ids: torch.Tensor, threads: int, last: bool = True
-) -> tuple[compiled.Decoder, torch.Tensor]:
+def read(model: LanguageModel, ids: torch.Tensor, threads: int, last: bool = True) -> tuple[Decoder, torch.Tensor]:
     """Read all of ids (B, T), the last of them with the others or alone, and give the logits (B, V) after them."""
     torch.set_num_threads(threads)
-    decoder = compiled.decoder(model, len(ids), get=compiled.load, ahead=False)
+    decoder = decoder_for(model, loader.load(), len(ids), ahead=False)
     assert decoder is not None
     list(decoder.read(ids, last=True) if last else decoder.read(ids[:, :-1]))
     generators = [torch.Generator().manual_seed(text) for text in range(len(ids))]
@@ -74,11 +63,11 @@ def test_the_same_numbers_whoever_reads(key: str, changed: dict[str, Any]):
     model = a_model(key, changed)
     ids = prompt(400)
     alone, expected = read(model, ids, 1)
-    assert set(alone.laid.steps[:, 0]) & set(KEEPING) and not alone.team
+    assert set(alone.arrays.steps[:, 0]) & set(KEEPING) and not alone.prefill.team
     for threads in (2, 3, 2, 7, 2):
         decoder, logits = read(model, ids, threads)
 
-        assert len(decoder.team) == threads
+        assert len(decoder.prefill.team) == threads
         np.testing.assert_array_equal(decoder.state, alone.state)
         assert torch.equal(logits, expected)
     for length in (20, 70, 129, 300):
@@ -97,7 +86,7 @@ def test_the_last_character_is_read_with_the_others(key: str, texts: int):
 
         torch.testing.assert_close(logits, expected, atol=1e-5, rtol=1e-5)
         np.testing.assert_allclose(decoder.state, other.state, atol=1e-5)
-        assert decoder.length == other.length == ids.shape[1] and not decoder.known
+        assert decoder.length == other.length == ids.shape[1] and not decoder.primed
         np.testing.assert_array_equal(decoder.recent, other.recent)
 
 
@@ -116,7 +105,7 @@ def test_a_rolling_text_is_that_of_torch():
 @pytest.mark.parametrize("start", [0, 100, 700])
 def test_pieces_are_as_much_work_as_each_other(threads: int, start: int):
     for T in (32 * threads, 32 * threads + 15, 255 if threads < 8 else 256, 128 * threads):
-        sizes = compiled.pieces(T, start, threads, 32, 16, 0.01)
+        sizes = prefill.pieces(T, start, threads, 32, 16, 0.01)
         ends = np.cumsum([0, *sizes])
         work = [sum(1 + 0.01 * (start + i) for i in range(*pair)) for pair in itertools.pairwise(ends)]
 
@@ -131,13 +120,13 @@ def test_one_thread_suffices_if_no_other_comes(monkeypatch: pytest.MonkeyPatch):
     expected = read(model, ids, 1)[1]
     ended = ThreadPoolExecutor(1)
     ended.shutdown()
-    monkeypatch.setattr(compiled, "_helpers", ended)
+    monkeypatch.setattr(prefill, "_helpers", ended)
     assert torch.equal(read(model, ids, 2)[1], expected)
 
     go_on = Event()
     with ThreadPoolExecutor(1) as busy:
         busy.submit(go_on.wait)
-        monkeypatch.setattr(compiled, "_helpers", busy)
+        monkeypatch.setattr(prefill, "_helpers", busy)
         try:
             assert torch.equal(read(model, ids, 2)[1], expected)
         finally:
@@ -145,10 +134,10 @@ def test_one_thread_suffices_if_no_other_comes(monkeypatch: pytest.MonkeyPatch):
 
 
 def test_what_is_not_worth_a_thread_is_read_by_one(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(compiled, "WORTH", 10**9)
+    monkeypatch.setattr(prefill, "WORTH", 10**9)
     decoder, logits = read(a_model("transformer", {"context": 512}), prompt(400), 4)
 
-    assert not decoder.team
+    assert not decoder.prefill.team
     assert torch.equal(logits, read(a_model("transformer", {"context": 512}), prompt(400), 1)[1])
 
 
@@ -157,25 +146,25 @@ def test_no_piece_needs_more_room_than_there_is(texts: int, monkeypatch: pytest.
     """Whatever is left, however many threads there are and however much work it is."""
     decoder = read(a_model("transformer", {"context": 512}), prompt(20, texts), 1)[0]
     for worth in (1, 100_000, 10**9):
-        monkeypatch.setattr(compiled, "WORTH", worth)
+        monkeypatch.setattr(prefill, "WORTH", worth)
         for threads, left in itertools.product((1, 2, 3, 8), (*range(1, 300), 511)):
-            sizes = decoder._sizes(left, threads)
+            sizes = decoder.prefill.sizes(left, decoder.length, threads)
 
             assert min(sizes) > 0 and 1 <= len(sizes) <= threads and sum(sizes) <= left
-            assert len(sizes) > 1 or sizes[0] <= decoder.together
+            assert len(sizes) > 1 or sizes[0] <= decoder.prefill.together
 
 
 @pytest.mark.parametrize("fails", [0, 1, 2])
 def test_nobody_waits_for_a_piece_that_failed(fails: int):
     decoder = read(a_model("transformer", {"context": 512}), prompt(400), 3)[0]
-    kernels = decoder.kernels
+    kernels = decoder.prefill.kernels
 
     def run(*given: Any) -> None:
         if given[-1] == fails:
             raise MemoryError("no room")
         kernels.run(*given)
 
-    decoder.kernels = SimpleNamespace(run=run)  # type: ignore[assignment]
+    decoder.prefill.kernels = kernels._replace(run=run)
     decoder.restart()
     with pytest.raises(MemoryError, match="no room"):
         list(decoder.read(prompt(300)))
