@@ -61,7 +61,7 @@ def test_runs_on_a_cluster(sent: Cluster, monkeypatch: pytest.MonkeyPatch):
     """
     second = sent.add()
     wide = on_two_nodes(sent)
-    run = until(steered(sent), State.RUNNING, step=1)
+    run = steered(sent)
     lost = until(control.pause(control.start(make_run("bigram", **SHORT)), 450), State.PAUSED)
     assert (run.status.node, run.status.device, lost.status.node) == ("head", "cpu", "second")
     taken_out_of_the_line(run, lost)
@@ -70,7 +70,9 @@ def test_runs_on_a_cluster(sent: Cluster, monkeypatch: pytest.MonkeyPatch):
     lost = until(lost, State.LOST)
     assert "Resume goes on from step 450" in lost.status.message
 
-    stopped = until(control.stop(reading.read(run.path)), State.STOPPED)
+    run = until(control.proceed(run), State.RUNNING, step=run.status.step + 1)
+    assert "learning_rate changed" in records.alerts(run.path)[0].text
+    stopped = until(control.stop(run), State.STOPPED)
     assert stopped.status.checkpoint_step == stopped.status.step
     ended = until(control.start(lost), State.FINISHED)
     assert ended.status.node == "head"
@@ -82,7 +84,7 @@ def test_runs_on_a_cluster(sent: Cluster, monkeypatch: pytest.MonkeyPatch):
 
 
 def steered(cluster: Cluster) -> Run:
-    """What is asked of a run there is asked in its folder."""
+    """What is asked of a run there is asked in its folder; it stays paused, so that it computes nothing meanwhile."""
     run = until(control.start(make_run("bigram", **ENDLESS)), State.RUNNING, step=1)
     assert folder.sent(run.path)["cluster"] == cluster.address
     assert launcher.of(run.path).where(run.path).startswith("127.0.0.1 (")
@@ -90,9 +92,7 @@ def steered(cluster: Cluster) -> Run:
     control.change(paused, {"learning_rate": 0.5})
     stepped = until(control.single_step(paused), State.PAUSED, step=paused.status.step + 1)
     assert stepped.status.step == paused.status.step + 1
-    run = until(control.proceed(stepped), State.RUNNING, step=stepped.status.step + 1)
-    assert "learning_rate changed" in records.alerts(run.path)[0].text
-    return run
+    return stepped
 
 
 def on_two_nodes(cluster: Cluster) -> Run:
