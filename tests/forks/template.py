@@ -22,7 +22,7 @@ import subprocess
 import sys
 import threading
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
@@ -124,7 +124,7 @@ def forking(template: Template | None = None) -> Iterator[None]:
             _preexec, _close, passed, cwd, env, _startup, _flags, shell, *ends = more[:14]
             _signals, *_who, apart, group = more[14:]
             environment = {os.fsdecode(k): os.fsdecode(v) for k, v in (os.environ if env is None else env).items()}
-            plain = isinstance(args, list) and not (shell or passed or _preexec) and group == -1
+            plain = isinstance(args, list | tuple) and not (shell or passed or _preexec) and group == -1
             if not (plain and served(args) and for_python(environment) == template.environment):
                 return super()._execute_child(args, executable, *more)  # type: ignore[misc, no-any-return]
             streams = [end if end != -1 else number for number, end in enumerate((ends[0], ends[3], ends[5]))]
@@ -155,7 +155,7 @@ def starting() -> Iterator[None]:
         subprocess.Popen = made  # type: ignore[misc]
 
 
-def served(command: list[str]) -> bool:
+def served(command: Sequence[str]) -> bool:
     """True if a command is to run in a fork."""
     return command[0] == sys.executable and (command[1] == "-c" or (command[1] == "-m" and command[2] in SERVED))
 

@@ -1,11 +1,13 @@
 """A run that several processes compute: what it may ask for, what reaches them, and what is left when one dies."""
 
+import subprocess
 import threading
 import time
 from typing import Any
 
 import psutil
 import pytest
+from torch.distributed.elastic.multiprocessing.subprocess_handler import subprocess_handler
 
 from core.errors import BardlabError
 from core.jobs import control, timing, turns
@@ -94,8 +96,11 @@ def asks_and_kills(made: Run, found: dict[str, Any]) -> None:
 
 
 @pytest.mark.long
-def test_what_is_asked_reaches_all_and_a_dead_process_ends_the_run_lost():
-    """Paused, its place lent, stepped, changed; one process killed: lost at once, none stays, and it is resumable."""
+def test_what_is_asked_reaches_all_and_a_dead_process_ends_the_run_lost(monkeypatch: pytest.MonkeyPatch):
+    """Paused, its place lent, stepped, changed; one process killed: lost at once, none stays, and it is resumable.
+
+    At first the processes are started as ever, the second time they are forks.
+    """
     made, found = make_run("transformer", **TWO), dict[str, Any]()
     found["waited"] = False
     asker = threading.Thread(target=asks_and_kills, args=(made, found))
@@ -111,6 +116,7 @@ def test_what_is_asked_reaches_all_and_a_dead_process_ends_the_run_lost():
     assert run.status.message in [f"process {n} of 2 was ended by SIGKILL; Resume goes on from step 7" for n in (1, 2)]
     assert not psutil.wait_procs(found["workers"], 10)[1]
 
+    monkeypatch.setattr(subprocess_handler, "Popen", subprocess.Popen)
     run = control.work(run)
     assert run.state is State.FINISHED and run.status.step == 12, run.status.message
     assert [alert.text for alert in records.alerts(run.path)] == ["learning_rate changed from 0.001 to 0.002"]
