@@ -19,6 +19,7 @@ from core.runs import checkpoints, editing, folder, layout, reading, records
 from core.runs.folder import State
 from core.runs.state import Run
 from tests.core.exchange.test_interchange import content, reference
+from tests.forks import template
 from tests.hostile_imports import Files, a_stopped_run, events, packed, recipes, trainer
 
 
@@ -61,9 +62,8 @@ def test_where_it_is_measured_can_be_said(tmp_path: Path, capsys: pytest.Capture
     assert [run.name for run in reading.list_runs()] == ["mine"] and left() == []
 
 
-@pytest.mark.started
 def test_what_is_refused_there_is_said_here(tmp_path: Path):
-    with pytest.raises(BardlabError, match=r"cannot read nowhere\.pth: no such file"):
+    with template.starting(), pytest.raises(BardlabError, match=r"cannot read nowhere\.pth: no such file"):
         import_process.bring_in(tmp_path / "nowhere.pth")
     with pytest.raises(BardlabError, match="no text is called 'none'"):
         import_process.bring_in(io.BytesIO(content(reference().state_dict())), file_name="a.pth", text="none")
