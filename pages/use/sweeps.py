@@ -62,7 +62,11 @@ def new_sweep(text: str) -> None:
     )
     rung = RUNGS[key]
     preset = right.selectbox(
-        "Start from", list(rung.presets), key=f"sweep.{key}.preset", help="Every other setting is this preset's."
+        "Start from",
+        list(rung.presets),
+        format_func=rung.title_of_preset,
+        key=f"sweep.{key}.preset",
+        help="Every other setting is this preset's.",
     )
     names = settings_of(rung)
     first_name = left.selectbox(
