@@ -30,7 +30,7 @@ def line(
 
 def markdown(pieces: Sequence[Piece]) -> str:
     """The same words as Markdown, for where they stand still."""
-    return "".join(map(_in_markdown, pieces))
+    return "".join(_in_markdown(piece) for piece in pieces)
 
 
 def _in_markdown(piece: Piece) -> str:
@@ -39,8 +39,8 @@ def _in_markdown(piece: Piece) -> str:
         return text
     if piece.kind == "strong":
         return f"**{text}**"
-    icon = f":material/{piece.icon}: " if piece.icon else ""
-    return f":{piece.kind}-badge[{icon}{text}]"
+    icon = f":material/{plain(piece.icon)}: " if piece.icon else ""
+    return f":{plain(piece.kind)}-badge[{icon}{text}]"
 
 
 def live_line(name: str, said: Mapping[str, object]) -> None:
