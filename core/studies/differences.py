@@ -61,7 +61,8 @@ def changes(old: Run, new: Run) -> str:
         if name == "text":
             before, after = titles.get(before, before), titles.get(after, after)
         parts.append(f"{name.split('.')[-1]} {shown(before)} {ARROW} {shown(after)}")
-    return ", ".join(parts[:6]) + (f" and {len(parts) - 6} more" if len(parts) > 6 else "")
+    most = 6 if old.rung_key == new.rung_key else 4
+    return ", ".join(parts[:most]) + (f" and {len(parts) - most} more" if len(parts) > most else "")
 
 
 def against(new: Run, old: Run) -> str:
