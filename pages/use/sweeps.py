@@ -56,7 +56,7 @@ def values_of(rung: Rung, name: str, column: DeltaGenerator, number: int) -> str
 @st.fragment
 def new_sweep(text: str) -> None:
     """Choose a rung, a start, one or two settings and their values; then queue the runs."""
-    rows = [st.columns(2, gap="large") for _ in range(4)]  # on a phone what belongs together stays so
+    rows = [st.columns(2, gap="small") for _ in range(4)]  # on a phone what belongs together stays so
     (left, right), first_row, second_row, how = rows
     key = left.selectbox(
         "Rung", list(RUNGS), format_func=lambda k: RUNGS[k].title, key="sweep.rung", help="The kind of model to train."
