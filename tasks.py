@@ -38,8 +38,9 @@ def install(extra: str = "") -> None:
     done = VENV / (".test" if extra else ".app")
     if not done.exists() or any((ROOT / name).stat().st_mtime > done.stat().st_mtime for name in WANTED):
         print("Installing into .venv what constraints.txt pins: some minutes the first time", flush=True)
-        pip = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+        pip = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-compile"]
         finish(start(*pip, "--constraint", "constraints.txt", "--editable", "." + extra))
+        wait(start("-m", "compileall", "-qq", "-j", "0", str(VENV / "lib")))  # pip would do so on one core
         done.touch()
 
 

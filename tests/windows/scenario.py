@@ -132,7 +132,7 @@ def ignored_stop() -> dict[str, Any]:
 def replaced_while_read() -> dict[str, Any]:
     """Readers have a status open again and again while it is replaced: none ever fails, nor does the writer."""
     run = make_run("bigram")
-    code = "import sys; from pathlib import Path\nwhile True: Path(sys.argv[1]).read_bytes()"
+    code = "import sys, time\nwhile True:\n with open(sys.argv[1]): time.sleep(0.001)\n time.sleep(0.003)"
     readers = [
         subprocess.Popen(
             [sys.executable, "-I", "-c", code, str(run.path / runs_folder.STATUS)], stderr=subprocess.DEVNULL

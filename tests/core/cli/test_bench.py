@@ -4,6 +4,7 @@ import json
 import math
 import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import torch
 from torch.nn import functional as F
 
 from core import paths
-from core.bench import report, sample, train
+from core.bench import ingredients, report, sample, train
 from core.bench.ingredients import WITHOUT
 from core.bench.peer import Peer
 from core.bench.plain_c import PlainC
@@ -29,8 +30,11 @@ REAL = RUNGS["transformer"].presets["seconds"]
 
 
 @pytest.fixture(autouse=True)
-def tiny(monkeypatch: pytest.MonkeyPatch, machine_code: Path) -> None:
-    """Presets of a few thousand parameters; what writes texts is compiled."""
+def tiny(monkeypatch: pytest.MonkeyPatch, machine_code: Path, corpus: Corpus) -> None:
+    """Presets of a few thousand parameters, judged by a few thousand characters; what writes texts is compiled."""
+    short = replace(corpus, text=corpus.text[-50_000:])
+    for module in (train, ingredients):
+        monkeypatch.setattr(module, "load_corpus", lambda: short)
     for key in ("transformer", "wavenet", "recurrent"):
         for name in RUNGS[key].presets:
             monkeypatch.setitem(RUNGS[key].presets, name, Preset("", TINY[key]["model"], TINY[key]["train"]))

@@ -22,6 +22,7 @@ from core.runs import plan as runs_plan
 from core.runs.folder import State
 from core.runs.state import Run
 from core.studies import rounding
+from core.texts import own as texts_own
 from core.texts.corpus import Corpus
 from tests.conftest import TINY, make_run
 
@@ -118,8 +119,10 @@ def test_train_takes_presets_seed_name_and_settings(call: Any):
 
 
 @pytest.mark.parametrize("key", RUNGS)
-def test_train_without_settings_is_the_first_preset(key: str, call: Any):
-    found = call("train", key, "--set", "train.steps=1", "--set", "train.sample_chars=1", "--device", "cpu")
+def test_train_without_settings_is_the_first_preset(key: str, call: Any, corpus: Corpus):
+    text = texts_own.add(corpus.text[:10_000].encode(), "Beginning").name  # evaluations of the whole take seconds
+    few = ("--set", "train.steps=1", "--set", "train.sample_chars=1")
+    found = call("train", key, *few, "--device", "cpu", "--text", text)
     run = reading.find(found["run"])
 
     assert run.config is not None and run.config.preset == RUNGS[key].default_preset

@@ -24,6 +24,7 @@ from core.runs.state import Run, Status
 from core.system import Lock
 from core.training.trainer import Trainer
 from tests.conftest import make_run
+from tests.forks import template
 
 LONG = {"steps": 5000, "eval_every": 10, "sample_chars": 1}
 """Much longer than any test: it ends only because it is stopped."""
@@ -165,12 +166,11 @@ def test_a_spare_that_died_unused_is_not_started_again_at_once(monkeypatch: pyte
     assert processes.spare_pid() not in (None, spare.pid)
 
 
-@pytest.mark.started
 def test_the_spare_is_kept_for_a_run_that_need_not_wait():
     """Beside a run on the device, the next one waits in a small process of its own, which loads no torch."""
     processes.warm()
     spare = processes.spare_pid()
-    with Lock(turns.slots("cpu")[0].lock_path):
+    with template.starting(), Lock(turns.slots("cpu")[0].lock_path):  # the small ones: a fork has all of the template
         run = until(control.start(make_run("bigram")), lambda r: r.status.message == "waiting for the cpu")
         assert processes.spare_pid() == spare != run.status.pid
         waiter = psutil.Process(run.status.pid)
