@@ -53,11 +53,16 @@ def differences(compared: Sequence[Run]) -> dict[str, list[Any]]:
 def changes(old: Run, new: Run) -> str:
     """Return what `new` has different, such as `n_head 4 → 8, seed 1337 → 1338`; empty if nothing."""
     parts, titles = [], available()
-    for name, (before, after) in differences([old, new]).items():
+    found = differences([old, new])
+    if old.rung_key != new.rung_key:  # what one rung alone has says no more than that
+        had = settings(old).keys() & settings(new).keys()
+        found = {name: values for name, values in found.items() if name in had or not name.startswith("model.")}
+    for name, (before, after) in found.items():
         if name == "text":
             before, after = titles.get(before, before), titles.get(after, after)
         parts.append(f"{name.split('.')[-1]} {shown(before)} {ARROW} {shown(after)}")
-    return ", ".join(parts[:6]) + (f" and {len(parts) - 6} more" if len(parts) > 6 else "")
+    most = 6 if old.rung_key == new.rung_key else 4
+    return ", ".join(parts[:most]) + (f" and {len(parts) - most} more" if len(parts) > most else "")
 
 
 def against(new: Run, old: Run) -> str:

@@ -187,14 +187,20 @@ def verdict(loss: float, marks: Sequence[Line], shipped: float | None) -> str:
     ahead = [mark for mark in marks if loss >= mark.value]
     said = []
     if beaten:
-        said.append(f"better than {min(beaten, key=lambda mark: mark.value).label}")
+        said.append(f"better than {_named(min(beaten, key=lambda mark: mark.value))}")
     if ahead:
-        said.append(f"not as good as {max(ahead, key=lambda mark: mark.value).label}")
+        said.append(f"not as good as {_named(max(ahead, key=lambda mark: mark.value))}")
     if shipped is not None:
         away = loss - shipped
         said.append(f"{abs(away):.3f} {'above' if away > 0 else 'below'} the shipped run of this rung")
-    line = "; ".join(said)
+    line = ", ".join(said)
     return f"At {loss:.3f}: {line}." if line else f"At {loss:.3f}."
+
+
+def _named(mark: Line) -> str:
+    """A landmark inside a sentence: its label ends with a colon and its value."""
+    name, colon, value = mark.label.rpartition(": ")
+    return f"{name} ({value})" if colon else mark.label
 
 
 # --- counted n-grams: a second of work an order, so what was measured once is kept on disk ---------------------------

@@ -5,7 +5,7 @@ import inspect
 import streamlit as st
 
 from core.errors import BardlabError
-from core.scalars.autograd import Value
+from core.scalars.autograd import backward_steps
 from core.scalars.expression import LONGEST, evaluate, names
 from core.scalars.graph import trace
 from core.scalars.landscapes import SURFACES
@@ -243,4 +243,4 @@ for number, (column, (title, look_for, surface, rate, chosen)) in enumerate(
 net()
 st.header("The new lines")
 st.caption("From `core/scalars/autograd.py`, as they run here.")
-st.code(inspect.getsource(Value.backward), language="python", wrap_lines=True)
+st.code(inspect.getsource(backward_steps), language="python", wrap_lines=True)

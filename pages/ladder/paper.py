@@ -10,6 +10,7 @@ from pages.ui.choosers import in_view
 from pages.ui.components.pictures.picture import picture
 from pages.ui.drawings.block_diagram import block_diagram
 from pages.ui.navigation import rung_page
+from pages.ui.wording import plain
 
 rung = RUNGS["transformer"]
 state.notices()
@@ -18,32 +19,34 @@ st.markdown(
     "which the two differ, and those at which they agree. The paper's side says what its sections say; the model's "
     "side is read off the live model, its settings and its optimiser, so it changes with them."
 )
+above, numbers = st.container(horizontal=True, gap="large"), st.container(horizontal=True, gap="medium")
 preset = in_view.choice(
-    st.segmented_control,
+    above.segmented_control,
     "Model",
     list(rung.presets),
     name="preset",
     default="reference",
     required=True,
-    key="paper.preset",
+    format_func=lambda name: plain(rung.title_of_preset(name)),
+    key="of-paper.preset",
     help="Whose settings stand on the model's side. The reference is the GPT that the ladder ends with.",
 )
 model, train = rung.settings(preset, {}, {})
 assert isinstance(model, TransformerConfig)
 points, shapes = departures(model, train, loaders.corpus().tokenizer.size)
 kept = sum(point.kept for point in points)
-with st.container(horizontal=True, gap="medium"):
+with numbers:
     st.metric("Parameters", f"{shapes.parameters:,}", help="Counted on the live module.")
     st.metric("Kept", kept, help="Points at which the model does as the paper says; sizes may differ.")
     st.metric("Departed", len(points) - kept, help="Points at which it does not.")
 shown = in_view.choice(
-    st.segmented_control,
+    above.segmented_control,
     "Show",
     ["departures", "all"],
     name="show",
     default="all",
     required=True,
-    key="paper.shown",
+    key="of-paper.shown",
     help="All points, or only those at which the two differ.",
 )
 for point in points:

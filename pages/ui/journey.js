@@ -28,7 +28,8 @@ if (!window.bardlabJourney) {
   const mend = () => {
     for (const help of document.querySelectorAll(`${helps}:not([tabindex])`)) help.tabIndex = -1;
     // a text of a given height scrolls
-    const scrolling = ["[overflow=auto] > [data-testid=stCode] > pre", ".katex-display"];
+    const paper = "[class*=st-key-paper-][overflow=auto]";
+    const scrolling = ["[overflow=auto] > [data-testid=stCode] > pre", paper, ".katex-display"];
     for (const text of document.querySelectorAll(scrolling.map((each) => `${each}:not([tabindex])`).join()))
       text.tabIndex = 0;
     // a label that is set small or grey is read without its markup

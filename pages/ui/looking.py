@@ -11,7 +11,7 @@ from core.runs.state import Run
 from pages.ui import loaders, state, wording
 from pages.ui.choosers import chosen, mine
 from pages.ui.choosers.run import choose_of, narrowed
-from pages.ui.components.controls.live_line import line, live_line
+from pages.ui.components.controls.live_line import Piece, line, live_line
 from pages.ui.components.controls.pulse import pulse
 from pages.ui.navigation import RUNG_FOLLOWS, rung_page
 from pages.ui.wording import plain
@@ -97,7 +97,7 @@ def _name(run: Run) -> str:
 def _steps_line(run: Run) -> Mapping[str, object]:
     s = run.status
     left = f" · {wording.duration(s.eta_seconds)} left" if s.eta_seconds is not None else ""
-    return line(f"{s.step:,}/{s.of:,}{left}", faint=True)
+    return line([Piece(f"{s.step:,}/{s.of:,}{left}")], faint=True)
 
 
 def _line(run: Run) -> None:

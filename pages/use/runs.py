@@ -440,8 +440,9 @@ card = st.container(key="runs-card")
 listed = turned(passing)
 differing = settings_that_differ(listed)
 told = [name for name in COLUMNS if name != "owner" or any(run.owner != owners.GUEST for run in listed)]
-order = [*AHEAD, *differing, *(name for name in told if name not in AHEAD)]
 table = pd.DataFrame([row(run) for run in listed], columns=list(COLUMNS)).assign(**differing)
+ahead = [name for name in AHEAD if name not in ("pinned", "handle") or table[name].any()]
+order = [*ahead, *differing, *(name for name in told if name not in AHEAD)]
 table["started"] = pd.to_datetime(table["started"], errors="coerce", utc=True, format="ISO8601")
 of_settings = {
     name: st.column_config.TextColumn(name.partition(".")[2], width=84, help=f"The setting {name}.")

@@ -56,27 +56,32 @@ def values_of(rung: Rung, name: str, column: DeltaGenerator, number: int) -> str
 @st.fragment
 def new_sweep(text: str) -> None:
     """Choose a rung, a start, one or two settings and their values; then queue the runs."""
-    left, right = st.columns(2, gap="large")
+    rows = [st.columns(2, gap="small") for _ in range(4)]  # on a phone what belongs together stays so
+    (left, right), first_row, second_row, how = rows
     key = left.selectbox(
         "Rung", list(RUNGS), format_func=lambda k: RUNGS[k].title, key="sweep.rung", help="The kind of model to train."
     )
     rung = RUNGS[key]
     preset = right.selectbox(
-        "Start from", list(rung.presets), key=f"sweep.{key}.preset", help="Every other setting is this preset's."
+        "Start from",
+        list(rung.presets),
+        format_func=rung.title_of_preset,
+        key=f"sweep.{key}.preset",
+        help="Every other setting is this preset's.",
     )
     names = settings_of(rung)
-    first_name = left.selectbox(
+    first_name = first_row[0].selectbox(
         "First setting", names, format_func=in_full, key=f"sweep.{key}.first", help="What to vary."
     )
-    first = values_of(rung, first_name, right, 1)
+    first = values_of(rung, first_name, first_row[1], 1)
     rest = [NONE, *(n for n in names if n != first_name)]
-    second_name = left.selectbox(
+    second_name = second_row[0].selectbox(
         "Second setting", rest, format_func=in_full, key=f"sweep.{key}.second", help="Every combination is tried."
     )
     axes = [f"{first_name}={first}"]
     if second_name != NONE:
-        axes.append(f"{second_name}={values_of(rung, second_name, right, 2)}")
-    method = left.segmented_control(
+        axes.append(f"{second_name}={values_of(rung, second_name, second_row[1], 2)}")
+    method = how[0].segmented_control(
         "How",
         ["grid", "search"],
         default="grid",
@@ -87,7 +92,7 @@ def new_sweep(text: str) -> None:
     )
     trials = 8
     if method == "search":
-        trials = right.number_input("Runs", 2, sweeps.MOST_RUNS, 8, key="sweep.trials", help="How many points to try.")
+        trials = how[1].number_input("Runs", 2, sweeps.MOST_RUNS, 8, key="sweep.trials", help="How many points to try.")
     try:
         plans = sweeps.sweep(
             key,

@@ -9,13 +9,14 @@ from core.runs import owners, reading
 from core.settings import LONGEST_TEXT
 from core.texts import decoding
 from core.texts import own as texts_own
-from core.texts.character_classes import character_class
+from core.texts.character_classes import CLASSES, character_class
 from core.texts.corpus import TRAIN_SHARE, Corpus, only_judged
 from core.texts.labels import code_point, listed, visible
 from core.texts.tokenizer import CharTokenizer
 from pages.ui import loaders, state, teaching
 from pages.ui.choosers.text import text_picker
 from pages.ui.navigation import rung_page
+from pages.ui.plots.colours import class_colours
 from pages.ui.plots.figure import figure as plot
 from pages.ui.plots.figures import character_bars
 from pages.ui.wording import inline, plain, size
@@ -261,9 +262,12 @@ def frequencies(corpus: Corpus) -> None:
     if len(counts) > COMMONEST:
         st.caption(f"The {COMMONEST} commonest of {len(counts)}.")
         counts = dict(list(counts.items())[:COMMONEST])
-    kinds = sorted({character_class(c) for c in counts})
+    found = {character_class(c) for c in counts}
+    kinds = [kind for kind in CLASSES if kind in found]
     series = {kind: [n if character_class(c) == kind else None for c, n in counts.items()] for kind in kinds}
-    figure = character_bars("".join(counts), series, "character", "occurrences", stacked=True)
+    hues = class_colours()
+    palette = [hues[kind] for kind in kinds]
+    figure = character_bars("".join(counts), series, "character", "occurrences", stacked=True, palette=palette)
     plot(figure, "frequencies")
 
 

@@ -33,6 +33,8 @@ AT_ONCE = ("temperature", "tokens", "samples", "stop")
 """The settings that are always in sight."""
 TEXTS, AUTHOR = "write.texts", "write.author"
 """What was written last in this session, and the run that wrote it."""
+DESK, HALT = "write.texts-here", "write.halt"
+"""The parts of the page that change when the texts are stopped."""
 SAMPLE_HEIGHT = 280
 """Of what the run wrote last while it was trained, px."""
 
@@ -84,7 +86,7 @@ def ways(run: Run, model: Any, config: WritingConfig) -> list[Way]:
     return [way for way in found if way.page in addresses()]
 
 
-@st.fragment
+@st.fragment(key=DESK)
 def desk(run: Run, model: Any) -> None:
     """Write on a little and show what there is; the browser asks for more as long as it has not all."""
     texts: Writing = st.session_state[TEXTS]
@@ -109,18 +111,23 @@ def desk(run: Run, model: Any) -> None:
         st.rerun()  # Stop has nothing to stop any more
 
 
-@st.fragment
+@st.fragment(key=HALT)
 def stop(texts: Writing | None) -> None:
-    """Draw the button that ends the texts: before the page is drawn anew, which may take as long as a slice."""
-    if st.button(
+    """Draw the button that ends the texts."""
+    st.button(
         "Stop",
         icon=":material/stop:",
-        on_click=end,
+        on_click=halt_texts,
         disabled=not texts or texts.done,
         key="write.stop",
         help="Keeps what has been written so far.",
-    ):
-        st.rerun()
+    )
+
+
+def halt_texts() -> None:
+    """End the texts and say so, without the rest of the page: it would be drawn before the word stands there."""
+    end()
+    st.rerun([DESK, HALT])
 
 
 def unread(prompt: str, context: int | None) -> None:

@@ -135,6 +135,6 @@ def test_the_verdict_names_what_was_beaten_and_what_was_not():
     marks = [Landmark("pairs: 2.48", 2.48, ""), Landmark("blind: 4.17", 4.17, ""), Landmark("best: 1.53", 1.53, "")]
 
     assert verdict(2.0, marks, 1.5) == (
-        "At 2.000: better than pairs: 2.48; not as good as best: 1.53; 0.500 above the shipped run of this rung."
+        "At 2.000: better than pairs (2.48), not as good as best (1.53), 0.500 above the shipped run of this rung."
     )
     assert verdict(5.0, [], None) == "At 5.000."

@@ -24,7 +24,7 @@ def test_the_chosen_unit_is_told_as_it_was_measured(corpus: Corpus):
 
     assert not app.exception and not app.warning
     assert app.selectbox(key="units.unit.line position").value == best
-    assert f"{found.correlations[0, best]:+.3f} with line position" in words(app)
+    assert f"{found.correlations[0, best]:+.3f} with line position".replace("-", "−") in words(app)
     app.selectbox(key="units.what").select("word start").run()
     best = found.order("word start")[0]
     assert app.selectbox(key="units.unit.word start").value == best

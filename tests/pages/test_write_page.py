@@ -80,6 +80,16 @@ def test_another_prompt_ends_the_text_and_what_is_not_read_is_said(finished: Run
     assert app.button(key="write.stop").disabled
 
 
+def test_stop_ends_the_text_and_says_so(finished: Run):
+    app = draw("use/write.py", run=finished.slug, tokens="20000")
+    app.button(key="write.go").click().run()
+    texts = app.session_state["write.texts"]
+    app.button(key="write.stop").click().run()
+
+    assert not app.exception and texts.texts[0].ended == "stopped" and 0 < texts.written < 20_000
+    assert app.button(key="write.stop").disabled and not app.session_state["writing"]
+
+
 def test_weights_that_go_away_end_the_text_in_one_line(finished: Run):
     app = draw("use/write.py", run=finished.slug, tokens="20000")
     app.button(key="write.go").click().run()

@@ -68,7 +68,7 @@ def cards(now: Shelf, chosen: int, among: Sequence[Run], choose: Callable[[int],
             run = faults.broken_run(faults.get(key), among)
             told, icon = _card(now, key, run)
             st.button(
-                f"{number:d} · {wording.plain(told)}",
+                f"{number:d} · {wording.plain(told)}" if told else f"{number:d}",
                 icon=icon,
                 type="primary" if number == chosen else "secondary",
                 key=f"broken.{number}",
@@ -86,7 +86,7 @@ def _card(now: Shelf, key: str, run: Run | None) -> tuple[str, str]:
     if key in now.given_up:
         return "told", ":material/visibility:"
     if run is None:
-        return "new", ":material/help:"
+        return "", ":material/help:"
     return ("runs", ":material/autorenew:") if run.state.active else ("open", ":material/search:")
 
 

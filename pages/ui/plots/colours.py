@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from itertools import cycle
 
 import plotly.colors
 import streamlit as st
@@ -9,6 +10,7 @@ from plotly.colors import sample_colorscale
 
 from core.runs.state import Run
 from core.studies.standings import key_of, rows
+from core.texts.character_classes import CLASSES
 
 SEQUENTIAL = "Cividis"
 """For amounts from zero up; readable without colour vision."""
@@ -97,6 +99,11 @@ def colours() -> list[str]:
     kind = st.context.theme.type or "light"
     found = st.get_option(f"theme.{kind}.chartCategoricalColors")
     return list(found or [])
+
+
+def class_colours() -> dict[str, str]:
+    """One colour for each class of characters, for the theme that the visitor sees. Everywhere a class has it."""
+    return dict(zip(CLASSES, cycle(colours()), strict=False))
 
 
 def graded_colours(count: int) -> list[str]:

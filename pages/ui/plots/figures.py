@@ -100,7 +100,7 @@ def character_bars(
         margin={"l": 10, "r": 10, "t": 30, "b": 10},
         xaxis={"title": x_title, "type": "category", "tickfont": {"size": 12 if len(labels) <= FEW else 9}},
         yaxis={"title": y_title},
-        legend=LEGEND,
+        legend={**LEGEND, "traceorder": "normal"},
         showlegend=len(series) > 1,
     )
     return figure

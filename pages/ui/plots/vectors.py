@@ -1,15 +1,13 @@
 """Figures of vectors: maps of them, who resembles whom, and how likeness falls off with distance."""
 
 from collections.abc import Sequence
-from itertools import cycle
 from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
 from numpy.typing import NDArray
 
-from core.texts.character_classes import CLASSES
-from pages.ui.plots.colours import DIVERGING, SEQUENTIAL, colours
+from pages.ui.plots.colours import DIVERGING, SEQUENTIAL, class_colours, colours
 from pages.ui.plots.figures import FEW
 
 Array = NDArray[np.float64]
@@ -49,7 +47,7 @@ def vector_map(
     named = not isinstance(colour, np.ndarray)
     for i in everyone:
         groups.setdefault(str(colour[i]) if named else "", []).append(i)
-    hues = dict(zip(CLASSES, cycle(colours()), strict=False))
+    hues = class_colours()
     keep = {"marker": {"opacity": 1.0}, "textfont": {}}
     for name, rows in sorted(groups.items(), key=lambda group: list(hues).index(group[0]) if group[0] in hues else -1):
         marker: dict[str, Any] = {"size": 5 if spatial else 8}

@@ -11,7 +11,7 @@ from core.runs import state as runs_state
 from core.runs.folder import State
 from core.runs.state import BROKEN, Run
 from pages.ui import loaders, state, wording
-from pages.ui.components.controls.live_line import line, live_line
+from pages.ui.components.controls.live_line import Piece, line, live_line, markdown
 from pages.ui.run.train_on import train_on_button
 
 HOLD_WIDTH = 82
@@ -30,10 +30,14 @@ COLOURS = {
 
 def state_badge(run: Run) -> str:
     """A coloured word for a run's state, as Markdown."""
+    return markdown(_badges(run))
+
+
+def _badges(run: Run) -> list[Piece]:
     if run.damage:
-        return ":red-badge[damaged]"
-    broken = f":orange-badge[:material/build: {BROKEN}] " if run.broken else ""
-    return f"{broken}:{COLOURS[run.state]}-badge[{wording.plain(str(run.state))}]"
+        return [Piece("damaged", "red")]
+    broken = [Piece(BROKEN, "orange", "build"), Piece(" ")] if run.broken else []
+    return [*broken, Piece(str(run.state), COLOURS[run.state])]
 
 
 def headline(run: Run) -> None:
@@ -42,7 +46,7 @@ def headline(run: Run) -> None:
         if run.state.active:
             live_line("headline", headline_line(run))
             return
-        st.markdown(_run_in_words(run))
+        st.markdown(markdown(_run_in_words(run)))
         st.progress(_done(run))
 
 
@@ -51,13 +55,13 @@ def headline_line(run: Run) -> Mapping[str, object]:
     return line(_run_in_words(run), progress=_done(run))
 
 
-def _run_in_words(run: Run) -> str:
+def _run_in_words(run: Run) -> list[Piece]:
     s = run.status
     notable = s.message not in ("", runs_state.TRAINING) and not weights_only(run)
-    note = f": {wording.plain(wording.waiting(s.message))}" if notable else ""
+    note = f": {wording.waiting(s.message)}" if notable else ""
     computing = s.device and run.state is not State.QUEUED and not weights_only(run)
-    device = f" on the {wording.plain(wording.place(s.device, s.node, s.devices))}" if computing else ""
-    return f"**{wording.plain(run.name)}** {state_badge(run)}{device}{_how_far(run)}{note}"
+    device = f" on the {wording.place(s.device, s.node, s.devices)}" if computing else ""
+    return [Piece(run.name, "strong"), Piece(" "), *_badges(run), Piece(f"{device}{_how_far(run)}{note}")]
 
 
 def _done(run: Run) -> float:
@@ -71,7 +75,9 @@ def _how_far(run: Run) -> str:
     left = f"{wording.duration(s.eta_seconds)} left" if run.state.active and s.eta_seconds is not None else ""
     left = left or (wording.duration(s.seconds) if s.seconds else "")
     left = left.replace(" ", "\u00a0")  # a number and its unit stay on one line
-    return f" · step {s.step:,} / {s.of or run.need().train.steps:,}{f' · {left}' if left else ''}"
+    of = s.of or run.need().train.steps
+    steps = f"{of:,} steps" if run.state is State.FINISHED and s.step == of else f"step {s.step:,} / {of:,}"
+    return f" · {steps}{f' · {left}' if left else ''}"
 
 
 def weights_only(run: Run) -> bool:

@@ -30,7 +30,7 @@ def experiments(wanted: SetUp | None, rung: Rung, needed: float, *, ready: bool)
             )
     with st.container(key="experiment-told"):
         if number is None:
-            st.caption("Once sets the form, twice trains.")
+            st.caption("One click sets the form, the next one trains.")
         else:
             experiment = rung.experiments[number]
             st.caption(f"{plain(difference(rung, experiment))}. {experiment.look_for}")

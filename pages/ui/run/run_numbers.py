@@ -11,7 +11,7 @@ from core.runs.state import Meters, Run
 from core.studies.landmarks import verdict
 from pages.ui import tell, wording
 from pages.ui.components.charts.curves import Landmark
-from pages.ui.components.controls.live_line import line, live_line
+from pages.ui.components.controls.live_line import Piece, line, live_line, markdown
 from pages.ui.course import guess_strip
 from pages.ui.inside_views.healing import healing_link
 from pages.ui.inside_views.links import inside_links
@@ -28,7 +28,7 @@ def numbers(run: Run) -> None:
         if run.state.active:
             live_line("numbers", numbers_line(run))
         else:
-            st.markdown(_losses_in_words(run), help=_losses_explained(run))
+            st.markdown(markdown(_losses_in_words(run)), help=_losses_explained(run))
 
 
 def numbers_line(run: Run) -> Mapping[str, object]:
@@ -36,13 +36,14 @@ def numbers_line(run: Run) -> Mapping[str, object]:
     return line(_losses_in_words(run), help=_losses_explained(run))
 
 
-def _losses_in_words(run: Run) -> str:
+def _losses_in_words(run: Run) -> list[Piece]:
     s = run.status
     val = "∞" if s.impossible else wording.loss(s.val_loss)
     sane = s.val_loss is not None and not s.impossible and s.val_loss < MOST
     choices = f" = {math.exp(s.val_loss or 0.0):.1f} choices of {len(run.need().characters):,}" if sane else ""
     speed = f" · {wording.rate(s.steps_per_second, 'steps/s')}" if s.steps_per_second else ""
-    return f"train **{wording.loss(s.train_loss)}** · val **{val}**{choices}{speed}"
+    train = wording.loss(s.train_loss)
+    return [Piece("train "), Piece(train, "strong"), Piece(" · val "), Piece(val, "strong"), Piece(f"{choices}{speed}")]
 
 
 def _losses_explained(run: Run) -> str:
@@ -96,7 +97,7 @@ def _shipped_loss(run: Run) -> float | None:
 def meters_line(run: Run) -> Mapping[str, object]:
     """What the worker of a run under way is busy with; nothing as long as it has not said so."""
     help = "Of the worker, measured by itself once a second; of the machine."
-    return line(_meters(run.status.meters) if run.status.meters else "", help=help, faint=True)
+    return line([Piece(_meters(run.status.meters))] if run.status.meters else [], help=help, faint=True)
 
 
 def _meters(m: Meters) -> str:

@@ -7,8 +7,8 @@ import streamlit as st
 from core.runs.state import Sample
 from pages.ui import tell
 
-HEIGHT = 96
-"""Of each text, px."""
+HEIGHT = 88
+"""Of each text, px: four whole lines."""
 
 
 def two_texts(samples: Sequence[Sample], slug: str) -> None:

@@ -13,7 +13,7 @@ from core.texts.labels import visible
 from pages.ui import loaders
 from pages.ui.choosers import in_view
 from pages.ui.components.texts.shaded_text import shaded_text
-from pages.ui.wording import plain
+from pages.ui.wording import inline, plain
 
 MEASURED = 2048
 """Characters of the validation text over which units are correlated with it."""
@@ -63,7 +63,7 @@ def units(run: Run) -> None:
         order,
         name="unit",
         key=f"units.unit.{what}",
-        format_func=lambda u: f"unit {u}: {row[u]:+.2f}",
+        format_func=lambda u: f"unit {u}: {_signed(row[u], 2)}",
         help="Best first; the number is the correlation, from −1 to 1. Every unit of the layer can be chosen.",
     )
     shown = passage(corpus.text[corpus.split :], 0, SHOWN) or openings(run).passage
@@ -81,9 +81,14 @@ def units(run: Run) -> None:
         _table(found, order[:LISTED])
 
 
+def _signed(value: float, digits: int) -> str:
+    return f"{value:+.{digits:d}f}".replace("-", "−")
+
+
 def _said(found: UnitCorrelations, unit: int) -> str:
     """How a unit correlates with each property."""
-    return ", ".join(f"{r:+.3f} with {name}" for name, r in zip(PROPERTIES, found.correlations[:, unit], strict=True))
+    numbers = zip(PROPERTIES, found.correlations[:, unit], strict=True)
+    return ", ".join(f"{_signed(r, 3)} with {name}" for name, r in numbers)
 
 
 def _pushes(run: Run, version: float, layer: str, unit: int, characters: str) -> None:
@@ -93,10 +98,10 @@ def _pushes(run: Run, version: float, layer: str, unit: int, characters: str) ->
         return
     order = np.argsort(-added, kind="stable")
 
-    def said(chosen: np.ndarray) -> str:
-        return "  ".join(f"{visible(characters[i])} {added[i]:+.2f}" for i in chosen)
+    def most(chosen: np.ndarray) -> str:
+        return " · ".join(f"{inline(visible(characters[i]))} {_signed(added[i], 2)}" for i in chosen)
 
-    st.markdown(f"**Promotes** {plain(said(order[:6]))}  \n**Suppresses** {plain(said(order[::-1][:6]))}")
+    st.markdown(f"**Promotes** {most(order[:6])}  \n**Suppresses** {most(order[::-1][:6])}")
     st.caption("What one more of its activation adds directly to the logits, less the mean over all characters.")
 
 

@@ -136,6 +136,7 @@ def test_six_changes_are_told_and_the_rest_counted():
         old, fewer
     )
     assert differences.changes(old, old) == ""
+    assert differences.changes(old, make_run("bigram")) == "rung mlp → bigram"
 
 
 def test_labels_say_one_or_two_settings_and_never_the_machine():

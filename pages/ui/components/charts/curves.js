@@ -30,6 +30,7 @@ import {
   zoomed,
 } from "./curves_state.js";
 
+const ON_ONE_LINE = 2; // groups of curves in the legend beside the buttons; more stand above them
 const EAGER = 50; // ms between polls until there is a first point
 const HELP = {
   weight:
@@ -173,6 +174,7 @@ function controls(view) {
     entry(view, group),
   )}</div>${disclosed("Axes", HELP.how, html`${smoothing}${axis}<span class="pair">${switches}</span>`)}
     ${savers(view, "curves", { picture: () => picture(view), table: () => table(view), fit })}`;
+  view.controls.classList.toggle("many", groups(view).length > ON_ONE_LINE);
   render(content, view.controls);
 }
 

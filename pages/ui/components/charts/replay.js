@@ -82,7 +82,7 @@ function draw(view, share) {
 function told(run, at, passed, size) {
   const loss = `${at.judged ? "loss on unseen text" : "training loss"} ${fixed(at.loss, 2)}`;
   const letters = `${choices(at.loss)} letters of ${size}`;
-  const when = `step ${grouped(passed)} of ${grouped(run.of)}, ${clock(at.seconds)}`;
+  const when = `step ${grouped(passed)}, ${clock(at.seconds)}`;
   return `${run.title}, ${when}: ${loss}, between ${letters}`;
 }
 
