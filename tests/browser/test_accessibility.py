@@ -13,7 +13,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import ConsoleMessage, Locator, Page, expect
+from playwright.sync_api import ConsoleMessage, Page, expect
 
 from core.jobs import work
 from core.ladder.registry import RUNGS
@@ -80,6 +80,11 @@ STILL = """async () => {
     return window.asked - before < 12 && moving.length === 0;
 }"""
 """Whether nothing of ours moves: no script asks for frame after frame, no part has an animation."""
+
+HEIGHTS = """buttons => buttons
+    .filter(button => button.checkVisibility({ visibilityProperty: true }))
+    .map(button => [button.ariaLabel || button.innerText, button.getBoundingClientRect().height])"""
+"""The name and the height of each button in sight, of all at one moment."""
 
 
 @pytest.fixture(scope="module")
@@ -268,21 +273,10 @@ def test_a_thumb_can_press_what_writes_and_attends(visit: Visit, lab: str, runs:
             settled(page, title)
             main = page.get_by_test_id("stMain")
             expect(main.get_by_role("button").first).to_be_visible()
-            buttons = main.get_by_role("button").all()
-            heights = {_name(button): _height(button) for button in buttons if button.is_visible()}
-            pressed = {name: height for name, height in heights.items() if not name.startswith("Help")}
+            heights = main.get_by_role("button").evaluate_all(HEIGHTS)
+            pressed = {name: height for name, height in heights if not name.startswith("Help")}
             assert pressed and min(pressed.values()) >= THUMB, pressed
             assert page.evaluate("document.documentElement.scrollWidth <= innerWidth + 1")
-
-
-def _name(button: Locator) -> str:
-    return button.get_attribute("aria-label") or button.inner_text()
-
-
-def _height(button: Locator) -> float:
-    box = button.bounding_box()
-    assert box
-    return box["height"]
 
 
 def test_without_javascript_a_sentence_says_what_to_do(visit: Visit, lab: str):

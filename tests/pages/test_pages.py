@@ -158,7 +158,7 @@ def test_the_headline_says_what_a_running_run_waits_for(message: str, shown: boo
 
         sent = [unpack(each.proto.bytes) for each in app.get("bidi_component") if "line.headline" in each.proto.id]
         pieces = sent[0]["line"]["pieces"]
-        assert pieces[0] == {"text": running.name, "kind": "strong"} and pieces[2]["text"] == "running"
+        assert pieces[0] == {"text": running.name, "kind": "strong", "icon": ""} and pieces[2]["text"] == "running"
         assert pieces[-1]["text"].endswith(f": {message}") == shown
 
 
