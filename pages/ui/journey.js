@@ -10,11 +10,16 @@ if (!window.bardlabJourney) {
       ? window.history.replaceState(state, title, url)
       : push(state, title, url);
   // Streamlit may open or close the menu itself as the next page comes, on a slow machine late: it is looked at for twenty
-  // seconds, or until something else is pressed.
+  // seconds, or until something else is pressed. What closes it opens it again if it is pressed before that was drawn.
   let looks = 0;
+  let answered = 0;
   const close = () => {
     if (looks-- <= 0) return;
-    document.querySelector("[data-testid=stSidebarCollapseButton] button[aria-expanded=true]")?.click();
+    const open = document.querySelector("[data-testid=stSidebarCollapseButton] button[aria-expanded=true]");
+    if (open && performance.now() > answered) {
+      answered = performance.now() + 3000;
+      open.click();
+    }
     setTimeout(close, 200);
   };
   for (const press of ["pointerdown", "keydown"]) document.addEventListener(press, () => (looks = 0), true);
@@ -22,6 +27,7 @@ if (!window.bardlabJourney) {
     const link = event.target instanceof Element && event.target.closest("[data-testid=stSidebar] a[href]");
     if (!link || window.innerWidth >= 768) return;
     looks = 100;
+    answered = 0;
     setTimeout(close, 50);
   });
   const helps = '[data-testid=stTooltipIcon] button[aria-label^="Help"]:not([data-testid])';

@@ -219,10 +219,12 @@ def dress(request: dict[str, Any], streams: list[int]) -> None:
     os.environ.clear()
     os.environ.update(request["environment"])
     encoding = request["environment"].get(ENCODING, "").partition(":")[0] or sys.stdout.encoding
-    if encoding != sys.stdout.encoding or request["environment"].get(UNBUFFERED):
-        for name, number in (("stdout", 1), ("stderr", 2)):
-            raw, errors = io.FileIO(number, "w", closefd=False), getattr(sys, name).errors
-            setattr(sys, name, io.TextIOWrapper(raw, encoding, errors, write_through=True))  # type: ignore[arg-type]
+    at_once = bool(request["environment"].get(UNBUFFERED))
+    for name, number in (("stdout", 1), ("stderr", 2)):  # as Python makes them: what the template's are may be a file
+        raw, errors = io.FileIO(number, "w", closefd=False), getattr(sys, name).errors
+        lines = name == "stderr" or os.isatty(number)
+        binary: Any = raw if at_once else io.BufferedWriter(raw)
+        setattr(sys, name, io.TextIOWrapper(binary, encoding, errors, line_buffering=lines, write_through=at_once))
 
 
 def run(arguments: list[str]) -> None:

@@ -21,7 +21,8 @@ seen = {
     "argv": sys.argv, "folder": os.getcwd(), "path": sys.path[0], "main": __name__, "input": sys.stdin.read(),
     "leads": os.getsid(0) == os.getpid(), "name": os.environ.get("NAME"), "home": os.environ.get("HOME"),
     "interrupt": signal.getsignal(signal.SIGINT) is signal.default_int_handler,
-    "encoding": sys.stdout.encoding, "torch": "torch" in sys.modules,
+    "encoding": sys.stdout.encoding, "seekable": sys.stdout.seekable(), "lines": sys.stdout.line_buffering,
+    "torch": "torch" in sys.modules,
 }
 print(json.dumps(seen))
 print("aside", file=sys.stderr)
