@@ -26,14 +26,6 @@ PER_UPDATE = 2 * 5  # points of two training curves; validation adds at most two
 VISITS = itertools.count(1)
 
 
-@pytest.fixture(scope="module", autouse=True)
-def closed_at_last(walkers: dict[str, Page]) -> Iterator[None]:
-    """The page is closed after the last test: it would go on asking five times a second."""
-    yield
-    if APP in walkers:
-        walkers.pop(APP).context.close()
-
-
 @pytest.fixture
 def page(walk: Visit) -> Iterator[Page]:
     """A page at desktop size, which may have shown the app before; an error in it fails the test."""
