@@ -141,24 +141,24 @@ def visit(browser: Browser, visitors: dict[str, list[Visitor]]) -> Iterator[Visi
 
 
 @pytest.fixture(scope="session")
-def walkers(browser: Browser) -> dict[str, Page]:
-    """The pages that `walk` goes on with, by the app that they show."""
-    return {}
+def walkers(browser: Browser) -> list[Page]:
+    """The page that `walk` goes on with, if there is one."""
+    return []
 
 
 @pytest.fixture
-def walk(browser: Browser, walkers: dict[str, Page], request: pytest.FixtureRequest) -> Iterator[Visit]:
+def walk(browser: Browser, walkers: list[Page], request: pytest.FixtureRequest) -> Iterator[Visit]:
     """Go on where the test before was: `go()` leads to another page of an app without loading it.
 
     The session is that of the test before, with what it keeps. After a test that fails, the next has a page of its own.
     """
     failed = request.session.testsfailed
 
-    def come(width: int = 1280, height: int = 800, app: str = "app.py") -> Page:
-        if app not in walkers:
-            walkers[app] = browser.new_context().new_page()
-            walkers[app].context.set_default_timeout(60_000)
-        page = walkers[app]
+    def come(width: int = 1280, height: int = 800) -> Page:
+        if not walkers:
+            walkers.append(browser.new_context().new_page())
+            walkers[0].context.set_default_timeout(60_000)
+        page = walkers[0]
         page.set_viewport_size({"width": width, "height": height})
         page.emulate_media(color_scheme="light")
         page.mouse.move(0, 0)
@@ -167,9 +167,8 @@ def walk(browser: Browser, walkers: dict[str, Page], request: pytest.FixtureRequ
         return page
 
     yield come
-    if request.session.testsfailed > failed:
-        while walkers:
-            walkers.popitem()[1].context.close()
+    if walkers and request.session.testsfailed > failed:
+        walkers.pop().context.close()
 
 
 @pytest.fixture(scope="session")

@@ -2,7 +2,6 @@
 
 import csv
 import io
-import itertools
 import json
 import re
 import xml.etree.ElementTree as ElementTree
@@ -12,63 +11,43 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from playwright.sync_api import ConsoleMessage, Error, Locator, Page, expect
+from playwright.sync_api import Locator, Page, expect
 
 from pages.ui.components.charts.curves import LONGEST, Curve, pack
 from tests import message
-from tests.browser.conftest import Serve, Visit, go
+from tests.browser.conftest import Serve, Visit
 
 pytestmark = pytest.mark.browser
 APP = "tests/browser/apps/growing.py"
 PER_UPDATE = 2 * 5  # points of two training curves; validation adds at most two more
 
 
-VISITS = itertools.count(1)
-
-
 @pytest.fixture
-def page(walk: Visit) -> Iterator[Page]:
-    """A page at desktop size, which may have shown the app before; an error in it fails the test."""
-    page = walk(1280, 900, APP)
+def page(visit: Visit) -> Iterator[Page]:
+    """A page at desktop size; an error in it fails the test."""
+    page = visit(1280, 900)
     errors: list[str] = []
-
-    def failed(error: Error) -> None:
-        errors.append(str(error))
-
-    def told(message: ConsoleMessage) -> None:
-        if message.type == "error":
-            errors.append(message.text)
-
-    page.on("pageerror", failed)
-    page.on("console", told)
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
     yield page
-    page.remove_listener("pageerror", failed)
-    page.remove_listener("console", told)
+    page.close()
     assert not errors
 
 
 @pytest.fixture
 def growing(shared: Serve) -> str:
-    """An address of the growing app at which it begins anew."""
-    return f"{shared(APP)}?visit={next(VISITS)}"
-
-
-def begun(page: Page, address: str) -> Locator:
-    """Go to an address of the growing app and return its chart, once two messages have come."""
-    before = page.query_selector(".curves")
-    go(page, address)
-    if before:
-        page.wait_for_function("node => !node.isConnected", arg=before)
-    chart = page.locator(".curves")
-    chart.wait_for()
-    after_updates(chart, 2)
-    return chart
+    """The address of the growing app; each visit begins anew."""
+    return shared(APP)
 
 
 @pytest.fixture
 def chart(page: Page, growing: str) -> Locator:
     """The chart of the growing app, with data."""
-    return begun(page, growing)
+    page.goto(growing)
+    found = page.locator(".curves")
+    found.wait_for(timeout=60_000)
+    after_updates(found, 2)
+    return found
 
 
 def number(chart: Locator, name: str) -> int:
@@ -145,7 +124,10 @@ def test_only_new_points_travel_and_the_node_stays(chart: Locator) -> None:
 
 
 def test_a_full_rerun_sends_everything_and_polling_goes_on(page: Page, growing: str) -> None:
-    chart = begun(page, growing + "&interval=1.5")  # so slow that no poll is under way when the button is pressed
+    page.goto(growing + "?interval=1.5")  # slow enough that no poll is under way when the button is pressed
+    chart = page.locator(".curves")
+    chart.wait_for(timeout=60_000)
+    after_updates(chart, 2)
     page.get_by_role("button", name="rerun the page").click()
     page.wait_for_function(
         "node => +node.dataset.sent === +node.dataset.points && +node.dataset.updates > 2", arg=chart.element_handle()
@@ -335,8 +317,10 @@ def test_the_tooltip_names_every_curve(page: Page, chart: Locator) -> None:
 
 
 def test_no_points_yet(page: Page, growing: str) -> None:
-    chart = begun(page, growing + "&empty=1&interval=5")
-    after_updates(chart, 1)  # within the 5 s of the interval: polls are quick until there is a point
+    page.goto(growing + "?empty=1&interval=5")
+    chart = page.locator(".curves")
+    chart.wait_for(timeout=60_000)
+    after_updates(chart, 3)  # within the 5 s of the interval: polls are quick until there is a point
     expect(chart.locator(".plot")).to_have_attribute(
         "aria-label", "Chart of loss (nats per character) by step. No points yet."
     )

@@ -1,7 +1,4 @@
-"""An app for tests: two runs that grow by five points each time the fragment runs, and switches.
-
-Another `visit` in the address begins anew.
-"""
+"""An app for tests: two runs that grow by five points each time the fragment runs, and switches."""
 
 import numpy as np
 import streamlit as st
@@ -24,29 +21,27 @@ def run(group: str, n: int, broken: bool) -> list[Curve]:
 
 
 @st.fragment
-def chart(visit: str) -> None:
+def chart() -> None:
     """Everything is inside the fragment, as on the real page."""
-    live = st.checkbox("live", True, key=f"live{visit}")
-    second = st.checkbox("second", True, key=f"second{visit}")
-    broken = st.checkbox("broken", key=f"broken{visit}")
-    empty = st.checkbox("empty", st.query_params.get("empty") == "1", key=f"empty{visit}")
+    live = st.checkbox("live", True)
+    second = st.checkbox("second", True)
+    broken = st.checkbox("broken")
+    empty = st.checkbox("empty", st.query_params.get("empty") == "1")
     if st.button("lose a message"):  # the server believes that the browser has everything
-        st.session_state[f"chart{visit}:have"] = {
-            f"{group}:{kind}": 10**6 for group in GROUPS for kind in ("train", "val")
-        }
-    runs = st.session_state[f"runs{visit}"] = st.session_state.get(f"runs{visit}", -1) + 1
-    st.caption(f"runs {runs}")
-    n = 0 if empty else FIRST + EACH * runs
+        st.session_state["chart:have"] = {f"{group}:{kind}": 10**6 for group in GROUPS for kind in ("train", "val")}
+    st.session_state.runs = st.session_state.get("runs", -1) + 1
+    st.caption(f"runs {st.session_state.runs}")
+    n = 0 if empty else FIRST + EACH * st.session_state.runs
     shown = run("first", n, broken) + (run("second", n, False) if second else [])
     curves(
         shown,
         [Landmark("uniform: ln 65 = 4.174", 4.174, "Every character equally likely."), Landmark("bigram", 2.45, "")],
         [Mark("first", 30, "learning rate halved")],
         live=live,
-        key=f"chart{visit}",
+        key="chart",
         interval=float(st.query_params.get("interval", "0.2")),
     )
 
 
 st.button("rerun the page")
-chart(st.query_params.get("visit", ""))
+chart()
