@@ -4,32 +4,41 @@ if (!window.bardlabJourney) {
   window.bardlabJourney = true;
   const push = window.history.pushState.bind(window.history);
   const pathOf = (url) => new URL(url, window.location.href).pathname;
-  // A page that writes what it shows into its address stays one page.
-  window.history.pushState = (state, title, url) =>
-    url != null && pathOf(url) === window.location.pathname
-      ? window.history.replaceState(state, title, url)
-      : push(state, title, url);
   // Streamlit may open or close the menu itself as the next page comes, on a slow machine late: it is looked at for twenty
   // seconds, or until something else is pressed. What closes it opens it again if it is pressed before that was drawn.
   let looks = 0;
   let answered = 0;
+  let next;
   const close = () => {
-    if (looks-- <= 0) return;
     const open = document.querySelector("[data-testid=stSidebarCollapseButton] button[aria-expanded=true]");
     if (open && performance.now() > answered) {
       answered = performance.now() + 3000;
       open.click();
     }
-    setTimeout(close, 200);
+    if (--looks > 0) next = setTimeout(close, 200);
   };
-  for (const press of ["pointerdown", "keydown"]) document.addEventListener(press, () => (looks = 0), true);
-  document.addEventListener("click", (event) => {
-    const link = event.target instanceof Element && event.target.closest("[data-testid=stSidebar] a[href]");
-    if (!link || window.innerWidth >= 768) return;
+  const shut = () => {
+    if (window.innerWidth >= 768) return;
     looks = 100;
+    clearTimeout(next);
+    next = setTimeout(close, 50);
+  };
+  const leave = () => {
+    clearTimeout(next);
     answered = 0;
-    setTimeout(close, 50);
+  };
+  for (const press of ["pointerdown", "keydown"]) document.addEventListener(press, leave, true);
+  document.addEventListener("click", (event) => {
+    if (event.target instanceof Element && event.target.closest("[data-testid=stSidebar] a[href]")) shut();
   });
+  // A page that writes what it shows into its address stays one page.
+  window.history.pushState = (state, title, url) => {
+    const stays = url != null && pathOf(url) === window.location.pathname;
+    (stays ? window.history.replaceState.bind(window.history) : push)(state, title, url);
+    if (!stays) shut();
+  };
+  // Streamlit loads what runs this when it first needs it: by then another page may have been chosen.
+  if (pathOf(performance.getEntriesByType("navigation")[0].name) !== window.location.pathname) shut();
   const helps = '[data-testid=stTooltipIcon] button[aria-label^="Help"]:not([data-testid])';
   const mend = () => {
     for (const help of document.querySelectorAll(`${helps}:not([tabindex])`)) help.tabIndex = -1;
