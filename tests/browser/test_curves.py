@@ -11,11 +11,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Locator, Page, Route, expect
 
 from pages.ui.components.charts.curves import LONGEST, Curve, pack
+from pages.ui.components.shared import toolkit
 from tests import message
-from tests.browser.conftest import Serve, Visit
+from tests.browser.conftest import ROOT, Serve, Visit
 
 pytestmark = pytest.mark.browser
 APP = "tests/browser/apps/growing.py"
@@ -433,3 +434,49 @@ def test_thinning_keeps_extremes_and_never_changes_what_was_sent(n: int) -> None
     earlier, start = unpack(pack({}, [shorter], {}))
     if earlier["id"] == about["id"]:
         assert np.array_equal(start, columns[:, : start.shape[1]], equal_nan=True)
+
+
+LIVES = """async (bytes) => {
+    const { component } = await import("/component.js");
+    const pressed = [];
+    const call = component((view) => view.on(view.root, "click", () => pressed.push(view.path)), () => {});
+    const place = document.body.appendChild(document.createElement("div"));
+    place.innerHTML = "<p class='inside'></p>";
+    const later = () => new Promise((done) => setTimeout(done, 10));
+    const press = () => place.firstChild.click() ?? pressed.length;
+    const data = Uint8Array.from(bytes);
+    const [first, last] = [1, 2].map(() => call({ data, parentElement: place, setTriggerValue: () => {} }));
+    const counts = [press()];
+    last(); // the calls' ends may come in any order while the view is there
+    await later();
+    first();
+    await later();
+    counts.push(press());
+    const { firstChild } = place;
+    place.innerHTML = "<p class='inside'></p>";
+    call({ data, parentElement: place, setTriggerValue: () => {} });
+    firstChild.click();
+    counts.push(press());
+    place.remove();
+    last();
+    const end = call({ data, parentElement: place, setTriggerValue: () => {} });
+    end();
+    await later();
+    return [...counts, press()];
+}"""
+"""How many presses a component has heard: of two calls, after both have ended, of another content, and off the page."""
+
+
+def test_a_component_lives_as_long_as_it_is_on_the_page(page: Page):
+    """Streamlit ends a call late that the next one has overtaken, and may set another content in the same place."""
+    shared = ROOT / "pages" / "ui" / "components" / "shared"
+
+    def served(route: Route) -> None:
+        name = route.request.url.rpartition("/")[2]
+        script = {"path": shared / name, "content_type": "text/javascript"}
+        route.fulfill(**script if name.endswith(".js") else {"body": "<!doctype html>", "content_type": "text/html"})
+
+    page.route("**", served)
+    page.goto("http://127.0.0.1/")
+
+    assert page.evaluate(LIVES, list(toolkit.message({}))) == [1, 2, 3, 3]

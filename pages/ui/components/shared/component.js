@@ -11,7 +11,8 @@ export function component(mount, update) {
   return ({ data, parentElement, setTriggerValue }) => {
     const message = decode(data);
     let view = views.get(parentElement);
-    if (!view) {
+    if (!view?.root.isConnected) {
+      view?.abort.abort();
       view = newView(parentElement.querySelector(".inside"));
       view.trigger = setTriggerValue;
       view.theme = readTheme(view.root);
@@ -25,14 +26,8 @@ export function component(mount, update) {
     view.busy = false;
     if (view.fresh) view.root.dataset.updates = ++view.updates;
     update(view, message);
-    // A call overtaken by the next one is cleaned up too, though the view stays: only the last call may end it.
-    const call = ++view.calls;
-    return () =>
-      setTimeout(() => {
-        if (view.calls !== call) return;
-        view.abort.abort();
-        views.delete(parentElement);
-      });
+    // A call that another overtakes is cleaned up too, before or after it: a view ends when it has left the page.
+    return () => setTimeout(() => view.root.isConnected || view.abort.abort());
   };
 }
 
@@ -40,7 +35,7 @@ export function component(mount, update) {
 function newView(root) {
   root.replaceChildren(); // what an earlier view has left here
   delete root._$litPart$; // and where it had drawn that
-  const view = { root, abort: new AbortController(), path: location.pathname, calls: 0, updates: 0 };
+  const view = { root, abort: new AbortController(), path: location.pathname, updates: 0 };
   const { signal } = view.abort;
   const frames = new Map();
   const timers = new Map();
