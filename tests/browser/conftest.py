@@ -324,13 +324,18 @@ GO = """async (url) => {
             setTimeout(() => done(observer.disconnect()), 3000);
         });
         go();
-        if (await begun) return;
+        if (!(await begun)) continue;
+        const here = () => document.querySelector("[data-testid=stSidebarNav] a[aria-current=page]")?.pathname;
+        const there = () => [location.pathname, undefined].includes(here());
+        while (!there() && app.dataset.testScriptState !== "notRunning") await new Promise(requestAnimationFrame);
+        if (there()) return;
     }
     throw new Error(`the app does not go to ${url}`);
 }"""
 """Goes to an address as Back does, and waits until the page of before is no longer what is shown.
 
-A short run of a page's script may go unseen, where the browser is busy: then the address is gone to once more.
+A short run of a page's script may go unseen, where the browser is busy, and what the page of before asks for at that
+moment may take the new one's place: then the address is gone to once more.
 """
 
 

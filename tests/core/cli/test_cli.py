@@ -151,6 +151,7 @@ def test_a_run_under_way_is_held_stepped_and_changed(call: Any, refusal: Any):
     ]
     first, second = (call("train", "transformer", *settings, "--detach")["run"] for _ in range(2))
     control.wait_for_state(reading.find(first), State.RUNNING, 60.0)
+    control.wait_for_state(reading.find(second), State.QUEUED, 60.0)
 
     held = call("pause", first)
     assert held["state"] == "paused"
