@@ -173,8 +173,12 @@ def streams(
         if fast and (kernels := loader.ready()) is not None:  # from here on, if it was not before
             fast, decoder = False, decoder_for(model, kernels, len(prompts), halves, ahead)
             if decoder is not None:
-                whole = context is None or model.slides or cache is None
-                fresh = ids if whole else ids[:, -cache.length - fresh.shape[1] :]  # (B, T) all that the cache held
+                if context is None or model.slides or cache is None:
+                    fresh = ids
+                else:
+                    held = cache.length + fresh.shape[1]
+                    full = config.beyond == "half" and held > context
+                    fresh = ids[:, -max(1, context // 2) if full else -held :]  # (B, T) all that the cache held
                 if context is not None and not model.slides and config.beyond == "half" and length + left > context:
                     decoder.halve(context)
         fits = context is None or model.slides or length <= context

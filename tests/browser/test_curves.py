@@ -466,9 +466,36 @@ LIVES = """async (bytes) => {
 }"""
 """How many presses a component has heard: of two calls, after both have ended, of another content, and off the page."""
 
+LEFT = """async (bytes) => {
+    const { component } = await import("/component.js");
+    const call = component((view) => view.poll(0, () => 1, { retry: 20 }), () => {});
+    const place = document.body.appendChild(document.createElement("div"));
+    place.innerHTML = "<p class='inside'></p>";
+    let asked = 0;
+    call({ data: Uint8Array.from(bytes), parentElement: place, setTriggerValue: () => asked++ });
+    const later = (ms) => new Promise((done) => setTimeout(done, ms));
+    const asks = async () => {
+        const before = asked;
+        await later(300);
+        return asked > before;
+    };
+    const answers = [await asks()];
+    for (const href of ["/", "https://example.org/other", "/other"]) {
+        const link = document.body.appendChild(document.createElement("a"));
+        Object.assign(link, { href, innerHTML: "<span></span>", onclick: (event) => event.preventDefault() });
+        link.firstChild.click();
+        answers.push(await asks());
+    }
+    while (!(await asks())); // nobody came
+    dispatchEvent(new PopStateEvent("popstate"));
+    return [...answers, await asks()];
+}"""
+"""Whether a component asks on: first, after presses on links to this page, elsewhere, to the next one, after Back."""
 
-def test_a_component_lives_as_long_as_it_is_on_the_page(page: Page):
-    """Streamlit ends a call late that the next one has overtaken, and may set another content in the same place."""
+
+@pytest.fixture
+def bare(page: Page) -> Page:
+    """An empty page that can load what components share."""
     shared = ROOT / "pages" / "ui" / "components" / "shared"
 
     def served(route: Route) -> None:
@@ -478,5 +505,14 @@ def test_a_component_lives_as_long_as_it_is_on_the_page(page: Page):
 
     page.route("**", served)
     page.goto("http://127.0.0.1/")
+    return page
 
-    assert page.evaluate(LIVES, list(toolkit.message({}))) == [1, 2, 3, 3]
+
+def test_a_component_lives_as_long_as_it_is_on_the_page(bare: Page):
+    """Streamlit ends a call late that the next one has overtaken, and may set another content in the same place."""
+    assert bare.evaluate(LIVES, list(toolkit.message({}))) == [1, 2, 3, 3]
+
+
+def test_a_component_asks_nothing_while_its_page_is_left(bare: Page):
+    """Streamlit would join both calls into one for the page that is left, and the press on the menu would be lost."""
+    assert bare.evaluate(LEFT, list(toolkit.message({}))) == [True, True, True, False, False]

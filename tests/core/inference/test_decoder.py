@@ -86,9 +86,10 @@ def test_the_same_text_is_drawn_from_the_same_seed(cuts: dict[str, Any]):
 
 @pytest.mark.parametrize("key", ["mlp", "recurrent", "wavenet", "transformer"])
 def test_machine_code_takes_over_in_the_middle_of_a_text(key: str, monkeypatch: pytest.MonkeyPatch):
+    """Also where the window has just become full."""
     model = a_model(key, {})
-    kernels = loader.load()
-    for torch_writes, beyond in itertools.product((1, 3, 2 * model.usual_window), ("roll", "half")):
+    kernels, window = loader.load(), model.usual_window
+    for torch_writes, beyond in itertools.product((1, 3, window - 1, 2 * window), ("roll", "half")):
         config = SamplingConfig.parse({"tokens": 3 * model.usual_window, "beyond": beyond})
         answers = itertools.chain([None] * torch_writes, itertools.repeat(kernels))
         with monkeypatch.context() as patch:

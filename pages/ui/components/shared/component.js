@@ -2,6 +2,7 @@ import { readTheme } from "./theme.js";
 import { decode } from "./wire.js";
 
 const RETRY = 3000; // ms to wait for an answer before asking again
+const LEAVING = 3000; // ms in which the page that was asked for takes this one's place, or else does not
 const AGAIN = 1000; // ms after which another act is taken, whether the last one changed anything or not
 
 // A component is two functions: `mount(view, message)` makes the view of one place on the page, `update(view, message)`
@@ -58,12 +59,18 @@ function newView(root) {
   };
   view.never = (act) => clearTimeout(timers.get(act));
   // Asks the server what `question(view)` says after some ms, and again as long as no answer stops that. A page that is
-  // out of sight (`hidden`) asks nothing, unless it is told to.
+  // out of sight (`hidden`) asks nothing, unless it is told to; nor does one that is being left: Streamlit would join
+  // that with the next page's call into one for this page.
   let asking = () => {};
+  let left = -LEAVING;
+  const leave = () => (left = performance.now());
+  const another = (link) => link?.origin === location.origin && link.pathname !== location.pathname;
+  view.on(window, "popstate", leave);
+  view.on(document, "click", (event) => another(event.composedPath()[0].closest?.("a[href]")) && leave(), true);
   view.poll = (ms, question, { retry = RETRY, hidden = false } = {}) => {
     view.never(asking);
     asking = () => {
-      const asleep = document.hidden && !hidden;
+      const asleep = (document.hidden && !hidden) || performance.now() < left + LEAVING;
       view.after(asleep ? 500 : retry, asking);
       if (!asleep) view.trigger("poll", question(view));
     };
