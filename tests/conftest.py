@@ -16,6 +16,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch: the tests themsel
 from core import paths
 from core.inference import loader
 from core.jobs import control, processes
+from core.jobs.launchers import local
 from core.ladder.registry import RUNGS
 from core.runs import editing, plan, reading
 from core.runs.state import Run
@@ -101,6 +102,9 @@ def home(tmp_path: Path, text_file: Path, monkeypatch: pytest.MonkeyPatch) -> It
     os.link(text_file, paths.data() / text_file.name)
     monkeypatch.setenv("BARDLAB_PRETRAINED", str(tmp_path / "pretrained"))
     monkeypatch.setattr(processes, "_probed", True)  # nobody times the machine beside a test
+    if left := processes._spare:  # by an earlier test: it has that one's home, and takes no job of this one
+        hand = processes.hand_to_spare
+        monkeypatch.setattr(local, "hand_to_spare", lambda path: processes._spare is not left and hand(path))
     yield tmp_path
 
 

@@ -2,7 +2,8 @@
 // buttons that are no stop on the way with Tab: the key "?" leads to the one of the control that has the focus.
 if (!window.bardlabJourney) {
   window.bardlabJourney = true;
-  const push = window.history.pushState.bind(window.history);
+  const { history } = window;
+  const push = history.pushState.bind(history);
   const pathOf = (url) => new URL(url, window.location.href).pathname;
   // Streamlit may open or close the menu itself as the next page comes, on a slow machine late: it is looked at for twenty
   // seconds, or until something else is pressed. What closes it opens it again if it is pressed before that was drawn.
@@ -32,10 +33,10 @@ if (!window.bardlabJourney) {
     if (event.target instanceof Element && event.target.closest("[data-testid=stSidebar] a[href]")) shut();
   });
   // A page that writes what it shows into its address stays one page.
-  window.history.pushState = (state, title, url) => {
-    const stays = url != null && pathOf(url) === window.location.pathname;
-    (stays ? window.history.replaceState.bind(window.history) : push)(state, title, url);
-    if (!stays) shut();
+  history.pushState = (state, title, url) => {
+    if (url != null && pathOf(url) === window.location.pathname) return history.replaceState(state, title, url);
+    push(state, title, url);
+    shut();
   };
   // Streamlit loads what runs this when it first needs it: by then another page may have been chosen.
   if (pathOf(performance.getEntriesByType("navigation")[0].name) !== window.location.pathname) shut();

@@ -32,7 +32,11 @@ LONG = {"steps": 5000, "eval_every": 10, "sample_chars": 1}
 
 @pytest.fixture(autouse=True)
 def tidy(home: object) -> Iterator[None]:
-    """End every process of the test, whether it passed or not."""
+    """End every process of the test, whether it passed or not, and first the spare that an earlier test left."""
+    if left := processes._spare:
+        left.kill()
+        left.wait()
+        processes.reap()
     processes._not_before = 0.0
     paths.runs().mkdir(parents=True)
     (paths.runs() / layout.SPEED).write_text("{}")  # as if this machine had been timed: no probe

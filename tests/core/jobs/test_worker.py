@@ -258,9 +258,8 @@ def test_a_stop_before_the_first_step_keeps_the_run_resumable(finished: Run):
     assert same(weights(resumed(run)), weights(finished))
 
 
-def test_a_killed_worker_is_seen_as_lost_and_resumes_exactly(uninterrupted: Run, monkeypatch: pytest.MonkeyPatch):
+def test_a_killed_worker_is_seen_as_lost_and_resumes_exactly(uninterrupted: Run):
     """SIGKILL leaves no time for anything: the run is lost, keeps its last checkpoint, and ends as if never killed."""
-    monkeypatch.setattr(processes, "_spare", None)  # one that an earlier test left has another home, and not this text
     run = control.start(short_run("transformer", **LONG))
     try:
         pid = until(run, begun).pid

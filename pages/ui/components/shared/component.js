@@ -12,7 +12,7 @@ export function component(mount, update) {
   return ({ data, parentElement, setTriggerValue }) => {
     const message = decode(data);
     let view = views.get(parentElement);
-    if (!view?.root.isConnected) {
+    if (!view?.root.isConnected || view.abort.signal.aborted) {
       view?.abort.abort();
       view = newView(parentElement.querySelector(".inside"));
       view.trigger = setTriggerValue;
