@@ -54,9 +54,9 @@ def number(chart: Locator, name: str) -> int:
     return int(chart.get_attribute(f"data-{name}") or 0)
 
 
-def after_updates(chart: Locator, count: int) -> None:
-    """Wait for `count` more messages."""
-    until = number(chart, "updates") + count
+def after_updates(chart: Locator, count: int, since: int | None = None) -> None:
+    """Wait for `count` more messages than there are now, or than there were when `since` were counted."""
+    until = (number(chart, "updates") if since is None else since) + count
     chart.page.wait_for_function(
         "([node, until]) => +node.dataset.updates >= until", arg=[chart.element_handle(), until], timeout=60_000
     )
@@ -240,7 +240,7 @@ def test_a_missed_message_is_asked_for_again(page: Page, chart: Locator) -> None
     quiet(chart)
     before = seen(chart)
     page.get_by_role("button", name="lose a message").click()
-    after_updates(chart, 2)  # the one that does not fit, and what was asked for
+    after_updates(chart, 2, before["updates"])  # the one that does not fit, and what was asked for
     quiet(chart)
     assert number(chart, "polls") == before["polls"] + 1
     n = 40 + 5 * int(page.get_by_text("runs ").inner_text().split()[1])
