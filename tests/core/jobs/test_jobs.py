@@ -216,6 +216,18 @@ def test_a_dismissed_spare_leaves():
     assert processes.spare_pid() is None
 
 
+def test_a_job_that_cannot_be_started_is_refused_in_one_line_and_starts_later():
+    run = make_run("bigram")
+    in_the_way = run.path / folder.LOG
+    in_the_way.mkdir()
+    with pytest.raises(BardlabError, match=f"^cannot start {run.slug}: is a directory$"):
+        control.start(run)
+    assert not processes.children
+    in_the_way.rmdir()
+
+    assert control.wait(control.start(reading.read(run.path)), 90).state is State.FINISHED
+
+
 def test_one_device_one_run_at_a_time():
     """The second waits its turn behind the first, by name, can be told to stop waiting, and runs once it is free."""
     first = until(control.start(make_run("transformer", **LONG)), training)
