@@ -187,11 +187,9 @@ def parameter_count(model: nn.Module) -> int:
 
 def parameter_table(model: nn.Module) -> list[tuple[str, int]]:
     """List (component, parameters) for each top-level part of the live module; the counts add up to the whole."""
+    own = [(name, p.numel()) for name, p in model.named_parameters(recurse=False)]
     parts = [(name, parameter_count(child)) for name, child in model.named_children()]
-    own = sum(p.numel() for _, p in model.named_parameters(recurse=False))
-    if own:
-        parts.insert(0, ("table" if not parts else "own", own))
-    return [(name, count) for name, count in parts if count]
+    return [(name, count) for name, count in own + parts if count]
 
 
 def normal_init(module: nn.Module) -> None:

@@ -38,6 +38,8 @@ from core.inference import loader
 from core.jobs import control, timing
 from core.ladder.registry import RUNGS
 from core.runs import layout, plan, reading
+from core.texts.corpus import load
+from pages.ui.rung_views.counting import complete, count_more
 
 ROOT = Path(__file__).parents[2]
 CHROMIUM = "/usr/bin/chromium"
@@ -172,21 +174,31 @@ def walk(browser: Browser, walkers: list[Page], request: pytest.FixtureRequest) 
 
 
 @pytest.fixture(scope="session")
-def speeds(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Times of a machine that takes 50 steps a second, whatever it trains: a probe would time every preset first."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("BARDLAB_HOME", str(tmp_path_factory.mktemp("speeds")))
+def known(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home that knows what others find out by themselves, which would slow down a test beside it.
+
+    That is the machine's speed, 50 steps a second, whatever it trains, and how far counting goes on the text.
+    """
+    folder = ROOT / ".pytest_cache" / "known"
+    folder.mkdir(parents=True, exist_ok=True)
+    with pytest.MonkeyPatch.context() as patch, FileLock(folder.with_suffix(".lock")):
+        patch.setenv("BARDLAB_HOME", str(folder))
+        corpus = load()
+        while not complete(corpus):
+            count_more(corpus)
+        (paths.runs() / layout.SPEED).unlink(missing_ok=True)
         for key in RUNGS:
             timing.record(plan.plan(key, device="cpu"), "cpu", 50.0)
-        return paths.runs() / layout.SPEED
+        return Path(shutil.copytree(folder, tmp_path_factory.mktemp("known") / "home"))
 
 
-def know_speed(home: Path, speeds: Path) -> None:
-    """Let a home know the machine's speed already: a probe beside a test would slow it down."""
-    known = home / "checkpoints" / "runs" / speeds.name
-    if not known.exists():
-        known.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(speeds, known)
+def know(home: Path, known: Path) -> None:
+    """Let a home know that already."""
+    for file in known.rglob("*"):
+        target = home / file.relative_to(known)
+        if file.is_file() and not target.exists():
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(file, target)
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -197,14 +209,15 @@ def machine_code() -> None:
     os.environ["NUMBA_CACHE_DIR"] = str(folder)
     with FileLock(folder.with_suffix(".lock")):
         if not loader.built():
-            subprocess.run([sys.executable, "-m", "core.jobs.worker", "--compile"], cwd=ROOT, check=True)
+            command = "from core.inference import loader; loader.load()"  # not aside: tests wait for it
+            subprocess.run([sys.executable, "-c", command], cwd=ROOT, check=True)
 
 
 @pytest.fixture(scope="session")
-def place(tmp_path_factory: pytest.TempPathFactory, speeds: Path) -> Path:
+def place(tmp_path_factory: pytest.TempPathFactory, known: Path) -> Path:
     """The folder of all runs of these tests, as the shared server knows it."""
     folder = tmp_path_factory.mktemp("lab")
-    know_speed(folder, speeds)
+    know(folder, known)
     return folder
 
 
@@ -250,13 +263,13 @@ def lab(shared: Serve, place: Path) -> str:
 
 
 @pytest.fixture
-def serve(tmp_path: Path, speeds: Path) -> Iterator[Serve]:
+def serve(tmp_path: Path, known: Path) -> Iterator[Serve]:
     """Start Streamlit apps for a test, each on a port of its own, and end them afterwards."""
     started: list[subprocess.Popen[bytes]] = []
 
     def start(app: str | Path, env: Mapping[str, str] | None = None) -> str:
         if env and "BARDLAB_HOME" in env:
-            know_speed(Path(env["BARDLAB_HOME"]), speeds)
+            know(Path(env["BARDLAB_HOME"]), known)
         log = tmp_path / f"streamlit-{len(started)}.log"
         process, url = start_app(app, log, env)
         started.append(process)

@@ -8,14 +8,14 @@ import pytest
 from playwright.sync_api import Browser
 
 from core.runs.state import Run
-from tests.browser.conftest import Serve, know_speed
+from tests.browser.conftest import Serve, know
 from tests.faults import rush, serving
 
 pytestmark = pytest.mark.browser
 
 
-def test_sessions_that_watch_one_run_all_see_it_grow(home: Path, speeds: Path, browser: Browser) -> None:
-    know_speed(home, speeds)
+def test_sessions_that_watch_one_run_all_see_it_grow(home: Path, known: Path, browser: Browser) -> None:
+    know(home, known)
     found = serving.crowd(sessions=4, blocks=2, seconds=0.5, settling=0.2, browser=browser)
     assert found["ok"], found
 

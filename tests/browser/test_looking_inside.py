@@ -28,7 +28,7 @@ from core.runs.state import Run
 from core.sampling import SamplingConfig, generate, next_distribution
 from core.texts import own as texts_own
 from core.texts.labels import visible
-from tests.browser.conftest import Visit, asked_of_server, go, know_speed, start_app, stop_app, wait_until_up
+from tests.browser.conftest import Visit, asked_of_server, go, know, start_app, stop_app, wait_until_up
 from tests.browser.test_newcomer import settled
 from tests.conftest import TINY
 
@@ -51,9 +51,9 @@ class House:
 
 
 @pytest.fixture(scope="module")
-def house(tmp_path_factory: pytest.TempPathFactory, trained: Path, speeds: Path) -> Iterator[House]:
+def house(tmp_path_factory: pytest.TempPathFactory, trained: Path, known: Path) -> Iterator[House]:
     home = tmp_path_factory.mktemp("looking")
-    know_speed(home, speeds)
+    know(home, known)
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("BARDLAB_PRETRAINED", raising=False)
         shutil.copytree(paths.pretrained() / "transformer", home / "pretrained" / "transformer")
