@@ -8,8 +8,6 @@ from playwright.sync_api import Page, expect
 
 from core.runs import reading
 from core.runs.folder import State
-from core.studies import landmarks
-from core.texts.corpus import load
 from pages.ui.navigation import hidden, page_table
 from tests.browser.conftest import Serve, Visit
 from tests.conftest import copied
@@ -64,42 +62,6 @@ def test_a_deep_link_on_a_cold_server_opens_its_page(page: Page, serve: Serve, h
     expect(page.get_by_role("dialog")).to_have_count(0)
     expect(page.locator("[data-testid=stSidebarNav] a")).to_have_count(COUNT)
     assert (tmp_path / "streamlit-0.log").read_text() == f"Bardlab: {app}\n"
-
-
-COUNTING = """window.counting = [];
-addEventListener("DOMContentLoaded", () => new MutationObserver(() => {
-    const [, order] = document.body.textContent.match(/Order (\\d) is being counted/) ?? [];
-    if (order && +order !== window.counting.at(-1)) window.counting.push(+order);
-}).observe(document.body, { childList: true, subtree: true, characterData: true }));"""
-"""Which orders a page has said that it counts."""
-
-
-def test_counting_goes_on_while_one_reads_and_then_rests(
-    page: Page, serve: Serve, known: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
-    """Where nobody has counted yet the ladder says how far that is, order by order, and at its end what it found."""
-    home = tmp_path / "uncounted"
-    app = serve("app.py", {"BARDLAB_HOME": str(home)})
-    for found in [*(home / "data").glob("ngrams-*"), *(home / "data").glob("xz-*")]:
-        found.unlink()
-    page.add_init_script(COUNTING)
-    page.goto(app)
-    expect(page.get_by_text("✓ trained by you")).to_be_visible()
-    expect(page.get_by_text("is being counted")).to_have_count(0)
-    settled(page, "The ladder")
-    told = page.evaluate("counting")
-    assert told and told == sorted(set(told)) and set(told) <= set(landmarks.ORDERS)
-
-    here, there = losses(home, monkeypatch), losses(known, monkeypatch)
-    assert here == there and list(here) == list(landmarks.ORDERS)
-    expect(page.get_by_text(f"counted {min(here.values()):.3f}")).to_be_visible()
-
-
-def losses(home: Path, monkeypatch: pytest.MonkeyPatch) -> dict[int, float]:
-    """What a home knows of counting, by order."""
-    with monkeypatch.context() as patch:
-        patch.setenv("BARDLAB_HOME", str(home))
-        return {order: found.loss for order, found in landmarks.counted_ngrams(load()).items()}
 
 
 def test_a_newcomer_trains_watches_refreshes_and_stops(page: Page, lab: str):
