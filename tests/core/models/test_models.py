@@ -109,6 +109,12 @@ def test_parameter_table_adds_up(key: str):
     assert sum(n for _, n in parameter_table(model)) == parameter_count(model)
 
 
+def test_the_parameter_table_names_vectors_of_the_models_own():
+    model = Transformer(TransformerConfig(d_model=8, n_head=2, n_layer=1, context=4, smear=True), 9)
+
+    assert dict(parameter_table(model))["smear"] == 8
+
+
 def test_attention_agrees_with_torchs_own():
     """One attention layer gives what torch's scaled_dot_product_attention gives for the same weights."""
     model = build("transformer", dropout=0.0)
