@@ -109,22 +109,23 @@ def attention_board(
 
     `packed` comes from `pack_maps` and `tokens` holds its characters. `maps` is needed to open a head into q, k and v.
     `scores` labels the heads and sorts the board; `prices` says what each head is worth. `view` is what to show at
-    first, or after a change from outside; while it stays the same, the visitor's own choices count. `parts` leaves out
-    what is not wanted: a board alone is `("board",)`.
+    first, or after a change from outside; the visitor's own choices count while it stays the same, and when they are
+    what it has become: a page may hand back what it was returned. `parts` leaves out what is not wanted: a board alone
+    is `("board",)`.
     """
-    pending, given = f"{key}:pending", f"{key}:given"
-    wanted = view or BoardView()
+    pending, given, locked = f"{key}:pending", f"{key}:given", f"{key}:view"
+    wanted = (view or BoardView()).to_query()
     told = st.session_state.pop(pending, None)  # what the browser has just said; none on a full rerun
 
     def remember() -> None:
         if act := heard(key, "act"):
             st.session_state[pending] = act
-            st.session_state[f"{key}:view"] = act["view"]
+            st.session_state[locked] = act["view"]
 
-    if st.session_state.get(given) != wanted.to_query():
-        st.session_state[given] = wanted.to_query()
-        st.session_state[f"{key}:view"] = wanted.to_query()
-    now = BoardView.parse(st.session_state[f"{key}:view"], *packed.shape)
+    if not told and wanted not in (st.session_state.get(given), st.session_state.get(locked)):
+        st.session_state[locked] = wanted
+    st.session_state[given] = wanted
+    now = BoardView.parse(st.session_state[locked], *packed.shape)
     have = told["have"] if told else []
     opened = [now.heads[-1] if now.heads else (0, 0)] if maps and "query" in parts else []
     header = {
