@@ -3,10 +3,10 @@
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Page, Route
+from playwright.sync_api import Page, Route, expect
 
 from pages.ui.components.shared import toolkit
-from tests.browser.conftest import ROOT, Visit
+from tests.browser.conftest import ROOT, Serve, Visit
 
 pytestmark = pytest.mark.browser
 
@@ -94,3 +94,28 @@ def test_a_component_lives_as_long_as_it_is_on_the_page(bare: Page):
 def test_a_component_asks_nothing_while_its_page_is_left(bare: Page):
     """Streamlit would join both calls into one for the page that is left, and the press on the menu would be lost."""
     assert bare.evaluate(LEFT, list(toolkit.message({}))) == [True, True, True, False, False]
+
+
+CLICKS = """async (grid, keys) => {
+    const seen = [];
+    for (const key of keys) {
+        grid.querySelector(`[data-key=${key}]`).click();
+        seen.push([...grid.querySelectorAll("[aria-pressed=true]")].map((cell) => cell.dataset.key).join(""));
+        await new Promise((done) => setTimeout(done, 60));
+    }
+    return seen;
+}"""
+"""Clicks switches faster than the server answers; what is off after each."""
+
+
+def test_of_switches_clicked_in_a_row_none_is_lost(visit: Visit, shared: Serve) -> None:
+    """Streamlit keeps of what waits for a busy script only the last: each click tells of those before it too."""
+    page = visit()
+    page.goto(shared("tests/browser/apps/switches.py"))
+    expect(page.get_by_text("off: .")).to_be_visible()
+    grid = page.get_by_role("grid", name="Switches")
+
+    assert grid.evaluate(CLICKS, "abcdea") == ["a", "ab", "abc", "abcd", "abcde", "bcde"]
+    expect(page.get_by_text("off: bcde.")).to_be_visible()
+    assert grid.evaluate(CLICKS, "b") == ["cde"]
+    expect(page.get_by_text("off: cde.")).to_be_visible()

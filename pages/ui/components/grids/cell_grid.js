@@ -6,12 +6,15 @@ import { html, nothing, render } from "../shared/vendor/lit-html.js";
 export default component(mount, update);
 
 function mount(view) {
+  // Clicks that the server does not yet know of, as [number, key]. All are told again with the next: of several that
+  // come while its script is busy, Streamlit hands it only the last. A number is above all that were given before.
+  Object.assign(view, { clicks: [], number: Date.now() });
   view.on(view.root, "click", (event) => clicked(view, event.target.closest("button")));
   view.on(view.root, "keydown", (event) => moved(view, event));
 }
 
 function update(view, message) {
-  Object.assign(view, { message, flipped: null });
+  Object.assign(view, { message, clicks: view.clicks.filter(([number]) => number > message.known) });
   draw(view);
 }
 
@@ -30,8 +33,9 @@ function draw(view) {
 }
 
 // What is read of a cell begins with what is seen of it.
-function cellOf({ message, stop, flipped }, { key, text, title, fill, ink, state }) {
-  const off = (state === "off") !== (key === flipped);
+function cellOf({ message, stop, clicks }, { key, text, title, fill, ink, state }) {
+  const flips = message.toggles ? clicks.filter(([, clicked]) => clicked === key).length : 0;
+  const off = (state === "off") !== (flips % 2 === 1);
   return html`<button type="button" tabindex=${key === stop ? 0 : -1} data-key=${key} title=${title}
     aria-label=${text.trim() ? `${text} · ${title}` : title} aria-pressed=${message.toggles ? off : nothing}
     class=${off ? "off" : state === "off" ? "" : state} style="background:${fill};color:${ink}">${text}</button>`;
@@ -39,10 +43,11 @@ function cellOf({ message, stop, flipped }, { key, text, title, fill, ink, state
 
 function clicked(view, node) {
   if (!node) return;
-  const { live, toggles } = view.message;
-  Object.assign(view, { stop: node.dataset.key, flipped: live && toggles ? node.dataset.key : null });
+  const { key } = node.dataset;
+  view.stop = key;
+  if (view.message.live) view.clicks.push([++view.number, key]);
   draw(view); // seen at once; the server's answer follows
-  if (live) view.trigger("pick", node.dataset.key);
+  if (view.message.live) view.trigger("pick", view.clicks);
 }
 
 // An arrow key goes to the next cell in its direction, over gaps.

@@ -3,6 +3,8 @@
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 
+import streamlit as st
+
 from pages.ui.components.shared.toolkit import declare, heard, message
 
 _grid = declare("cell_grid", "Cells")
@@ -40,10 +42,13 @@ def cell_grid(
     With `toggles`, a cell is a switch, on unless its state is `off`; else one of them is chosen.
     """
 
+    last = f"{key}:known"
+
     def picked() -> None:
-        chosen = heard(key, "pick")
-        if chosen and on_pick:
-            on_pick(str(chosen))
+        for number, chosen in heard(key, "pick") or []:
+            if on_pick and number > st.session_state.get(last, 0):
+                st.session_state[last] = number
+                on_pick(str(chosen))
 
     data = {
         "label": label,
@@ -52,5 +57,6 @@ def cell_grid(
         "rows": [[name, [asdict(cell) if cell else None for cell in cells]] for name, cells in rows],
         "toggles": toggles,
         "live": on_pick is not None,
+        "known": st.session_state.get(last, 0),
     }
     _grid(key=key, data=message(data), on_pick_change=picked)
