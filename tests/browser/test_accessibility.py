@@ -6,6 +6,7 @@ entry that nothing needs any more fails as well.
 
 import itertools
 import os
+import re
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -222,6 +223,7 @@ def test_every_page_is_for_everybody(visit: Visit, lab: str, axe: str, runs: lis
                     tab = page.get_by_role("radio", name=title_of(where), exact=True)
                     if what == before:
                         tab.click()
+                        page.wait_for_url(re.compile(rf"[?&]tab={where}\b"))  # the server has begun to draw the view
                     expect(tab).to_be_checked()
                 states = (STATES[0], STATES[-1])
             else:
