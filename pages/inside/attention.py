@@ -13,20 +13,18 @@ from core.inspect.interventions import price_list
 from core.inspect.interventions.ablation import METHODS
 from core.jobs import rankings
 from core.ladder.registry import RUNGS
-from core.runs import layout, reading
+from core.runs import reading
 from core.runs.folder import State
 from core.runs.state import Run
 from pages.ui import loaders, state, teaching, tell
-from pages.ui.address import number_from_url
 from pages.ui.choosers import chosen, mine, runs
 from pages.ui.choosers.prompt import Prompt, prompt_box
 from pages.ui.choosers.run import run_picker
+from pages.ui.choosers.weights import choose_weights
 from pages.ui.components.grids.attention_board import URL_NAMES, BoardView, attention_board, board_page
 from pages.ui.inside_views.links import inside_links
 from pages.ui.navigation import rung_page
 from pages.ui.wording import GONE, plain
-
-NEWEST = -1  # the newest weights, among the steps of snapshots
 
 
 def rungs() -> None:
@@ -64,36 +62,6 @@ def choose() -> Run | None:
     )
 
 
-def choose_step(run: Run) -> int | None:
-    """Draw the choice of weights: the newest, or those of a snapshot. Returns its step, None for the newest."""
-    kept = layout.snapshot_steps(run.path)
-    at = NEWEST if (asked := number_from_url("step")) is None else asked
-    if at not in (NEWEST, *kept):
-        tell.warning(
-            f"The weights of step {at:,} are not kept (any more); these are the newest.", icon=":material/history:"
-        )
-        at = NEWEST
-        st.query_params.pop("step", None)
-    key = f"attention.step.{run.slug}"
-    st.session_state[key] = at
-
-    def to_url() -> None:
-        if st.session_state[key] == NEWEST:
-            st.query_params.pop("step", None)
-        else:
-            st.query_params["step"] = str(st.session_state[key])
-
-    step = st.selectbox(
-        "Weights",
-        [NEWEST, *reversed(kept)],
-        format_func=lambda s: f"step {s:,}" if s != NEWEST else f"newest, step {run.status.checkpoint_step or 0:,}",
-        key=key,
-        on_change=to_url,
-        help="The newest weights of the run, or those it had at an earlier step.",
-    )
-    return None if step == NEWEST else step
-
-
 @st.fragment
 def look() -> None:
     """Draw the page; a new prompt or a click draws only this anew."""
@@ -103,7 +71,7 @@ def look() -> None:
     if run is None:
         return
     with middle:
-        step = choose_step(run) if run.usable else None
+        step = choose_weights(run) if run.usable else None
     if not run.usable:
         when = "Look again in a moment" if run.state.active else "Train it first"
         tell.info(

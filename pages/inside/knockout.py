@@ -4,19 +4,18 @@ import streamlit as st
 
 from core.inspect.interventions.ablation import rungs
 from core.ladder.registry import RUNGS
-from core.runs import layout, reading
+from core.runs import reading
 from core.runs.state import Run
 from pages.ui import state, tell
-from pages.ui.address import number_from_url
 from pages.ui.choosers import chosen, mine
 from pages.ui.choosers.run import run_picker
 from pages.ui.choosers.runs import best_of_the_text, named
+from pages.ui.choosers.weights import choose_weights
 from pages.ui.inside_views.knockout import choose_method, knock_view
 from pages.ui.inside_views.patching import patch_view
 from pages.ui.navigation import rung_page
 from pages.ui.wording import plain
 
-NEWEST = -1  # among the steps of snapshots: the newest weights
 TOOLS = ("knock-out", "patching")
 
 
@@ -63,41 +62,13 @@ def links(fits: dict[str, Run]) -> None:
         st.page_link(rung_page(key), label=f"Train a {RUNGS[key].title}", icon=":material/play_arrow:")
 
 
-def choose_step(run: Run) -> int | None:
-    """Draw the choice of weights. Returns the step of a snapshot, None for the newest weights."""
-    kept = layout.snapshot_steps(run.path)
-    at = NEWEST if (asked := number_from_url("step")) is None else asked
-    if at not in (NEWEST, *kept):
-        st.warning(f"The weights of step {at:,} are not kept; these are the newest.", icon=":material/history:")
-        at = NEWEST
-        st.query_params.pop("step", None)
-    key = f"knockout.step.{run.slug}"
-    st.session_state[key] = at
-
-    def to_url() -> None:
-        if st.session_state[key] != NEWEST:
-            st.query_params["step"] = str(st.session_state[key])
-        else:
-            st.query_params.pop("step", None)
-
-    chosen = st.selectbox(
-        "Weights",
-        [NEWEST, *reversed(kept)],
-        format_func=lambda s: f"step {s:,}" if s != NEWEST else f"newest, step {run.status.checkpoint_step or 0:,}",
-        key=key,
-        on_change=to_url,
-        help="The newest weights of the run, or those it had at an earlier step.",
-    )
-    return None if chosen == NEWEST else chosen
-
-
 state.notices()
 left, middle, right, last = st.columns([5, 4, 4, 3], gap="medium")
 with left:
     run = choose()
 if run is not None and run.usable:
     with middle:
-        step = choose_step(run)
+        step = choose_weights(run)
     with right:
         tool = st.segmented_control(
             "Tool",

@@ -111,7 +111,7 @@ def test_a_snapshot_deleted_while_the_page_is_open(trained: Path):
     step = layout.snapshot_steps(run.path)[0]
     app = draw(PAGE, run=run.slug, step=str(step))
 
-    assert app.selectbox(key=f"attention.step.{run.slug}").value == step
+    assert app.selectbox(key=f"weights.{run.slug}").value == step
 
     layout.snapshot_path(run.path, step).unlink()
     app.text_area(key="prompt").set_value("To be").run()

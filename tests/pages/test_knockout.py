@@ -116,7 +116,7 @@ def test_a_ranking_that_cannot_start_says_why(finished: Run):
 def test_weights_of_a_step_and_of_one_that_is_gone(finished: Run):
     step = layout.snapshot_steps(finished.path)[0]
     app = draw(PAGE, run=finished.slug, step=str(step))
-    assert app.selectbox(key=f"knockout.step.{finished.slug}").value == step and not app.warning
+    assert app.selectbox(key=f"weights.{finished.slug}").value == step and not app.warning
 
     layout.snapshot_path(finished.path, step).unlink()
     app.run()
@@ -126,7 +126,8 @@ def test_weights_of_a_step_and_of_one_that_is_gone(finished: Run):
 
 def test_strange_addresses_are_explained(finished: Run):
     app = draw(PAGE, run=finished.slug, off="9.9,<b>,0.0", step="-3")
-    assert "no part “9.9, \\<b\\>”" in app.warning[0].value
+    weights, parts = [warning.value for warning in app.warning]
+    assert "step -3 are not kept" in weights and "no part “9.9, \\<b\\>”" in parts
     assert app.query_params["off"] in ("0.0", ["0.0"])
 
 

@@ -61,7 +61,7 @@ def test_a_snapshot_that_is_gone_is_named_and_the_newest_shown(finished: Run):
     app.run()
 
     assert not app.exception and not app.error
-    assert f"no snapshot of step {step}" in app.warning[0].value
+    assert f"step {step} are not kept" in app.warning[0].value
     assert app.selectbox(key=f"weights.{finished.slug}").value == -1
 
 

@@ -12,31 +12,30 @@ NEWEST = -1
 
 
 def choose_weights(run: Run) -> int | None:
-    """Draw the chooser of a snapshot. None stands for the newest weights."""
-    steps = layout.snapshot_steps(run.path)
+    """Draw the choice of weights, which lives in the address. Returns a snapshot's step, None for the newest."""
+    kept = layout.snapshot_steps(run.path)
     asked = st.query_params.get("step")
     key = f"weights.{run.slug}"
-    if (at := number_from_url("step")) in steps:
+    if (at := number_from_url("step")) in kept:
         st.session_state[key] = at
     elif asked:
         tell.warning(
-            f"{run.name} has no snapshot of step {asked[:20]}; this is the newest.", icon=":material/search_off:"
+            f"The weights of step {asked[:20]} are not kept (any more); these are the newest.",
+            icon=":material/history:",
         )
         del st.query_params["step"]
-    if st.session_state.get(key) not in steps:
+    if st.session_state.get(key) not in kept:
         st.session_state[key] = NEWEST
-
-    def to_url() -> None:
-        into_url("step", st.session_state[key], NEWEST)
-
+    newest = f"newest, step {run.status.checkpoint_step or 0:,}"
     step: int = st.selectbox(
         "Weights",
-        [NEWEST, *reversed(steps)],
-        format_func=lambda s: "newest" if s == NEWEST else f"step {s:,}",
+        [NEWEST, *reversed(kept)],
+        format_func=lambda s: newest if s == NEWEST else f"step {s:,}",
         key=key,
-        on_change=to_url,
-        help="Which copy of the weights: the newest, or one of the snapshots along the run.",
+        on_change=lambda: into_url("step", st.session_state[key], NEWEST),
+        help="The newest weights of the run, or those it had at an earlier step.",
     )
+    into_url("step", step, NEWEST)  # which another page may have left
     return None if step == NEWEST else step
 
 
