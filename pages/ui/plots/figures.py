@@ -150,6 +150,35 @@ def heat(values: NDArray[np.float64], columns: Sequence[str], rows: Sequence[str
     return figure
 
 
+def gates_along(
+    values: NDArray[np.floating], text: str, rows: Sequence[str], title: str, *, named: bool = True
+) -> go.Figure:
+    """Gates (R, T) along a text, 1 open and 0 shut: a row each, closer together if not `named` at the edge."""
+    figure = go.Figure(
+        go.Heatmap(
+            z=values,
+            y=rows,
+            zmin=0,
+            zmax=1,
+            colorscale=SEQUENTIAL,
+            colorbar={"thickness": 10, "title": {"text": "gate"}},
+            hovertemplate="%{y}, position %{x}: %{z:.2f}<extra></extra>",
+        )
+    )
+    figure.update_layout(
+        height=min(620, 130 + max(14 if named else 8, 90 // len(rows)) * len(rows)),
+        margin={"l": 10, "r": 10, "t": 10, "b": 10},
+        xaxis={
+            "tickvals": list(range(len(text))),
+            "ticktext": [visible(c) for c in text],
+            "tickangle": 0,
+            "tickfont": {"size": 10},
+        },
+        yaxis={"title": title, "type": "category", "autorange": "reversed", "showticklabels": named},
+    )
+    return figure
+
+
 def changes(values: Mapping[str, tuple[float, float]], y_title: str) -> go.Figure:
     """Values around zero with their standard errors, one bar each."""
     colour = [

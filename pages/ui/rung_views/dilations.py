@@ -1,7 +1,6 @@
 """The WaveNet's dilated layers and their gates."""
 
 import numpy as np
-import plotly.graph_objects as go
 import streamlit as st
 
 from core.inspect.receptive import gates
@@ -15,8 +14,8 @@ from pages.ui.choosers import in_view
 from pages.ui.choosers.prompt import known
 from pages.ui.components.pictures.picture import picture
 from pages.ui.drawings.rungs import tree
-from pages.ui.plots.colours import SEQUENTIAL
 from pages.ui.plots.figure import figure as plot
+from pages.ui.plots.figures import gates_along
 from pages.ui.wording import plain
 
 LONGEST = 200
@@ -92,7 +91,7 @@ def _gates(run: Run, text: str) -> None:
     else:
         values = found[layers.index(chosen) - 1]
         rows, title = [str(c) for c in range(len(values))], "channel"
-    plot(_gate_map(values, rows, title, text), "gates")
+    plot(gates_along(values, text, rows, title), "gates")
     open_, shut = float((found > 0.9).mean()), float((found < 0.1).mean())
     st.caption(
         f"1 lets everything through, 0 nothing. On this text {open_:.0%} of all gates are open (above 0.9) and "
@@ -104,29 +103,3 @@ def _gates(run: Run, text: str) -> None:
 def _gate_values(slug: str, version: float, text: str) -> np.ndarray:
     model, tokenizer = loaders.model(reading.find(slug))
     return gates(model, tokenizer.encode(text))
-
-
-def _gate_map(values: np.ndarray, rows: list[str], title: str, text: str) -> go.Figure:
-    figure = go.Figure(
-        go.Heatmap(
-            z=values,
-            y=rows,
-            zmin=0,
-            zmax=1,
-            colorscale=SEQUENTIAL,
-            colorbar={"thickness": 10, "title": {"text": "gate"}},
-            hovertemplate="%{y}, position %{x}: %{z:.2f}<extra></extra>",
-        )
-    )
-    figure.update_layout(
-        height=min(620, 130 + max(14, 90 // len(rows)) * len(rows)),
-        margin={"l": 10, "r": 10, "t": 10, "b": 10},
-        xaxis={
-            "tickvals": list(range(len(text))),
-            "ticktext": [visible(c) for c in text],
-            "tickangle": 0,
-            "tickfont": {"size": 10},
-        },
-        yaxis={"title": title, "type": "category", "autorange": "reversed"},
-    )
-    return figure

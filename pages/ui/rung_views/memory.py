@@ -10,11 +10,11 @@ from core.models.recurrent import RecurrentConfig
 from core.runs import layout, reading
 from core.runs.openings import openings
 from core.runs.state import Run
-from core.texts.labels import visible
 from pages.ui import loaders
 from pages.ui.choosers import in_view, runs
-from pages.ui.plots.colours import SEQUENTIAL, colours
+from pages.ui.plots.colours import colours
 from pages.ui.plots.figure import figure as plot
+from pages.ui.plots.figures import gates_along
 from pages.ui.wording import plain
 
 FAINT = 0.01
@@ -125,7 +125,8 @@ def cell_gates(run: Run) -> None:
     )
     values = found[path]
     moving = np.argsort(-values.std(axis=1), kind="stable")[:GATES_SHOWN]
-    plot(_gate_chart(values[moving], [str(unit) for unit in moving], text), "memory.gates")
+    rows = [f"unit {unit}" for unit in moving]
+    plot(gates_along(values[moving], text, rows, "unit", named=False), "memory.gates")
     open_, shut = float((values > 0.9).mean()), float((values < 0.1).mean())
     st.caption(
         f"The {len(moving):,} units whose gate moves most, of {len(values):,}. On this text {open_:.0%} of this gate's "
@@ -144,29 +145,3 @@ def _gate_name(path: str, count: int) -> str:
 def _gates(slug: str, version: float, text: str) -> dict[str, np.ndarray]:
     model, tokenizer = loaders.model(reading.find(slug))
     return dict(spans.gates_along(model, tokenizer.encode(text)))
-
-
-def _gate_chart(values: np.ndarray, rows: list[str], text: str) -> go.Figure:
-    figure = go.Figure(
-        go.Heatmap(
-            z=values,
-            y=rows,
-            zmin=0,
-            zmax=1,
-            colorscale=SEQUENTIAL,
-            colorbar={"thickness": 10, "title": {"text": "gate"}},
-            hovertemplate="unit %{y}, position %{x}: %{z:.2f}<extra></extra>",
-        )
-    )
-    figure.update_layout(
-        height=120 + 8 * len(rows),
-        margin={"l": 10, "r": 10, "t": 10, "b": 10},
-        xaxis={
-            "tickvals": list(range(len(text))),
-            "ticktext": [visible(c) for c in text],
-            "tickangle": 0,
-            "tickfont": {"size": 10},
-        },
-        yaxis={"title": "unit", "type": "category", "autorange": "reversed", "showticklabels": False},
-    )
-    return figure
