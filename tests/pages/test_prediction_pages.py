@@ -10,6 +10,7 @@ from streamlit.testing.v1 import AppTest
 
 from core.evaluation import evaluate
 from core.inspect.lens import attribution
+from core.jobs import work
 from core.runs import checkpoints, layout
 from core.runs.state import Run
 from core.texts.corpus import load
@@ -170,3 +171,16 @@ def test_several_runs_are_compared_in_the_order_of_the_ladder(finished: Run, tra
     app = draw("inside/surprise.py", **{"run": finished.slug, "with": ""})
 
     assert list(app.dataframe[0].value["run"]) == [finished.label]
+
+
+def test_runs_to_compare_with_that_nobody_chose_follow_the_run(finished: Run, trained_bigram: Run):
+    """As a link says which run it is and no more; who has chosen keeps what was chosen."""
+    third = work.work(make_run("mlp").path)
+    app = draw("inside/surprise.py", run=finished.slug)
+    app.selectbox(key="run").set_value(trained_bigram.slug).run()
+    assert "with" not in app.query_params
+    assert app.multiselect(key="surprise.with").value == [third.slug, finished.slug]
+
+    app.multiselect(key="surprise.with").set_value([third.slug]).run()
+    app.selectbox(key="run").set_value(finished.slug).run()
+    assert not app.exception and app.multiselect(key="surprise.with").value == [third.slug]

@@ -103,12 +103,15 @@ def _explain_unusable(usable: dict[str, Run]) -> None:
 def choose_runs(
     label: str, fits: dict[str, Run], default: list[str], key: str, help: str, name: str = WITH
 ) -> list[Run]:
-    """Draw a chooser of several runs; the choice lives in the URL by the name of `?with=` or another."""
-    asked = st.query_params.get(name)
+    """Draw a chooser of several runs; the choice lives in the URL by the name of `?with=` or another.
+
+    Without one it shows the default, another one where that has changed.
+    """
+    asked, given = st.query_params.get(name), f"{key}.given"
     if asked is not None:
         st.session_state[key] = [slug for slug in asked.split(",") if slug]
-    elif key not in st.session_state:
-        st.session_state[key] = default
+    elif key not in st.session_state or st.session_state[key] == st.session_state.get(given):
+        st.session_state[key] = st.session_state[given] = default
     kept = [slug for slug in st.session_state[key] if slug in fits]
     if st.session_state[key] and not kept:  # they are gone, or read another text
         kept = default
