@@ -45,8 +45,9 @@ def same(a: Run, b: Run) -> bool:
     return ours.keys() == theirs.keys() and all(torch.equal(ours[key], theirs[key]) for key in ours)
 
 
-def test_a_finished_run_goes_on_as_if_it_had_been_asked_for_more_from_the_start():
+def test_a_finished_run_goes_on_as_if_it_had_been_asked_for_more_from_the_start(monkeypatch: pytest.MonkeyPatch):
     """Bit for bit, dropout, Muon and cool-down included; twice, and over a resumed stop in the middle."""
+    monkeypatch.setattr("core.training.loop.PROGRESS_INTERVAL", 0.0)  # every step is told, however long it takes
     settings = {"optimizer": "muon", "cooldown": 0.5, "warmup": 1, "afterwards": 0.5, "snapshots": 9}
     whole = work.work(brief("transformer", **settings, steps=9, schedule=4).path)
     run = work.work(brief("transformer", **settings | {"afterwards": 0.0}).path)
