@@ -12,7 +12,7 @@ import streamlit as st
 from core.errors import BardlabError
 from core.settings import LONGEST_TEXT, Settings
 from pages.ui import state, tell
-from pages.ui.address import whole_number
+from pages.ui.address import say, whole_number
 from pages.ui.choosers.prompt import begin
 
 T = TypeVar("T")
@@ -124,7 +124,7 @@ def settings(
 def forget() -> None:
     """Take out of the address what was chosen in a view that is closed."""
     for name in _written():
-        st.query_params.pop(name, None)
+        say(name, None)
 
 
 def _written() -> dict[str, str]:
@@ -134,10 +134,7 @@ def _written() -> dict[str, str]:
 
 def _write(name: str, value: str, default: str) -> None:
     _written()[name] = value
-    if value == default:
-        st.query_params.pop(name, None)
-    elif st.query_params.get(name) != value:
-        st.query_params[name] = value
+    say(name, None if value == default else value)
 
 
 def _lacking(name: str, label: str, asked: str) -> None:

@@ -6,7 +6,7 @@ from core.runs import layout
 from core.runs.state import Run
 from core.settings import LONGEST_TEXT
 from pages.ui import tell
-from pages.ui.address import number_from_url
+from pages.ui.address import number_from_url, say
 
 NEWEST = -1
 
@@ -41,10 +41,7 @@ def choose_weights(run: Run) -> int | None:
 
 def into_url(name: str, value: object, default: object = None) -> None:
     """Keep a choice in the URL; the default is left unsaid."""
-    if value is None or value == default:
-        st.query_params.pop(name, None)
-    elif st.query_params.get(name) != (text := str(value)[:LONGEST_TEXT]):
-        st.query_params[name] = text
+    say(name, None if value is None or value == default else str(value)[:LONGEST_TEXT])
 
 
 def choose_view(options: dict[str, str], help: str) -> str:
