@@ -59,9 +59,9 @@ def choose(everything: Sequence[Run]) -> list[Run]:
     if len(texts) > 1:
         text = text_picker("Text", "Only runs on one text are compared.", texts)
     fitting = {slug: run for slug, run in by_slug.items() if run.need().corpus == text}
-    wanted = [slug for slug in asked if slug in fitting] or [
-        slug for slug, run in fitting.items() if run.state is not State.FAILED and not run.broken
-    ][:2]
+    wanted = [slug for slug in asked if slug in fitting]
+    if not wanted and st.query_params.get(state.RUNS) != "":  # which says that none is wanted
+        wanted = [slug for slug, run in fitting.items() if run.state is not State.FAILED and not run.broken][:2]
     if st.session_state.get("compare.asked") != (asked, text):  # a link, or a change of text: follow it
         st.session_state["compare.runs"] = wanted[:MOST]
         st.session_state["compare.asked"] = (asked, text)

@@ -184,3 +184,13 @@ def test_runs_to_compare_with_that_nobody_chose_follow_the_run(finished: Run, tr
     app.multiselect(key="surprise.with").set_value([third.slug]).run()
     app.selectbox(key="run").set_value(finished.slug).run()
     assert not app.exception and app.multiselect(key="surprise.with").value == [third.slug]
+
+
+def test_a_comparison_that_was_emptied_is_empty_by_its_link_too(finished: Run):
+    app = draw("use/compare.py")
+    assert app.multiselect(key="compare.runs").value == [finished.slug]
+    app.multiselect(key="compare.runs").set_value([]).run()
+
+    assert "".join(app.query_params["runs"]) == ""
+    app = draw("use/compare.py", runs="")
+    assert app.multiselect(key="compare.runs").value == [] and "Choose runs above" in words(app)
