@@ -347,6 +347,7 @@ def test_a_click_switches_a_head_off_and_the_link_says_so(page: Page, house: Hou
 
     other = elsewhere(visit, page)
     expect(other.get_by_label("Without", exact=True)).to_be_visible()
+    expect(metric(other, "Loss without")).to_be_visible()  # by a script that a new visitor's browser fetches first
     settled(other)
     assert told(other) == here
     other.close()
