@@ -32,9 +32,9 @@ def say(name: str, value: str | None) -> None:
     last, said[name] = said.get(name, value), value
     if st.query_params.get(name) == value == last:
         return
-    if value is None and last is not None:
-        st.query_params[name] = last  # only what is there can be taken out
     if value is not None:
         st.query_params[name] = value
-    elif name in st.query_params:
-        del st.query_params[name]
+        return
+    if last is not None and name not in st.query_params:
+        st.query_params[name] = last  # only what is there can be taken out
+    del st.query_params[name]
