@@ -47,27 +47,41 @@ STATES: tuple[State, ...] = (("light", 1280), ("light", 400), ("dark", 400), ("d
 """In this order or from its end, so that the window need not go back to the first of them for the next page."""
 
 LOOK = """async ([theirs, rules, where]) => {
+    const app = document.querySelector("[data-testid=stApp]");
     const plain = ({ className, firstElementChild }) => !className.endsWith("-plaintext") && !firstElementChild;
-    const stale = () =>
-        document.querySelector("[data-testid=stMain] [data-stale=true]") || // drawn anew: faint
-        [...document.querySelectorAll("[data-testid=stCode] code")].some(plain); // not coloured yet
-    for (let i = 0; i < 20 && stale(); i++) await new Promise(window.realFrame);
-    for (const each of document.getAnimations())
-        if (Number.isFinite(each.effect.getComputedTiming().endTime)) each.finish(); // colours on their way to others
+    const uncoloured = () => [...document.querySelectorAll("[data-testid=stCode] code")].some(plain);
+    const stale = () => document.querySelector("[data-testid=stMain] [data-stale=true]"); // drawn anew: faint
     const options = { resultTypes: ["violations"], preload: false, elementRef: true };
-    const unrolled = document.head.appendChild(document.createElement("style")); // what is scrolled away is not seen
-    unrolled.textContent = ".stApp, .stApp :has([data-testid=stMainBlockContainer]) { overflow: visible !important }";
-    const { violations } = await axe.run(where ?? document, rules ? { ...options, runOnly: rules } : options);
-    unrolled.remove();
-    const [ours, needed] = [[], []];
-    for (const { id, impact, nodes } of violations.filter((each) => each.impact !== "minor"))
-        for (const { element, target, failureSummary } of nodes) {
-            const excuse = theirs.findIndex(([rule, selector]) => rule === id && element.matches(selector));
-            if (excuse >= 0) needed.push(excuse);
-            else ours.push(`${id} (${impact}): ${target.flat().join(" ")}: ${failureSummary.replace(/\\s+/g, " ")}`);
-        }
-    return [ours, needed];
+    const look = async () => {
+        for (let i = 0; i < 600 && stale(); i++) await new Promise(window.realFrame);
+        for (let i = 0; i < 20 && uncoloured(); i++) await new Promise(window.realFrame);
+        for (const each of document.getAnimations())
+            if (Number.isFinite(each.effect.getComputedTiming().endTime)) each.finish(); // a colour on its way
+        const unrolled = document.head.appendChild(document.createElement("style"));
+        unrolled.textContent = // what is scrolled away is not seen
+            ".stApp, .stApp :has([data-testid=stMainBlockContainer]) { overflow: visible !important }";
+        const { violations } = await axe.run(where ?? document, rules ? { ...options, runOnly: rules } : options);
+        unrolled.remove();
+        const [ours, needed] = [[], []];
+        for (const { id, impact, nodes } of violations.filter((each) => each.impact !== "minor"))
+            for (const { element, target, failureSummary } of nodes) {
+                const excuse = theirs.findIndex(([rule, selector]) => rule === id && element.matches(selector));
+                const why = failureSummary.replace(/\\s+/g, " ");
+                if (excuse >= 0) needed.push(excuse);
+                else ours.push(`${id} (${impact}): ${target.flat().join(" ")}: ${why}`);
+            }
+        return [ours, needed];
+    };
+    for (let tries = 9; ; tries--) {
+        let drawn = false; // by a page that has measured something, say
+        const watch = new MutationObserver(() => { drawn = true; });
+        watch.observe(app, { attributeFilter: ["data-test-script-state"] });
+        const [ours, needed] = await look();
+        watch.disconnect();
+        if (ours.length === 0 || !drawn || tries === 0) return [ours, needed];
+    }
 }"""
+"""What axe finds, as [what is ours, the places in THEIRS]; looked for again if the page was drawn meanwhile."""
 COUNT_FRAMES = """(() => {
     window.realFrame = window.requestAnimationFrame.bind(window);
     window.asked = 0;
