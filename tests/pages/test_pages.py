@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
 from streamlit.components.v2 import manifest_scanner
@@ -56,6 +57,22 @@ def draw(script: str, **query: str) -> AppTest:
     assert not app.exception, app.exception[0].message
     assert (app.title[0].value == "The ladder") == (script == "ladder/overview.py")
     return app
+
+
+def open_view(app: AppTest) -> list[str]:
+    """What kinds of elements the open view of a rung's page consists of."""
+    found = []
+
+    def walk(node: Any, inside: bool) -> None:
+        key = getattr(getattr(node, "proto", None), "id", "")
+        inside = inside or (isinstance(key, str) and key.endswith("-view") and not key.endswith("-run-view"))
+        for child in getattr(node, "children", {}).values():
+            walk(child, inside)
+        if inside and not getattr(node, "children", None) and node.type != "flex_container":
+            found.append(node.type)
+
+    walk(app.main, False)
+    return found
 
 
 def words(app: AppTest) -> str:

@@ -1,5 +1,7 @@
 """A rung's page: settings in the address, one run for one set-up, one view at a time, places that stay."""
 
+from contextlib import nullcontext
+
 import pytest
 
 from core.ladder.registry import RUNGS
@@ -10,7 +12,7 @@ from core.studies.landmarks import verdict
 from pages.ui.components.charts.curves import Landmark
 from pages.ui.rung_views import table
 from tests.conftest import make_run
-from tests.pages.test_pages import draw, under_way, words
+from tests.pages.test_pages import BESIDE_VIEWS, VIEWS, draw, open_view, under_way, words
 
 
 def test_a_link_sets_the_form():
@@ -138,3 +140,16 @@ def test_the_verdict_names_what_was_beaten_and_what_was_not():
         "At 2.000: better than pairs (2.48), not as good as best (1.53), 0.500 above the shipped run of this rung."
     )
     assert verdict(5.0, [], None) == "At 5.000."
+
+
+@pytest.mark.parametrize("training", [True, False], ids=["begins", "begun"])
+@pytest.mark.parametrize(("script", "tab"), VIEWS)
+def test_a_view_of_a_run_without_weights_says_why_it_shows_nothing(script: str, tab: str, training: bool):
+    """While it trains: that there will be something. No view is empty."""
+    run = make_run(script.removeprefix("ladder/").removesuffix(".py"))
+    with under_way(run) if training else nullcontext():
+        app = draw(script, run=run.slug, tab=tab, **BESIDE_VIEWS)
+
+    assert not app.exception and not app.error
+    assert open_view(app), "nothing, not even why"
+    assert "Train another" not in words(app) or not training

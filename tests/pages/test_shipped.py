@@ -7,7 +7,7 @@ from core.evaluation import evaluate
 from core.ladder.registry import RUNGS
 from core.runs import checkpoints, reading, records
 from core.texts.corpus import Corpus
-from tests.pages.test_pages import BESIDE_VIEWS, PAGES, VIEWS, draw
+from tests.pages.test_pages import BESIDE_VIEWS, PAGES, VIEWS, draw, open_view
 
 INSIDE = [script for script in PAGES if script.startswith("inside/")]
 
@@ -50,6 +50,7 @@ def test_a_rung_shows_its_shipped_run(script: str, tab: str):
     assert not app.exception and not app.error
     assert app.selectbox(key="run").value == run.slug
     assert app.segmented_control(key=f"{run.rung_key}.tab").value == tab
+    assert open_view(app), "nothing, not even why"
 
 
 @pytest.mark.parametrize("script", INSIDE)

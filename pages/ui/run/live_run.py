@@ -25,6 +25,7 @@ from pages.ui.run.run_curves import flags_of, flat_curve, loss_curves, marks_of
 from pages.ui.run.run_numbers import meters_line, numbers, numbers_line, told
 from pages.ui.run.starting import begun, ghost_of, waits
 from pages.ui.run.two_texts import two_texts
+from pages.ui.rung_views.absent import unmeasured
 
 CHART = 270
 """Height of the loss curves, px."""
@@ -188,7 +189,10 @@ def _first(runs: Sequence[Run]) -> Run:
 
 def samples(run: Run) -> None:
     """Draw all that a run wrote, one card an evaluation."""
-    sample_strip(records.samples(run.path), following=False, key="sample-strip")
+    if not (written := records.samples(run.path)):
+        unmeasured(run, "samples")
+        return
+    sample_strip(written, following=False, key="sample-strip")
 
 
 def log(run: Run) -> None:
@@ -197,5 +201,5 @@ def log(run: Run) -> None:
     left, right = st.columns(2)
     left.json({"model": config.model, "train": config.train.model_dump(), "versions": config.versions}, expanded=1)
     right.caption("The end of the worker's log")
-    right.code(records.log_tail(run.path, 1500) or "nothing yet", language=None, wrap_lines=True)
+    right.code(records.log_tail(run.path, 1500) or "nothing", language=None, wrap_lines=True)
     st.caption(f"Folder: {wording.inline(str(run.path))}")

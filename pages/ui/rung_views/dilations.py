@@ -16,6 +16,7 @@ from pages.ui.components.pictures.picture import picture
 from pages.ui.drawings.rungs import tree
 from pages.ui.plots.figure import figure as plot
 from pages.ui.plots.figures import gates_along
+from pages.ui.rung_views.absent import of_weights
 from pages.ui.wording import plain
 
 LONGEST = 200
@@ -36,12 +37,10 @@ def _typed(run: Run) -> str | None:
     return known(text, loaders.model(run)[1], "reads", usual) or None
 
 
+@of_weights
 def dilations(run: Run) -> None:
     """Which characters feed a prediction through the dilated layers, and what the gates let through on the way."""
     st.header("Which characters meet where")
-    if not run.usable:
-        st.info("The tree appears here when the first weights are saved.", icon=":material/account_tree:")
-        return
     text = _typed(run)
     if text is None:
         return

@@ -13,6 +13,7 @@ from pages.ui import loaders, tell, wording
 from pages.ui.choosers import in_view
 from pages.ui.components.charts.embedding_film import embedding_film
 from pages.ui.plots.colours import colours
+from pages.ui.rung_views.absent import of_weights
 
 EMBEDDING = "token_embedding.weight"
 
@@ -46,10 +47,9 @@ def _moments(run: Run) -> list[tuple[str, int | None, float]]:
     return found
 
 
+@of_weights
 def embeddings(run: Run) -> None:
     """The learned vectors of the characters: a map that moves as they are learned."""
-    if not run.usable:
-        return
     st.header("Which characters are alike")
     every = 6.0 if run.state.active else None
     st.fragment(_moving_map, run_every=every)(run.slug)

@@ -16,16 +16,16 @@ from pages.ui import loaders, wording
 from pages.ui.choosers import in_view
 from pages.ui.plots.colours import colours
 from pages.ui.plots.figure import figure as plot
+from pages.ui.rung_views.absent import of_weights
 from pages.ui.rung_views.weights import weights_over_time
 
 POSITIONS = 2048
 """Characters of the validation text on which activations are looked at."""
 
 
+@of_weights
 def layers(run: Run) -> None:
     """Activations and gradients of every hidden layer, at any saved step, with a plain verdict."""
-    if not run.usable:
-        return
     steps = layout.snapshot_steps(run.path)
     st.header("Inside the layers")
     if len(steps) > 1:

@@ -15,18 +15,21 @@ from pages.ui.choosers import in_view, runs
 from pages.ui.plots.colours import colours
 from pages.ui.plots.figure import figure as plot
 from pages.ui.plots.figures import gates_along
-from pages.ui.wording import plain
+from pages.ui.rung_views.absent import of_weights
+from pages.ui.wording import GONE, plain
 
 FAINT = 0.01
 """Below this part of what it is one character back the gradient counts as gone."""
 GATES_SHOWN = 48
 
 
+@of_weights
 def memory_span(run: Run) -> None:
     """The norm of d loss / d memory over the distance: this run, other cells' best runs, and all cells untrained."""
-    if not run.usable or loaders.text_of(run) is None:
-        return
     st.header("How far back a gradient survives")
+    if loaders.text_of(run) is None:
+        st.caption(f"It is measured on the run’s text: {GONE}")
+        return
     config = run.need()
     back = in_view.choice(
         st.select_slider,
@@ -102,15 +105,15 @@ def _fresh(corpus: str, model_json: str, back: int) -> dict[str, MemorySpan]:
     return {cell: spans.memory_span(model, text.val_ids, back) for cell, model in made.items()}
 
 
+@of_weights
 def cell_gates(run: Run) -> None:
     """Each gate along a text: the mean over its units, or the units that move most."""
-    if not run.usable:
-        return
     text = openings(run).passage
     found = _gates(run.slug, (run.path / layout.WEIGHTS).stat().st_mtime, text)
-    if not found:
-        return
     st.header("The gates along a text")
+    if not found:
+        st.caption("A plain cell has no gates; GRU and LSTM cells do.")
+        return
     names = {path: _gate_name(path, len(found)) for path in found}
     path = in_view.choice(
         st.segmented_control,

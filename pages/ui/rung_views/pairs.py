@@ -14,6 +14,7 @@ from pages.ui.components.charts.curves import Curve, curves
 from pages.ui.plots.colours import place_of
 from pages.ui.plots.figure import figure as plot
 from pages.ui.plots.figures import character_bars, table_heatmaps
+from pages.ui.rung_views.absent import weightless
 from pages.ui.rung_views.counting import how_far_counting_goes
 from pages.ui.rung_views.followed import followed
 from pages.ui.rung_views.ngram import backing_off, map_after
@@ -58,7 +59,7 @@ def _counted_and_learned(run: Run, corpus: Corpus) -> None:
     )
     followed(_distance)(run.slug)
     if not run.usable:
-        st.info("The tables appear here when the first weights are saved.", icon=":material/table_chart:")
+        weightless(run)
         return
     model, _ = loaders.model(run)
     found = tables(model, corpus)

@@ -11,15 +11,15 @@ from core.runs.state import Run
 from pages.ui import loaders
 from pages.ui.plots.colours import DIVERGING
 from pages.ui.plots.figure import figure as plot
+from pages.ui.rung_views.absent import of_weights
 
 SHOWN = 128
 """Rows of the map of positions; a longer context is thinned."""
 
 
+@of_weights
 def positions(run: Run) -> None:
     """How alike two positions look to the model before it has read anything."""
-    if not run.usable:
-        return
     config = run.need().model
     kind = config["positions"]
     st.header("What it knows of positions")

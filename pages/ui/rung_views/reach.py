@@ -12,13 +12,13 @@ from pages.ui.choosers import in_view
 from pages.ui.components.charts.curves import curves, plain_curve
 from pages.ui.plots.colours import colours, place_of
 from pages.ui.plots.figure import figure as plot
+from pages.ui.rung_views.absent import of_weights
 from pages.ui.wording import GONE
 
 
+@of_weights
 def receptive_field(run: Run) -> None:
     """How much each past character weighs in the next prediction, measured, over the field that could."""
-    if not run.usable:
-        return
     st.header("How far back it looks")
     if loaders.text_of(run) is None:
         st.caption(f"It is measured on the run’s text: {GONE}")

@@ -13,6 +13,7 @@ from pages.ui import loaders
 from pages.ui.components.charts.curves import Curve, Landmark, curves
 from pages.ui.plots.colours import colours, place_of
 from pages.ui.plots.figure import figure as plot
+from pages.ui.rung_views.absent import unmeasured
 from pages.ui.rung_views.followed import followed
 
 
@@ -36,6 +37,7 @@ def _gap(run: Run) -> None:
         drawn.append(Curve(name, label, "val", each.slug, step, seconds, characters, value, hue=place_of(each)))
         seen.append(f"{label} ends at {value[-1]:+.3f}")
     if not drawn:
+        unmeasured(run, "losses on the training split")
         return
     st.header("Learned, or learned by heart?")
     st.markdown(f"**{'; '.join(seen)} nats.**")
@@ -80,6 +82,7 @@ def by_depth(run: Run) -> None:
         and other.need().corpus_sha256 == text
     ]
     if not rows:
+        unmeasured(run, "validation losses")
         return
     st.header("Loss by depth")
     st.caption(

@@ -13,7 +13,8 @@ from core.texts.labels import visible
 from pages.ui import loaders
 from pages.ui.choosers import in_view
 from pages.ui.components.texts.shaded_text import shaded_text
-from pages.ui.wording import inline, plain
+from pages.ui.rung_views.absent import of_weights
+from pages.ui.wording import GONE, inline, plain
 
 MEASURED = 2048
 """Characters of the validation text over which units are correlated with it."""
@@ -23,20 +24,23 @@ LISTED = 12
 """Units offered for a property."""
 
 
+@of_weights
 def units(run: Run) -> None:
     """Each unit's activation shaded over a text, the units sorted by what they follow."""
-    if not run.usable:
-        return
     corpus = loaders.text_of(run)
     model, tokenizer = loaders.model(run)
     layers = list(hidden_layers(model))
-    if corpus is None or not layers:
-        return
     st.header("What single units follow")
+    if corpus is None:
+        st.caption(f"They are followed along the run’s text: {GONE}")
+        return
+    if not layers:
+        st.caption("This model has no hidden layer.")
+        return
     version = (run.path / layout.WEIGHTS).stat().st_mtime
-    left, middle, right = st.columns(3)
+    *first, middle, right = st.columns(3 if len(layers) > 1 else 2)
     layer = layers[-1]
-    if len(layers) > 1:
+    for left in first:
         layer = in_view.choice(
             left.selectbox,
             "Layer",

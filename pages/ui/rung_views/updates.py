@@ -17,6 +17,7 @@ from pages.ui import loaders, wording
 from pages.ui.components.charts.curves import Curve, Landmark, curves
 from pages.ui.plots.colours import SEQUENTIAL
 from pages.ui.plots.figure import figure as plot
+from pages.ui.rung_views.absent import unmeasured
 from pages.ui.rung_views.followed import followed
 from pages.ui.rung_views.layers import spread
 
@@ -30,6 +31,7 @@ def _updates(run: Run) -> None:
     read = loaders.reader(run)
     tags = [tag for tag in _model_order(run, read.tags(), UPDATE_RATIO) if len(read.curve(tag)[0])]
     if not tags:
+        unmeasured(run, "sizes of updates")
         return
     st.header("How far each step moves the weights")
     shown = [tags[i] for i in spread(len(tags), 8)]
@@ -86,6 +88,7 @@ def _gradients(run: Run, setting: str | None) -> None:
             title = each.label if value is None else f"{setting} {value:g}: {each.label}"
             panels[title] = (names, steps, values)
     if not panels:
+        unmeasured(run, "norms of gradients")
         return
     st.header("The gradient on its way down")
     if setting and not beside:
