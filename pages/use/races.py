@@ -80,6 +80,7 @@ def chosen() -> tuple[list[str], int, int, int, int, int]:
         usual,
         format_func=lambda key: options[key].title if key in options else key,
         key="race.entrants",
+        bind="query-params",
         max_selections=racing.MOST,
         placeholder="Choose two to seven",
         help="The first of each are as their quick preset has them; below them stand other presets.",
@@ -91,6 +92,7 @@ def chosen() -> tuple[list[str], int, int, int, int, int]:
         required=True,
         format_func=lambda name: EQUAL[name],
         key="race.fair",
+        bind="query-params",
         help="Equal parameters: every model is made wider or narrower until it has about so many. Equal time: every "
         "run may train for so long. Equal steps: as many updates, models as their presets have them.",
     )
@@ -99,18 +101,34 @@ def chosen() -> tuple[list[str], int, int, int, int, int]:
     if fair == "parameters":
         parameters = int(
             row.number_input(
-                "Parameters", 1_000, 50_000_000, 100_000, 10_000, key="race.parameters", help="How many each may have."
+                "Parameters",
+                1_000,
+                50_000_000,
+                100_000,
+                10_000,
+                key="race.parameters",
+                bind="query-params",
+                help="How many each may have.",
             )
         )
     if fair == "seconds":
         seconds = int(
             row.number_input(
-                "Seconds", 1, 86_400, 20, 5, key="race.seconds", help="How long each run trains, evaluations included."
+                "Seconds",
+                1,
+                86_400,
+                20,
+                5,
+                key="race.seconds",
+                bind="query-params",
+                help="How long each run trains, evaluations included.",
             )
         )
     else:
         steps = int(
-            row.number_input("Steps", 1, racing.LONGEST, 300, 50, key="race.steps", help="How many each takes.")
+            row.number_input(
+                "Steps", 1, racing.LONGEST, 300, 50, key="race.steps", bind="query-params", help="How many each takes."
+            )
         )
     seeds = int(
         row.number_input(
@@ -119,10 +137,15 @@ def chosen() -> tuple[list[str], int, int, int, int, int]:
             sweeps.MOST_SEEDS,
             1,
             key="race.seeds",
+            bind="query-params",
             help="With several, the board tells a margin from noise.",
         )
     )
-    first = int(row.number_input("First seed", 0, 2**31 - 100, 1337, key="race.first", help="The others follow it."))
+    first = int(
+        row.number_input(
+            "First seed", 0, 2**31 - 100, 1337, key="race.first", bind="query-params", help="The others follow it."
+        )
+    )
     return names, parameters, steps, seconds, seeds, first
 
 

@@ -71,3 +71,13 @@ def test_a_race_from_its_line_up_to_its_end(monkeypatch: pytest.MonkeyPatch):
     assert again.selectbox(key="text").value == text, "an address leads to the race's own text"
     assert again.selectbox(key="race.shown").value == key and "was deleted, or never started" in words(again)
     assert "There is no race “race-ffffff”" in words(draw(PAGE, race="race-ffffff", text=text))
+
+
+def test_a_link_draws_up_the_race_it_was_copied_from():
+    """Who takes part and what is equal stand in the address; what does not fit is passed over."""
+    asked = {"race.entrants": ["Bigram", "MLP"], "race.fair": "steps", "race.steps": "40", "race.first": "-3"}
+    app = draw(PAGE, **asked)
+    assert app.multiselect(key="race.entrants").value == ["bigram:seconds", "mlp:seconds"]
+    assert app.segmented_control(key="race.fair").value == "steps"
+    assert app.number_input(key="race.steps").value == 40 and app.number_input(key="race.first").value == 1337
+    assert "2 runs" in words(app)
