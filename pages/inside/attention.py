@@ -65,7 +65,7 @@ def choose() -> Run | None:
 @st.fragment
 def look() -> None:
     """Draw the page; a new prompt or a click draws only this anew."""
-    left, middle, right = st.columns([5, 3, 8], gap="medium")
+    left, middle, right = st.columns([5, 4, 7], gap="medium")
     with left:
         run = choose()
     if run is None:

@@ -305,7 +305,7 @@ def rotary(run: Run, similarity: np.ndarray) -> None:
 
 def page() -> None:
     """Everything of one run."""
-    left, middle, right = st.columns([5, 3, 8], gap="medium")
+    left, middle, right = st.columns([5, 4, 7], gap="medium")
     with left:
         run = choose_run()
     with middle:

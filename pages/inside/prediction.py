@@ -221,7 +221,7 @@ def parts_view(run: Run, step: int | None, tokenizer: Any, text: str, position: 
 
 
 state.notices()
-left, middle, right = st.columns([5, 3, 8], gap="medium")
+left, middle, right = st.columns([5, 4, 7], gap="medium")
 with left:
     run = runs.choose_run()
 with middle:
