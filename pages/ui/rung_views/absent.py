@@ -32,7 +32,7 @@ def weightless(run: Run) -> None:
 def unmeasured(run: Run, what: str) -> None:
     """Say that a run holds no `what`, which are taken while one trains."""
     if run.state.active:
-        st.info(f"No {what} yet: they are taken while the run trains, and appear here.", icon=":material/timer:")
+        st.info(f"No {what} yet: they are taken while the run trains.", icon=":material/timer:")
     else:
         _absent(f"It holds no {what}: they are taken while a run trains, and were not in this one. Train another.")
 
