@@ -40,6 +40,12 @@ if (!window.bardlabJourney) {
   };
   // Streamlit loads what runs this when it first needs it: by then another page may have been chosen.
   if (pathOf(performance.getEntriesByType("navigation")[0].name) !== window.location.pathname) shut();
+  // Streamlit moves what opens for half a second, and what is below it, whatever the visitor's system asks for.
+  const animate = Element.prototype.animate;
+  Element.prototype.animate = function (frames, timing) {
+    const still = window.matchMedia("(prefers-reduced-motion: reduce)").matches;
+    return animate.call(this, frames, still ? { ...Object(timing), duration: 0 } : timing);
+  };
   const helps = '[data-testid=stTooltipIcon] button[aria-label^="Help"]:not([data-testid])';
   const mend = () => {
     for (const help of document.querySelectorAll(`${helps}:not([tabindex])`)) help.tabIndex = -1;

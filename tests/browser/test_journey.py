@@ -2,6 +2,7 @@
 
 import re
 from pathlib import Path
+from typing import Literal
 
 import pytest
 from playwright.sync_api import Page, Route, expect
@@ -13,6 +14,17 @@ from tests.browser.test_newcomer import settled
 from tests.conftest import copied, make_run
 
 pytestmark = pytest.mark.browser
+
+NOTE_MOTION = """() => {
+    const animate = Element.prototype.animate;
+    window.lasted = [];
+    Element.prototype.animate = function (...how) {
+        const motion = animate.apply(this, how);
+        window.lasted.push(motion.effect.getTiming().duration);
+        return motion;
+    };
+}"""
+"""Keeps for how many milliseconds each thing moves from now on."""
 
 
 @pytest.fixture
@@ -96,3 +108,18 @@ def test_a_phones_menu_closes_over_the_page_that_was_chosen(visit: Visit, lab: s
     expect(button).to_have_count(0)
     menu(page, "MLP")
     expect(button).to_be_visible()
+
+
+@pytest.mark.parametrize(("motion", "seconds"), [("reduce", 0.0), ("no-preference", 0.5)])
+def test_what_opens_moves_only_if_the_visitors_system_does_not_ask_for_less(
+    visit: Visit, lab: str, motion: Literal["reduce", "no-preference"], seconds: float
+):
+    """Or a button below it moves away from under the pointer."""
+    page = visit(reduced_motion=motion)
+    page.goto(f"{lab}/progress")
+    settled(page, "Your path")
+    page.evaluate(NOTE_MOTION)
+    page.get_by_text("The exercises", exact=True).click()
+    page.wait_for_function("window.lasted.length > 0")
+
+    assert set(page.evaluate("window.lasted")) == {seconds * 1000}
