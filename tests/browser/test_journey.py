@@ -8,10 +8,11 @@ import pytest
 from playwright.sync_api import Page, Route, expect
 
 from core.jobs import control
-from core.runs import editing
+from core.runs import editing, folder
 from tests.browser.conftest import Visit
 from tests.browser.test_newcomer import settled
 from tests.conftest import copied, make_run
+from tests.pages.test_pages import under_way
 
 pytestmark = pytest.mark.browser
 
@@ -123,3 +124,26 @@ def test_what_opens_moves_only_if_the_visitors_system_does_not_ask_for_less(
     page.wait_for_function("window.lasted.length > 0")
 
     assert set(page.evaluate("window.lasted")) == {seconds * 1000}
+
+
+def test_a_view_fills_as_soon_as_a_run_has_taken_what_it_shows(page: Page, lab: str, trained: Path):
+    """Of a run under way, which by itself writes nothing here: nobody presses anything but to choose the view."""
+    run = copied(trained, trained.name)
+    samples, (points,) = run.path / folder.SAMPLES, run.path.glob("events.*")
+    taken, measured = samples.read_bytes().splitlines(keepends=True), points.read_bytes()
+    for file in (samples, points):
+        file.unlink()
+    with under_way(run):
+        page.goto(f"{lab}/transformer?run={run.slug}&tab=samples")
+        settled(page, "Transformer")
+        expect(page.get_by_text("No samples yet")).to_be_visible()
+        samples.write_bytes(taken[0])
+        cards = page.locator(".st-key-view").get_by_role("listitem")
+        expect(cards).to_have_count(1)
+        samples.write_bytes(b"".join(taken[:2]))
+        expect(cards).to_have_count(2)
+
+        page.get_by_role("radio", name="Updates").click()
+        expect(page.get_by_text("No sizes of updates yet")).to_be_visible()
+        points.write_bytes(measured)
+        expect(page.get_by_role("heading", name="How far each step moves the weights")).to_be_visible()

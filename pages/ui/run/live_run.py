@@ -26,11 +26,15 @@ from pages.ui.run.run_numbers import meters_line, numbers, numbers_line, told
 from pages.ui.run.starting import begun, ghost_of, waits
 from pages.ui.run.two_texts import two_texts
 from pages.ui.rung_views.absent import unmeasured
+from pages.ui.rung_views.followed import followed
 
 CHART = 270
 """Height of the loss curves, px."""
 PICTURE = 420
 """The same where there is nothing else."""
+
+SAMPLED = 6.0
+"""Seconds between two looks for further samples."""
 
 
 @st.fragment
@@ -188,11 +192,15 @@ def _first(runs: Sequence[Run]) -> Run:
 
 
 def samples(run: Run) -> None:
-    """Draw all that a run wrote, one card an evaluation."""
+    """Draw all that a run wrote, one card an evaluation, following it while it trains."""
+    followed(_samples, run_every=SAMPLED if run.state.active else None)(run.slug)
+
+
+def _samples(run: Run) -> None:
     if not (written := records.samples(run.path)):
         unmeasured(run, "samples")
         return
-    sample_strip(written, following=False, key="sample-strip")
+    sample_strip(written, key="sample-strip")
 
 
 def log(run: Run) -> None:

@@ -1,11 +1,17 @@
-"""What a view says in the place of what a run does not have."""
+"""What a view says in the place of what a run does not have, and how it waits for what the run will have."""
 
 from collections.abc import Callable
 from functools import wraps
 
 import streamlit as st
 
+from core.runs import records
 from core.runs.state import Run
+from pages.ui import loaders
+from pages.ui.rung_views.followed import followed
+
+OFTEN = 3.0
+"""Seconds between two looks whether it is there."""
 
 
 def of_weights(draw: Callable[[Run], None]) -> Callable[[Run], None]:
@@ -30,11 +36,23 @@ def weightless(run: Run) -> None:
 
 
 def unmeasured(run: Run, what: str) -> None:
-    """Say that a run holds no `what`, which are taken while one trains."""
+    """Say that a run holds no `what`, which are taken while one trains; then they are waited for."""
     if run.state.active:
-        st.info(f"No {what} yet: they are taken while the run trains.", icon=":material/timer:")
+        st.info(f"No {what} yet: they appear here once the run has taken the first.", icon=":material/timer:")
+        followed(_wait, run_every=OFTEN)(run.slug, _taken(run))
     else:
         _absent(f"It holds no {what}: they are taken while a run trains, and were not in this one. Train another.")
+
+
+def _taken(run: Run) -> tuple[int, int]:
+    """Another pair once a run has taken something that it had not taken before."""
+    return records.written(run.path), len(loaders.reader(run).tags())
+
+
+def _wait(run: Run, before: tuple[int, int]) -> None:
+    """Draw the page anew when more was taken."""
+    if _taken(run) != before:
+        st.rerun()
 
 
 def _absent(why: str) -> None:

@@ -10,8 +10,8 @@ from pages.ui.components.shared.toolkit import declare, message
 _strip = declare("sample_strip", "Samples")
 
 
-def sample_strip(samples: Sequence[Sample], *, following: bool, key: str) -> None:
-    """Show samples oldest first. While `following`, the newest is kept in view until the learner scrolls away."""
+def sample_strip(samples: Sequence[Sample], *, key: str) -> None:
+    """Show samples oldest first, the newest in view. Those that come later join them and move nothing."""
     if not samples:
         return
     cards = [
@@ -24,4 +24,4 @@ def sample_strip(samples: Sequence[Sample], *, following: bool, key: str) -> Non
         for s in samples
     ]
     st.markdown("**What it writes** at each evaluation, from the same prompt and seed")
-    _strip(data=message({"cards": cards, "following": following}), key=key)
+    _strip(data=message({"cards": cards}), key=key)
