@@ -183,7 +183,7 @@ def lint(*more: str) -> None:
 
 
 def biome() -> None:
-    """Install what the browser tests and the components' check need, and check; where Node is missing, say so.
+    """Install what the browser tests and the check of the JavaScript need, and check; where Node is missing, say so.
 
     With BARDLAB_NEEDS_NODE it must be there.
     """

@@ -77,6 +77,10 @@ def validation_curve(path: Path) -> list[tuple[int, float]]:
     return found
 
 
+_BAR = re.compile(r"^[^\n]*\](?=\d{4}-\d\d-\d\d \d\d:\d\d:\d\d  )")
+"""A progress bar in the way of a dated line that another has added behind it."""
+
+
 def log_tail(path: Path, characters: int = 4000) -> str:
     """Return the end of what the worker printed."""
     try:
@@ -86,7 +90,7 @@ def log_tail(path: Path, characters: int = 4000) -> str:
     except OSError:
         return ""
     lines = [line.rsplit("\r", 1)[-1] for line in text.split("\n")]  # a progress bar rewrites its line: keep the last
-    return "\n".join(lines)[-characters:]
+    return "\n".join(_BAR.sub("", line) for line in lines)[-characters:]
 
 
 def append_sample(path: Path, sample: Sample) -> None:

@@ -44,8 +44,9 @@ STYLE = """<style>
 .levels td:last-child { padding-right: 0; }
 .levels td:first-child { font-weight: 700; font-variant-numeric: tabular-nums; }
 .levels tr:last-child td { border: 0; }
-.place { display: grid; grid-template-columns: 5fr 5fr 11.5rem; gap: 0.8rem; align-items: center; font-size: 0.85rem; }
-.place .idea { opacity: 0.8; overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
+.place { display: grid; grid-template-columns: 8fr 4fr 11.5rem; gap: 0.8rem; align-items: center; font-size: 0.85rem; }
+.place .idea { opacity: 0.8; font-size: 0.78rem; line-height: 1.2; overflow: hidden; }
+.place .idea { display: -webkit-box; -webkit-box-orient: vertical; -webkit-line-clamp: 2; }
 .place .losses { font-variant-numeric: tabular-nums; white-space: nowrap; }
 .place .bars i { display: block; height: 5px; border-radius: 2px; margin: 2px 0; min-width: 1px; }
 .place .bars .own { opacity: 0.5; }

@@ -55,7 +55,7 @@ COLUMNS: dict[str, Any] = {
     "started": st.column_config.DatetimeColumn("Made", width=110, format="distance", help="When it was made."),
     "note": st.column_config.TextColumn("Note", help="Your own words; write them in the run's card."),
 }
-AHEAD = ("pinned", "name", "handle", "state", "validation", "curve")
+AHEAD = ("pinned", "name", "validation", "handle", "state", "curve")
 """The columns before those of the settings that differ."""
 MOST_SETTINGS = 6
 ROWS = 100

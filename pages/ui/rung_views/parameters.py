@@ -24,7 +24,7 @@ def parameters(run: Run) -> None:
             ),
             "parameters": st.column_config.NumberColumn("Parameters", format="localized", help="Trained numbers."),
             "share": st.column_config.ProgressColumn(
-                "Share", format="percent", min_value=0, max_value=1, help="Of all."
+                "Share", width=110, format="percent", min_value=0, max_value=1, help="Of all."
             ),
         },
     )

@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import re
 import threading
 import time
 from pathlib import Path
@@ -280,6 +281,12 @@ def test_the_log_shows_a_progress_bar_as_its_last_state(tmp_path: Path):
 
     assert records.log_tail(tmp_path) == "start\n100%\nend \ufffd\n"
     assert records.log_tail(tmp_path, 5).endswith("\ufffd\n")
+
+    bars = b"\rmlp:  5%|x| 1/20 [00:00<00:01]\rmlp: 10%|x| 2/20 [00:01<00:09, val 3.1]"
+    (tmp_path / folder.LOG).write_bytes(b"start [1]\n" + bars)
+    folder.note(tmp_path, "step 2: validation loss 3.1")
+    first, second = records.log_tail(tmp_path).splitlines()
+    assert first == "start [1]" and re.fullmatch(r"[\d: -]{19}  step 2: validation loss 3.1", second)
 
 
 # --- damage ----------------------------------------------------------------------------------------------------------

@@ -184,7 +184,7 @@ function questions(view) {
       const key = view.header.about?.[view.nameOf(head)].label;
       if (!key) return null;
       const title = view.header.kinds.find((kind) => kind.key === key)?.title ?? MIXED;
-      return { key, title, short: key === "mixed" ? "mixed" : title.replace(" character", "") };
+      return { key, title, short: key === "mixed" ? "mixed" : title.replace(/ (character|start|name)$/, "") };
     },
   };
 }
