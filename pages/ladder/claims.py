@@ -16,7 +16,7 @@ from pages.ui import loaders, state, teaching, tell
 from pages.ui.choosers.text import DEFAULT, text_picker
 from pages.ui.plots.claims import claim_chart
 from pages.ui.plots.figure import figure as plot
-from pages.ui.wording import duration, plain, roughly
+from pages.ui.wording import counted, duration, plain, roughly
 
 BADGES = {
     Verdict.REPRODUCED: ":green-badge[:material/check_circle: reproduced]",
@@ -71,7 +71,7 @@ def start(key: str, text: str, seeds: int) -> None:
     except state.PROBLEMS as error:
         state.say_error(error)
         return
-    state.say_next(f"Queued {len(made)} runs" if made else "All of its runs are there or under way")
+    state.say_next(f"Queued {counted(len(made))}" if made else "All of its runs are there or under way")
 
 
 def cancel(key: str, text: str) -> None:
@@ -171,7 +171,7 @@ def source_line(found: Evidence | None, standing: Standing | None) -> None:
     """Where the figures shown come from."""
     if standing:
         seconds = sum(run.status.seconds for run in standing.done)
-        st.caption(f"Measured here: {len(standing.done)} runs, {duration(seconds)} of training.")
+        st.caption(f"Measured here: {counted(len(standing.done))}, {duration(seconds)} of training.")
     elif found:
         st.caption(
             f"Shipped: measured on {plain(found.date)} with {found.seeds:d} seeds in {duration(found.cpu_seconds)} of "

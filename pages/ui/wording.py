@@ -61,6 +61,11 @@ def chance(p: float) -> str:
     return f"{p:.0f}" if p in (0, 1) else f"{p:.4f}" if p >= 0.001 else f"{p:.1e}".replace("e-0", "e-")
 
 
+def counted(count: int) -> str:
+    """So many runs."""
+    return "1 run" if count == 1 else f"{count:,} runs"
+
+
 def waiting(message: str) -> str:
     """What a job says that waits for a device, with the device as people call it."""
     found = re.match(r"waiting for the (\w+)", message)

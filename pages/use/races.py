@@ -19,7 +19,7 @@ from pages.ui.components.charts.curves import Curve, curves
 from pages.ui.drawings.leader_board import leader_board, line_up_table
 from pages.ui.plots.colours import rung_colours
 from pages.ui.run.memory_tick import memory_tick
-from pages.ui.wording import plain, roughly
+from pages.ui.wording import counted, plain, roughly
 
 RACE = "race"
 """The race looked at, in the address."""
@@ -41,7 +41,7 @@ def start(race: Race, lanes: Sequence[racing.Lane]) -> None:
         tell.error(state.told(error))
         return
     st.query_params[RACE] = race.key
-    state.say_next(f"The race is on: {len(made)} runs")
+    state.say_next(f"The race is on: {counted(len(made))}")
     st.rerun()
 
 
@@ -54,7 +54,7 @@ def go_on(key: str, more: int = 0) -> None:
     except state.PROBLEMS as error:
         state.say_error(error)
         return
-    state.say_next(f"Queued {len(made)} runs" if made else "All of its runs are there or under way")
+    state.say_next(f"Queued {counted(len(made))}" if made else "All of its runs are there or under way")
 
 
 def cancel(key: str) -> None:

@@ -34,6 +34,13 @@ from pages.ui.run.report_form import report_form
 
 COLUMNS: dict[str, Any] = {
     "pinned": st.column_config.TextColumn("Pin", width=46, pinned=True, help="Pinned runs come first."),
+    "validation": st.column_config.NumberColumn(
+        "Val loss",
+        width=76,
+        pinned=True,
+        format="%.4f",
+        help="Nats a character, whole split, latest. All runs shown read one text.",
+    ),
     "name": st.column_config.TextColumn("Run", pinned=True, help="Its name, or its rung and what its preset lacks."),
     "handle": st.column_config.TextColumn("", width=124, help="The words of its address, which tell it from others."),
     "state": st.column_config.TextColumn(
@@ -41,9 +48,6 @@ COLUMNS: dict[str, Any] = {
     ),
     "owner": st.column_config.TextColumn("Owner", width=110, help="Who made it: the name of the login."),
     "stage": st.column_config.TextColumn("Rung", width=110, help="The rung of the ladder."),
-    "validation": st.column_config.NumberColumn(
-        "Val loss", width=76, format="%.4f", help="Nats a character, whole split, latest. All runs shown read one text."
-    ),
     "curve": st.column_config.LineChartColumn(
         "Validation", width=120, help="Validation loss from the first evaluation to the latest, each on its own scale."
     ),
@@ -55,7 +59,7 @@ COLUMNS: dict[str, Any] = {
     "started": st.column_config.DatetimeColumn("Made", width=110, format="distance", help="When it was made."),
     "note": st.column_config.TextColumn("Note", help="Your own words; write them in the run's card."),
 }
-AHEAD = ("pinned", "name", "validation", "handle", "state", "curve")
+AHEAD = ("pinned", "validation", "name", "handle", "state", "curve")
 """The columns before those of the settings that differ."""
 MOST_SETTINGS = 6
 ROWS = 100
@@ -136,12 +140,7 @@ def delete_all(slugs: Sequence[str]) -> None:
     """Delete several runs, and say which could not be."""
     gone = state.do_each(slugs, lambda slug: editing.delete(reading.find(slug)))
     if gone:
-        state.say_next(f"Deleted {count(gone)}")
-
-
-def count(number: int) -> str:
-    """So many runs, in words."""
-    return "1 run" if number == 1 else f"{number} runs"
+        state.say_next(f"Deleted {wording.counted(gone)}")
 
 
 @st.fragment(run_every=2.0)
@@ -413,7 +412,7 @@ def several(together: Sequence[Run]) -> None:
             report_form(together)
         if own:
             sure = st.checkbox(
-                f"Yes, delete {count(len(own))} for good",
+                f"Yes, delete {wording.counted(len(own))} for good",
                 key=f"runs.sure.{zlib.crc32(' '.join(slugs).encode())}",
                 help="Deletes their folders. Runs under way and those that ship are left alone.",
             )

@@ -108,7 +108,7 @@ def new_sweep(text: str) -> None:
     plans = sweeps.weighed(plans, len(loaders.corpus(text).text))
     ready = memory_tick("sweep.short", sweeps.shortage(plans))
     if st.button(
-        f"Queue {len(plans)} runs",
+        f"Queue {wording.counted(len(plans))}",
         type="primary",
         icon=":material/grid_view:",
         key="sweep.go",
@@ -121,7 +121,7 @@ def new_sweep(text: str) -> None:
             st.error(wording.plain(state.told(error)), icon=":material/error:")
             return
         st.query_params["sweep"] = plans[0].group or ""
-        state.say_next(f"Queued {len(made)} runs")
+        state.say_next(f"Queued {wording.counted(len(made))}")
         st.rerun()
 
 
@@ -129,7 +129,7 @@ def title(members: Sequence[Run]) -> str:
     """A sweep in words."""
     over = ", ".join(name.split(".")[-1] for name in sweeps.swept(members)) or "one point"
     made = members[0].need().created[:16].replace("T", " ")
-    return f"{RUNGS[members[0].rung_key].title} over {over}, {len(members)} runs, {made}"
+    return f"{RUNGS[members[0].rung_key].title} over {over}, {wording.counted(len(members))}, {made}"
 
 
 @st.fragment(run_every=3.0)

@@ -50,6 +50,8 @@ def test_a_claim_is_begun_cancelled_and_shown_as_measured_here(monkeypatch: pyte
     assert app.button(key="claims.small.more").label == "More seeds" and len(app.get("plotly_chart")) == 1
     editing.delete(reading.list_runs()[0])
     assert "deleted" in words(app.run())
+    app.button(key="claims.small.go").click().run()
+    assert app.toast[0].value == "Queued 1 run"
 
 
 def test_damaged_evidence_and_a_short_text_are_told_in_a_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

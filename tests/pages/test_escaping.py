@@ -28,7 +28,7 @@ PLACE = {"page_link": None, "progress": 1}
 DRAWS = "in_view"
 ESCAPES = frozenset({"plain", "inline"})
 NUMBERS = frozenset(
-    {"len", "count", "duration", "roughly", "size", "loss", "rate", "device", "_signed", "_measured", "label_of"}
+    {"len", "counted", "duration", "roughly", "size", "loss", "rate", "device", "_signed", "_measured", "label_of"}
 )
 """Functions whose text is made of figures and the product's own words, whatever they are given."""
 OWN = frozenset(

@@ -63,7 +63,7 @@ def fork_form(slug: str) -> None:
     took = [_estimate(plan) for plan in plans]
     time = f", about {wording.duration(sum(t for t in took if t))} in all" if all(took) else ""
     if st.button(
-        f"Queue {len(plans)} run{'s' if len(plans) > 1 else ''}",
+        f"Queue {wording.counted(len(plans))}",
         type="primary",
         icon=":material/call_split:",
         key=f"fork.{slug}.go",
@@ -75,7 +75,7 @@ def fork_form(slug: str) -> None:
         except state.PROBLEMS as error:
             st.error(wording.plain(state.told(error)), icon=":material/error:")
             return
-        state.say_next(f"Queued {len(made)} runs made from {run.name}")
+        state.say_next(f"Queued {wording.counted(len(made))} made from {run.name}")
         shown = [slug, *(each.slug for each in made)]
         st.switch_page("use/compare.py", query_params={state.RUNS: ",".join(shown[:MOST])})
     st.caption(f"{len(plans)} new run{'s' if len(plans) > 1 else ''}{time}. The comparison opens when they are queued.")

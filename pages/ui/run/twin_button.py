@@ -7,6 +7,7 @@ from core.studies import sweeps
 from core.studies.findings import INTERVAL
 from pages.ui import state, teaching
 from pages.ui.run.starting import SetUp
+from pages.ui.wording import counted
 
 
 def twin_button(rung: Rung, wanted: SetUp, needed: float, *, ready: bool) -> None:
@@ -43,7 +44,7 @@ def _start(wanted: SetUp, setting: str, values: tuple[object, object], seeds: in
         state.say_error(error)
         st.rerun()
     if seeds > 1:
-        state.say_next(f"Queued {len(made)} runs")
+        state.say_next(f"Queued {counted(len(made))}")
         st.switch_page("use/compare.py", query_params={state.RUNS: ",".join(run.slug for run in made)})
     state.show_run(made[0].slug)
     st.session_state["compare"] = [run.slug for run in made[1:]]
