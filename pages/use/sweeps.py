@@ -13,12 +13,12 @@ from core.ladder.rung import Rung
 from core.runs import reading
 from core.runs.folder import State
 from core.runs.state import Run
-from core.settings import LONGEST_TEXT, shown
+from core.settings import shown
 from core.studies import differences, sweeps
 from core.studies import scaling as studies_scaling
 from core.training.config import TrainConfig
 from pages.ui import loaders, state, teaching, tell, wording
-from pages.ui.choosers import mine
+from pages.ui.choosers import in_view, mine
 from pages.ui.choosers.text import text_picker
 from pages.ui.components.charts.curves import curves
 from pages.ui.plots.figure import figure as plot
@@ -36,18 +36,17 @@ def settings_of(rung: Rung) -> list[str]:
     return names + ["train.seed"] + [f"train.{f.name}" for f in TrainConfig.fields() if f.name != "seed"]
 
 
-def values_of(rung: Rung, name: str, column: DeltaGenerator, number: int) -> str:
+def values_of(rung: Rung, name: str, column: DeltaGenerator) -> str:
     """Ask for the values to try; suggests the setting's own stops."""
     field = sweeps.field(rung, name)
     stops = field.choices or field.ticks or ((True, False) if field.kind == "bool" else None)
     low = field.low if field.low is not None else 0
     stops = stops or (low, low + (field.step or 1), low + 2 * (field.step or 1))
-    suggested = ", ".join(shown(v) if not isinstance(v, bool) else str(v).lower() for v in stops[:4])
-    return column.text_input(
+    return in_view.text(
+        column.text_input,
         "Values",
-        suggested,
-        key=f"sweep.{rung.key}.{name}.{number}",
-        max_chars=LONGEST_TEXT,
+        name=f"values.{name}",
+        default=", ".join(shown(v) if not isinstance(v, bool) else str(v).lower() for v in stops[:4]),
         help=f"With commas between; {wording.plain(field.range)}. {wording.plain(field.help)}",
     )
 
@@ -58,47 +57,77 @@ def new_sweep(text: str) -> None:
     """Choose a rung, a start, one or two settings and their values; then queue the runs."""
     rows = [st.columns(2, gap="small") for _ in range(4)]  # on a phone what belongs together stays so
     (left, right), first_row, second_row, how = rows
-    key = left.selectbox(
-        "Rung", list(RUNGS), format_func=lambda k: RUNGS[k].title, key="sweep.rung", help="The kind of model to train."
+    key = in_view.choice(
+        left.selectbox,
+        "Rung",
+        list(RUNGS),
+        name="rung",
+        key="sweep.rung",
+        closes=True,
+        format_func=lambda k: RUNGS[k].title,
+        help="The kind of model to train.",
     )
     rung = RUNGS[key]
-    preset = right.selectbox(
+    preset = in_view.choice(
+        right.selectbox,
         "Start from",
         list(rung.presets),
+        name="preset",
+        key="sweep.preset",
         format_func=rung.title_of_preset,
-        key=f"sweep.{key}.preset",
         help="Every other setting is this preset's.",
     )
     names = settings_of(rung)
-    first_name = first_row[0].selectbox(
-        "First setting", names, format_func=in_full, key=f"sweep.{key}.first", help="What to vary."
+    first_name = in_view.choice(
+        first_row[0].selectbox,
+        "First setting",
+        names,
+        name="first",
+        key="sweep.first",
+        closes=True,
+        format_func=in_full,
+        help="What to vary.",
     )
-    first = values_of(rung, first_name, first_row[1], 1)
-    rest = [NONE, *(n for n in names if n != first_name)]
-    second_name = second_row[0].selectbox(
-        "Second setting", rest, format_func=in_full, key=f"sweep.{key}.second", help="Every combination is tried."
+    axes = [f"{first_name}={values_of(rung, first_name, first_row[1])}"]
+    second_name = in_view.choice(
+        second_row[0].selectbox,
+        "Second setting",
+        [NONE, *(n for n in names if n != first_name)],
+        name="second",
+        key="sweep.second",
+        closes=True,
+        format_func=in_full,
+        help="Every combination is tried.",
     )
-    axes = [f"{first_name}={first}"]
     if second_name != NONE:
-        axes.append(f"{second_name}={values_of(rung, second_name, second_row[1], 2)}")
-    method = how[0].segmented_control(
+        axes.append(f"{second_name}={values_of(rung, second_name, second_row[1])}")
+    method = in_view.choice(
+        how[0].segmented_control,
         "How",
         ["grid", "search"],
-        default="grid",
-        required=True,
+        name="how",
         key="sweep.method",
+        required=True,
         help="A grid takes every combination. A search spreads a number of points evenly between the smallest and the "
         "largest values (a Sobol sequence), which finds out more with fewer runs.",
     )
     trials = 8
     if method == "search":
-        trials = how[1].number_input("Runs", 2, sweeps.MOST_RUNS, 8, key="sweep.trials", help="How many points to try.")
+        trials = in_view.number(
+            how[1].number_input,
+            "Runs",
+            2,
+            sweeps.MOST_RUNS,
+            name="points",
+            default=trials,
+            help="How many points to try.",
+        )
     try:
         plans = sweeps.sweep(
             key,
             [sweeps.axis(rung, each) for each in axes],
             method="search" if method == "search" else "grid",
-            trials=int(trials),
+            trials=trials,
             preset=preset,
             corpus_name=text,
         )

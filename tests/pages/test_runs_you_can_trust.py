@@ -145,11 +145,11 @@ def test_a_run_deleted_in_another_tab_leaves_the_others_on_the_chart(monkeypatch
 def test_a_sweep_is_queued_and_its_result_is_shown(taken: list[Run]):
     app = draw("use/sweeps.py")
     app.selectbox(key="sweep.rung").set_value("mlp").run()
-    app.selectbox(key="sweep.mlp.first").set_value("model.d_hidden").run()
-    app.text_input(key="sweep.mlp.model.d_hidden.1").set_value("32, 64, x").run()
+    app.selectbox(key="sweep.first").set_value("model.d_hidden").run()
+    app.text_input(key="values.model.d_hidden").set_value("32, 64, x").run()
     assert "d_hidden: x is not accepted" in app.error[0].value
     assert "sweep.go" not in [button.key for button in app.button]
-    app.text_input(key="sweep.mlp.model.d_hidden.1").set_value("32, 64, 128").run()
+    app.text_input(key="values.model.d_hidden").set_value("32, 64, 128").run()
     app.button(key="sweep.go").click().run()
     assert [run.need().model["d_hidden"] for run in taken] == [32, 64, 128]
 
@@ -166,6 +166,34 @@ def test_a_sweep_is_queued_and_its_result_is_shown(taken: list[Run]):
     (chart,) = [each for each in sent if each.get("x_label") == "parameters"]
     assert [(each["kind"], each["n"]) for each in chart["curves"]] == [("fit", 40), ("points", 3)]
     assert len(chart["curves"][0]["band"]) == 80 and len(set(chart["curves"][1]["names"])) == 3
+
+
+def test_a_link_draws_up_the_sweep_it_was_copied_from():
+    """All of its form stands in the address, but what is as the page would have it; what does not fit is told."""
+    app = draw("use/sweeps.py")
+    assert not app.query_params
+    app.selectbox(key="sweep.rung").set_value("mlp").run()
+    app.selectbox(key="sweep.first").set_value("model.d_hidden").run()
+    app.text_input(key="values.model.d_hidden").set_value("32, 64").run()
+    app.selectbox(key="sweep.second").set_value("train.seed").run()
+    app.segmented_control(key="sweep.method").set_value("search").run()
+    app.number_input(key="points").set_value(5).run()
+    link = {name: "".join(value) for name, value in app.query_params.items()}
+    assert link == {
+        "rung": "mlp",
+        "first": "model.d_hidden",
+        "values.model.d_hidden": "32, 64",
+        "second": "train.seed",
+        "how": "search",
+        "points": "5",
+    }
+    again = draw("use/sweeps.py", **link)
+    assert [each.value for each in again.text_input] == [each.value for each in app.text_input]
+    assert again.button(key="sweep.go").label == app.button(key="sweep.go").label == "Queue 5 runs"
+
+    again.selectbox(key="sweep.rung").set_value("bigram").run()
+    assert set(again.query_params) == {"second", "how", "points"}
+    assert "is not here" in words(draw("use/sweeps.py", rung="mlp", first="model.no_such"))
 
 
 # --- a text of one's own ---------------------------------------------------------------------------------------------
