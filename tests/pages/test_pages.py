@@ -245,7 +245,7 @@ def test_a_preset_moves_the_sliders_and_the_command():
 
 @pytest.mark.parametrize("script", RUNG_PAGES)
 def test_an_experiment_sets_the_sliders(script: str):
-    """Each button leads to a command line that names exactly its change."""
+    """Each button leads to a command line that names exactly its change, and says what to look for; its link too."""
     rung = RUNGS[Path(script).stem]
     for number, experiment in enumerate(rung.experiments):
         app = draw(script)
@@ -255,6 +255,9 @@ def test_an_experiment_sets_the_sliders(script: str):
         assert f"--preset {experiment.preset}" in shown
         assert shown.count("--set") == len(experiment.changes)
         assert all(f"{name}={value}" in shown for name, value in experiment.changes.items())
+
+        link = {name: "".join(value) for name, value in app.query_params.items()}
+        assert all(experiment.look_for in words(each) for each in (app, draw(script, **link)))
 
 
 def test_train_starts_a_job_and_the_page_shows_it(home: Path):

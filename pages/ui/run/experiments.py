@@ -47,21 +47,17 @@ def difference(rung: Rung, experiment: Experiment) -> str:
 
 
 def _set_up_now(wanted: SetUp | None, rung: Rung) -> int | None:
-    """The number of the experiment that was pressed, while the form still says what it says."""
-    number = st.session_state.get(_key(rung.key))
-    if wanted is None or number is None:
+    """The number of the experiment that the form holds; None if it holds none."""
+    if wanted is None:
         return None
-    experiment = rung.experiments[number]
-    model, train = rung.settings(experiment.preset, *plan.split_settings(experiment.changes))
-    return number if (wanted.model, wanted.train) == (model, train) else None
+    held = wanted.model, wanted.train
+    for number, each in enumerate(rung.experiments):
+        if rung.settings(each.preset, *plan.split_settings(each.changes)) == held:
+            return number
+    return None
 
 
 def _set(rung_key: str, number: int) -> None:
     rung = registry.get(rung_key)
     experiment = rung.experiments[number]
     set_form(rung, experiment.preset, dict(experiment.changes))
-    st.session_state[_key(rung_key)] = number
-
-
-def _key(rung_key: str) -> str:
-    return f"{rung_key}.tried"
