@@ -229,6 +229,7 @@ def test_runs_on_different_texts_are_never_listed_together(finished: Run):
 
     assert list(app.dataframe[0].value["validation"]) == [other.status.val_loss]
     assert finished.name not in list(app.dataframe[0].value["name"])
+    assert list(app.dataframe[0].value)[:2] == ["validation", "name"], "a phone shows no more"
     app = draw("use/compare.py", runs=f"{finished.slug},{other.slug}")
     assert "so their losses are not compared" in words(app)
     assert len(app.multiselect(key="compare.runs").value) == 1

@@ -24,9 +24,7 @@ def queue_panel(key: str = "queue") -> int:
     if not line:
         return 0
     with st.container(border=True, key=f"{key}.panel"):
-        st.markdown(
-            f"**Waiting for a device:** {len(line)} {'run' if len(line) == 1 else 'runs'}, first come, first served"
-        )
+        st.markdown(f"**Waiting for a device:** {wording.counted(len(line))}, first come, first served")
         place: dict[str, int] = {}
         who, drawn = owners.acting(), 0
         for run in line:

@@ -44,12 +44,12 @@ def unmeasured(run: Run, what: str) -> None:
         _absent(f"It holds no {what}: they are taken while a run trains, and were not in this one. Train another.")
 
 
-def _taken(run: Run) -> tuple[int, int]:
-    """Another pair once a run has taken something that it had not taken before."""
-    return records.written(run.path), len(loaders.reader(run).tags())
+def _taken(run: Run) -> tuple[object, ...]:
+    """Something else once a run has taken something that it had not taken before."""
+    return records.written(run.path), len(loaders.reader(run).tags()), run.status.best_val_loss
 
 
-def _wait(run: Run, before: tuple[int, int]) -> None:
+def _wait(run: Run, before: tuple[object, ...]) -> None:
     """Draw the page anew when more was taken."""
     if _taken(run) != before:
         st.rerun()
