@@ -39,8 +39,15 @@ PRECISIONS = ("float32", "bfloat16")
 os.environ.setdefault(devices.PRECISION, "float32")  # also for what is trained once for all tests
 
 
-def pytest_configure() -> None:
-    """Keep what tests write in memory, if there is room: a disk is waited for at every file that is to last."""
+def pytest_configure(config: pytest.Config) -> None:
+    """Keep what tests write in memory, if there is room: a disk is waited for at every file that is to last.
+
+    Workers are forks of what has loaded all already.
+    """
+    if config.getoption("numprocesses", None):
+        forks = contextlib.ExitStack()
+        forks.enter_context(template.forking())
+        config.add_cleanup(forks.close)
     memory = Path("/dev/shm")
     if memory.is_dir() and not os.statvfs(memory).f_flag & os.ST_NOEXEC and shutil.disk_usage(memory).free > 4 * 2**30:
         os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(memory))
@@ -58,10 +65,21 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: item.get_closest_marker("long") is None)
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection() -> None:
+    """Look for no garbage while all is loaded."""
+    gc.disable()
+
+
 def pytest_collection_finish() -> None:
-    """Take what is loaded out of the garbage collector's sight, as the server does: a look at all takes it 0.2 s."""
+    """Take what is loaded out of the garbage collector's sight, as the server does: a look at all takes it 0.2 s.
+
+    It looks rarely at the rest too: a test leaves little, and a twelfth of the tests' time would go into looking.
+    """
     gc.collect()
     gc.freeze()
+    gc.set_threshold(20_000, 20, 20)
+    gc.enable()
 
 
 @pytest.fixture(scope="session", autouse=True)

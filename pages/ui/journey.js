@@ -40,10 +40,10 @@ if (!window.bardlabJourney) {
   };
   // Streamlit loads what runs this when it first needs it: by then another page may have been chosen.
   if (pathOf(performance.getEntriesByType("navigation")[0].name) !== window.location.pathname) shut();
-  // Streamlit moves what opens for half a second, and what is below it, whatever the visitor's system asks for.
+  // Streamlit takes half a second to open an expander, and what is below it moves away from under the pointer.
   const animate = Element.prototype.animate;
   Element.prototype.animate = function (frames, timing) {
-    const still = window.matchMedia("(prefers-reduced-motion: reduce)").matches;
+    const still = this.closest("[data-testid=stExpander]") !== null;
     return animate.call(this, frames, still ? { ...Object(timing), duration: 0 } : timing);
   };
   const helps = '[data-testid=stTooltipIcon] button[aria-label^="Help"]:not([data-testid])';

@@ -27,6 +27,8 @@ from pages.ui.run.memory_tick import memory_tick
 from pages.ui.run.setting_names import in_full, in_words
 
 NONE = "none"
+FORM = {"rung", "preset", "first", "second", "how", "points"}
+"""What the address of this page calls the form's choices; it calls the values of a setting values.SETTING."""
 AXES = {"parameters": "parameters", "flops": "floating-point operations", "seconds": "seconds of training"}
 
 
@@ -306,7 +308,8 @@ if groups:
     result(members)
 if swept:
     if teaching.shown("sweep"):
-        with st.expander("New sweep", icon=":material/grid_view:"):
+        asked = any(name in FORM or name.startswith("values.") for name in st.query_params)
+        with st.expander("New sweep", icon=":material/grid_view:", expanded=asked):
             new_sweep(text)
     scaling(same, members)
 else:

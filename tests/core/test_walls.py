@@ -36,10 +36,16 @@ def name(path: Path) -> str:
     return str(path.relative_to(ROOT))
 
 
+@cache
+def parsed(path: Path) -> ast.Module:
+    """The tree of a file, which no test changes."""
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
 def imported(path: Path) -> set[str]:
     """Return the top-level names of every module that a file imports, anywhere in it."""
     found: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in ast.walk(parsed(path)):
         if isinstance(node, ast.Import):
             found |= {alias.name.split(".")[0] for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
@@ -90,7 +96,7 @@ WAITING = (
 @pytest.mark.parametrize("module", WAITING.split())
 def test_a_waiting_run_loads_nothing_large(module: str):
     """All that a run needs until its turn comes imports, at the top, the standard library, psutil and its like."""
-    tree = ast.parse((ROOT / "core" / f"{module.replace('.', '/')}.py").read_text(encoding="utf-8"))
+    tree = parsed(ROOT / "core" / f"{module.replace('.', '/')}.py")
     tops = [node for node in tree.body if isinstance(node, ast.Import | ast.ImportFrom)]
     light = {*sys.stdlib_module_names, "psutil", "core"}
     for node in tops:
@@ -114,7 +120,7 @@ MODULES = {
 @cache
 def known(module: str, anywhere: bool = True) -> frozenset[str]:
     """Return the modules of this project that a module imports, inside functions too if `anywhere`."""
-    tree = ast.parse(MODULES[module].read_text(encoding="utf-8"))
+    tree = parsed(MODULES[module])
     names: set[str] = set()
     for node in ast.walk(tree) if anywhere else tree.body:
         if isinstance(node, ast.Import):
@@ -291,7 +297,7 @@ def test_nobody_asks_for_the_class_of_a_model():
 
 def test_no_rung_is_known_by_its_key():
     """A rung is found through the registry, by what it declares and answers."""
-    trees = {name(path): ast.parse(path.read_text(encoding="utf-8")) for path in [*CORE, *PAGES]}
+    trees = {name(path): parsed(path) for path in [*CORE, *PAGES]}
     naming = {
         path
         for path, tree in trees.items()

@@ -29,11 +29,13 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, NoReturn
 
+from execnet.gateway_io import popen_bootstrapline
+
 fork, setsid = getattr(os, "fork", None), getattr(os, "setsid", None)
 """As they are when this is imported: later they may be hidden (tests/windows)."""
 ROOT = Path(__file__).parents[2]
 NESTING = ("tests.gpu", "pytest", "streamlit")
-"""Modules that run in forks and have their own processes made by forks too."""
+"""Modules that run in forks and have their own processes made by forks too, as the workers of pytest-xdist do."""
 SERVED = ("core", "core.jobs.worker", "core.exchange.import_process", "tests.faults.nursery", *NESTING)
 """Modules that run in forks."""
 LOADED = (
@@ -125,12 +127,13 @@ def forking(template: Template | None = None) -> Iterator[None]:
             _signals, *_who, apart, group = more[14:]
             environment = {os.fsdecode(k): os.fsdecode(v) for k, v in (os.environ if env is None else env).items()}
             plain = isinstance(args, list | tuple) and not (shell or passed or _preexec) and group == -1
-            if not (plain and served(args) and for_python(environment) == template.environment):
+            asked = served(args) if plain else None
+            if not asked or for_python(environment) != template.environment:
                 return super()._execute_child(args, executable, *more)  # type: ignore[misc, no-any-return]
             streams = [end if end != -1 else number for number, end in enumerate((ends[0], ends[3], ends[5]))]
             folder = os.path.abspath(cwd or ".")
             try:
-                request = {"arguments": args[1:], "folder": folder, "environment": environment, "apart": apart}
+                request = {"arguments": asked, "folder": folder, "environment": environment, "apart": apart}
                 self.pid = template.fork(request, streams)
                 self._child_created = True
             finally:
@@ -155,9 +158,17 @@ def starting() -> Iterator[None]:
         subprocess.Popen = made  # type: ignore[misc]
 
 
-def served(command: Sequence[str]) -> bool:
-    """True if a command is to run in a fork."""
-    return command[0] == sys.executable and (command[1] == "-c" or (command[1] == "-m" and command[2] in SERVED))
+def served(command: Sequence[str]) -> list[str] | None:
+    """Return what a fork is to do in the place of a command, None if it is to be started."""
+    if command[0] != sys.executable:
+        return None
+    arguments = list(command[2:] if command[1] == "-u" else command[1:])  # a worker's streams are made anew anyway
+    return arguments if arguments[0] == "-c" or (arguments[0] == "-m" and arguments[1] in SERVED) else None
+
+
+def nests(arguments: Sequence[str]) -> bool:
+    """True if what runs there has its own processes made by forks."""
+    return arguments[1] in NESTING or arguments == ["-c", popen_bootstrapline]
 
 
 # --- in the template -------------------------------------------------------------------------------------------------
@@ -219,6 +230,7 @@ def dress(request: dict[str, Any], streams: list[int]) -> None:
     os.environ.clear()
     os.environ.update(request["environment"])
     encoding = request["environment"].get(ENCODING, "").partition(":")[0] or sys.stdout.encoding
+    sys.stdin = io.TextIOWrapper(io.BufferedReader(io.FileIO(0, closefd=False)), encoding)
     at_once = bool(request["environment"].get(UNBUFFERED))
     for name, number in (("stdout", 1), ("stderr", 2)):  # as Python makes them: what the template's are may be a file
         raw, errors = io.FileIO(number, "w", closefd=False), getattr(sys, name).errors
@@ -264,7 +276,7 @@ def with_template(channel: socket.socket) -> tuple[dict[str, Any] | None, Templa
     """Serve; return what a fork is to do and, if it is to have one, the template of its own: a fork of it as well."""
     while True:
         asked = serve(channel)
-        if asked is None or asked["arguments"][1] not in NESTING:
+        if asked is None or not nests(asked["arguments"]):
             return asked, None
         ours, channel = socket.socketpair()
         if fork():

@@ -23,6 +23,15 @@ def joined() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(scope="session", autouse=True)
+def compiled() -> Iterator[None]:
+    """Compile each page once, as a server does: AppTest would do so for each app."""
+    kept = running.ScriptCache()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(running, "ScriptCache", lambda: kept)
+        yield
+
+
 @pytest.fixture(autouse=True)
 def unasked(monkeypatch: pytest.MonkeyPatch) -> float:
     """Let the knock-out page start no ranking unasked; return how cheap one has to be for that."""

@@ -167,6 +167,9 @@ def test_a_sweep_is_queued_and_its_result_is_shown(taken: list[Run]):
     assert [(each["kind"], each["n"]) for each in chart["curves"]] == [("fit", 40), ("points", 3)]
     assert len(chart["curves"][0]["band"]) == 80 and len(set(chart["curves"][1]["names"])) == 3
 
+    linked = draw("use/sweeps.py", rung="mlp")  # what a link sets is not hidden below what there is already
+    assert [form.proto.expanded for each in (app, linked) for form in each.expander] == [False, True]
+
 
 def test_a_link_draws_up_the_sweep_it_was_copied_from():
     """All of its form stands in the address, but what is as the page would have it; what does not fit is told."""
