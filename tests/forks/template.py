@@ -43,6 +43,8 @@ LOADED = (
     *("streamlit.web.cli", "streamlit.web.bootstrap", "streamlit.web.server.starlette", "plotly.graph_objects"),
 )
 """Modules that they use."""
+SET: dict[str, str] = {}
+"""What they write into the environment as they are imported."""
 FOR_PYTHON = ("PYTHON", "LD_", "LC_", "LANG", "OMP_", "COVERAGE_")
 """How the names begin of what an interpreter and its libraries read as they start."""
 UNBUFFERED, ENCODING = "PYTHONUNBUFFERED", "PYTHONIOENCODING"
@@ -176,6 +178,7 @@ def nests(arguments: Sequence[str]) -> bool:
 
 def load() -> None:
     """Import what the processes use; a step of training and a look at its cost import more of torch."""
+    before = dict(os.environ)
     import torch
 
     from core.ladder.cost import cost
@@ -184,6 +187,7 @@ def load() -> None:
 
     for name in LOADED:
         import_module(name)
+    SET.update({name: value for name, value in os.environ.items() if before.get(name) != value})
     torch.set_num_threads(1)
     with torch.random.fork_rng(devices=[]):
         for rung in RUNGS.values():
@@ -228,7 +232,7 @@ def dress(request: dict[str, Any], streams: list[int]) -> None:
         os.close(stream)
     os.chdir(request["folder"])
     os.environ.clear()
-    os.environ.update(request["environment"])
+    os.environ.update({**SET, **request["environment"]})
     encoding = request["environment"].get(ENCODING, "").partition(":")[0] or sys.stdout.encoding
     sys.stdin = io.TextIOWrapper(io.BufferedReader(io.FileIO(0, closefd=False)), encoding)
     at_once = bool(request["environment"].get(UNBUFFERED))

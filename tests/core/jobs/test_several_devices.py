@@ -19,6 +19,7 @@ from core.runs.state import Run
 from core.system import Lock
 from core.training import devices
 from tests.conftest import make_run
+from tests.forks import template
 
 TWO = {"devices": 2, "steps": 12, "eval_every": 4, "sample_chars": 5}
 
@@ -101,6 +102,7 @@ def test_what_is_asked_reaches_all_and_a_dead_process_ends_the_run_lost(monkeypa
 
     At first the processes are started as ever, the second time they are forks.
     """
+    monkeypatch.setattr(subprocess_handler, "Popen", template.Started)
     made, found = make_run("transformer", **TWO), dict[str, Any]()
     found["waited"] = False
     asker = threading.Thread(target=asks_and_kills, args=(made, found))
