@@ -55,8 +55,10 @@ def remove(path: Path) -> None:
     system.persist(lambda: path.unlink(missing_ok=True))
 
 
-def explain(error: OSError) -> str:
-    """Say in plain words why a file operation failed."""
+def explain(error: OSError, *, naming: bool = False) -> str:
+    """Say in plain words why a file operation failed, `naming` the file where whoever tells it names none."""
     if error.errno in FULL:
         return "the disk is full; free some space and try again"
-    return (error.strerror or str(error)).lower()
+    why = (error.strerror or str(error)).lower()
+    file = error.filename2 or error.filename  # of two it is the one to be replaced
+    return f"{why}: {os.fsdecode(file)}" if naming and file else why

@@ -109,7 +109,7 @@ def claim(run: Run) -> Run:
     except FileNotFoundError:
         raise BardlabError(f"run {run.slug} was deleted; there is nothing to start") from None
     except OSError as error:
-        raise BardlabError(f"cannot start {run.slug}: {core_files.explain(error)}") from None
+        raise BardlabError(f"cannot start {run.slug}: {core_files.explain(error, naming=True)}") from None
     except system.Taken:
         raise BardlabError(f"a worker is busy with run {run.slug}; there is nothing to start") from None
     return reading.read(run.path)
@@ -152,7 +152,7 @@ def _asked(run: Run, ask: Callable[[], None], what: str) -> Run:
     except FileNotFoundError:
         raise BardlabError(f"run {run.slug} was deleted; there is nothing to {what}") from None
     except OSError as error:
-        raise BardlabError(f"cannot {what} {run.slug}: {core_files.explain(error)}") from None
+        raise BardlabError(f"cannot {what} {run.slug}: {core_files.explain(error, naming=True)}") from None
     return reading.read(run.path)
 
 

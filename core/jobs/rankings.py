@@ -126,7 +126,7 @@ def _claim(run: Run, step: int | None, method: Method) -> Path | None:
     except FileNotFoundError:
         raise BardlabError(f"run {run.slug} was deleted; there is nothing to rank") from None
     except OSError as error:
-        raise BardlabError(f"cannot rank {run.slug}: {files.explain(error)}") from None
+        raise BardlabError(f"cannot rank {run.slug}: {files.explain(error, naming=True)}") from None
     except system.Taken:
         return None
     return path
@@ -142,7 +142,9 @@ def cancel(run: Run, step: int | None, method: Method) -> None:
         except FileNotFoundError:
             pass  # deleted with its run
         except OSError as error:
-            raise BardlabError(f"cannot cancel the ranking of {run.slug}: {files.explain(error)}") from None
+            raise BardlabError(
+                f"cannot cancel the ranking of {run.slug}: {files.explain(error, naming=True)}"
+            ) from None
 
 
 # --- in the worker ---------------------------------------------------------------------------------------------------

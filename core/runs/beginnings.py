@@ -83,7 +83,7 @@ def extend(run: Run, steps: int, afterwards: float = 0.0) -> Run:
             files.replace(run.path / folder.CONFIG, sealed(more))
             write_status(run.path, status)
     except OSError as error:
-        raise BardlabError(f"cannot change {run.slug}: {files.explain(error)}") from None
+        raise BardlabError(f"cannot change {run.slug}: {files.explain(error, naming=True)}") from None
     except system.Taken:
         raise BardlabError(f"a worker is busy with run {run.slug}; wait until it has ended") from None
     folder.note(run.path, f"asked for {steps:,} steps more, {train.steps:,} in all")

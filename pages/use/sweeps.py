@@ -308,8 +308,8 @@ if groups:
     result(members)
 if swept:
     if teaching.shown("sweep"):
-        asked = any(name in FORM or name.startswith("values.") for name in st.query_params)
-        with st.expander("New sweep", icon=":material/grid_view:", expanded=asked):
+        linked = any(name in FORM or name.startswith("values.") for name in st.query_params)
+        with st.expander("New sweep", icon=":material/grid_view:", expanded=linked):
             new_sweep(text)
     scaling(same, members)
 else:

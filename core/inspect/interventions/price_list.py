@@ -99,4 +99,4 @@ def write(run: Run, step: int | None, prices: PriceList) -> None:
         file.parent.mkdir(exist_ok=True)
         files.replace(file, prices.model_dump_json().encode())
     except OSError as error:
-        raise BardlabError(f"the prices of {run.slug} cannot be kept: {files.explain(error)}") from None
+        raise BardlabError(f"the prices of {run.slug} cannot be kept: {files.explain(error, naming=True)}") from None

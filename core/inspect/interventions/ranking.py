@@ -81,4 +81,4 @@ def _write(run: Run, file: Path, about: str, sums: Doubles) -> None:
     except FileNotFoundError:
         raise BardlabError(f"run {run.slug} is gone; its prices were not kept") from None
     except OSError as error:
-        raise BardlabError(f"the prices of {run.slug} cannot be kept: {files.explain(error)}") from None
+        raise BardlabError(f"the prices of {run.slug} cannot be kept: {files.explain(error, naming=True)}") from None

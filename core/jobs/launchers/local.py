@@ -48,7 +48,7 @@ class Local:
             except OSError as error:
                 with contextlib.suppress(OSError):
                     files.remove(path / folder.LAUNCHED)
-                raise BardlabError(f"cannot start {name}: {files.explain(error)}") from None
+                raise BardlabError(f"cannot start {name}: {files.explain(error, naming=True)}") from None
 
     def kill(self, path: Path, *, force: bool) -> bool:
         """Signal the process that the status names, if it is still that one, and its children."""

@@ -122,7 +122,7 @@ class Ray:
             raise
         except OSError as error:
             _withdraw(path)
-            raise BardlabError(f"cannot start {name}: {files.explain(error)}") from None
+            raise BardlabError(f"cannot start {name}: {files.explain(error, naming=True)}") from None
         except (RuntimeError, ValueError, ImportError) as error:
             _withdraw(path)
             reason = (str(error).strip(" .\n").splitlines() or [type(error).__name__])[-1][:200]

@@ -436,7 +436,7 @@ def test_a_folder_that_cannot_be_written_is_one_line(
 ):
     """A file where a folder should be: refused, not a traceback."""
     (finished.path / folder.LABEL).mkdir()
-    assert "is a directory" in refusal("rename", finished.slug, "Yorick")
+    assert f"is a directory: {finished.path / folder.LABEL}" in refusal("rename", finished.slug, "Yorick")
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("BARDLAB_HOME", str(tmp_path / "file"))
 
