@@ -178,7 +178,7 @@ def _relabel(run: Run, **changes: object) -> Run:
     try:
         replace(run.path / LABEL, json.dumps({**label_of(run.path), **changes}, ensure_ascii=False).encode())
     except OSError as error:
-        raise BardlabError(f"cannot write in {run.path}: {explain(error)}") from None
+        raise BardlabError(f"cannot change {run.slug}: {explain(error, naming=True)}") from None
     return read(run.path)
 
 
