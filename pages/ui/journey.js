@@ -40,11 +40,11 @@ if (!window.bardlabJourney) {
   };
   // Streamlit loads what runs this when it first needs it: by then another page may have been chosen.
   if (pathOf(performance.getEntriesByType("navigation")[0].name) !== window.location.pathname) shut();
-  // Streamlit takes half a second to open an expander, and what is below it moves away from under the pointer.
+  // Streamlit takes half a second to open what folds, and what is below it moves away from under the pointer.
   const animate = Element.prototype.animate;
   Element.prototype.animate = function (frames, timing) {
-    const still = this.closest("[data-testid=stExpander]") !== null;
-    return animate.call(this, frames, still ? { ...Object(timing), duration: 0 } : timing);
+    const folds = "height" in Object(frames);
+    return animate.call(this, frames, folds ? { ...Object(timing), duration: 0 } : timing);
   };
   const helps = '[data-testid=stTooltipIcon] button[aria-label^="Help"]:not([data-testid])';
   const mend = () => {

@@ -309,6 +309,7 @@ if groups:
 if swept:
     if teaching.shown("sweep"):
         linked = any(name in FORM or name.startswith("values.") for name in st.query_params)
+        linked = st.session_state.setdefault("sweep.linked", linked)  # what opened by itself does not close by itself
         with st.expander("New sweep", icon=":material/grid_view:", expanded=linked):
             new_sweep(text)
     scaling(same, members)

@@ -167,8 +167,13 @@ def test_a_sweep_is_queued_and_its_result_is_shown(taken: list[Run]):
     assert [(each["kind"], each["n"]) for each in chart["curves"]] == [("fit", 40), ("points", 3)]
     assert len(chart["curves"][0]["band"]) == 80 and len(set(chart["curves"][1]["names"])) == 3
 
-    linked = draw("use/sweeps.py", rung="mlp")  # what a link sets is not hidden below what there is already
-    assert [form.proto.expanded for each in (app, linked) for form in each.expander] == [False, True]
+    named = {"preset": "reference", "first": "model.order", "values.model.order": "2, 3", "second": "train.seed"}
+    for name, value in {"rung": "mlp", **named, "how": "search", "points": "5"}.items():
+        linked = draw("use/sweeps.py", **{name: value})  # what a link sets is not hidden below what there is already
+        assert [form.proto.expanded for form in (*app.expander, *linked.expander)] == [False, True], name
+    linked = draw("use/sweeps.py", rung="mlp")
+    linked.selectbox(key="sweep.rung").set_value("bigram").run()
+    assert not {"rung", "first"} & set(linked.run().query_params) and linked.expander[0].proto.expanded
 
 
 def test_a_link_draws_up_the_sweep_it_was_copied_from():
